@@ -1,0 +1,276 @@
+"""An edition's parameters: typed, validated, and refused by name when they make no sense.
+
+An edition is a YAML file in ``config/``. Every key has a type and a range here; a key that is not here is
+an error, with the nearest name that is.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from fractions import Fraction
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    InstanceOf,
+    PlainSerializer,
+    ValidationError,
+    model_validator,
+)
+
+from fmri_audio.errors import UserError
+from fmri_audio.files import write_if_changed
+
+
+def _to_fraction(value: object) -> object:
+    """Read 1.5, "1.5" or "3/2" as the exact rational it is written as."""
+    if isinstance(value, Fraction) or isinstance(value, bool):
+        return value
+    try:
+        return Fraction(str(value))
+    except (ValueError, ZeroDivisionError):
+        raise ValueError("should be a number such as 1.5 or 3/2") from None
+
+
+def _from_fraction(value: Fraction) -> str:
+    """Write a rational as a decimal where that is exact, else as n/d."""
+    decimal = str(float(value))
+    return decimal if Fraction(decimal) == value else str(value)
+
+
+ExactSeconds = Annotated[
+    InstanceOf[Fraction], BeforeValidator(_to_fraction), PlainSerializer(_from_fraction, return_type=str)
+]
+PositiveInt = Annotated[int, Field(gt=0)]
+PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+class Section(BaseModel):
+    """Base of all settings: unknown keys forbidden, no change after reading, no conversion between types."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class StimulusSettings(Section):
+    """The sound: the embedded play, or a recording of the user's own."""
+
+    source: str | None = Field("play", description='"play", or the path of a recording (WAV, FLAC, MP3, Ogg, MP4 …)')
+    segments: str | None = Field(None, description="path of a table with onset, offset, kind (speech, music, …)")
+    first_tr: int = Field(0, ge=0, description="first TR used, counted from 0")
+    n_trs: PositiveInt | None = Field(None, description="how many TRs are used; null: to the end")
+
+
+class WindowSettings(Section):
+    """The stretches of sound that are scored and listened to."""
+
+    seconds: float = Field(10.0, ge=8, le=30, description="length of a scoring window (P.862 asks for 8 to 30 s)")
+    n_windows: PositiveInt = Field(8, description="scoring windows per kind of segment")
+    clip_seconds: PositiveFloat = Field(5.0, description="length of a clip to listen to")
+
+
+class MelSettings(Section):
+    """The mel spectrogram that Griffin-Lim inverts."""
+
+    n_fft: PositiveInt = 1024
+    hop_length: PositiveInt = 360
+    n_mels: PositiveInt = 128
+    n_iter: PositiveInt = Field(32, description="iterations of Griffin-Lim")
+
+
+class ProblemSettings(Section):
+    """What the Problem chapter varies, one list for each parameter of the mel."""
+
+    n_fft: list[PositiveInt] = Field([512, 1024, 2048], min_length=1)
+    hop_length: list[PositiveInt] = Field([180, 256, 360], min_length=1)
+    n_mels: list[PositiveInt] = Field([64, 80, 128], min_length=1)
+    n_iter: list[PositiveInt] = Field([0, 8, 32, 128], min_length=1)
+
+
+class StudySettings(Section):
+    """The brains: simulated on disk, or measured."""
+
+    source: str | None = Field("simulate", description='"simulate", or the folder of a study on disk')
+    n_subjects: PositiveInt = Field(3, description="subjects simulated")
+    shape: list[PositiveInt] = Field([20, 24, 20], min_length=3, max_length=3, description="voxels along x, y, z")
+    mask: str = Field("auditory", description='"auditory", or the path of a NIfTI mask')
+    strength: float = Field(0.3, ge=0, lt=1, description="share of a voxel's variance that follows the sound")
+
+
+class TrainingSettings(Section):
+    """The bottleneck and its training."""
+
+    rank: PositiveInt = Field(64, description="real width of the bottleneck")
+    steps: PositiveInt = Field(300, description="optimiser steps")
+    batch_size: PositiveInt = Field(8, description="TRs per step")
+    learning_rate: PositiveFloat = 1e-3
+    test_fraction: float = Field(0.25, gt=0, lt=1, description="share of the TRs kept for testing, contiguous")
+    lag_trs: list[int] = Field([0], min_length=1, description="response lags used, in TRs")
+
+
+class Settings(Section):
+    """Everything that distinguishes one edition of the book from another."""
+
+    edition: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", description="name, used for folders and tables")
+    codec: str = Field("demo", min_length=1, description="demo, released, or the path of a checkpoint")
+    bandwidths: Annotated[list[PositiveFloat], Field(min_length=1)] | Literal["all"] = "all"
+    main_bandwidth: PositiveFloat = Field(6.0, description="kbps; the bandwidth whose pages are shown")
+    seed: int = Field(0, ge=0)
+    tr: ExactSeconds = Field(Fraction(3, 2), description="repetition time in seconds")
+    stimulus: StimulusSettings = StimulusSettings()
+    windows: WindowSettings = WindowSettings()
+    mel: MelSettings = MelSettings()
+    problem: ProblemSettings = ProblemSettings()
+    study: StudySettings = StudySettings()
+    training: TrainingSettings = TrainingSettings()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Settings:
+        if self.tr <= 0:
+            raise ValueError("tr: should be greater than 0")
+        if self.bandwidths == "all":
+            return self
+        if len(set(self.bandwidths)) != len(self.bandwidths):
+            raise ValueError("bandwidths: should not name a bandwidth twice")
+        if self.main_bandwidth not in self.bandwidths:
+            raise ValueError(f"main_bandwidth: {self.main_bandwidth:g} should be one of the bandwidths listed")
+        return self
+
+
+def project_root() -> Path:
+    """Return the folder of the project: the one with ``_config.yml`` and ``config/``.
+
+    Looked for from the working directory upwards, so that notebooks find it from ``book/`` too; outside a
+    checkout it is the folder that holds the package.
+    """
+    here = Path.cwd()
+    for folder in (here, *here.parents):
+        if (folder / "_config.yml").is_file() and (folder / "config").is_dir():
+            return folder
+    return Path(__file__).resolve().parent.parent
+
+
+def edition_names() -> list[str]:
+    """Return the names of the editions in ``config/``."""
+    return sorted(path.stem for path in (project_root() / "config").glob("*.yml"))
+
+
+def edition_path(edition: str | Path) -> Path:
+    """Return the file of an edition, given its name in ``config/`` or a path.
+
+    Raises
+    ------
+    UserError
+        There is no such edition.
+    """
+    text = str(edition)
+    if text.endswith((".yml", ".yaml")):
+        path = Path(text)
+        if not path.is_file():
+            raise UserError(f"{path} does not exist: give an edition file, or one of {', '.join(edition_names())}")
+        return path
+    path = project_root() / "config" / f"{text}.yml"
+    if "/" in text or not path.is_file():
+        raise UserError(
+            f"there is no edition {text!r} in config/: choose one of {', '.join(edition_names())}, "
+            "or give the path of an edition file ending in .yml"
+        )
+    return path
+
+
+def load_settings(edition: str | Path, overrides: Mapping[str, Any] | None = None) -> Settings:
+    """Read an edition's settings.
+
+    Parameters
+    ----------
+    edition
+        A name in ``config/`` or the path of a YAML file.
+    overrides
+        Values to put in place of the file's, nested like the file or under dotted names
+        (``{"stimulus.source": "talk.wav"}``).
+
+    Raises
+    ------
+    UserError
+        No such edition, not YAML, or a key that is unknown, of the wrong type or impossible; the sentence
+        gives the key's dotted name.
+    """
+    path = edition_path(edition)
+    shown = _shown(path)
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        where = getattr(error, "problem_mark", None)
+        line = f", line {where.line + 1}" if where is not None else ""
+        raise UserError(f"{shown}{line}: not valid YAML; mend it or start again from config/demo.yml") from None
+    if not isinstance(raw, dict):
+        raise UserError(f"{shown}: should be a list of keys and values like config/demo.yml")
+    try:
+        return Settings.model_validate(_merged(raw, overrides or {}))
+    except ValidationError as error:
+        raise UserError(f"{shown}: {_sentence(error)}") from None
+
+
+def dump_settings(settings: Settings, path: Path, notes: Iterable[str] = ()) -> None:
+    """Write settings as YAML, each note as a comment on top; a file that would not change is left alone."""
+    head = "".join(f"# {note}\n" for note in notes)
+    body = yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+    write_if_changed(path, head + body)
+
+
+def _shown(path: Path) -> str:
+    """Return a path as the user knows it: relative to the project where it lies inside."""
+    try:
+        return str(path.resolve().relative_to(project_root().resolve()))
+    except ValueError:
+        return str(path)
+
+
+def _merged(base: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """Return ``base`` with ``overrides`` laid over it; dotted names reach into sections."""
+    merged = dict(base)
+    for key, value in overrides.items():
+        head, _, rest = key.partition(".")
+        value = {rest: value} if rest else value
+        if isinstance(value, Mapping):
+            below = merged.get(head)
+            merged[head] = _merged(below if isinstance(below, Mapping) else {}, value)
+        else:
+            merged[head] = value
+    return merged
+
+
+def _sentence(error: ValidationError) -> str:
+    """Say the first thing wrong, by the dotted name of its key."""
+    first = error.errors()[0]
+    # Tagged branches of a union ("list[…]", "literal[…]") are no part of the key's name.
+    location = [part for part in first["loc"] if not (isinstance(part, str) and "[" in part)]
+    name = ".".join(str(part) for part in location)
+    if first["type"] == "extra_forbidden":
+        near = _nearest(location)
+        return f"{name} is not a setting" + (f" (did you mean {near}?)" if near else "")
+    if first["type"] == "missing":
+        return f"{name} is missing"
+    if first["type"] == "value_error":
+        text = str(first["msg"]).removeprefix("Value error, ")
+        return f"{name}: {text}" if name else text
+    text = str(first["msg"]).removeprefix("Input ")
+    return f"{name}: {text}, not {first['input']!r}"
+
+
+def _nearest(location: list[str | int]) -> str | None:
+    """Return the dotted name of the known key closest to an unknown one, if any is close."""
+    *parents, wrong = location
+    model: type[BaseModel] = Settings
+    for parent in parents:
+        annotation = model.model_fields[str(parent)].annotation
+        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
+            return None
+        model = annotation
+    near = difflib.get_close_matches(str(wrong), list(model.model_fields), n=1)
+    return ".".join([*map(str, parents), near[0]]) if near else None
