@@ -269,7 +269,7 @@ def _equally_loud(
     waves = {
         name: original
         if index == 0
-        else audio.match_loudness(np.asarray(wave, np.float32), original, sample_rate)
+        else audio.match_loudness(np.asarray(wave, np.float32), original, sample_rate, peak=math.inf)
         for index, (name, wave) in enumerate(conditions.items())
     }
     peak = max(float(np.abs(wave).max(initial=0.0)) for wave in waves.values())
