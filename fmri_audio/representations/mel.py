@@ -47,8 +47,8 @@ class MelGriffinLim(Representation):
         sample_rate: int = SAMPLE_RATE,
         seed: int = 0,
     ) -> None:
-        if not 0 < hop_length <= n_fft // 2:
-            raise ValueError(f"hop_length {hop_length} should be between 1 and n_fft / 2 = {n_fft // 2}")
+        if not 0 < hop_length < n_fft:
+            raise ValueError(f"hop_length {hop_length} should be less than n_fft {n_fft}")
         self.n_fft = n_fft
         self.hop_length = hop_length
         self.n_mels = n_mels

@@ -19,15 +19,15 @@ class ComplexStft(Representation):
     Parameters
     ----------
     n_fft : window length in samples
-    hop_length : samples between frames, at most n_fft / 2
+    hop_length : samples between frames, less than n_fft
     sample_rate : Hz
     """
 
     id = "complex-stft"
 
     def __init__(self, n_fft: int = 1024, hop_length: int = 360, sample_rate: int = SAMPLE_RATE) -> None:
-        if not 0 < hop_length <= n_fft // 2:
-            raise ValueError(f"hop_length {hop_length} should be between 1 and n_fft / 2 = {n_fft // 2}")
+        if not 0 < hop_length < n_fft:
+            raise ValueError(f"hop_length {hop_length} should be less than n_fft {n_fft}")
         self.n_fft = n_fft
         self.hop_length = hop_length
         self.sample_rate = sample_rate

@@ -1,0 +1,676 @@
+"""The edition at work: what every chapter opens, and the steps that come before the notebooks.
+
+``python -m fmri_audio.edition resolve|stimulus|encode|study`` are those steps. ``resolve`` turns an edition's
+name and what was asked for on the command line into one checked file, ``build/<edition>/edition.yml``; the others
+prepare the sound, encode it once for all bandwidths, and lay the study on disk.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from fmri_audio import audio, results, segments, timeline
+from fmri_audio.errors import UserError
+from fmri_audio.files import replacing, sha256_of, write_if_changed
+from fmri_audio.segments import Window
+from fmri_audio.settings import Settings, dump_settings, load_settings, project_root
+
+if TYPE_CHECKING:
+    from fmri_audio.checkpoints import Checkpoint
+    from fmri_audio.study.reader import Study
+
+PLAY = "play"
+"""Name under which settings ask for the embedded radio play."""
+
+FEWEST_TRS = 40
+"""Fewest TRs a stimulus may have: less leaves no room for a test stretch and a gap before it."""
+
+SILENCE_DBFS = -80.0
+"""Peak level at or under which a recording counts as silent."""
+
+
+@dataclass(frozen=True)
+class Stimulus:
+    """The sound of the edition, ready to use.
+
+    Attributes
+    ----------
+    waveform : array of shape [T], float32, mono, exactly ``n_trs`` TRs long
+    sample_rate : Hz
+    tr : length of a TR in seconds
+    segments : table with onset, offset (seconds), kind, and for the play part, speaker and text
+    name : of the recording, for captions
+    steps : what was done to the recording, one phrase each
+    segment_source : where the segments come from
+    runs : (first TR, number of TRs) of every run
+    """
+
+    waveform: NDArray[np.float32]
+    sample_rate: int
+    tr: Fraction
+    segments: pd.DataFrame
+    name: str
+    steps: list[str]
+    segment_source: str
+    runs: list[tuple[int, int]]
+
+    @property
+    def n_trs(self) -> int:
+        """Number of TRs."""
+        return sum(count for _, count in self.runs)
+
+    @property
+    def seconds(self) -> float:
+        """Duration."""
+        return len(self.waveform) / self.sample_rate
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """The whole stimulus as EnCodec sees it, once for all bandwidths.
+
+    Attributes
+    ----------
+    latents : array of shape [D, L], float32; before quantisation
+    codes : array of shape [K, L], int64; all codebooks: the first k are the codes at a bandwidth of k
+    """
+
+    latents: NDArray[np.float32]
+    codes: NDArray[np.int64]
+
+
+class Edition:
+    """One edition of the book, at one bandwidth, with everything a chapter needs.
+
+    Use :meth:`open`. Expensive things are made on first use and kept under the build folder.
+    """
+
+    def __init__(self, settings: Settings, bandwidth: float, build: Path) -> None:
+        self.settings = settings
+        self.bandwidth = bandwidth
+        self.build = build
+
+    @classmethod
+    def open(cls, edition: str | Path = "demo", bandwidth: float | None = None, build: str | Path = "") -> Edition:
+        """Open an edition.
+
+        Parameters
+        ----------
+        edition
+            A name in ``config/`` or the path of an edition file.
+        bandwidth
+            Codec bandwidth in kbps; the edition's main bandwidth unless given.
+        build
+            Folder for results; ``build/<edition>`` of the project unless given.
+
+        Raises
+        ------
+        UserError
+            No such edition, a setting that makes no sense, or a bandwidth that the codec does not have.
+        """
+        settings = absolute(load_settings(edition))
+        folder = Path(build) if str(build) else project_root() / "build" / settings.edition
+        opened = cls(settings, settings.main_bandwidth if bandwidth is None else float(bandwidth), folder.absolute())
+        if bandwidth is not None:
+            check_bandwidths([opened.bandwidth], opened.checkpoint)
+        return opened
+
+    @cached_property
+    def checkpoint(self) -> Checkpoint:
+        """The codec's weights, on the GPU when there is one."""
+        import torch
+
+        from fmri_audio import checkpoints
+
+        loaded = checkpoints.load(self.settings.codec)
+        loaded.model.to("cuda" if torch.cuda.is_available() else "cpu")
+        return loaded
+
+    @property
+    def bandwidths(self) -> list[float]:
+        """The edition's bandwidths in kbps, ascending."""
+        if self.settings.bandwidths == "all":
+            return [float(value) for value in sorted(self.checkpoint.model.target_bandwidths)]
+        check_bandwidths(self.settings.bandwidths, self.checkpoint)
+        return sorted(self.settings.bandwidths)
+
+    @cached_property
+    def stimulus(self) -> Stimulus:
+        """The sound, prepared once into ``<build>/stimulus``."""
+        folder = self.build / "stimulus"
+        fingerprint = _stimulus_fingerprint(self.settings)
+        stored = _load_stimulus(folder, fingerprint)
+        if stored is None:
+            stored = prepare_stimulus(self.settings)
+            _save_stimulus(stored, folder, fingerprint)
+        return stored
+
+    @cached_property
+    def encoding(self) -> Encoding:
+        """Latents and codes of the whole stimulus, computed once and kept under their content's hash."""
+        path = self.cache / f"encoding-{self._encoding_key}.npz"
+        if not path.is_file():
+            _encode(self.stimulus, self.checkpoint, path)
+        with np.load(path) as stored:
+            return Encoding(stored["latents"], stored["codes"].astype(np.int64))
+
+    @property
+    def n_codebooks(self) -> int:
+        """Codebooks at this bandwidth."""
+        quantizer = self.checkpoint.model.quantizer
+        return int(quantizer.get_num_quantizers_for_bandwidth(self.checkpoint.model.frame_rate, self.bandwidth))
+
+    @property
+    def codes(self) -> NDArray[np.int64]:
+        """Codes of the whole stimulus at this bandwidth, [K, L]."""
+        return self.encoding.codes[: self.n_codebooks]
+
+    @cached_property
+    def decoded(self) -> NDArray[np.float32]:
+        """The whole stimulus after encoding and decoding at this bandwidth, [T], computed once."""
+        path = self.cache / f"decoded-{self._encoding_key}-{self.n_codebooks}.npy"
+        if not path.is_file():
+            _decode(self.codes, len(self.stimulus.waveform), self.checkpoint, self.bandwidth, path)
+        return np.asarray(np.load(path), np.float32)
+
+    @property
+    def cache(self) -> Path:
+        """Folder of what several editions can share: ``build/cache``, or inside a build folder elsewhere."""
+        shared = project_root() / "build"
+        return shared / "cache" if self.build.parent.resolve() == shared.resolve() else self.build / "cache"
+
+    def windows(
+        self, kind: str = "speech", within: tuple[float, float] | None = None, count: int | None = None
+    ) -> list[Window]:
+        """Return the stretches of one kind that are scored, the same ones at every bandwidth.
+
+        Windows have the edition's length (``windows.seconds``); a shorter stretch counts if it has at least 8 s
+        of speech, or at least a clip's length of another kind. There are at most ``windows.n_windows``.
+
+        Parameters
+        ----------
+        kind
+            speech, music, silence or ambience.
+        within
+            Only windows between these two moments, in seconds.
+        count
+            Most windows, instead of the edition's.
+        """
+        wanted = self.settings.windows
+        shortest = 8.0 if kind == "speech" else wanted.clip_seconds
+        return segments.choose_windows(
+            self.stimulus.segments, kind, wanted.seconds, count or wanted.n_windows, shortest,
+            within or (0.0, self.stimulus.seconds),
+        )  # fmt: skip
+
+    @cached_property
+    def study(self) -> Study:
+        """The brains: the study on disk that the settings name, or one simulated into ``<build>/study``."""
+        from fmri_audio.study.reader import Study
+
+        if self.settings.study.source != "simulate":
+            return Study.open(str(self.settings.study.source))
+        folder = self.build / "study"
+        facts = _json({"fingerprint": _study_fingerprint(self.settings)})
+        marker = self.build / "study.json"
+        current = marker.is_file() and marker.read_text(encoding="utf-8") == facts
+        if not (current and (folder / "study.yml").is_file()):
+            _simulate(self.settings, self.stimulus, folder)
+            write_if_changed(marker, facts)
+        return Study.open(folder)
+
+    def write_records(
+        self, chapter: str, records: Iterable[results.Record], per_bandwidth: bool = False
+    ) -> Path:
+        """Write a chapter's table to ``<build>/results``; edition and hardware are filled in where empty."""
+        suffix = f"-{self.bandwidth:g}kbps" if per_bandwidth else ""
+        path = self.build / "results" / f"{chapter}{suffix}.csv"
+        common = {"edition": self.settings.edition, "hardware": results.hardware()}
+        results.write(path, [results.fill(record, **common) for record in records])
+        return path
+
+    def records(self, *chapters: str) -> pd.DataFrame:
+        """Read the tables that chapters wrote, at all bandwidths of the edition.
+
+        Raises
+        ------
+        UserError
+            A chapter has no table yet.
+        """
+        folder = self.build / "results"
+        paths: list[Path] = []
+        for chapter in chapters:
+            names = [f"{chapter}.csv", *(f"{chapter}-{bandwidth:g}kbps.csv" for bandwidth in self.bandwidths)]
+            found = [folder / name for name in names if (folder / name).is_file()]
+            if not found:
+                raise UserError(f"{folder}/{chapter}*.csv: not there yet; execute chapter {chapter} first (make book)")
+            paths += found
+        return results.read(paths)
+
+    @property
+    def _encoding_key(self) -> str:
+        """Hash of all that decides the encoding: the sound, the weights, and the code that applies them."""
+        digest = hashlib.sha256(self.stimulus.waveform.tobytes())
+        digest.update(self.checkpoint.sha256.encode())
+        digest.update(_code_digest("representations/encodec.py").encode())
+        digest.update(version("encodec").encode())
+        return digest.hexdigest()[:16]
+
+
+def absolute(settings: Settings) -> Settings:
+    """Return settings whose paths count from the project's folder, made absolute."""
+    root = project_root()
+
+    def full(value: str | None, names: Sequence[str]) -> str | None:
+        return value if value is None or value in names else str((root / Path(value).expanduser()).absolute())
+
+    stimulus = settings.stimulus.model_copy(update={
+        "source": full(settings.stimulus.source, [PLAY]), "segments": full(settings.stimulus.segments, []),
+    })  # fmt: skip
+    study = settings.study.model_copy(update={
+        "source": full(settings.study.source, ["simulate"]), "mask": full(settings.study.mask, ["auditory"]),
+    })  # fmt: skip
+    codec = full(settings.codec, ["demo", "released"])
+    return settings.model_copy(update={"stimulus": stimulus, "study": study, "codec": codec})
+
+
+def check_bandwidths(wanted: Iterable[float], checkpoint: Checkpoint) -> None:
+    """Raise a UserError unless the codec has all these bandwidths."""
+    have = sorted(checkpoint.model.target_bandwidths)
+    for bandwidth in wanted:
+        if bandwidth not in have:
+            listed = ", ".join(f"{value:g}" for value in have)
+            raise UserError(f"bandwidth {bandwidth:g} kbps: {checkpoint.id} does not have it; choose from {listed}")
+
+
+def prepare_stimulus(settings: Settings, detect: bool = True) -> Stimulus:
+    """Read the edition's sound, bring it to one channel and to whole TRs, and find its segments.
+
+    Parameters
+    ----------
+    settings
+        With absolute paths.
+    detect
+        Whether to look for segments where no table names them; otherwise the table is left empty.
+
+    Raises
+    ------
+    UserError
+        The sound or its table cannot be used: missing, unreadable, silent, too short, or out of range.
+    """
+    wanted = settings.stimulus
+    if wanted.source is None:
+        raise UserError("stimulus.source is not given: name a recording with STIMULUS=FILE or in the edition file")
+    whole = _play(settings.tr) if wanted.source == PLAY else _recording(settings, detect)
+    peak = float(np.abs(whole.waveform).max(initial=0.0))
+    if peak <= 10 ** (SILENCE_DBFS / 20):
+        raise UserError(f"{wanted.source} is silent (peak under {SILENCE_DBFS:g} dBFS): give a recording with sound")
+    return _excerpt(whole, wanted.first_tr, wanted.n_trs, wanted.source)
+
+
+def _play(tr: Fraction) -> Stimulus:
+    """Join the parts of the embedded play: each is a run, cut to whole TRs."""
+    folder = project_root() / "stimulus"
+    table = segments.read_segments(folder / "segments.tsv")
+    waveforms, tables, runs = [], [], []
+    for number in (1, 2):
+        waveform, _ = audio.to_mono(audio.read_sound(folder / f"part{number}.ogg"))
+        n_trs = timeline.whole_trs(len(waveform), audio.SAMPLE_RATE, tr)
+        first = sum(count for _, count in runs)
+        waveforms.append(waveform[: timeline.trs_to_samples(n_trs, audio.SAMPLE_RATE, tr)])
+        part = segments.cut(table[table["part"] == number], 0.0, float(n_trs * tr))
+        tables.append(part.assign(onset=part["onset"] + float(first * tr), offset=part["offset"] + float(first * tr)))
+        runs.append((first, n_trs))
+    return Stimulus(
+        np.concatenate(waveforms), audio.SAMPLE_RATE, tr, pd.concat(tables, ignore_index=True), "the radio play",
+        [f"joined {len(runs)} parts of {' and '.join(str(count) for _, count in runs)} TRs"],
+        "the play's own timetable (stimulus/segments.tsv)", runs,
+    )  # fmt: skip
+
+
+def play_waveform(tr: Fraction = Fraction(3, 2)) -> NDArray[np.float32]:
+    """Return the whole embedded play as one waveform, its parts cut to whole TRs and joined."""
+    return _play(tr).waveform
+
+
+def _recording(settings: Settings, detect: bool) -> Stimulus:
+    """Read a recording of the user's own: one run."""
+    path, tr = Path(str(settings.stimulus.source)), settings.tr
+    sound = audio.read_sound(path)
+    waveform, steps = audio.to_mono(sound)
+    n_trs = timeline.whole_trs(len(waveform), audio.SAMPLE_RATE, tr)
+    kept = timeline.trs_to_samples(n_trs, audio.SAMPLE_RATE, tr)
+    steps.insert(0, f"read {path.name} ({sound.description}; {sound.seconds:.2f} s)")
+    if kept < len(waveform):
+        steps.append(f"cut the last {(len(waveform) - kept) / audio.SAMPLE_RATE:.2f} s, less than a TR")
+    waveform = waveform[:kept]
+    table, source = _recording_segments(settings, path, waveform, detect)
+    return Stimulus(waveform, audio.SAMPLE_RATE, tr, table, path.name, steps, source, [(0, n_trs)])
+
+
+def _recording_segments(
+    settings: Settings, path: Path, waveform: NDArray[np.float32], detect: bool
+) -> tuple[pd.DataFrame, str]:
+    """Return the recording's segments and where they come from: given, beside it, or detected."""
+    given = settings.stimulus.segments
+    beside = path.with_suffix(".tsv")
+    if given is not None or beside.is_file():
+        table_path = Path(given) if given is not None else beside
+        table = segments.cut(segments.read_segments(table_path), 0.0, len(waveform) / audio.SAMPLE_RATE)
+        if table.empty:
+            raise UserError(f"{table_path} has no segment within {path.name}: onsets are seconds from its start")
+        return table, f"the table {table_path.name}"
+    if not detect or not len(waveform):
+        return pd.DataFrame(columns=list(segments.REQUIRED)), "not looked for"
+    return segments.detect_segments(waveform, audio.SAMPLE_RATE), segments.DETECTOR
+
+
+def _excerpt(whole: Stimulus, first_tr: int, n_trs: int | None, source: str) -> Stimulus:
+    """Cut the TRs that the edition asks for out of the whole sound."""
+    tr, rate = whole.tr, whole.sample_rate
+    stop = whole.n_trs if n_trs is None else first_tr + n_trs
+    if stop > whole.n_trs or first_tr >= whole.n_trs:
+        raise UserError(
+            f"{source} holds {whole.n_trs} TRs of {float(tr):g} s, the edition asks for TRs {first_tr + 1} to "
+            f"{max(stop, first_tr + 1)}: change stimulus.first_tr and stimulus.n_trs"
+        )
+    if stop - first_tr < FEWEST_TRS:
+        raise UserError(
+            f"{source} holds {stop - first_tr} TRs of {float(tr):g} s, under {FEWEST_TRS} TRs "
+            f"({FEWEST_TRS * float(tr):g} s): give a longer recording"
+        )
+    if (first_tr, stop) == (0, whole.n_trs):
+        return whole
+    begin, end = (timeline.trs_to_samples(index, rate, tr) for index in (first_tr, stop))
+    runs = [
+        (max(first, first_tr) - first_tr, min(first + count, stop) - max(first, first_tr))
+        for first, count in whole.runs
+        if first < stop and first + count > first_tr
+    ]
+    table = segments.cut(whole.segments, float(first_tr * tr), float(stop * tr))
+    steps = [*whole.steps, f"took TRs {first_tr + 1} to {stop} of {whole.n_trs}"]
+    return Stimulus(whole.waveform[begin:end], rate, tr, table, whole.name, steps, whole.segment_source, runs)
+
+
+def _code_digest(*names: str) -> str:
+    """Hash source files of the package, so that results of older code are not taken for the present one's."""
+    here = Path(__file__).parent
+    return hashlib.sha256(b"".join((here / name).read_bytes() for name in names)).hexdigest()
+
+
+def _stimulus_fingerprint(settings: Settings) -> str:
+    """Hash all that decides the prepared sound: its files, the settings that concern it, and the code."""
+    wanted = settings.stimulus
+    if wanted.source == PLAY:
+        sources = sorted((project_root() / "stimulus").glob("part*.ogg"))
+        sources.append(project_root() / "stimulus" / "segments.tsv")
+    else:
+        source = Path(str(wanted.source))
+        sources = [source, Path(wanted.segments) if wanted.segments else source.with_suffix(".tsv")]
+    facts = [
+        wanted.model_dump_json(), str(settings.tr), str(audio.SAMPLE_RATE),
+        _code_digest("audio.py", "segments.py", "timeline.py", "edition.py"),
+        *(sha256_of(path) if path.is_file() else "absent" for path in sources),
+    ]  # fmt: skip
+    return hashlib.sha256("\n".join(facts).encode()).hexdigest()
+
+
+def _save_stimulus(stimulus: Stimulus, folder: Path, fingerprint: str) -> None:
+    """Write the prepared sound; ``done.json`` last, so that its presence says the rest is whole."""
+    with replacing(folder / "waveform.npy") as temporary:
+        np.save(temporary, stimulus.waveform)
+    write_if_changed(folder / "segments.tsv", stimulus.segments.to_csv(sep="\t", index=False))
+    facts = {
+        "name": stimulus.name, "sample_rate": stimulus.sample_rate, "tr": str(stimulus.tr),
+        "n_trs": stimulus.n_trs, "seconds": stimulus.seconds, "steps": stimulus.steps,
+        "segment_source": stimulus.segment_source, "runs": stimulus.runs, "fingerprint": fingerprint,
+    }  # fmt: skip
+    write_if_changed(folder / "done.json", _json(facts))
+
+
+def _load_stimulus(folder: Path, fingerprint: str) -> Stimulus | None:
+    """Return the prepared sound if it is there and still what the settings ask for."""
+    try:
+        facts = json.loads((folder / "done.json").read_text(encoding="utf-8"))
+    except (FileNotFoundError, json.JSONDecodeError):
+        return None
+    if facts["fingerprint"] != fingerprint:
+        return None
+    return Stimulus(
+        np.load(folder / "waveform.npy"), facts["sample_rate"], Fraction(facts["tr"]),
+        segments.read_segments(folder / "segments.tsv"), facts["name"], facts["steps"], facts["segment_source"],
+        [(int(first), int(count)) for first, count in facts["runs"]],
+    )  # fmt: skip
+
+
+def _encode(stimulus: Stimulus, checkpoint: Checkpoint, path: Path) -> None:
+    """Encode the whole sound with all codebooks and store latents and codes."""
+    import torch
+
+    from fmri_audio.representations import EncodecLatents
+
+    representation = EncodecLatents(checkpoint)
+    if representation.sample_rate != stimulus.sample_rate:
+        raise UserError(
+            f"{checkpoint.id} works at {representation.sample_rate} Hz, the stimulus is at {stimulus.sample_rate} Hz"
+        )
+    with torch.inference_mode():
+        latents = representation.analyse(torch.from_numpy(stimulus.waveform)[None, None])
+        codes = representation.latents_to_codes(latents, representation.n_codebooks)
+    with replacing(path) as temporary:
+        np.savez(temporary, latents=latents[0].numpy(), codes=codes[0].numpy().astype(np.int16))
+
+
+def _decode(
+    codes: NDArray[np.int64], n_samples: int, checkpoint: Checkpoint, bandwidth: float, path: Path
+) -> None:
+    """Decode codes [K, L] and store the waveform."""
+    import torch
+
+    from fmri_audio.representations import EncodecCodes
+
+    with torch.inference_mode():
+        waveform = EncodecCodes(checkpoint, bandwidth).synthesise(torch.from_numpy(codes)[None], n_samples)
+    with replacing(path) as temporary:
+        np.save(temporary, waveform[0, 0].numpy())
+
+
+def _study_fingerprint(settings: Settings) -> str:
+    """Hash all that decides a simulated study."""
+    facts = [
+        _stimulus_fingerprint(settings), settings.study.model_dump_json(), str(settings.seed),
+        _code_digest("study/simulator.py"),
+    ]  # fmt: skip
+    return hashlib.sha256("\n".join(facts).encode()).hexdigest()
+
+
+def _simulate(settings: Settings, stimulus: Stimulus, folder: Path) -> None:
+    """Write a study of brains that hear the stimulus."""
+    from fmri_audio.study.simulator import simulate_study
+
+    wanted = settings.study
+    simulate_study(
+        folder, stimulus.waveform, stimulus.sample_rate, n_subjects=wanted.n_subjects, n_trs=stimulus.n_trs,
+        shape=wanted.shape, seed=settings.seed, strength=wanted.strength, tr=settings.tr, runs=stimulus.runs,
+        overwrite=True,
+    )  # fmt: skip
+
+
+def resolve(
+    edition: str, out: Path, stimulus: str | None = None, codec: str | None = None, bandwidths: str | None = None
+) -> list[str]:
+    """Check an edition with what was asked for beside it, and write the whole as one edition file.
+
+    Everything a user can get wrong is looked at here, in seconds and before anything is written: settings,
+    the sound, the weights, the bandwidths, the study's folder.
+
+    Parameters
+    ----------
+    edition
+        A name in ``config/`` or the path of an edition file.
+    out
+        File to write; left alone if it would not change.
+    stimulus, codec, bandwidths
+        The make variables ``STIMULUS``, ``CODEC``, ``BANDWIDTHS``; None or empty where not given. Their
+        paths count from the working directory.
+
+    Returns
+    -------
+    list of str
+        What the reader should know; also written on top of the file.
+
+    Raises
+    ------
+    UserError
+        Something cannot be used.
+    """
+    settings = _with_overrides(absolute(load_settings(edition)), stimulus, codec)
+    _check_given(settings, edition)
+    opened = Edition(settings, settings.main_bandwidth, out.absolute().parent)
+    checkpoint = opened.checkpoint
+    notes = [f"codec {checkpoint.id} (sha256 {checkpoint.sha256})"]
+    listed = _parse_bandwidths(bandwidths) if bandwidths else opened.bandwidths
+    check_bandwidths(listed, checkpoint)
+    main = min(listed, key=lambda value: (abs(value - settings.main_bandwidth), value))
+    if main != settings.main_bandwidth:
+        notes.append(
+            f"main bandwidth {main:g} kbps: {settings.main_bandwidth:g} is not among the bandwidths asked for"
+        )
+    prepared = prepare_stimulus(settings, detect=False)
+    notes.append(f"stimulus {prepared.name}: {prepared.n_trs} TRs, {prepared.seconds:g} s; {'; '.join(prepared.steps)}")
+    notes.append(f"stimulus fingerprint {_stimulus_fingerprint(settings)}")
+    settings = settings.model_copy(update={"bandwidths": listed, "main_bandwidth": main})
+    dump_settings(settings, out, notes)
+    return notes[:-1]
+
+
+def _with_overrides(settings: Settings, stimulus: str | None, codec: str | None) -> Settings:
+    """Return settings with another sound or other weights in place of the edition's."""
+    changes: dict[str, Any] = {}
+    if stimulus:
+        source = stimulus if stimulus == PLAY else str(Path(stimulus).expanduser().absolute())
+        update: dict[str, Any] = {"source": source}
+        if settings.stimulus.source not in (None, source):
+            # An excerpt and a table chosen for one recording say nothing about another.
+            update |= {"segments": None, "first_tr": 0, "n_trs": None}
+        changes["stimulus"] = settings.stimulus.model_copy(update=update)
+    if codec:
+        changes["codec"] = codec if codec in ("demo", "released") else str(Path(codec).expanduser().absolute())
+    return settings.model_copy(update=changes)
+
+
+def _check_given(settings: Settings, edition: str) -> None:
+    """Raise a UserError if the edition needs something that only the user has."""
+    missing = [
+        f"{key} ({what})"
+        for key, value, what in (
+            ("stimulus.source", settings.stimulus.source, "your copy of the film or its sound, or STIMULUS=FILE"),
+            ("study.source", settings.study.source, "the folder with your scans"),
+        )
+        if value is None
+    ]
+    if missing:
+        raise UserError(f"edition {edition} needs what only you can provide: set {' and '.join(missing)}")
+    source = settings.study.source
+    if source != "simulate" and not Path(str(source)).is_dir():
+        raise UserError(f"study.source: {source} is not a folder: give the folder of a study, or simulate")
+
+
+def _parse_bandwidths(text: str) -> list[float]:
+    """Read "1.5 3 6" as bandwidths in kbps, ascending, none twice."""
+    try:
+        return sorted({float(part) for part in text.replace(",", " ").split()})
+    except ValueError:
+        raise UserError(f"BANDWIDTHS={text!r}: give kbps separated by spaces, such as BANDWIDTHS='1.5 3 6'") from None
+
+
+def _json(facts: dict[str, Any]) -> str:
+    return json.dumps(facts, indent=1, ensure_ascii=False) + "\n"
+
+
+def _write_encoding_marker(opened: Edition) -> None:
+    """Encode the stimulus and say in ``encoding.json`` where it lies."""
+    encoding = opened.encoding
+    facts = {
+        "key": opened._encoding_key, "cache": str(opened.cache), "codec": opened.checkpoint.id,
+        "codebooks": encoding.codes.shape[0], "frames": encoding.codes.shape[1],
+    }  # fmt: skip
+    write_if_changed(opened.build / "encoding.json", _json(facts))
+
+
+def _write_study_marker(opened: Edition) -> None:
+    """Lay the study on disk; a measured one stays where it is and leaves its facts in the build folder."""
+    from fmri_audio.study.reader import write_facts
+
+    marker = opened.build / "study" / "study.yml"
+    study = opened.study
+    if study.folder.resolve() != marker.parent.resolve():
+        with replacing(marker) as temporary:
+            write_facts(study.facts, temporary)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("python -m fmri_audio.edition", description="Steps before the notebooks.")
+    steps = parser.add_subparsers(dest="step", required=True)
+    first = steps.add_parser("resolve", help="check an edition and write it whole")
+    first.add_argument("--edition", required=True)
+    first.add_argument("--stimulus", default="")
+    first.add_argument("--codec", default="")
+    first.add_argument("--bandwidths", default="")
+    first.add_argument("--out", type=Path, required=True)
+    for name, help_text in (
+        ("stimulus", "prepare the sound"), ("encode", "encode it once"), ("study", "lay the study on disk"),
+    ):  # fmt: skip
+        step = steps.add_parser(name, help=help_text)
+        step.add_argument("--edition", required=True)
+        step.add_argument("--build", required=True)
+    return parser
+
+
+def _run(arguments: argparse.Namespace) -> None:
+    if arguments.step == "resolve":
+        notes = resolve(
+            arguments.edition, arguments.out, arguments.stimulus, arguments.codec, arguments.bandwidths
+        )
+        print(*notes, sep="\n")
+        return
+    opened = Edition.open(arguments.edition, build=arguments.build)
+    if arguments.step == "stimulus":
+        stimulus = opened.stimulus
+        print(f"{stimulus.name}: {stimulus.n_trs} TRs; {'; '.join(stimulus.steps)}; segments: {stimulus.segment_source}")
+    elif arguments.step == "encode":
+        _write_encoding_marker(opened)
+        print(f"{opened.checkpoint.id}: {opened.encoding.codes.shape[1]} frames, {opened.encoding.codes.shape[0]} codebooks")
+    else:
+        _write_study_marker(opened)
+        print(f"study {opened.study.name}: {len(opened.study.subjects)} subjects, {opened.study.n_trs} TRs")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one step; return the exit status."""
+    arguments = _parser().parse_args(argv)
+    try:
+        _run(arguments)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
