@@ -97,20 +97,26 @@ class StudySettings(Section):
 
     source: str | None = Field("simulate", description='"simulate", or the folder of a study on disk')
     n_subjects: PositiveInt = Field(3, description="subjects simulated")
-    shape: list[PositiveInt] = Field([20, 24, 20], min_length=3, max_length=3, description="voxels along x, y, z")
+    shape: list[PositiveInt] = Field([48, 20, 16], min_length=3, max_length=3, description="voxels along x, y, z")
     mask: str = Field("auditory", description='"auditory", or the path of a NIfTI mask')
-    strength: float = Field(0.3, ge=0, lt=1, description="share of a voxel's variance that follows the sound")
+    strength: float = Field(0.2, ge=0, lt=0.75, description="share of a voxel's variance that subjects share")
 
 
 class TrainingSettings(Section):
-    """The bottleneck and its training."""
+    """The bottleneck, its training, and the decoding that is compared with it."""
 
-    rank: PositiveInt = Field(64, description="real width of the bottleneck")
-    steps: PositiveInt = Field(300, description="optimiser steps")
-    batch_size: PositiveInt = Field(8, description="TRs per step")
-    learning_rate: PositiveFloat = 1e-3
-    test_fraction: float = Field(0.25, gt=0, lt=1, description="share of the TRs kept for testing, contiguous")
-    lag_trs: list[int] = Field([0], min_length=1, description="response lags used, in TRs")
+    rank: PositiveInt = Field(64, description="real width of the bottleneck, in numbers per TR")
+    steps: PositiveInt = Field(160, description="optimiser steps, the same for every arm")
+    epochs: PositiveInt = Field(8, description="stretches into which the steps fall; losses are measured after each")
+    batch_size: PositiveInt = Field(4, description="windows per step")
+    window_trs: PositiveInt = Field(2, description="TRs per training window")
+    learning_rate: PositiveFloat = Field(1e-3, description="of the projection, in every arm")
+    codec_learning_rate: PositiveFloat = Field(2e-4, description="of the codec's weights, where they may move")
+    test_fraction: float = Field(0.25, gt=0, lt=1, description="share of the TRs held out, contiguous")
+    gap_trs: int = Field(12, ge=1, description="TRs left out between training and held-out TRs")
+    lag_trs: list[int] = Field([2, 3, 4, 5], min_length=1, description="response lags, in TRs of stimulus time")
+    cv_folds: int = Field(4, ge=2, description="contiguous folds within training that choose the ridge penalty")
+    segment_seconds: float = Field(6.0, ge=6, description="length of the segments to identify")
 
 
 class Settings(Section):
