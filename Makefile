@@ -1,0 +1,80 @@
+# The front door. "make" alone prints this help; fmri_audio/pipeline/ and the Snakefile do the work.
+
+.DEFAULT_GOAL := help
+.PHONY: help book html publish sweep test lint codec lock clean environment
+
+# What is asked for; empty means: as the edition says.
+EDITION ?= demo
+STIMULUS ?=
+CODEC ?=
+BANDWIDTHS ?=
+JOBS ?=
+PROFILE ?=
+DATA ?=
+PYTHON ?=
+# By way of the environment, so that spaces and quotes in a path arrive as they are.
+export EDITION STIMULUS CODEC BANDWIDTHS JOBS PROFILE DATA
+
+# The oldest Python that will do is 3.11; "python3" is not always it.
+PYTHON3 := $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { command -v "$$p"; break; }; done)
+RUN := $(if $(PYTHON),"$(PYTHON)",.venv/bin/python)
+PIPELINE = exec $(RUN) -m fmri_audio.pipeline
+ASKED = --edition "$$EDITION" --stimulus "$$STIMULUS" --codec "$$CODEC" --bandwidths "$$BANDWIDTHS" \
+	--jobs "$$JOBS" --profile "$$PROFILE" --with-parent
+
+help:
+	@echo 'make book      install, execute what is out of date, render to _build/html/index.html'
+	@echo 'make html      render the published book; nothing is executed'
+	@echo 'make sweep     run every bandwidth of the codec and print one table'
+	@echo 'make test      install, check style and types, execute the smoke edition, run the tests'
+	@echo 'make lint      check style and types'
+	@echo 'make publish   make book for the demo edition, then rewrite the tracked notebooks, clips and results'
+	@echo 'make codec     train the demo checkpoint on a folder of speech: make codec DATA=DIR'
+	@echo 'make lock      write requirements.lock and bootstrap.lock anew from pyproject.toml'
+	@echo 'make clean     remove what has been made: build/, _build/ and caches'
+	@echo
+	@echo 'EDITION=demo            an edition of config/ (smoke, demo, sherlock), or the path of an edition file'
+	@echo 'STIMULUS=FILE           a recording in place of the edition'"'"'s: WAV, FLAC, MP3, Ogg, MP4 …'
+	@echo 'CODEC=demo              demo, released (EnCodec by Meta, downloaded once), or the path of a checkpoint'
+	@echo 'BANDWIDTHS="1.5 3 6"    in kbps; default: as the edition says'
+	@echo 'JOBS=2                  notebooks executed at a time; default: one per core, four at most'
+	@echo 'PROFILE=slurm           a Snakemake profile, to run on a cluster'
+	@echo 'PYTHON=/path/to/python  use that environment, install nothing'
+
+environment:
+ifeq ($(PYTHON),)
+	@test -n "$(PYTHON3)" || { echo "error: Python 3.11 or newer is needed and was not found: install it, or name one with PYTHON=" >&2; exit 1; }
+	@"$(PYTHON3)" fmri_audio/pipeline/bootstrap.py
+else
+	@test -x "$(PYTHON)" || command -v "$(PYTHON)" >/dev/null || { echo "error: PYTHON=$(PYTHON) is not a program: give the path of a Python" >&2; exit 1; }
+endif
+
+book sweep publish: environment
+	@$(PIPELINE) $@ $(ASKED)
+
+html: environment
+	@$(PIPELINE) html
+
+lint: environment
+	@$(RUN) -m ruff check .
+	@$(RUN) -m mypy
+
+# The smoke edition is executed into folders of the tests' own, once; an unchanged one is not executed again.
+test: lint
+	@unset STIMULUS CODEC BANDWIDTHS PROFILE; \
+	$(RUN) -m fmri_audio.pipeline book --edition smoke --jobs "$$JOBS" --build build/tests --html build/tests/html
+	@FMRI_AUDIO_BOOK="$(CURDIR)/build/tests/html" FMRI_AUDIO_BUILD="$(CURDIR)/build/tests/smoke" $(RUN) -m pytest
+
+codec: environment
+	@test -n "$$DATA" || { echo "error: say which speech to train on: make codec DATA=DIR" >&2; exit 1; }
+	@exec $(RUN) -m fmri_audio.codec_training --data "$$DATA" --out checkpoints/encodec-24khz-demo.safetensors
+
+lock: environment
+	@.bootstrap/bin/uv pip compile pyproject.toml --extra test --universal --generate-hashes --no-header --no-annotate \
+		--python-version 3.11 --output-file requirements.lock --quiet
+	@echo "uv==$$(.bootstrap/bin/uv --version | cut -d' ' -f2)" | .bootstrap/bin/uv pip compile - --universal \
+		--generate-hashes --no-header --no-annotate --python-version 3.11 --output-file bootstrap.lock --quiet
+
+clean:
+	rm -rf build _build .snakemake .pytest_cache .mypy_cache .ruff_cache

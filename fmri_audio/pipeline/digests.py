@@ -1,0 +1,224 @@
+"""Digests: small text files that change exactly when something a step depends on has changed in content.
+
+Snakemake compares times. It is given these files as inputs, and they are rewritten only when their content
+changes, so touching a file, editing prose or checking out a branch and back re-executes nothing. Each line of
+a digest names one ingredient, so comparing two of them says why a notebook ran again.
+
+Which modules of the package a step uses is not guessed from its source: the step reports what it had imported
+when it ended, and that list counts until it runs again. It cannot go stale, because the list can only change
+if the step's own code, a module on the list or the data changes, and then the step runs again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import jupytext
+import yaml
+
+import fmri_audio
+from fmri_audio.files import sha256_of, write_if_changed, write_text
+from fmri_audio.pipeline.plan import STEPS, Chapter, Plan, Run, text_of
+from fmri_audio.settings import project_root
+
+EXECUTION_TAGS = {"parameters", "raises-exception", "skip-execution"}
+LIST_SETTINGS = ("bandwidths", "main_bandwidth")
+SOUND_SUFFIXES = {".flac", ".ogg", ".opus", ".wav", ".csv", ".tsv", ".json"}
+
+
+def sha(text: str) -> str:
+    """Return the SHA-256 of a text."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def code_cells(path: Path) -> list[tuple[str, tuple[str, ...]]]:
+    """Return source and execution tags of every code cell of a chapter's text or notebook.
+
+    Tags that only change how a cell looks are left out, and so are parameters that papermill injected.
+    """
+    return [
+        (cell.source.strip(), tuple(sorted(EXECUTION_TAGS & set(cell.metadata.get("tags", ())))))
+        for cell in jupytext.read(path).cells
+        if cell.cell_type == "code" and "injected-parameters" not in cell.metadata.get("tags", ())
+    ]
+
+
+def code_digest(chapter: Chapter) -> str:
+    """Return one hash for all code of a chapter's text."""
+    return sha(json.dumps(code_cells(text_of(chapter))))
+
+
+def package_hashes() -> dict[str, str]:
+    """Return the hash of every module of the package, by dotted name."""
+    folder = Path(fmri_audio.__file__).parent
+    hashes = {}
+    for path in sorted(folder.rglob("*.py")):
+        parts = (folder.name, *path.relative_to(folder).with_suffix("").parts)
+        hashes[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = sha256_of(path)
+    return hashes
+
+
+class Hashes:
+    """SHA-256 of files, remembered by size and time of change, so that recordings are hashed once.
+
+    Parameters
+    ----------
+    path
+        File that remembers between runs.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.known: dict[str, list[Any]] = json.loads(path.read_text()) if path.is_file() else {}
+        self.changed = False
+
+    def of(self, path: Path) -> str:
+        """Return the hash of a file, or ``absent``."""
+        if not path.is_file():
+            return "absent"
+        stat = path.stat()
+        signature = [stat.st_size, stat.st_mtime_ns]
+        entry = self.known.get(str(path))
+        if entry is None or entry[:2] != signature:
+            entry = self.known[str(path)] = [*signature, sha256_of(path)]
+            self.changed = True
+        return str(entry[2])
+
+    def lines(self, paths: Iterable[Path]) -> list[str]:
+        """Return one line per file: hash and path, relative to the project where it lies inside."""
+        root = project_root()
+        return [f"{self.of(path)}  {path.relative_to(root) if path.is_relative_to(root) else path}" for path in paths]
+
+    def save(self) -> None:
+        """Remember for the next run."""
+        if self.changed:
+            write_text(self.path, json.dumps(self.known))
+
+
+class Digests:
+    """Computes and writes the digests of a plan's steps, runs and pages.
+
+    The package is hashed when the object is made: what a step that starts now will have been made with.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.root = project_root()
+        self.hashes = Hashes(plan.build / "digests" / "hashes.json")
+        self.package = package_hashes()
+
+    def write_all(self, runs: Iterable[Run]) -> None:
+        """Write the digests of the steps, of the given runs and of the pages, each only if it changed."""
+        for step in STEPS:
+            self._write(step, self.step(step))
+        for run in runs:
+            self._write(run.name, self.run(run))
+        self._write("pages", self.pages())
+        self.hashes.save()
+
+    def record(self, target: str, lines: list[str], modules: Iterable[str]) -> None:
+        """Write a target's list of modules and its digest; called when it has been made, before it is put in place.
+
+        Parameters
+        ----------
+        target
+            Name of a step or run.
+        lines
+            The digest's other lines, computed *before* the target was made.
+        modules
+            The modules of the package that had been imported when it ended.
+        """
+        names = sorted(name for name in modules if name in self.package)
+        write_if_changed(self._modules_file(target), "\n".join(names) + "\n")
+        self._write(target, [*lines, *self._package_lines(target)])
+
+    def step(self, step: str) -> list[str]:
+        """Return the digest of a step before the notebooks."""
+        return [*self.step_sources(step), *self._package_lines(step)]
+
+    def run(self, run: Run) -> list[str]:
+        """Return the digest of a notebook run; what it needs from steps and other runs reaches it through them."""
+        return [*self.run_sources(run), *self._package_lines(run.name)]
+
+    def step_sources(self, step: str) -> list[str]:
+        """Return what a step depends on besides the package."""
+        lines = [*self._settings(without=LIST_SETTINGS), *self._stimulus()]
+        if step != "stimulus":
+            lines += self._checkpoint()
+        if step == "study":
+            lines += self._listing(self.plan.settings.get("study", {}).get("source"))
+        return lines
+
+    def run_sources(self, run: Run) -> list[str]:
+        """Return what a run depends on besides the package."""
+        lines = [f"{sha(source)}  cell {i} {' '.join(tags)}" for i, (source, tags) in enumerate(_cells(run))]
+        lines += self.hashes.lines(self.root / name for name in run.chapter.files)
+        lines += self._settings(without=LIST_SETTINGS if run.bandwidth is not None else ())
+        return [*lines, *self._checkpoint()]
+
+    def resolving(self, request: Iterable[str]) -> list[str]:
+        """Return what the resolved edition in the build folder depends on, given how it was asked for."""
+        package = [f"{value}  {name}" for name, value in self.package.items() if not name.startswith(__package__)]
+        return [*request, *package, *self._stimulus(), *self._checkpoint()]
+
+    def pages(self) -> list[str]:
+        """Return the digest of the rendered book, besides the executed notebooks."""
+        book, static = self.root / "book", self.root / "_static"
+        paths = [self.root / name for name in ("_config.yml", "_toc.yml", "book/chapters.yml")]
+        paths += [*sorted(book.glob("*.md")), *sorted(book.glob("*.bib")), *sorted(self.root.glob("*.bib"))]
+        paths += [p for p in sorted(static.rglob("*")) if p.is_file() and not p.is_relative_to(static / "audio")]
+        modules = (f"{__package__}.assemble", f"{__package__}.render", "fmri_audio.pages")
+        machinery = [f"{self.package.get(name, 'absent')}  {name}" for name in modules]
+        return [*self.hashes.lines(paths), *machinery, f"main bandwidth {self.plan.main_bandwidth:g}"]
+
+    def _write(self, target: str, lines: list[str]) -> None:
+        write_if_changed(self.plan.digest(target), "\n".join(lines) + "\n")
+
+    def _modules_file(self, target: str) -> Path:
+        return self.plan.build / "digests" / f"{target}.modules"
+
+    def _package_lines(self, target: str) -> list[str]:
+        path = self._modules_file(target)
+        names = path.read_text().split() if path.is_file() else []
+        return [f"{self.package.get(name, 'absent')}  {name}" for name in names]
+
+    def _settings(self, without: tuple[str, ...]) -> list[str]:
+        kept = {key: value for key, value in self.plan.settings.items() if key not in without}
+        return [f"settings {line}" for line in yaml.safe_dump(kept, sort_keys=True).splitlines()]
+
+    def _checkpoint(self) -> list[str]:
+        codec = str(self.plan.settings["codec"])
+        if codec == "released":
+            return []  # Meta's file is fixed by the hash that the package checks it against.
+        demo = self.root / "checkpoints" / "encodec-24khz-demo.safetensors"
+        return self.hashes.lines([demo if codec == "demo" else self.root / codec])
+
+    def _stimulus(self) -> list[str]:
+        stimulus = self.plan.settings.get("stimulus", {})
+        source = stimulus.get("source")
+        if source is None:
+            return []
+        if source == "play":
+            play = self.root / "stimulus"
+            return self.hashes.lines(p for p in sorted(play.rglob("*")) if p.suffix in SOUND_SUFFIXES and p.is_file())
+        sound = self.root / source
+        paths = [sound, *(sound.with_suffix(suffix) for suffix in (".tsv", ".csv"))]
+        if stimulus.get("segments"):
+            paths.append(self.root / stimulus["segments"])
+        return self.hashes.lines(paths)
+
+    def _listing(self, name: str | None) -> list[str]:
+        """Return a line per file of a folder of scans; they are gigabytes, so size and time stand for content."""
+        folder = self.root / name if name else None
+        if folder is None or not folder.is_dir():
+            return []
+        files = sorted(path for path in folder.rglob("*") if path.is_file())
+        return [f"{path.stat().st_size} {path.stat().st_mtime_ns}  {path}" for path in files]
+
+
+def _cells(run: Run) -> list[tuple[str, tuple[str, ...]]]:
+    return code_cells(text_of(run.chapter))

@@ -1,0 +1,205 @@
+"""Runs one notebook: ``python -m fmri_audio.pipeline.execute BUILD RUN``.
+
+The chapter's text is turned into a notebook, papermill executes it with the run's parameters, and the result
+is put in place in one move when all of it has succeeded. What went wrong is one sentence on standard error,
+with the traceback in ``BUILD/logs``.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import papermill
+from nbformat import NotebookNode
+from papermill.engines import NBClientEngine, NotebookExecutionManager, papermill_engines
+from papermill.exceptions import PapermillExecutionError
+
+from fmri_audio.errors import UserError
+from fmri_audio.files import replacing, write_if_changed, write_text
+from fmri_audio.pipeline.assemble import KERNELSPEC, read_text
+from fmri_audio.pipeline.digests import Digests
+from fmri_audio.pipeline.plan import Plan, Run, text_of
+from fmri_audio.pipeline.supervision import follow
+from fmri_audio.settings import project_root
+
+_ENGINE = "fmri-audio"
+_SAY_EVERY_SECONDS = 3.0
+_SAY_AT_LEAST_EVERY_SECONDS = 30.0
+_MODULES_CELL = (
+    "import json, sys\n"
+    "print(json.dumps([name for name in sys.modules if name.partition('.')[0] == 'fmri_audio']))"
+)
+_ANSI = re.compile(r"\x1b\[[0-9;]*m")
+
+
+class Progress:
+    """Says on standard output which cell of which run is being executed, often enough to see that it moves."""
+
+    def __init__(self, title: str, n_cells: int) -> None:
+        self.title, self.n_cells = title, n_cells
+        self.started = self.said = time.monotonic()
+        self.cell = 0
+        self.finished = threading.Event()
+        threading.Thread(target=self._beat, daemon=True, name="progress").start()
+
+    def start(self, cell: int) -> None:
+        """Note that a cell (counted from 1) has begun."""
+        self.cell = cell
+        if cell == 1 or time.monotonic() - self.said >= _SAY_EVERY_SECONDS:
+            self._say()
+
+    def finish(self) -> None:
+        """Note that all cells have been executed."""
+        self.finished.set()
+        print(f"{self.title}: done in {time.monotonic() - self.started:.0f} s", flush=True)
+
+    def _say(self) -> None:
+        self.said = time.monotonic()
+        seconds = self.said - self.started
+        print(f"{self.title}: cell {self.cell} of {self.n_cells} ({seconds:.0f} s)", flush=True)
+
+    def _beat(self) -> None:
+        while not self.finished.wait(1.0):
+            if time.monotonic() - self.said >= _SAY_AT_LEAST_EVERY_SECONDS:
+                self._say()
+
+
+class ProgressEngine(NBClientEngine):  # type: ignore[misc]
+    """papermill's own engine, reporting each code cell to a :class:`Progress`."""
+
+    @classmethod
+    def execute_managed_notebook(
+        cls, nb_man: NotebookExecutionManager, kernel_name: str, progress: Progress, **kwargs: Any
+    ) -> Any:
+        """Execute the notebook, as papermill does."""
+        numbers = {id(cell): i for i, cell in enumerate(_code(nb_man.nb), start=1)}
+        cell_start = nb_man.cell_start
+
+        def start(cell: NotebookNode, cell_index: int | None = None, **others: Any) -> None:
+            if id(cell) in numbers:
+                progress.start(numbers[id(cell)])
+            cell_start(cell, cell_index, **others)
+
+        nb_man.cell_start = start
+        return super().execute_managed_notebook(nb_man, kernel_name, **kwargs)
+
+
+def _code(notebook: NotebookNode) -> list[NotebookNode]:
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def kernel_environment(build: Path) -> None:
+    """Make ``python3`` mean this interpreter, and keep Jupyter's and IPython's files below the build folder.
+
+    A kernel of that name that the user or the system has installed could be another Python altogether.
+    """
+    folder = (build / "jupyter").resolve()
+    argv = [sys.executable, "-m", "fmri_audio.pipeline.kernel", "--log-level=ERROR", "-f", "{connection_file}"]
+    spec = {"argv": argv, "display_name": KERNELSPEC["display_name"], "language": KERNELSPEC["language"]}
+    write_if_changed(folder / "kernels" / KERNELSPEC["name"] / "kernel.json", json.dumps(spec))
+    os.environ["JUPYTER_PATH"] = os.pathsep.join([str(folder), *filter(None, [os.environ.get("JUPYTER_PATH")])])
+    os.environ["JUPYTER_RUNTIME_DIR"] = str(folder / "runtime")
+    os.environ["IPYTHONDIR"] = str(folder / "ipython")
+    (folder / "ipython").mkdir(parents=True, exist_ok=True)
+    root = str(Path(__file__).resolve().parents[2])
+    os.environ["PYTHONPATH"] = os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
+
+
+def parameters(plan: Plan, run: Run) -> dict[str, Any]:
+    """Return the run's parameters, as its parameters cell names them."""
+    values: dict[str, Any] = {"edition": str(plan.edition_file), "build": str(plan.build)}
+    if run.bandwidth is not None:
+        values["bandwidth"] = run.bandwidth
+    return values
+
+
+def clean(notebook: NotebookNode) -> NotebookNode:
+    """Drop what differs from run to run without being a result: times, machines, identifiers of messages."""
+    notebook.metadata = nbformat.from_dict(
+        {
+            "jupytext": notebook.metadata.get("jupytext", {}),
+            "kernelspec": dict(KERNELSPEC),
+            "language_info": {"name": "python"},
+        }
+    )
+    for cell in notebook.cells:
+        for key in ("papermill", "execution"):
+            cell.metadata.pop(key, None)
+    return notebook
+
+
+def execute(plan: Plan, run: Run) -> None:
+    """Execute one run and put its notebook in place.
+
+    Raises
+    ------
+    UserError
+        A cell failed; the sentence says which, why, and where the traceback is.
+    """
+    digests = Digests(plan)
+    sources = digests.run_sources(run)
+    for stale in (plan.results(run), plan.glued(run)):
+        stale.unlink(missing_ok=True)
+    notebook = read_text(text_of(run.chapter))
+    notebook.cells.append(nbformat.v4.new_code_cell(_MODULES_CELL, id="modules"))
+    # One cell more for the injected parameters, one less for the list of modules.
+    number = plan.runs.index(run) + 1
+    progress = Progress(f"[{number}/{len(plan.runs)}] {run.title}", len(_code(notebook)))
+    executed = _papermill(notebook, plan, run, progress)
+    modules = json.loads("".join(output.text for output in executed.cells.pop().outputs if output.name == "stdout"))
+    digests.record(run.name, sources, [name for name in modules if not name.startswith(f"{__package__}.")])
+    with replacing(plan.notebook(run)) as temporary:
+        nbformat.write(clean(executed), temporary)
+    progress.finish()
+
+
+def _papermill(notebook: NotebookNode, plan: Plan, run: Run, progress: Progress) -> NotebookNode:
+    papermill_engines.register(_ENGINE, ProgressEngine)
+    logging.getLogger("papermill").setLevel(logging.ERROR)
+    kernel_environment(plan.build)
+    source = plan.build / "logs" / f"{run.name}.ipynb"
+    with replacing(source) as temporary:
+        nbformat.write(notebook, temporary)
+    try:
+        executed = papermill.execute_notebook(
+            source, None, parameters(plan, run), engine_name=_ENGINE, kernel_name=KERNELSPEC["name"],
+            progress_bar=False, cwd=project_root(), progress=progress,
+        )  # fmt: skip
+    except PapermillExecutionError as error:
+        log = plan.build / "logs" / f"{run.name}.log"
+        write_text(log, _ANSI.sub("", f"{error.source}\n\n" + "\n".join(error.traceback)))
+        if error.ename == "UserError":
+            raise UserError(f"{run.title}: {error.evalue}") from None
+        what = f"{error.ename}: {error.evalue}".strip().splitlines()[0]
+        raise UserError(f"{run.title}, cell {progress.cell} failed: {what} (traceback in {log})") from None
+    except RuntimeError as error:  # nbclient: the kernel died or did not start
+        raise UserError(f"{run.title}, cell {progress.cell}: {error}; perhaps the machine ran out of memory") from None
+    finally:
+        progress.finished.set()
+    source.unlink(missing_ok=True)
+    return executed
+
+
+def main(build: Path, name: str) -> int:
+    """Execute the run of the given name; returns the exit status."""
+    try:
+        plan = Plan.read(build)
+        execute(plan, plan.run(name))
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr, flush=True)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    follow()
+    sys.exit(main(Path(sys.argv[1]), sys.argv[2]))

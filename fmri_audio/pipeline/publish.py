@@ -1,0 +1,168 @@
+"""Publishing: the executed demo edition becomes the tracked notebooks, clips, tables and the README's result.
+
+Nothing else writes tracked files. A manifest holds the hash of everything published and of the code it came
+from, so that a test can tell when text, notebooks, clips and tables no longer belong together.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+import nbformat
+import pandas as pd
+from nbformat import NotebookNode
+
+from fmri_audio.errors import UserError
+from fmri_audio.files import replacing, sha256_of, write_if_changed
+from fmri_audio.pipeline.assemble import clips_of, merged, published
+from fmri_audio.pipeline.digests import code_digest
+from fmri_audio.pipeline.plan import Chapter, Plan, text_of
+from fmri_audio.settings import project_root
+
+MAX_NOTEBOOK_BYTES = 1_000_000
+MAX_AUDIO_BYTES = 12_000_000
+RESULT_MARKS = ("<!-- result: begin (written by make publish) -->", "<!-- result: end -->")
+
+
+def publish(plan: Plan) -> None:
+    """Write the executed edition's notebooks, clips, tables and manifest to where they are tracked.
+
+    Raises
+    ------
+    UserError
+        A notebook or the clips are too large, or an output names a path of this machine.
+    """
+    root = project_root()
+    results = root / "results" / plan.edition
+    notebooks = {chapter: merged(text_of(chapter), plan.notebook(plan.page_run(chapter))) for chapter in plan.chapters}
+    contents = {chapter: nbformat.writes(notebook) + "\n" for chapter, notebook in notebooks.items()}
+    clips = sorted({name for notebook in notebooks.values() for name in clips_of(notebook)})
+    _check(plan, contents, clips)
+
+    for chapter, content in contents.items():
+        write_if_changed(published(chapter), content)
+    _mirror(clips, plan.build / "audio", root / "_static" / "audio")
+    glued = {plan.glued(plan.page_run(chapter)): f"{chapter.name}.json" for chapter in plan.chapters}
+    (results / "glued").mkdir(parents=True, exist_ok=True)
+    for path in (results / "glued").iterdir():
+        if path.name not in {name for source, name in glued.items() if source.is_file()}:
+            path.unlink()
+    for source, name in glued.items():
+        if source.is_file():
+            write_if_changed(results / "glued" / name, source.read_text(encoding="utf-8"))
+    write_if_changed(results / "metrics.csv", (plan.build / "results" / "metrics.csv").read_text(encoding="utf-8"))
+    draw_overview(results / "metrics.csv", results / "overview.png")
+    write_readme_result(root / "README.md", results / "metrics.csv")
+    write_if_changed(results / "manifest.json", json.dumps(manifest(plan.edition, plan.chapters), indent=1) + "\n")
+    print(f"published: {len(contents)} notebooks, {len(clips)} clips, {results.relative_to(root)}")
+
+
+def _check(plan: Plan, contents: dict[Chapter, str], clips: Iterable[str]) -> None:
+    own = {str(project_root()), str(Path.home())} - {"/", "/root"}
+    for chapter, content in contents.items():
+        size = len(content.encode())
+        if size > MAX_NOTEBOOK_BYTES:
+            raise UserError(f"{chapter.name}.ipynb would be {size / 1e6:.1f} MB, more than 1 MB: make its figures smaller")
+        for path in own:
+            if path in content:
+                raise UserError(f"an output of {chapter.name} names the folder {path}: print paths relative to the project")
+    total = sum((plan.build / "audio" / name).stat().st_size for name in clips)
+    if total > MAX_AUDIO_BYTES:
+        raise UserError(f"the clips are {total / 1e6:.1f} MB together, more than 12 MB: play fewer or shorter ones")
+
+
+def _mirror(names: Iterable[str], source: Path, target: Path) -> None:
+    """Make a folder hold exactly the given files of another."""
+    wanted = set(names)
+    target.mkdir(parents=True, exist_ok=True)
+    for path in target.iterdir():
+        if path.name not in wanted:
+            path.unlink()
+    for name in sorted(wanted):
+        if not (target / name).is_file() or sha256_of(target / name) != sha256_of(source / name):
+            with replacing(target / name) as temporary:
+                shutil.copyfile(source / name, temporary)
+
+
+def manifest(edition: str, chapters: Iterable[Chapter]) -> dict[str, object]:
+    """Return the hashes of everything published as it lies in the working tree, and of the code it came from."""
+    root = project_root()
+    results = root / "results" / edition
+    files = [published(chapter) for chapter in chapters]
+    files += sorted((root / "_static" / "audio").iterdir())
+    files += sorted(path for path in results.rglob("*") if path.is_file() and path.name != "manifest.json")
+    return {
+        "edition": edition,
+        "code": {chapter.name: code_digest(chapter) for chapter in chapters},
+        "files": {path.relative_to(root).as_posix(): sha256_of(path) for path in files},
+    }
+
+
+def glued_values(notebook: NotebookNode) -> dict[str, str]:
+    """Return the text of every value that a notebook's outputs glue, by key."""
+    values = {}
+    for cell in notebook.cells:
+        for output in cell.get("outputs", ()):
+            name = output.get("metadata", {}).get("scrapbook", {}).get("name")
+            if name is not None and "text/plain" in output.data:
+                values[name] = "".join(output.data["text/plain"])
+    return values
+
+
+def result_sentence(table: Path) -> str:
+    """Return the README's sentence of result, its numbers taken from the published table."""
+    scores = _roundtrip(table)
+    parts = []
+    for bandwidth, row in scores.iterrows():
+        parts.append(f"{row['pesq_wb']:.2f} / {row['stoi']:.2f} at {bandwidth:g} kbps")
+    codec = _codec(table)
+    return f"Speech through the codec alone (checkpoint `{codec}`), PESQ-WB / STOI: {', '.join(parts)}."
+
+
+def write_readme_result(readme: Path, table: Path) -> None:
+    """Put the sentence of result between its marks in the README."""
+    begin, end = RESULT_MARKS
+    text = readme.read_text(encoding="utf-8")
+    pattern = re.compile(re.escape(begin) + ".*?" + re.escape(end), re.DOTALL)
+    if not pattern.search(text):
+        raise UserError(f"{readme.name} has lost its lines {begin} and {end}: put them back")
+    sentence = result_sentence(table)
+    write_if_changed(readme, pattern.sub(lambda _: f"{begin}\n{sentence}\n{end}", text))
+
+
+def _roundtrip(table: Path) -> pd.DataFrame:
+    """Return the mean scores of EnCodec round trips on speech, a row per bandwidth and a column per metric."""
+    frame = pd.read_csv(table)
+    kept = frame[(frame["representation"] == "encodec-codes") & (frame["arm"] == "roundtrip")]
+    kept = kept[kept["control"].isin(["none"]) | kept["control"].isna()]
+    return kept.pivot_table(index="bandwidth_kbps", columns="metric", values="value", aggfunc="mean")
+
+
+def _codec(table: Path) -> str:
+    frame = pd.read_csv(table)
+    return str(frame.loc[frame["representation"] == "encodec-codes", "codec"].dropna().iloc[0])
+
+
+def draw_overview(table: Path, picture: Path) -> None:
+    """Draw the README's picture: what is left of speech after a round trip, over the bandwidth."""
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    scores = _roundtrip(table)
+    with matplotlib.rc_context({"svg.hashsalt": "fmri-audio"}):
+        figure = Figure(figsize=(7, 2.6), layout="constrained", dpi=110)
+        for axes, (metric, label) in zip(
+            figure.subplots(1, 2), [("pesq_wb", "PESQ-WB"), ("stoi", "STOI")], strict=True
+        ):
+            axes.plot(range(len(scores)), scores[metric], "o-", color="#1f6f8b")
+            axes.set_xticks(range(len(scores)), [f"{bandwidth:g}" for bandwidth in scores.index])
+            axes.set_xlabel("bandwidth (kbps)")
+            axes.set_ylabel(label)
+            axes.spines[["top", "right"]].set_visible(False)
+        figure.suptitle(f"Speech through the codec ({_codec(table)})", fontsize=10)
+        with replacing(picture) as temporary:
+            figure.savefig(temporary, metadata={"Software": None})

@@ -1,0 +1,36 @@
+"""Runs one step before the notebooks: ``python -m fmri_audio.pipeline.step BUILD STEP``.
+
+It is ``python -m fmri_audio.edition STEP`` tied to the supervisor, and it reports which modules the step used.
+"""
+
+from __future__ import annotations
+
+import runpy
+import sys
+from pathlib import Path
+
+from fmri_audio.files import write_text
+from fmri_audio.pipeline.digests import Digests
+from fmri_audio.pipeline.plan import STEPS, Plan
+from fmri_audio.pipeline.supervision import follow
+
+def main(build: Path, step: str) -> None:
+    """Make one step's results and record what they were made with."""
+    plan = Plan.read(build)
+    digests = Digests(plan)
+    sources = digests.step_sources(step)
+    print(f"{step} …", flush=True)
+    sys.argv = ["fmri_audio.edition", STEPS[step], "--edition", str(plan.edition_file), "--build", str(build)]
+    try:
+        runpy.run_module("fmri_audio.edition", run_name="__main__", alter_sys=True)
+    except SystemExit as end:
+        if end.code not in (None, 0):
+            raise
+    modules = {name for name in sys.modules if name.split(".")[:2] != ["fmri_audio", "pipeline"]}
+    digests.record(step, sources, modules | {"fmri_audio.edition"})
+    write_text(plan.done(step), "")
+
+
+if __name__ == "__main__":
+    follow()
+    main(Path(sys.argv[1]), sys.argv[2])
