@@ -37,7 +37,9 @@ def setup(app: Sphinx) -> dict[str, Any]:
 
 def visit_inline_formula(writer: HTML5Translator, node: nodes.math) -> None:
     """Write a formula inside a sentence."""
-    writer.body.append(f'<span class="math notranslate nohighlight">{mathml(node.astext(), block=False)}</span>')
+    writer.body.append(
+        f'<span class="math notranslate nohighlight">{mathml(node.astext(), block=False)}</span>'
+    )
     raise nodes.SkipNode
 
 
