@@ -8,7 +8,10 @@ PESQ      ITU-T P.862.2 (wide band) and P.862.1 (narrow band) MOS-LQO, by ``pesq
 STOI      Taal et al. 2011, by ``pystoi``, between 0 and 1, at 16 kHz (which it brings to 10 kHz itself).
 lag       samples (at 16 kHz) by which the degraded sound comes late, at the maximum of the cross-correlation.
 
-A score that is not defined (silence, too short, no utterance found) is NaN, never a number in its place.
+speech    share of the reference that is speech, by :func:`fmri_audio.segments.detect_segments`. PESQ and STOI are
+          models of speech: they are undefined where less than a tenth is.
+
+A score that is not defined (silence, no speech, too short, no utterance found) is NaN, never a number in its place.
 """
 
 from __future__ import annotations
@@ -25,6 +28,7 @@ from numpy.typing import NDArray
 from pystoi import stoi as _stoi
 
 from fmri_audio.audio import resample
+from fmri_audio.segments import speech_fraction
 
 METRIC_RATE = 16_000
 """Sample rate in Hz at which all scores are taken: the highest that PESQ has."""
@@ -39,6 +43,9 @@ UNITS = {
     "speech_fraction": "1",
 }
 """Unit of each score."""
+
+LEAST_SPEECH = 0.1
+"""Share of speech in the reference under which PESQ and STOI are undefined, where it has to be detected."""
 
 _STOI_TOO_SHORT = 1e-5
 """What pystoi returns instead of a score when fewer than 30 frames are left."""
@@ -77,7 +84,9 @@ def evaluate(reference: Signal, degraded: Signal, sample_rate: int) -> Scores:
     return score(reference, degraded, sample_rate, align=True)
 
 
-def score(reference: Signal, degraded: Signal, sample_rate: int, *, align: bool = False) -> Scores:
+def score(
+    reference: Signal, degraded: Signal, sample_rate: int, *, align: bool = False, speech: bool | None = None
+) -> Scores:
     """Score a degraded sound against its reference, sample by sample unless ``align`` is given.
 
     Parameters
@@ -86,19 +95,24 @@ def score(reference: Signal, degraded: Signal, sample_rate: int, *, align: bool 
     sample_rate : Hz, of both
     align
         Find the lag by cross-correlation first; otherwise it is taken to be 0.
+    speech
+        Whether the reference is speech, where that is known; otherwise it is detected.
     """
     ref = resample(reference, sample_rate, METRIC_RATE).astype(np.float64)
     deg = resample(degraded, sample_rate, METRIC_RATE).astype(np.float64)
     lag = best_lag(ref, deg) if align else 0
     ref, deg = shifted(ref, deg, lag)
+    fraction = speech_fraction(ref, METRIC_RATE)
+    if speech is None:
+        speech = fraction >= LEAST_SPEECH
     return Scores(
         snr_db=snr_db(ref, deg),
         si_sdr_db=si_sdr_db(ref, deg),
-        pesq_wb=pesq(ref, deg, "wb"),
-        pesq_nb=pesq(ref, deg, "nb"),
-        stoi=stoi(ref, deg),
+        pesq_wb=pesq(ref, deg, "wb") if speech else math.nan,
+        pesq_nb=pesq(ref, deg, "nb") if speech else math.nan,
+        stoi=stoi(ref, deg) if speech else math.nan,
         lag_samples=lag,
-        speech_fraction=active_fraction(ref, METRIC_RATE),
+        speech_fraction=fraction,
     )
 
 
@@ -192,16 +206,6 @@ def mel_distance_db(
     floor = top * 10 ** (floor_db / 10)
     difference = 10 * (torch.log10(ref.clamp(min=floor)) - torch.log10(deg.clamp(min=floor)))
     return float(difference.square().mean().sqrt())
-
-
-def active_fraction(reference: Signal, sample_rate: int, range_db: float = 40.0) -> float:
-    """Return the share of 32 ms frames within ``range_db`` of the loudest: those that STOI counts as speech."""
-    length = round(0.032 * sample_rate)
-    frames = reference[: len(reference) // length * length].reshape(-1, length)
-    if not frames.size or not np.any(frames):
-        return 0.0
-    energy = np.sum(np.square(frames), axis=1)
-    return float(np.mean(energy > energy.max() * 10 ** (-range_db / 10)))
 
 
 def _ratio_db(signal: float, noise: float) -> float:

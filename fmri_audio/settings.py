@@ -30,7 +30,7 @@ from fmri_audio.files import write_if_changed
 
 def _to_fraction(value: object) -> object:
     """Read 1.5, "1.5" or "3/2" as the exact rational it is written as."""
-    if isinstance(value, Fraction) or isinstance(value, bool):
+    if isinstance(value, Fraction | bool):
         return value
     try:
         return Fraction(str(value))
@@ -57,6 +57,12 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
+def _check_hop(hop_length: int, n_fft: int) -> None:
+    """Frames that do not overlap cannot be turned back into sound."""
+    if hop_length >= n_fft:
+        raise ValueError(f"hop_length: {hop_length} should be less than n_fft {n_fft}")
+
+
 class StimulusSettings(Section):
     """The sound: the embedded play, or a recording of the user's own."""
 
@@ -73,6 +79,12 @@ class WindowSettings(Section):
     n_windows: PositiveInt = Field(8, description="scoring windows per kind of segment")
     clip_seconds: PositiveFloat = Field(5.0, description="length of a clip to listen to")
 
+    @model_validator(mode="after")
+    def _clip_fits(self) -> WindowSettings:
+        if self.clip_seconds > self.seconds:
+            raise ValueError(f"clip_seconds: {self.clip_seconds:g} should be at most seconds {self.seconds:g}")
+        return self
+
 
 class MelSettings(Section):
     """The mel spectrogram that Griffin-Lim inverts."""
@@ -82,6 +94,11 @@ class MelSettings(Section):
     n_mels: PositiveInt = 128
     n_iter: PositiveInt = Field(32, description="iterations of Griffin-Lim")
 
+    @model_validator(mode="after")
+    def _frames_overlap(self) -> MelSettings:
+        _check_hop(self.hop_length, self.n_fft)
+        return self
+
 
 class ProblemSettings(Section):
     """What the Problem chapter varies, one list for each parameter of the mel."""
@@ -89,7 +106,12 @@ class ProblemSettings(Section):
     n_fft: list[PositiveInt] = Field([512, 1024, 2048], min_length=1)
     hop_length: list[PositiveInt] = Field([180, 256, 360], min_length=1)
     n_mels: list[PositiveInt] = Field([64, 80, 128], min_length=1)
-    n_iter: list[PositiveInt] = Field([0, 8, 32, 128], min_length=1)
+    n_iter: list[Annotated[int, Field(ge=0)]] = Field([0, 8, 32, 128], min_length=1)
+
+    @model_validator(mode="after")
+    def _frames_overlap(self) -> ProblemSettings:
+        _check_hop(max(self.hop_length), min(self.n_fft))
+        return self
 
 
 class StudySettings(Section):
@@ -264,7 +286,8 @@ def _sentence(error: ValidationError) -> str:
         return f"{name} is missing"
     if first["type"] == "value_error":
         text = str(first["msg"]).removeprefix("Value error, ")
-        return f"{name}: {text}" if name else text
+        # What a whole section's check says begins with the key's own name.
+        return text if not name else f"{name}.{text}" if isinstance(first["input"], dict) else f"{name}: {text}"
     text = str(first["msg"]).removeprefix("Input ")
     return f"{name}: {text}, not {first['input']!r}"
 

@@ -1,0 +1,83 @@
+"""Fixtures shared by all tests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import scipy.signal
+import torch
+
+from fmri_audio import audio, checkpoints
+from fmri_audio.checkpoints import Checkpoint
+
+SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+Speech = Callable[..., np.ndarray]
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real recordings beside the project; tests that need it are skipped without it."""
+    if not SHARED.is_dir():
+        pytest.skip(f"needs the recordings in {SHARED}")
+    return SHARED
+
+
+def make_speech(seconds: float, sample_rate: int = audio.SAMPLE_RATE, seed: int = 0) -> np.ndarray:
+    """Return sound with the traits of speech: 4 syllables a second, vowels and fricatives, pauses; [T]."""
+    rng = np.random.default_rng(seed)
+    n = round(seconds * sample_rate)
+    t = np.arange(n) / sample_rate
+    pitch = 120 + 15 * np.sin(2 * np.pi * 0.7 * t + rng.uniform(0, 6))
+    phase = 2 * np.pi * np.cumsum(pitch) / sample_rate
+    vowel = sum(np.sin(k * phase) / k**1.2 for k in range(1, 25))
+    high = scipy.signal.butter(4, 3000, "high", fs=sample_rate, output="sos")
+    fricative = scipy.signal.sosfilt(high, rng.standard_normal(n))
+    syllable = 0.5 - 0.5 * np.cos(2 * np.pi * 4 * t)
+    fricative_on = (0.5 + 0.5 * np.cos(2 * np.pi * 4 * t)) ** 8
+    pause = (t % 2.5) < 2.1
+    return np.asarray((0.12 * vowel * syllable**2 + 0.1 * fricative * fricative_on) * pause, np.float32)
+
+
+def make_music(seconds: float, sample_rate: int = audio.SAMPLE_RATE, seed: int = 0) -> np.ndarray:
+    """Return a steady chord with slow changes: no syllables, no pauses; [T]."""
+    rng = np.random.default_rng(seed)
+    t = np.arange(round(seconds * sample_rate)) / sample_rate
+    root = 110 * 2 ** (np.floor(t / 2) % 5 / 12)
+    phase = 2 * np.pi * np.cumsum(root) / sample_rate
+    chord = sum(np.sin(ratio * phase + rng.uniform(0, 6)) for ratio in (1, 1.25, 1.5, 2, 3, 4))
+    return np.asarray(0.08 * chord, np.float32)
+
+
+@pytest.fixture(scope="session")
+def speech() -> Speech:
+    """Maker of sound that is like speech."""
+    return make_speech
+
+
+@pytest.fixture(scope="session")
+def music() -> Speech:
+    """Maker of sound that is like music."""
+    return make_music
+
+
+@pytest.fixture(scope="session")
+def tiny_checkpoint_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """File of an EnCodec with two filters and random weights."""
+    config = {"n_filters": 2}
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = checkpoints.build(config)
+        for layer in model.quantizer.vq.layers:
+            layer._codebook.embed.normal_(std=0.1)
+            layer._codebook.inited.fill_(True)
+    return checkpoints.save(model, tmp_path_factory.mktemp("codec") / "tiny.safetensors", config, {})
+
+
+@pytest.fixture(scope="session")
+def tiny_checkpoint(tiny_checkpoint_file: Path) -> Checkpoint:
+    """An EnCodec with two filters and random weights: right in every shape, wrong in every sound."""
+    return checkpoints.load(str(tiny_checkpoint_file))

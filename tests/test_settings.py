@@ -1,0 +1,118 @@
+"""Editions: every bad key is refused by its name."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from fmri_audio.errors import UserError
+from fmri_audio.settings import dump_settings, edition_names, load_settings, project_root
+
+
+def write(folder: Path, **values: Any) -> Path:
+    path = folder / "mine.yml"
+    path.write_text(yaml.safe_dump({"edition": "mine", **values}), encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("name", ["smoke", "demo", "sherlock"])
+def test_every_edition_in_config_is_valid(name: str) -> None:
+    settings = load_settings(name)
+    assert settings.edition == name
+    assert settings.tr == Fraction(3, 2)
+
+
+def test_all_editions_are_listed() -> None:
+    assert {"demo", "sherlock", "smoke"} <= set(edition_names())
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        ({"training": {"stepz": 3}}, "training.stepz is not a setting (did you mean training.steps?)"),
+        ({"bandwith": 3}, "bandwith is not a setting (did you mean bandwidths?)"),
+        ({"zzz": 3}, "zzz is not a setting"),
+        ({"seed": "one"}, "seed: should be a valid integer, not 'one'"),
+        ({"seed": 1.5}, "seed: should be a valid integer, not 1.5"),
+        ({"seed": -1}, "seed: should be greater than or equal to 0, not -1"),
+        ({"tr": "fast"}, "tr: should be a number such as 1.5 or 3/2"),
+        ({"tr": 0}, "tr: should be greater than 0"),
+        ({"windows": {"seconds": 31}}, "windows.seconds: should be less than or equal to 30, not 31"),
+        ({"mel": {"n_mels": 0}}, "mel.n_mels: should be greater than 0, not 0"),
+        ({"mel": {"n_fft": 512, "hop_length": 512}}, "mel.hop_length: 512 should be less than n_fft 512"),
+        ({"problem": {"n_fft": [2048, 300]}}, "problem.hop_length: 360 should be less than n_fft 300"),
+        ({"bandwidths": "most"}, "bandwidths: should be"),
+        ({"bandwidths": []}, "bandwidths: "),
+        ({"bandwidths": [6, 6]}, "bandwidths: should not name a bandwidth twice"),
+        ({"bandwidths": [1.5, 3]}, "main_bandwidth: 6 should be one of the bandwidths listed"),
+        ({"bandwidths": [1.5, -3]}, "bandwidths.1: should be greater than 0, not -3"),
+        ({"stimulus": "play"}, "stimulus: should be"),
+        ({"stimulus": {"first_tr": -1}}, "stimulus.first_tr: should be greater than or equal to 0"),
+        ({"edition": "a/b"}, "edition: "),
+        ({"codec": True}, "codec: should be a valid string, not True"),
+    ],
+)
+def test_bad_values_are_refused_by_name(tmp_path: Path, values: dict[str, Any], sentence: str) -> None:
+    path = write(tmp_path, **values)
+    with pytest.raises(UserError) as caught:
+        load_settings(path)
+    message = str(caught.value)
+    assert message.startswith(f"{path}: {sentence}"), message
+    assert "\n" not in message
+
+
+def test_missing_name_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "nameless.yml"
+    path.write_text("seed: 1\n", encoding="utf-8")
+    with pytest.raises(UserError, match="edition is missing"):
+        load_settings(path)
+
+
+@pytest.mark.parametrize("text", ["a: [1", "just words", "- a\n- b\n", ""])
+def test_files_that_are_no_edition(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "odd.yml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(UserError, match="odd.yml"):
+        load_settings(path)
+
+
+def test_unknown_edition_names_those_there_are() -> None:
+    with pytest.raises(UserError, match="no edition 'dmo'.*demo.*sherlock.*smoke"):
+        load_settings("dmo")
+    with pytest.raises(UserError, match="nowhere.yml does not exist"):
+        load_settings("nowhere.yml")
+
+
+def test_overrides_reach_into_sections(tmp_path: Path) -> None:
+    path = write(tmp_path, stimulus={"source": "a.wav", "n_trs": 50})
+    settings = load_settings(path, {"stimulus.source": "b.wav", "windows": {"n_windows": 2}, "seed": 9})
+    assert (settings.stimulus.source, settings.stimulus.n_trs) == ("b.wav", 50)
+    assert (settings.windows.n_windows, settings.seed) == (2, 9)
+
+
+def test_dump_reads_back_equal_and_leaves_unchanged_files_alone(tmp_path: Path) -> None:
+    settings = load_settings("demo", {"tr": "4/3", "bandwidths": [1.5, 6]})
+    path = tmp_path / "out.yml"
+    dump_settings(settings, path, ["a note"])
+    assert path.read_text(encoding="utf-8").startswith("# a note\n")
+    assert load_settings(path) == settings
+    before = path.stat().st_mtime_ns
+    dump_settings(settings, path, ["a note"])
+    assert path.stat().st_mtime_ns == before
+
+
+def test_settings_cannot_be_changed() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        load_settings("demo").seed = 3
+
+
+def test_project_root_is_found_from_a_folder_below(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    root = project_root()
+    monkeypatch.chdir(root / "config")
+    assert project_root() == root
+    monkeypatch.chdir(tmp_path)
+    assert project_root() == root
