@@ -9,6 +9,7 @@ own weights move.
 from __future__ import annotations
 
 import copy
+import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -73,7 +74,7 @@ def join(pieces: torch.Tensor, grid: Grid, first_tr: int = 0) -> torch.Tensor:
     """
     batch, n_trs, channels, _ = pieces.shape
     index, share = grid.frames(n_trs, first_tr, pieces.device)
-    weighted = (pieces * share).transpose(1, 2).reshape(batch, channels, -1)
+    weighted = (pieces * share[:, None]).transpose(1, 2).reshape(batch, channels, -1)
     joined = weighted.new_zeros(batch, channels, grid.n_frames(n_trs, first_tr))
     return joined.index_add(2, index.reshape(-1), weighted)
 
@@ -81,8 +82,9 @@ def join(pieces: torch.Tensor, grid: Grid, first_tr: int = 0) -> torch.Tensor:
 class TrProjection(nn.Module):
     """Latents of a TR → V units → latents, both ways of rank r.
 
-    ``units = expand(reduce(x))`` and ``x = restore(collect(units))`` with ``reduce`` [r, C·width], ``expand``
-    [V, r], ``collect`` [r, V] and ``restore`` [C·width, r].
+    ``units = expand(reduce(x) / spread)`` and ``x = restore(spread · collect(units))`` with ``reduce``
+    [r, C·width], ``expand`` [V, r], ``collect`` [r, V] and ``restore`` [C·width, r]. ``spread`` is fixed: it
+    keeps the weights on one scale, so that one learning rate suits all four maps.
 
     Parameters
     ----------
@@ -92,6 +94,8 @@ class TrProjection(nn.Module):
     rank : int
         r.
     """
+
+    spread: torch.Tensor
 
     def __init__(self, grid: Grid, n_units: int, rank: int) -> None:
         super().__init__()
@@ -103,16 +107,17 @@ class TrProjection(nn.Module):
         self.expand = nn.Linear(rank, n_units, bias=False)
         self.collect = nn.Linear(n_units, rank, bias=False)
         self.restore = nn.Linear(rank, size)
+        self.register_buffer("spread", torch.ones(rank))
 
     def to_units(self, latents: torch.Tensor, n_trs: int, first_tr: int = 0) -> torch.Tensor:
         """Units [B, n_trs, V] of latents [B, C, L]."""
         pieces = cut(latents, self.grid, n_trs, first_tr).flatten(2)
-        units: torch.Tensor = self.expand(self.reduce(pieces))
+        units: torch.Tensor = self.expand(self.reduce(pieces) / self.spread)
         return units
 
     def from_units(self, units: torch.Tensor, first_tr: int = 0) -> torch.Tensor:
         """Latents [B, C, L] of units [B, n_trs, V]."""
-        pieces = self.restore(self.collect(units))
+        pieces = self.restore(self.collect(units) * self.spread)
         return join(pieces.unflatten(2, (self.grid.channels, self.grid.width)), self.grid, first_tr)
 
     @torch.no_grad()
@@ -155,17 +160,18 @@ class TrProjection(nn.Module):
         return passed
 
     def _set(self, basis: torch.Tensor, mean: torch.Tensor, spread: torch.Tensor, seed: int) -> None:
-        """Write components [r, C, width], mean [1, C, 1] and their spread [r] into the four maps."""
+        """Write components [r, C, width], the mean [1, C, 1] and the components' spread [r] into the four maps."""
         generator = torch.Generator().manual_seed(seed)
         rotation = torch.linalg.qr(torch.randn(self.n_units, self.rank, generator=generator)).Q
         rotation = rotation * (self.n_units / self.rank) ** 0.5
         everywhere = mean.expand(1, -1, self.grid.width).reshape(-1)
         flat = basis.flatten(1)
-        self.reduce.weight.copy_(flat / spread[:, None])
-        self.reduce.bias.copy_(-(flat @ everywhere) / spread)
+        self.spread.copy_(spread)
+        self.reduce.weight.copy_(flat)
+        self.reduce.bias.copy_(-(flat @ everywhere))
         self.expand.weight.copy_(rotation)
         self.collect.weight.copy_(torch.linalg.pinv(rotation))
-        self.restore.weight.copy_((flat * spread[:, None]).T)
+        self.restore.weight.copy_(flat.T)
         self.restore.bias.copy_(everywhere)
 
 
@@ -187,8 +193,8 @@ class SoundBottleneck(nn.Module):
 
     def __init__(self, codec: EncodecModel, projection: TrProjection) -> None:
         super().__init__()
-        self.encoder = copy.deepcopy(codec.encoder).eval().requires_grad_(self.codec_moves)
-        self.decoder = copy.deepcopy(codec.decoder).eval().requires_grad_(self.codec_moves)
+        self.encoder = _copy_of(codec.encoder).eval().requires_grad_(self.codec_moves)
+        self.decoder = _copy_of(codec.decoder).eval().requires_grad_(self.codec_moves)
         self.projection = copy.deepcopy(projection).requires_grad_(True)
         self.hop_length = int(codec.encoder.hop_length)
 
@@ -242,3 +248,15 @@ class FineTuned(SoundBottleneck):
 
 
 ARMS: tuple[type[SoundBottleneck], ...] = (FrozenLatents, FineTuned)
+
+
+def _copy_of(module: nn.Module) -> nn.Module:
+    """A copy that shares nothing with the original.
+
+    ``copy.deepcopy`` refuses modules with weight norm, whose ``weight`` is computed and not a leaf.
+    """
+    stream = io.BytesIO()
+    torch.save(module, stream)
+    stream.seek(0)
+    copied: nn.Module = torch.load(stream, weights_only=False)
+    return copied

@@ -129,10 +129,10 @@ class TrainingSettings(Section):
 
     rank: PositiveInt = Field(64, description="real width of the bottleneck, in numbers per TR")
     steps: PositiveInt = Field(160, description="optimiser steps, the same for every arm")
-    epochs: PositiveInt = Field(8, description="stretches into which the steps fall; losses are measured after each")
-    batch_size: PositiveInt = Field(4, description="windows per step")
+    epochs: PositiveInt = Field(6, description="stretches into which the steps fall; losses are measured after each")
+    batch_size: PositiveInt = Field(2, description="windows per step")
     window_trs: PositiveInt = Field(2, description="TRs per training window")
-    learning_rate: PositiveFloat = Field(1e-3, description="of the projection, in every arm")
+    learning_rate: PositiveFloat = Field(2e-4, description="of the projection, in every arm")
     codec_learning_rate: PositiveFloat = Field(2e-4, description="of the codec's weights, where they may move")
     test_fraction: float = Field(0.25, gt=0, lt=1, description="share of the TRs held out, contiguous")
     gap_trs: int = Field(12, ge=1, description="TRs left out between training and held-out TRs")

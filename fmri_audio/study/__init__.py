@@ -4,9 +4,9 @@ from fmri_audio.study.checker import CheckReport, check_study
 from fmri_audio.study.dataset import StudyDataset
 from fmri_audio.study.reader import Run, Study
 from fmri_audio.study.simulator import simulate_study
-from fmri_audio.study.splits import Split, contiguous_split, cross_validation_folds, speech_windows
+from fmri_audio.study.splits import Split, contiguous_split, cross_validation_folds
 
 __all__ = [
     "CheckReport", "Run", "Split", "Study", "StudyDataset", "check_study", "contiguous_split",
-    "cross_validation_folds", "simulate_study", "speech_windows",
+    "cross_validation_folds", "simulate_study",
 ]  # fmt: skip

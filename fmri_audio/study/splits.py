@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 
 from fmri_audio.errors import UserError
 
@@ -25,7 +24,7 @@ class Split:
     ----------
     train_blocks, test_block
         TRs of the *stimulus*, ``first <= k < last``. Blocks never cross a run.
-    bold_blocks : dict of "train" and "test" to list of Block
+    bold_train, bold_test
         The volumes that these TRs may read with their lag window: the blocks that are cleaned separately.
     gap : int
         TRs between training and testing that neither uses.
@@ -130,31 +129,3 @@ def cross_validation_folds(trs: np.ndarray, n_folds: int, gap: int) -> list[tupl
         near = (trs >= trs[part[0]] - gap) & (trs <= trs[part[-1]] + gap)
         folds.append((np.flatnonzero(~near), part))
     return folds
-
-
-def speech_windows(
-    segments: pd.DataFrame, start: float, stop: float, seconds: float, min_share: float = 0.5
-) -> list[tuple[float, float, float]]:
-    """Non-overlapping windows of a stretch of sound in which speech takes at least ``min_share``.
-
-    Parameters
-    ----------
-    segments : DataFrame
-        Columns ``onset``, ``offset`` (s) and ``kind``.
-    start, stop : float
-        The stretch, in seconds.
-    seconds : float
-        Length of a window.
-
-    Returns
-    -------
-    list of (onset, offset, speech share)
-    """
-    speech = segments[segments["kind"] == "speech"]
-    windows = []
-    for onset in np.arange(start, stop - seconds + 1e-6, seconds):
-        overlap = np.minimum(speech["offset"], onset + seconds) - np.maximum(speech["onset"], onset)
-        share = float(np.clip(overlap, 0, None).sum() / seconds)
-        if share >= min_share:
-            windows.append((float(onset), float(onset + seconds), share))
-    return windows

@@ -1,0 +1,287 @@
+"""From BOLD back to the bottleneck: ridge regression, identification of segments, circular-shift nulls."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fmri_audio.brain import clean_blocks, correlate, standardise
+from fmri_audio.errors import UserError
+from fmri_audio.study.dataset import lagged
+from fmri_audio.study.reader import Study
+from fmri_audio.study.splits import Split, cross_validation_folds
+
+#: Ridge penalties that cross-validation chooses from, for standardised predictors.
+ALPHAS = np.logspace(1, 7, 13)
+#: Fewest circular shifts with which a p of .01 could be reached; fewer, and nothing is tested.
+FEWEST_SHIFTS = 99
+
+Matrix = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Ridge:
+    """A fitted ridge regression; use :func:`fit_ridge`.
+
+    Attributes
+    ----------
+    alphas : array, shape [targets]
+        Penalty chosen for each target.
+    """
+
+    model: object
+    mean: NDArray[np.float64]
+    alphas: NDArray[np.float64]
+
+    def predict(self, predictors: Matrix) -> Matrix:
+        """Predictions [TRs, targets] from predictors [TRs, features] standardised as in training."""
+        predicted = self.model.predict(np.asarray(predictors, np.float64))  # type: ignore[attr-defined]
+        return np.asarray(predicted + self.mean, np.float32)
+
+    @property
+    def without_brain(self) -> Matrix:
+        """What is predicted from no brain at all: the targets' mean over training TRs, [1, targets]."""
+        return np.asarray(self.mean[None], np.float32)
+
+
+@dataclass(frozen=True)
+class Identification:
+    """How often a predicted segment is closer to its own sound than to another.
+
+    Attributes
+    ----------
+    accuracy : float
+        Share of pairs won; chance is .5.
+    per_segment : array, shape [segments]
+    n_segments, n_pairs : int
+    """
+
+    accuracy: float
+    per_segment: NDArray[np.float64]
+
+    @property
+    def n_segments(self) -> int:
+        """Segments in the held-out block."""
+        return len(self.per_segment)
+
+    @property
+    def n_pairs(self) -> int:
+        """Ordered pairs of a segment and a distractor."""
+        return self.n_segments * (self.n_segments - 1)
+
+
+@dataclass(frozen=True)
+class ShiftNull:
+    """Identification with the sound turned round against the brain.
+
+    Attributes
+    ----------
+    accuracies : array, shape [shifts]
+    p : float
+        (1 + shifts at least as good) / (1 + shifts); NaN where there are too few to test.
+    smallest_p : float
+        What ``p`` could be at best with so many shifts.
+    """
+
+    accuracies: NDArray[np.float64]
+    p: float
+    smallest_p: float
+
+    @property
+    def testable(self) -> bool:
+        """Whether there are at least 99 admissible shifts."""
+        return len(self.accuracies) >= FEWEST_SHIFTS
+
+    @property
+    def verdict(self) -> str:
+        """In words."""
+        n = len(self.accuracies)
+        if not self.testable:
+            return f"not testable: {n} admissible shifts, at least {FEWEST_SHIFTS} are needed"
+        return f"p = {self.p:.3f} ({n} shifts, smallest attainable {self.smallest_p:.3f})"
+
+
+def brain_of(study: Study, subject: int, mask: NDArray[np.bool_], split: Split, first_tr: int = 0) -> Matrix:
+    """BOLD of one subject, ready for decoding.
+
+    Every block of the split is detrended and filtered on its own, and every voxel standardised by the training
+    blocks alone; rows outside the blocks are NaN.
+
+    Parameters
+    ----------
+    study : Study
+    subject : int
+    mask : array of bool, shape [x, y, z]
+    split : Split
+        In TRs of the stimulus used.
+    first_tr : int
+        TR of the study with which the stimulus used begins.
+
+    Returns
+    -------
+    array of float32, shape [TRs, voxels]
+    """
+    bold = study.bold(subject, mask)[first_tr:]
+    if split.bold_test[1] > len(bold):
+        raise UserError(f"{study.folder}: {len(bold)} volumes from TR {first_tr + 1} on, the stimulus needs {split.bold_test[1]}")
+    return standardise(clean_blocks(bold, split.bold_blocks, study.tr), split.bold_train_rows)
+
+
+def fit_ridge(
+    predictors: Matrix, targets: Matrix, trs: NDArray[np.int64], *, n_folds: int, gap: int,
+    alphas: Sequence[float] | NDArray[np.float64] = ALPHAS,
+) -> Ridge:
+    """Ridge regression with the penalty of every target chosen by cross-validation within training.
+
+    With fewer TRs than predictors the dual form is solved (himalaya's ``KernelRidgeCV``, Dupré la Tour et al.
+    2022); folds are contiguous with a gap, so that neighbouring TRs do not serve both sides.
+
+    Parameters
+    ----------
+    predictors : array, shape [TRs, features]
+        Standardised on training TRs.
+    targets : array, shape [TRs, targets]
+    trs : array of int, shape [TRs]
+        Which TRs the rows are, ascending: folds and gaps are counted in time.
+    n_folds, gap : int
+    alphas : sequence of float
+
+    Raises
+    ------
+    UserError
+        There are too few training TRs for so many folds.
+    """
+    from himalaya.kernel_ridge import KernelRidgeCV
+
+    if len(trs) < 4 * n_folds:
+        raise UserError(f"training.cv_folds: {n_folds} folds need at least {4 * n_folds} training TRs, there are {len(trs)}")
+    targets64 = np.asarray(targets, np.float64)
+    mean = targets64.mean(axis=0)
+    folds = cross_validation_folds(trs, n_folds, gap)
+    model = KernelRidgeCV(alphas=np.asarray(alphas, np.float64), kernel="linear", cv=folds)
+    model.fit(np.asarray(predictors, np.float64), targets64 - mean)
+    return Ridge(model, mean, np.asarray(model.best_alphas_, np.float64))
+
+
+def decode_units(
+    bold: Matrix, units: Matrix, split: Split, *, lags: Sequence[int], shift: int, n_folds: int
+) -> tuple[Matrix, Ridge]:
+    """Units of the held-out TRs, predicted from one subject's BOLD.
+
+    Parameters
+    ----------
+    bold : array, shape [TRs, voxels]
+        From :func:`brain_of`.
+    units : array, shape [TRs, V]
+        What the sound's own bottleneck holds; only training TRs are read.
+    split : Split
+    lags : sequence of int
+        In TRs of stimulus time.
+    shift : int
+        TRs by which the study is already shifted.
+    n_folds : int
+
+    Returns
+    -------
+    predicted : array of float32, shape [held-out TRs, V]
+    ridge : Ridge
+    """
+    ridge = fit_ridge(
+        lagged(bold, split.train, lags, shift), units[split.train], split.train, n_folds=n_folds, gap=split.gap
+    )
+    return ridge.predict(lagged(bold, split.test, lags, shift)), ridge
+
+
+def segments_of(values: Matrix, n_trs: int) -> NDArray[np.float64]:
+    """Cut consecutive TRs [TRs, features] into non-overlapping segments, [segments, n_trs × features]."""
+    count = len(values) // n_trs
+    return np.asarray(values[: count * n_trs], np.float64).reshape(count, -1)
+
+
+def identify(predicted: Matrix, true: Matrix, n_trs: int) -> Identification:
+    """Pairwise identification of segments.
+
+    For every segment i and every other segment j of the same block: does the prediction for i correlate more with
+    the truth of i than with the truth of j? A tie counts half.
+
+    Parameters
+    ----------
+    predicted, true : arrays, shape [TRs, features]
+        Consecutive held-out TRs, centred on the training mean.
+    n_trs : int
+        TRs per segment.
+
+    Raises
+    ------
+    UserError
+        Fewer than two segments.
+    """
+    a, b = segments_of(predicted, n_trs), segments_of(true, n_trs)
+    if len(a) < 2:
+        raise UserError(f"{len(predicted)} held-out TRs hold {len(a)} segments of {n_trs} TRs; identification needs at least 2")
+    similarity = _rows_correlated(a, b)
+    own = np.diag(similarity)[:, None]
+    won = (own > similarity) + 0.5 * (own == similarity)
+    np.fill_diagonal(won, 0.0)
+    per_segment = won.sum(axis=1) / (len(a) - 1)
+    return Identification(float(per_segment.mean()), per_segment)
+
+
+def circular_shift_null(predicted: Matrix, true: Matrix, n_trs: int, min_shift: int) -> ShiftNull:
+    """Identification after turning the true sound against the prediction by every admissible shift.
+
+    A shift is admissible from ``min_shift`` TRs on, in both directions round the held-out block, so that neither
+    the autocorrelation of BOLD nor that of sound carries over. With fewer than 99 of them nothing is tested.
+
+    Parameters
+    ----------
+    predicted, true : arrays, shape [TRs, features]
+    n_trs : int
+        TRs per segment.
+    min_shift : int
+        TRs.
+    """
+    shifts = range(min_shift, len(true) - min_shift + 1)
+    accuracies = np.array([identify(predicted, np.roll(true, shift, axis=0), n_trs).accuracy for shift in shifts])
+    observed = identify(predicted, true, n_trs).accuracy
+    smallest = 1 / (1 + len(accuracies))
+    enough = len(accuracies) >= FEWEST_SHIFTS
+    p = (1 + int((accuracies >= observed).sum())) * smallest if enough else float("nan")
+    return ShiftNull(accuracies, float(p), smallest)
+
+
+def prediction_correlation(predicted: Matrix, true: Matrix) -> float:
+    """Mean over columns of the correlation between predicted and true values; constant columns are left out."""
+    return float(np.nanmean(correlate(predicted, true)))
+
+
+def brain_to_brain(bold: Sequence[Matrix], split: Split, n_trs: int) -> list[Identification]:
+    """Ceiling for identification: each subject's held-out BOLD identified from the mean of the others'.
+
+    What the other brains cannot tell apart, no model of the shared response can.
+
+    Parameters
+    ----------
+    bold : sequence of arrays, shape [TRs, voxels]
+        One per subject, from :func:`brain_of`.
+    split : Split
+    n_trs : int
+        TRs per segment.
+    """
+    if len(bold) < 2:
+        raise UserError("a ceiling between brains needs at least 2 subjects")
+    rows = np.arange(*split.bold_test)
+    held_out = np.stack([one[rows] for one in bold])
+    total = held_out.sum(axis=0)
+    return [identify((total - one) / (len(bold) - 1), one, n_trs) for one in held_out]
+
+
+def _rows_correlated(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Correlation of every row of ``a`` with every row of ``b``; a constant row correlates 0 with all."""
+    a = a - a.mean(axis=1, keepdims=True)
+    b = b - b.mean(axis=1, keepdims=True)
+    norms = np.linalg.norm(a, axis=1)[:, None] * np.linalg.norm(b, axis=1)[None]
+    return np.asarray(np.divide(a @ b.T, norms, out=np.zeros_like(norms), where=norms > 1e-12))
