@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 AUDIO_URL = "../_static/audio"
 NO_WEIGHTS = "no learned weights"
 UNDEFINED = "–"
+PLAYER_LUFS = -24.0
+"""Loudness of every original on a page: low enough that matching another sound to it rarely has to clip."""
+
 _PEAK = 0.99
 
 
@@ -104,8 +107,8 @@ class Page:
         clip
             The clip's name, such as a window's; part of the file names.
         conditions
-            Name of each condition → waveform [T]; the first is the original, and the others are matched to
-            its loudness (ITU-R BS.1770).
+            Name of each condition → waveform [T]; the first is the original, which is brought to
+            ``PLAYER_LUFS``, and the others are matched to its loudness (ITU-R BS.1770).
         sample_rate
             In Hz.
         weights
@@ -210,8 +213,8 @@ def players_html(clips: Sequence[Clip], title: str, transcript: str, labels: Seq
         f'<figure class="players" role="group" aria-label="{html.escape(title)}: {len(clips)} players">\n'
         f'<ul class="player-list">\n' + "\n".join(items) + "\n</ul>\n"
         f'<p class="transcript"><span class="transcript-label">Transcript</span> {said}</p>\n'
-        f"<figcaption><strong>{html.escape(title)}.</strong> All players are matched to the loudness of the original "
-        f"(ITU-R BS.1770); the gain is given below each. {html.escape(whose)}</figcaption>\n</figure>"
+        f"<figcaption><strong>{html.escape(title)}.</strong> All players are matched to the loudness of the original, "
+        f"which is at {PLAYER_LUFS:g} LUFS (ITU-R BS.1770); the gain is given below each. {html.escape(whose)}</figcaption>\n</figure>"
     )
 
 
@@ -264,8 +267,10 @@ def set_style() -> None:
 def _equally_loud(
     conditions: Mapping[str, np.ndarray], sample_rate: int
 ) -> tuple[dict[str, np.ndarray], dict[str, float]]:
-    """Match every waveform to the loudness of the first, and turn the whole group down if one would clip."""
-    original = np.asarray(next(iter(conditions.values())), dtype=np.float32)
+    """Bring the first waveform to ``PLAYER_LUFS`` and the others to its loudness; if one would clip, all go down."""
+    first = np.asarray(next(iter(conditions.values())), dtype=np.float32)
+    level = audio.loudness(first, sample_rate)
+    original = first * np.float32(10 ** ((PLAYER_LUFS - level) / 20)) if math.isfinite(level) else first
     waves = {
         name: original
         if index == 0
@@ -273,8 +278,8 @@ def _equally_loud(
         for index, (name, wave) in enumerate(conditions.items())
     }
     peak = max(float(np.abs(wave).max(initial=0.0)) for wave in waves.values())
-    scale = min(1.0, _PEAK / peak) if peak > 0 else 1.0
-    waves = {name: (wave * np.float32(scale)).astype(np.float32) for name, wave in waves.items()}
+    scale = np.float32(min(1.0, _PEAK / peak) if peak > 0 else 1.0)
+    waves = {name: np.asarray(wave * scale, dtype=np.float32) for name, wave in waves.items()}
     return waves, {name: _gain_db(conditions[name], wave) for name, wave in waves.items()}
 
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -15,7 +15,8 @@ import torch
 from fmri_audio.metrics import mel_distance_db
 from fmri_audio.representations import Representation
 from fmri_audio.representations.mel import BitSplit, Magnitude, MelGriffinLim, Phase, QuantisedMel
-from fmri_audio.scoring import METRICS, Waveform, cut, score_pair
+from fmri_audio.results import Record
+from fmri_audio.scoring import METRICS, Waveform, cut, score_pair, to_records
 
 if TYPE_CHECKING:
     from fmri_audio.edition import Window
@@ -28,6 +29,17 @@ CELLS: tuple[tuple[Magnitude, Phase], ...] = (
     ("mel", "griffin-lim"),
 )
 """Magnitude × phase: who supplies each half of the spectrogram that is turned back into sound."""
+
+CELL_NAMES = {
+    ("oracle", "true"): "own magnitude, own phase",
+    ("mel", "true"): "mel magnitude, own phase",
+    ("oracle", "griffin-lim"): "own magnitude, Griffin-Lim phase",
+    ("mel", "griffin-lim"): "mel magnitude, Griffin-Lim phase",
+}
+"""The cells in a reader's words; the last one is the pipeline of the brief."""
+
+INTELLIGIBLE_STOI = 0.8
+"""What the brief itself calls intelligible."""
 
 AXES = ("n_fft", "hop_length", "n_mels", "n_iter")
 """The settings that the chapter varies, one at a time."""
@@ -72,6 +84,18 @@ def one_at_a_time(base: MelSetting, problem: ProblemSettings) -> list[tuple[str,
             setting = replace(base, **{axis: value})
             found.append((axis, replace(setting, hop_length=min(setting.hop_length, setting.n_fft // 2))))
     return found
+
+
+def ends(base: MelSetting, problem: ProblemSettings, axis: str) -> dict[str, MelSetting]:
+    """Return the lowest and the highest setting of an axis under names that say what they are."""
+    unit = {
+        "n_fft": "samples window",
+        "hop_length": "samples hop",
+        "n_mels": "mel bands",
+        "n_iter": "iterations",
+    }
+    settings = [setting for name, setting in one_at_a_time(base, problem) if name == axis]
+    return {f"{getattr(setting, axis)} {unit[axis]}": setting for setting in (settings[0], settings[-1])}
 
 
 def listen(
@@ -120,6 +144,43 @@ def sweep(
     return pd.DataFrame(rows)
 
 
+def sweep_records(scores: pd.DataFrame, base: MelSetting, sample_rate: int, **columns: Any) -> list[Record]:
+    """Return a sweep as results: settings in the name of the representation, the cell as the control.
+
+    ``control`` is "none" for the pipeline itself, and names what came from the original otherwise.
+    """
+    controls = {("mel", "griffin-lim"): "none", ("mel", "true"): "own-phase",
+                ("oracle", "griffin-lim"): "own-magnitude", ("oracle", "true"): "own-magnitude-and-phase"}  # fmt: skip
+    made = []
+    for _, group in scores.groupby([*AXES, "magnitude", "phase"], sort=False):
+        first = group.iloc[0]
+        setting = MelSetting(*(int(first[axis]) for axis in AXES))
+        name = (
+            "mel"
+            if setting == base
+            else "mel[{}]".format(",".join(f"{k}={v}" for k, v in vars(setting).items()))
+        )
+        made += to_records(
+            group.drop_duplicates("window"), wanted=SWEPT, representation=name,
+            control=controls[first["magnitude"], first["phase"]],
+            bandwidth_kbps=setting.build(sample_rate, 0).bits_per_second / 1000, **columns,
+        )  # fmt: skip
+    return made
+
+
+def squeeze_records(scores: pd.DataFrame, **columns: Any) -> list[Record]:
+    """Return the scores behind linear bottlenecks as results: ``units`` wide, with Griffin-Lim's or the own phase."""
+    made = []
+    for _, group in scores.groupby(["units", "phase"], sort=False):
+        units, phase = int(group["units"].iloc[0]), group["phase"].iloc[0]
+        control = "none" if phase == "griffin-lim" else "own-phase"
+        made += to_records(
+            group, wanted=SWEPT, representation="mel", units=units, rank=units, control=control,
+            **{**columns, "condition": "noise-free"},
+        )  # fmt: skip
+    return made
+
+
 def candidate_splits(kbps: float, frame_rate: Fraction) -> Iterator[BitSplit]:
     """Give ways to spend a bit budget on a mel spectrogram: frames pooled × bits per value, bands what is left."""
     for pool in (1, 2, 3):
@@ -134,7 +195,7 @@ def best_split(
 ) -> BitSplit:
     """Return the split of a bit budget whose sound comes closest in mel distance on the given windows.
 
-    Chosen on the windows it is then compared on, so the mel has the benefit of the doubt.
+    Where these are the windows that it is then heard or scored on, the mel has the benefit of the doubt.
     """
     frame_rate = Fraction(sample_rate, base.hop_length)
     parts = [cut(wave, sample_rate, window.onset, window.offset) for window in windows]
@@ -216,11 +277,15 @@ def squeeze(
     features = _log_mel(mel, wave)
     keep = _untouched(features.shape[1] // frames, float(tr), windows)
     rows, fitted = [], {}
-    for number in units:
-        fitted[number] = LinearBottleneck.fit(features, frames, number, keep)
+    for wanted in sorted(units):
+        bottleneck = LinearBottleneck.fit(features, frames, wanted, keep)
+        number = len(bottleneck.components)  # fewer than wanted where there are too few TRs to fit more
+        if number in fitted:
+            continue
+        fitted[number] = bottleneck
         for window in windows:
             part = cut(wave, sample_rate, window.onset, window.offset)
-            for phase, made in squeezed(mel, part, fitted[number]).items():
+            for phase, made in squeezed(mel, part, bottleneck).items():
                 rows.append({"units": number, "phase": phase, "window": window.name, "kind": window.kind,
                              **score_pair(part, made, sample_rate, window.kind, SWEPT)})  # fmt: skip
     return pd.DataFrame(rows, columns=["units", "phase", "window", "kind", *METRICS]), fitted
@@ -253,3 +318,10 @@ def price(representation: Representation, tr: Fraction) -> dict[str, float]:
     seconds = float(tr)
     bits = representation.bits_per_second * seconds
     return {"values": representation.values_per_second * seconds, "bits": bits, "bytes": bits / 8}
+
+
+def says(value: float, bar: float, above: str, below: str, undefined: str = "cannot be judged here") -> str:
+    """Return the wording that a number decides: ``above`` from the bar on, ``below`` under it."""
+    if math.isnan(value):
+        return undefined
+    return above if value >= bar else below

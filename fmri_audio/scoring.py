@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -200,7 +200,9 @@ def summarise(values: Sequence[float] | pd.Series, seed: int = 0, draws: int = 2
     return Summary(float(defined.mean()), float(low), float(high), int(defined.size))
 
 
-def to_records(scores: pd.DataFrame, per_window: bool = False, **columns: object) -> list[Record]:
+def to_records(
+    scores: pd.DataFrame, per_window: bool = False, wanted: Sequence[str] = METRICS, **columns: Any
+) -> list[Record]:
     """Return one record per kind of segment and metric: the mean over windows with its interval.
 
     Parameters
@@ -209,12 +211,14 @@ def to_records(scores: pd.DataFrame, per_window: bool = False, **columns: object
         As from :func:`score_windows`.
     per_window
         Add a record for every single window, with the window's name as its segment.
+    wanted
+        Which metrics to record.
     columns
         What all the records have in common: codec, representation, arm …
     """
     made = []
     for kind, group in scores.groupby("kind", sort=False):
-        for name in METRICS:
+        for name in wanted:
             if kind != "speech" and name in SPEECH_METRICS:
                 continue
             summary = summarise(group[name])
