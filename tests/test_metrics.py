@@ -1,0 +1,159 @@
+"""Scores against documented and published values, their conventions, and where they are undefined."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fmri_audio import audio, metrics
+
+Maker = Callable[..., np.ndarray]
+
+RATE = metrics.METRIC_RATE
+
+PUBLISHED = {
+    "1.5": (2.75, 0.41, 1.50, 1.88, 0.876),
+    "3": (4.61, 3.19, 1.95, 2.40, 0.919),
+    "6": (6.95, 6.16, 2.64, 3.08, 0.951),
+    "12": (8.85, 8.36, 3.28, 3.65, 0.973),
+}
+"""Genuine EnCodec on four clips: SNR, SI-SDR, PESQ-WB, PESQ-NB, STOI, means."""
+
+
+def read(path: Path) -> np.ndarray:
+    return audio.to_mono(audio.read_sound(path), RATE)[0]
+
+
+def test_pesq_reference_value(shared_data: Path) -> None:
+    folder = shared_data / "pesq-reference"
+    scores = metrics.evaluate(read(folder / "speech.wav"), read(folder / "speech_bab_0dB.wav"), RATE)
+    assert scores.pesq_wb == pytest.approx(1.0832337141, abs=1e-6)
+    assert scores.lag_samples == 0 and scores.speech_fraction > 0.9
+
+
+@pytest.mark.parametrize("kbps", PUBLISHED)
+def test_genuine_encodec(shared_data: Path, kbps: str) -> None:
+    folder = shared_data / "encodec-reference"
+    found = [
+        metrics.evaluate(read(folder / "original" / path.name), read(path), RATE)
+        for path in sorted((folder / f"{kbps}kbps").glob("*.mp3"))
+    ]
+    assert len(found) == 4
+    names = ("snr_db", "si_sdr_db", "pesq_wb", "pesq_nb", "stoi")
+    tolerances = (0.3, 0.3, 0.05, 0.05, 0.01)
+    for name, published, tolerance in zip(names, PUBLISHED[kbps], tolerances, strict=True):
+        assert np.mean([getattr(scores, name) for scores in found]) == pytest.approx(published, abs=tolerance), name
+
+
+def test_snr_counts_scale_and_offset() -> None:
+    reference = np.sin(np.arange(1000.0))
+    assert metrics.snr_db(reference, 0.9 * reference) == pytest.approx(20.0)
+    assert metrics.snr_db(reference, reference + 1) < 0
+    assert metrics.snr_db(reference, reference) == math.inf
+    assert math.isnan(metrics.snr_db(np.zeros(10), np.ones(10)))
+
+
+def test_si_sdr_ignores_scale_and_offset() -> None:
+    rng = np.random.default_rng(0)
+    reference, noise = rng.standard_normal((2, 20_000))
+    noise -= noise @ reference / (reference @ reference) * reference
+    degraded = reference + 0.1 * noise / np.linalg.norm(noise) * np.linalg.norm(reference)
+    assert metrics.si_sdr_db(reference, degraded) == pytest.approx(20.0, abs=0.01)
+    assert metrics.si_sdr_db(reference, 7 * degraded + 3) == pytest.approx(20.0, abs=0.01)
+    assert math.isnan(metrics.si_sdr_db(reference, np.zeros(20_000)))
+    assert math.isnan(metrics.si_sdr_db(np.ones(100), rng.standard_normal(100)))
+
+
+@pytest.mark.parametrize("lag", [-800, -1, 0, 37, 1600])
+def test_a_shift_is_found_and_taken_out(speech: Maker, lag: int) -> None:
+    sound = speech(4.0, RATE)
+    reference, degraded = sound[1600:-1600], np.roll(sound, lag)[1600:-1600]
+    scores = metrics.evaluate(reference, 0.99 * degraded, RATE)
+    assert scores.lag_samples == lag
+    assert scores.snr_db == pytest.approx(40.0, abs=0.01)
+    if lag:
+        assert metrics.score(reference, 0.99 * degraded, RATE).snr_db < 10
+
+
+def test_other_rates_are_brought_to_the_metrics_rate(speech: Maker) -> None:
+    sound = speech(3.0, 24_000)
+    noisy = sound + 0.01 * np.random.default_rng(0).standard_normal(len(sound))
+    at_24 = metrics.score(sound, noisy, 24_000)
+    low, low_noisy = (audio.resample(x, 24_000, RATE) for x in (sound, noisy))
+    assert at_24 == metrics.score(low, low_noisy, RATE)
+
+
+def test_more_noise_scores_worse(speech: Maker) -> None:
+    sound = speech(4.0, RATE)
+    noise = np.random.default_rng(0).standard_normal(len(sound))
+    weak, strong = (metrics.score(sound, sound + level * noise, RATE) for level in (0.003, 0.03))
+    for name in ("snr_db", "si_sdr_db", "pesq_wb", "pesq_nb", "stoi"):
+        assert getattr(weak, name) > getattr(strong, name), name
+
+
+def test_unequal_lengths_are_cut_to_the_shorter(speech: Maker) -> None:
+    sound = speech(3.0, RATE)
+    assert metrics.score(sound, 0.9 * sound[:-500], RATE).snr_db == pytest.approx(20, abs=1e-4)
+
+
+def test_music_has_no_pesq_and_no_stoi(music: Maker) -> None:
+    sound = music(5.0, RATE)
+    scores = metrics.evaluate(sound, 0.9 * sound, RATE)
+    assert scores.speech_fraction < metrics.LEAST_SPEECH
+    assert math.isnan(scores.pesq_wb) and math.isnan(scores.pesq_nb) and math.isnan(scores.stoi)
+    assert scores.snr_db == pytest.approx(20, abs=1e-4)
+    told = metrics.score(sound, 0.9 * sound, RATE, speech=True)
+    assert math.isfinite(told.stoi), "a caller who knows better is believed"
+
+
+def test_speech_said_to_be_none_is_not_scored(speech: Maker) -> None:
+    sound = speech(3.0, RATE)
+    assert math.isnan(metrics.score(sound, sound, RATE, speech=False).stoi)
+
+
+@pytest.mark.parametrize("silent", ["reference", "degraded", "both"])
+def test_silence_is_undefined(speech: Maker, silent: str) -> None:
+    sound, nothing = speech(3.0, RATE), np.zeros(3 * RATE)
+    reference = nothing if silent != "degraded" else sound
+    degraded = nothing if silent != "reference" else sound
+    scores = metrics.evaluate(reference, degraded, RATE)
+    for name in ("si_sdr_db", "pesq_wb", "pesq_nb", "stoi"):
+        assert math.isnan(getattr(scores, name)), name
+    assert scores.as_json()["pesq_wb"] is None
+    assert scores.speech_fraction == 0 if silent != "degraded" else scores.speech_fraction > 0.5
+
+
+@pytest.mark.parametrize("seconds", [0.01, 0.1, 0.3])
+def test_too_short_is_undefined(speech: Maker, seconds: float) -> None:
+    sound = speech(seconds, RATE)
+    scores = metrics.score(sound, 0.5 * sound, RATE, speech=True)
+    assert math.isnan(scores.stoi)
+    assert scores.as_json()["stoi"] is None
+    if seconds < 0.25:
+        assert math.isnan(scores.pesq_wb)
+
+
+def test_identical_sounds(speech: Maker) -> None:
+    sound = speech(4.0, RATE)
+    scores = metrics.evaluate(sound, sound, RATE)
+    assert scores.as_json()["snr_db"] is None, "infinite is not a JSON number"
+    assert scores.pesq_wb > 4.6 and scores.stoi == pytest.approx(1, abs=1e-6)
+    assert metrics.mel_distance_db(sound, sound, RATE) == 0
+
+
+def test_units_cover_all_scores() -> None:
+    assert set(metrics.UNITS) == set(metrics.Scores.__dataclass_fields__)
+
+
+def test_mel_distance_measures_level(speech: Maker) -> None:
+    sound = np.random.default_rng(0).standard_normal(48_000)
+    assert metrics.mel_distance_db(sound, 0.5 * sound, 24_000) == pytest.approx(20 * math.log10(2), abs=0.01)
+    assert metrics.mel_distance_db(sound, 2 * sound, 24_000) == pytest.approx(20 * math.log10(2), abs=0.01)
+    assert math.isnan(metrics.mel_distance_db(np.zeros(24_000), sound, 24_000))
+    assert metrics.mel_distance_db(sound, np.zeros(48_000), 24_000) < 81
+    spoken = speech(2.0)
+    assert metrics.mel_distance_db(spoken, spoken + 0.01 * sound, 24_000) > 3
