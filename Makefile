@@ -62,8 +62,7 @@ lint: environment
 
 # The smoke edition is executed into folders of the tests' own, once; an unchanged one is not executed again.
 test: lint
-	@unset STIMULUS CODEC BANDWIDTHS PROFILE; \
-	$(RUN) -m fmri_audio.pipeline book --edition smoke --jobs "$$JOBS" --build build/tests --html build/tests/html
+	@$(PIPELINE) book --edition smoke --jobs "$$JOBS" --build build/tests --html build/tests/html --with-parent
 	@FMRI_AUDIO_BOOK="$(CURDIR)/build/tests/html" FMRI_AUDIO_BUILD="$(CURDIR)/build/tests/smoke" $(RUN) -m pytest
 
 codec: environment

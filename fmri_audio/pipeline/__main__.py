@@ -99,7 +99,10 @@ def run_graph(plan: Plan, target: Path, options: argparse.Namespace) -> None:
     command = [sys.executable, "-m", "fmri_audio.pipeline.workflow", "--snakefile", "Snakefile", "--nolock"]
     command += ["--rerun-incomplete", "--rerun-triggers", "mtime", "--max-checksum-file-size", "0"]
     command += ["--config", f"build={plan.build}", f"threads={max(1, cores // jobs)}"]
-    command += ["--profile", options.profile, "--jobs", str(jobs)] if options.profile else ["--cores", str(max(cores, jobs))]
+    if options.profile:
+        command += ["--profile", options.profile, "--jobs", str(jobs)]
+    else:
+        command += ["--cores", str(max(cores, jobs))]
     log = plan.build / "logs" / "snakemake.log"
     status = supervise([*command, "--", str(target)], environment(), project_root(), log, options.parent)
     if status == 130:
@@ -151,7 +154,9 @@ def main() -> int:
         if options.command == "publish" and (
             options.stimulus or options.codec or options.bandwidths or options.edition != "demo"
         ):
-            raise UserError("make publish publishes the demo edition as it is: leave out EDITION, STIMULUS, CODEC and BANDWIDTHS")
+            raise UserError(
+                "make publish publishes the demo edition as it is: leave out EDITION, STIMULUS, CODEC and BANDWIDTHS"
+            )
         (make_html if options.command == "html" else make_edition)(options)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -31,7 +31,7 @@ _INJECTED = "injected-parameters"
 
 def read_text(text: Path) -> NotebookNode:
     """Return a chapter's text as a notebook without outputs, its cells numbered."""
-    notebook = jupytext.read(text)
+    notebook: NotebookNode = jupytext.read(text)
     for index, cell in enumerate(notebook.cells):
         cell["id"] = f"cell-{index}"
     notebook.nbformat, notebook.nbformat_minor = 4, 5
@@ -52,7 +52,9 @@ def merged(text: Path, executed: Path) -> NotebookNode:
     if not executed.is_file():
         raise UserError(f"{executed} does not exist: run make publish, or make book to execute an edition")
     if code_cells(text) != code_cells(executed):
-        raise UserError(f"{text.name} has other code than {executed} was executed from: run make publish (or make book)")
+        raise UserError(
+            f"{text.name} has other code than {executed} was executed from: run make publish (or make book)"
+        )
     notebook = read_text(text)
     outputs = [cell for cell in _code(nbformat.read(executed, as_version=4)) if not _tagged(cell, _INJECTED)]
     for cell, source in zip(_code(notebook), outputs, strict=True):
@@ -91,11 +93,11 @@ def show_parameters(notebook: NotebookNode, values: dict[str, object]) -> None:
 
 def _assigned(source: str) -> dict[str, object]:
     """Return the constants that a parameters cell assigns."""
-    return {
-        node.targets[0].id: node.value.value
-        for node in ast.parse(source).body
-        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and isinstance(node.value, ast.Constant)
-    }
+    values: dict[str, object] = {}
+    for node in ast.parse(source).body:
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant):
+            values.update({target.id: node.value.value for target in node.targets if isinstance(target, ast.Name)})
+    return values
 
 
 def clips_of(notebook: NotebookNode) -> set[str]:
@@ -121,7 +123,7 @@ def copy_clips(names: Iterable[str], source: Path, target: Path) -> None:
     target.mkdir(parents=True, exist_ok=True)
     for name in sorted(names):
         if not (source / name).is_file():
-            raise UserError(f"a page plays {name}, which is not in {source}: delete that folder and run make book again")
+            raise UserError(f"a page plays {name}, which is not in {source}: run make clean, then make book again")
         shutil.copy2(source / name, target / name)
 
 
@@ -168,7 +170,9 @@ def _site(
         if path.suffix in {".md", ".bib"} and path.stem not in stems:
             shutil.copy2(path, site / "book" / path.name)
     audio = root / "_static" / "audio"
-    shutil.copytree(root / "_static", site / "_static", ignore=lambda folder, _: ["audio"] if Path(folder) == audio.parent else [])
+    shutil.copytree(
+        root / "_static", site / "_static", ignore=lambda folder, _: ["audio"] if Path(folder) == audio.parent else []
+    )
     for chapter in chapters:
         notebook = page(chapter)
         copy_clips(clips_of(notebook), clips, site / "_static" / "audio")

@@ -33,7 +33,8 @@ def wanted():
 def call(*command):
     # type: (object) -> None
     """Run a command; on failure end with its status, since it has said itself what is wrong."""
-    environment = {key: value for key, value in os.environ.items() if key not in ("VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME")}
+    unwanted = ("VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME")
+    environment = {key: value for key, value in os.environ.items() if key not in unwanted}
     status = subprocess.call([str(word) for word in command], cwd=str(ROOT), env=environment)
     if status:
         sys.exit("error: setting up .venv failed (above); the same command tries again")
@@ -48,7 +49,8 @@ def install_uv():
         return
     print("setting up .bootstrap …", flush=True)
     call(sys.executable, "-m", "venv", "--clear", ROOT / ".bootstrap")
-    call(ROOT / ".bootstrap" / "bin" / "python", "-m", "pip", "install", "--quiet", "--require-hashes", "-r", "bootstrap.lock")
+    pip = (ROOT / ".bootstrap" / "bin" / "python", "-m", "pip", "install", "--quiet")
+    call(*pip, "--require-hashes", "-r", "bootstrap.lock")
     stamp.write_text(lock)
 
 

@@ -46,7 +46,8 @@ def summary(table: Path) -> str:
     frame = pd.read_csv(table)
     if frame.empty:
         return "no results"
-    keys = [key for key in ("bandwidth_kbps", "representation", "arm", "condition", "control") if frame[key].notna().any()]
+    keys = ["bandwidth_kbps", "representation", "arm", "condition", "control"]
+    keys = [key for key in keys if key in frame and frame[key].notna().any()]
     wide = frame.pivot_table(index=keys, columns="metric", values="value", aggfunc="mean", dropna=False)
     wide = wide.dropna(how="all").dropna(axis="columns", how="all")
     return str(wide.round(3).to_string(na_rep="", max_rows=None))

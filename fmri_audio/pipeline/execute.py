@@ -170,7 +170,7 @@ def _papermill(notebook: NotebookNode, plan: Plan, run: Run, progress: Progress)
     with replacing(source) as temporary:
         nbformat.write(notebook, temporary)
     try:
-        executed = papermill.execute_notebook(
+        executed: NotebookNode = papermill.execute_notebook(
             source, None, parameters(plan, run), engine_name=_ENGINE, kernel_name=KERNELSPEC["name"],
             progress_bar=False, cwd=project_root(), progress=progress,
         )  # fmt: skip

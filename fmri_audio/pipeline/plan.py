@@ -71,7 +71,9 @@ def load_chapters(path: Path | None = None) -> tuple[Chapter, ...]:
     for chapter in chapters:
         for need in chapter.needs:
             if need not in known or need == chapter.name:
-                raise UserError(f"{path.name}: {chapter.name} needs {need!r}, which is neither a step nor another chapter")
+                raise UserError(
+                    f"{path.name}: {chapter.name} needs {need!r}, which is neither a step nor another chapter"
+                )
     return chapters
 
 

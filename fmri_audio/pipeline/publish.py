@@ -66,10 +66,14 @@ def _check(plan: Plan, contents: dict[Chapter, str], clips: Iterable[str]) -> No
     for chapter, content in contents.items():
         size = len(content.encode())
         if size > MAX_NOTEBOOK_BYTES:
-            raise UserError(f"{chapter.name}.ipynb would be {size / 1e6:.1f} MB, more than 1 MB: make its figures smaller")
+            raise UserError(
+                f"{chapter.name}.ipynb would be {size / 1e6:.1f} MB, more than 1 MB: make its figures smaller"
+            )
         for path in own:
             if path in content:
-                raise UserError(f"an output of {chapter.name} names the folder {path}: print paths relative to the project")
+                raise UserError(
+                    f"an output of {chapter.name} names the folder {path}: print paths relative to the project"
+                )
     total = sum((plan.build / "audio" / name).stat().st_size for name in clips)
     if total > MAX_AUDIO_BYTES:
         raise UserError(f"the clips are {total / 1e6:.1f} MB together, more than 12 MB: play fewer or shorter ones")

@@ -14,6 +14,7 @@ from fmri_audio.pipeline.digests import Digests
 from fmri_audio.pipeline.plan import STEPS, Plan
 from fmri_audio.pipeline.supervision import follow
 
+
 def main(build: Path, step: str) -> None:
     """Make one step's results and record what they were made with."""
     plan = Plan.read(build)

@@ -133,7 +133,9 @@ def exclusive(path: Path, patience: float = 10.0) -> Iterator[None]:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     except OSError as error:
-        raise UserError(f"{path.parent} cannot be written to ({error.strerror}): make it writable and try again") from None
+        raise UserError(
+            f"{path.parent} cannot be written to ({error.strerror}): make it writable and try again"
+        ) from None
     try:
         deadline = time.monotonic() + patience
         while True:

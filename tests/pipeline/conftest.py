@@ -28,7 +28,8 @@ def main():
         parser.add_argument("--" + name, default="")
     options = parser.parse_args()
     if options.step == "resolve":
-        changes = {"bandwidths": [float(b) for b in options.bandwidths.split()]} if options.bandwidths.strip("al") else {}
+        asked = options.bandwidths.replace("all", "").split()
+        changes = {"bandwidths": [float(b) for b in asked]} if asked else {}
         settings = load_settings(options.edition, changes)
         if options.stimulus and not Path(options.stimulus).is_file():
             raise UserError(f"{options.stimulus} does not exist")
@@ -91,7 +92,8 @@ while Path("hold").exists():
 print("twice", double(bandwidth))
 folder = Path(build, "results")
 folder.mkdir(parents=True, exist_ok=True)
-(folder / f"02-middle-{bandwidth:g}kbps.csv").write_text(f"bandwidth_kbps,metric,value\\n{bandwidth},twice,{double(bandwidth)}\\n")"""
+row = f"{bandwidth},twice,{double(bandwidth)}"
+(folder / f"02-middle-{bandwidth:g}kbps.csv").write_text(f"bandwidth_kbps,metric,value\\n{row}\\n")"""
 
 
 class Toy:
@@ -112,10 +114,10 @@ class Toy:
             self.command(command, *options), cwd=self.folder, env=self.env, capture_output=True, text=True, check=False
         )
 
-    def start(self, *command: str) -> subprocess.Popen[str]:
+    def start(self, *command: str) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
-            command or self.command(), cwd=self.folder, env=self.env, start_new_session=True,
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, text=True,
+            list(command) or self.command(), cwd=self.folder, env=self.env, start_new_session=True,
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
 
     def ran(self) -> list[str]:
@@ -140,10 +142,17 @@ def chapter(title: str, code: str, per_bandwidth: bool = False) -> str:
     )  # fmt: skip
 
 
-@pytest.fixture
-def toy(tmp_path: Path) -> Toy:
-    """Return a project with chapters 01-first (needs all), 02-middle (per bandwidth), 03-last (needs 02)."""
-    folder = tmp_path / "toy project"
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory: pytest.TempPathFactory) -> Toy:
+    """Return a project with chapters 01-first (needs all), 02-middle (per bandwidth), 03-last (needs 02).
+
+    Its folder has a space in its name. One project serves a module's tests, in their order.
+    """
+    return lay_out(tmp_path_factory.mktemp("project") / "toy project")
+
+
+def lay_out(folder: Path) -> Toy:
+    """Write the toy project's files."""
     ignore = shutil.ignore_patterns("__pycache__")
     shutil.copytree(ROOT / "fmri_audio" / "pipeline", folder / "fmri_audio" / "pipeline", ignore=ignore)
     for name in ("__init__", "errors", "files", "settings"):
@@ -151,7 +160,8 @@ def toy(tmp_path: Path) -> Toy:
     (folder / "fmri_audio" / "edition.py").write_text(TOY_EDITION)
     (folder / "fmri_audio" / "tools.py").write_text("def double(value):\n    return 2 * value\n")
     (folder / "fmri_audio" / "unused.py").write_text("")
-    shutil.copy2(ROOT / "Snakefile", folder)
+    for name in ("Snakefile", "Makefile"):
+        shutil.copy2(ROOT / name, folder)
     (folder / "_static").mkdir()
     (folder / "config").mkdir()
     (folder / "config" / "demo.yml").write_text("edition: demo\nbandwidths: [3.0, 6.0]\nmain_bandwidth: 6.0\n")
@@ -160,7 +170,8 @@ def toy(tmp_path: Path) -> Toy:
         "html: {use_repository_button: false}\n"
     )
     (folder / "_toc.yml").write_text(
-        "format: jb-book\nroot: book/01-first.ipynb\nchapters:\n- file: book/02-middle.ipynb\n- file: book/03-last.ipynb\n"
+        "format: jb-book\nroot: book/01-first.ipynb\n"
+        "chapters:\n- file: book/02-middle.ipynb\n- file: book/03-last.ipynb\n"
     )
     book = folder / "book"
     book.mkdir()

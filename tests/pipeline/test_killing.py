@@ -1,0 +1,113 @@
+"""kill -9 of any process of a run: nothing lives on, nothing is half written, the same command goes on."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+
+import nbformat
+import psutil
+import pytest
+
+from tests.pipeline.conftest import Toy
+
+VICTIMS = {
+    "make": "make",
+    "supervisor": "fmri_audio.pipeline book",
+    "snakemake": "fmri_audio.pipeline.workflow",
+    "papermill": "fmri_audio.pipeline.execute",
+    "kernel": "fmri_audio.pipeline.kernel",
+}
+
+
+def processes(toy: Toy) -> list[psutil.Process]:
+    """Return all living processes that work in the toy project."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if process.status() != psutil.STATUS_ZOMBIE and process.cwd() == str(toy.folder):
+                found.append(process)
+    return found
+
+
+def find(toy: Toy, words: str) -> list[psutil.Process]:
+    """Return the processes whose command line contains some words."""
+    found = []
+    for process in processes(toy):
+        with contextlib.suppress(psutil.Error):
+            if words in " ".join(process.cmdline()):
+                found.append(process)
+    return found
+
+
+def wait_until(condition: object, seconds: float) -> bool:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if condition():  # type: ignore[operator]
+            return True
+        time.sleep(0.1)
+    return False
+
+
+@pytest.fixture(autouse=True)
+def nothing_left(toy: Toy) -> Iterator[None]:
+    """End what a failed test has left running."""
+    yield
+    for process in processes(toy):
+        with contextlib.suppress(psutil.Error):
+            process.kill()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="processes are told apart by their working directory (Linux)")
+@pytest.mark.parametrize("victim", VICTIMS)
+def test_kill_in_mid_notebook(toy: Toy, victim: str) -> None:
+    toy.edit("fmri_audio/tools.py", lambda text: text + f"# before {victim} is killed\n")
+    (toy.folder / "hold").touch()
+    run = toy.start("make", "book", f"PYTHON={sys.executable}", "JOBS=1")
+    try:
+        assert wait_until(lambda: (toy.folder / "runs.log").is_file(), 120), "no notebook was started"
+        before = find(toy, VICTIMS[victim])
+        assert before, f"no process of the {victim}"
+        for process in before[:1]:
+            os.kill(process.pid, signal.SIGKILL)
+        assert wait_until(lambda: not processes(toy), 3.5), [p.cmdline() for p in processes(toy)]
+    finally:
+        run.wait(10)
+    ran = toy.ran()
+    assert len(ran) == 1, "killed in the first notebook"
+    for notebook in (toy.folder / "build" / "demo" / "notebooks").glob("*.ipynb"):
+        nbformat.validate(nbformat.read(notebook, as_version=4))
+
+    (toy.folder / "hold").unlink()
+    made = toy.make()
+    assert made.returncode == 0, made.stderr
+    assert ran[0] in toy.ran(), "the interrupted notebook is executed again"
+    debris = [path for path in (toy.folder / "build").rglob(".*") if path.name not in {".lock", ".made", ".buildinfo"}]
+    assert debris == []
+
+
+def test_second_run_of_an_edition_is_refused_while_the_first_works(toy: Toy) -> None:
+    toy.edit("fmri_audio/tools.py", lambda text: text + "# once more\n")
+    (toy.folder / "hold").touch()
+    run = toy.start()
+    assert wait_until(lambda: (toy.folder / "runs.log").is_file(), 120)
+    made = toy.make()
+    assert made.returncode == 1
+    assert f"build/demo is being made by another process ({run.pid}): wait until it ends or stop it" in made.stderr
+    (toy.folder / "hold").unlink()
+    assert run.wait(120) == 0
+
+
+def test_interrupt_says_that_it_can_go_on(toy: Toy) -> None:
+    toy.edit("fmri_audio/tools.py", lambda text: text + "# and again\n")
+    toy.ran()
+    (toy.folder / "hold").touch()
+    run = toy.start()
+    assert wait_until(lambda: (toy.folder / "runs.log").is_file(), 120)
+    run.send_signal(signal.SIGINT)
+    assert run.wait(10) == 1
+    assert wait_until(lambda: not processes(toy), 3.5)
