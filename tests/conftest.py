@@ -13,6 +13,9 @@ import torch
 from fmri_audio import audio, checkpoints
 from fmri_audio.checkpoints import Checkpoint
 
+# Tests run side by side; threads of each that wait for each other's cores are slower than one alone.
+torch.set_num_threads(1)
+
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 Speech = Callable[..., np.ndarray]

@@ -160,26 +160,31 @@ class BitSplit:
         return self.n_mels * self.bits * frame_rate / self.pool
 
 
+BITS_PER_LEVEL = 4
+"""Bits per value that :func:`split_budget` spends: steps of about 5 dB."""
+
+POOLING = ((3.0, 4), (6.0, 3), (12.0, 2))
+"""Frames that :func:`split_budget` averages into one, up to a budget in kbps; above the last, none."""
+
+
 def split_budget(kbps: float, frame_rate: Fraction) -> BitSplit:
     """Choose bands, frame pooling and bits per value for a bit budget.
 
-    The rule: 4 bits per value (steps of about 5 dB), bands and pooled frames in the fixed proportion of the
-    table of candidates; of those within the budget, the one that uses most of it, and of equals the one with
-    more bands.
+    The rule comes from a search on recorded speech (24 kHz, hop 360, PESQ after Griffin-Lim, 2 to 5 bits, 1 to 6
+    frames pooled): 4 bits per value did best or close to best at every budget, and the smaller the budget the more
+    frames it pays to average (``POOLING``). Bands take what is left, up to 128.
 
     Raises
     ------
     ValueError
-        The budget is too small for the smallest split.
+        The budget is too small for eight bands.
     """
-    budget = Fraction(str(kbps)) * 1000
-    candidates = [
-        BitSplit(n_mels, pool, 4) for n_mels in range(8, 129, 4) for pool in range(1, 9)
-        if BitSplit(n_mels, pool, 4).bits_per_second(frame_rate) <= budget
-    ]  # fmt: skip
-    if not candidates:
+    pool = next((frames for limit, frames in POOLING if kbps <= limit), 1)
+    per_band = BitSplit(1, pool, BITS_PER_LEVEL).bits_per_second(frame_rate)
+    n_mels = min(128, math.floor(Fraction(str(kbps)) * 1000 / per_band))
+    if n_mels < 8:
         raise ValueError(f"{kbps:g} kbps is too little for any mel spectrogram")
-    return max(candidates, key=lambda split: (split.bits_per_second(frame_rate), split.n_mels))
+    return BitSplit(n_mels, pool, BITS_PER_LEVEL)
 
 
 class QuantisedMel(MelGriffinLim):
@@ -196,6 +201,8 @@ class QuantisedMel(MelGriffinLim):
     range_db : lowest and highest level told apart, in dB of mel power
     others : as for :class:`MelGriffinLim`
     """
+
+    id = "mel-quantised"
 
     def __init__(
         self,
@@ -230,8 +237,12 @@ class QuantisedMel(MelGriffinLim):
 
     def synthesise(self, features: torch.Tensor, n_samples: int) -> torch.Tensor:
         """Return the waveform [B, 1, n_samples] of quantised levels [B, n_mels, L]."""
+        return self.griffin_lim(self.magnitude_of_levels(features, n_samples), n_samples)
+
+    def magnitude_of_levels(self, levels: torch.Tensor, n_samples: int) -> torch.Tensor:
+        """Return the STFT magnitude [B, n_fft / 2 + 1, frames] of quantised levels [B, n_mels, L]."""
         low, high = self.range_db
-        level = low + features.float() * (high - low) / (2**self.split.bits - 1)
-        n_frames = n_samples // self.hop_length + 1
+        level = low + levels.float() * (high - low) / (2**self.split.bits - 1)
         level = torch.nn.functional.interpolate(level, scale_factor=float(self.split.pool), mode="linear")
-        return super().synthesise(level[..., :n_frames] * (math.log(10) / 10), n_samples)
+        n_frames = n_samples // self.hop_length + 1
+        return self.magnitude(level[..., :n_frames] * (math.log(10) / 10))

@@ -1,0 +1,107 @@
+"""What every representation promises: shapes, rates, bits, and the way back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from fractions import Fraction
+
+import numpy as np
+import pytest
+import torch
+
+from fmri_audio.checkpoints import Checkpoint
+from fmri_audio.representations import (
+    ComplexStft,
+    EncodecCodes,
+    EncodecLatents,
+    MelGriffinLim,
+    QuantisedMel,
+    Representation,
+)
+
+Make = Callable[[Checkpoint], Representation]
+
+ALL: dict[str, Make] = {
+    "stft": lambda _: ComplexStft(512, 180),
+    "mel": lambda _: MelGriffinLim(512, 180, 40, n_iter=2),
+    "quantised mel": lambda _: QuantisedMel(6.0, n_iter=2),
+    "codes": lambda checkpoint: EncodecCodes(checkpoint, 6.0),
+    "latents": EncodecLatents,
+}
+
+
+@pytest.fixture(params=ALL.values(), ids=ALL.keys())
+def representation(request: pytest.FixtureRequest, tiny_checkpoint: Checkpoint) -> Representation:
+    return request.param(tiny_checkpoint)  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize("n_samples", [24_000, 36_000, 30_001])
+@pytest.mark.parametrize("batch", [1, 2])
+def test_shapes_and_rates(representation: Representation, n_samples: int, batch: int) -> None:
+    waveform = 0.1 * torch.randn(batch, 1, n_samples, generator=torch.Generator().manual_seed(0))
+    features = representation.analyse(waveform)
+    assert features.shape[:2] == (batch, representation.channels)
+    frames = Fraction(n_samples, representation.sample_rate) * representation.feature_rate
+    assert abs(features.shape[2] - frames) <= 1
+    sound = representation.synthesise(features, n_samples)
+    assert sound.shape == waveform.shape and sound.dtype == torch.float32
+    assert torch.isfinite(sound).all()
+
+
+def test_equal_input_gives_equal_output(representation: Representation) -> None:
+    waveform = 0.1 * torch.randn(1, 1, 24_000, generator=torch.Generator().manual_seed(1))
+    torch.rand(1)  # the global generator's state must not matter
+    first = representation.roundtrip(waveform)
+    torch.rand(7)
+    assert torch.equal(first, representation.roundtrip(waveform))
+
+
+def test_the_global_generator_is_left_alone(representation: Representation) -> None:
+    torch.manual_seed(3)
+    before = torch.get_rng_state()
+    representation.roundtrip(torch.zeros(1, 1, 12_000))
+    assert torch.equal(before, torch.get_rng_state())
+
+
+def test_silence_stays_finite(representation: Representation) -> None:
+    features = representation.analyse(torch.zeros(1, 1, 12_000))
+    assert torch.isfinite(features.float()).all()
+    assert torch.isfinite(representation.synthesise(features, 12_000)).all()
+
+
+@pytest.mark.parametrize("shape", [(24_000,), (1, 24_000), (1, 2, 24_000), (1, 1, 0)])
+def test_other_shapes_are_refused(representation: Representation, shape: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match=r"expected a waveform of shape \[B, 1, T\]"):
+        representation.analyse(torch.zeros(shape))
+
+
+def test_bits(tiny_checkpoint: Checkpoint) -> None:
+    tr = 1.5
+    mel = MelGriffinLim(1024, 360, 128)
+    assert mel.values_per_second * tr == pytest.approx(12_800), "the brief's 128 bins × 100 frames"
+    assert mel.bits_per_second * tr == pytest.approx(409_600)
+    for kbps in (1.5, 3.0, 6.0, 12.0, 24.0):
+        assert EncodecCodes(tiny_checkpoint, kbps).bits_per_second == 1000 * kbps
+    assert EncodecCodes(tiny_checkpoint, 6.0).channels == 8
+    assert EncodecLatents(tiny_checkpoint).bits_per_second == 128 * 75 * 32
+    assert ComplexStft(1024, 256).values_per_second == pytest.approx(1026 * 24_000 / 256)
+
+
+def test_names_for_the_tables(tiny_checkpoint: Checkpoint) -> None:
+    names = [make(tiny_checkpoint).id for make in ALL.values()]
+    assert names == ["complex-stft", "mel", "mel-quantised", "encodec-codes", "encodec-latents"]
+
+
+def test_stft_is_exact() -> None:
+    waveform = torch.from_numpy(np.random.default_rng(0).standard_normal((2, 1, 30_001)).astype(np.float32))
+    for n_fft, hop in ((1024, 360), (512, 500), (400, 100)):
+        back = ComplexStft(n_fft, hop).roundtrip(waveform)
+        # Where few windows reach, a hop close to n_fft divides by a small number.
+        assert (back - waveform).abs().max() < (1e-5 if hop <= n_fft // 2 else 1e-2)
+
+
+def test_frames_must_overlap() -> None:
+    with pytest.raises(ValueError, match="hop_length 512 should be less than n_fft 512"):
+        ComplexStft(512, 512)
+    with pytest.raises(ValueError, match="hop_length 0"):
+        MelGriffinLim(512, 0)
