@@ -219,6 +219,18 @@ def through(representation: Representation, wave: Waveform) -> Waveform:
     return np.asarray(representation.roundtrip(sound)[0, 0].numpy(), dtype=np.float32)
 
 
+def score_through(
+    representation: Representation, wave: Waveform, sample_rate: int, windows: Sequence[Window]
+) -> pd.DataFrame:
+    """Send every window through a representation by itself and score it (see ``scoring.score_windows``)."""
+    rows = []
+    for window in windows:
+        part = cut(wave, sample_rate, window.onset, window.offset)
+        scores = score_pair(part, through(representation, part), sample_rate, window.kind)
+        rows.append({"window": window.name, "kind": window.kind, **scores})
+    return pd.DataFrame(rows, columns=["window", "kind", *METRICS])
+
+
 @dataclass(frozen=True)
 class LinearBottleneck:
     """The best linear squeeze of one TR of log-mel to a few numbers: principal components.

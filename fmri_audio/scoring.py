@@ -234,3 +234,32 @@ def to_records(
 def means(scores: pd.DataFrame, kind: str = "speech") -> dict[str, float]:
     """Return the mean of every metric over the windows of one kind, NaN where none is defined."""
     return {name: summarise(scores.loc[scores["kind"] == kind, name], draws=1).mean for name in METRICS}
+
+
+def means_table(scores: Mapping[str, pd.DataFrame], wanted: Sequence[str] = METRICS) -> pd.DataFrame:
+    """Return a table for readers: one row per sound and kind of segment, the mean of every metric, and n.
+
+    Parameters
+    ----------
+    scores
+        What each sound is called → its scores, as from :func:`score_windows`.
+    wanted
+        Metrics, in order.
+    """
+    rows = []
+    for name, frame in scores.items():
+        for kind, group in frame.groupby("kind", sort=False):
+            found = {LABELS[metric]: summarise(group[metric], draws=1).mean for metric in wanted}
+            rows.append({"sound": name, "segments": kind, "n": len(group), **found})
+    return pd.DataFrame(rows, columns=["sound", "segments", "n", *(LABELS[metric] for metric in wanted)])
+
+
+def mel_levels(waveform: Waveform, sample_rate: int, n_mels: int = 80) -> NDArray[np.float32]:
+    """Return mel levels in dB [n_mels, L] for a picture of a sound [T]."""
+    import torch
+
+    from fmri_audio.representations import MelGriffinLim
+
+    mel = MelGriffinLim(n_mels=n_mels, sample_rate=sample_rate)
+    levels = mel.analyse(torch.from_numpy(np.ascontiguousarray(waveform))[None, None])[0]
+    return np.asarray(levels.numpy() * (10 / np.log(10)), dtype=np.float32)
