@@ -50,8 +50,12 @@ def grey_matter(affine: np.ndarray, shape: Sequence[int]) -> np.ndarray:
         warnings.simplefilter("ignore")
         template = load_mni152_gm_template(resolution=2)
         onto = resample_img(
-            template, target_affine=np.asarray(affine, float), target_shape=tuple(shape),
-            interpolation="continuous", force_resample=True, copy_header=True,
+            template,
+            target_affine=np.asarray(affine, float),
+            target_shape=tuple(shape),
+            interpolation="continuous",
+            force_resample=True,
+            copy_header=True,
         )
     return np.clip(onto.get_fdata(dtype=np.float32), 0.0, 1.0)
 
@@ -95,7 +99,9 @@ def load_mask(spec: str, affine: np.ndarray, shape: Sequence[int]) -> np.ndarray
     if spec == "auditory":
         mask = auditory_mask(affine, shape)
         if not mask.any():
-            raise UserError("study: its volumes hold no auditory cortex; give study.mask the path of a mask of your own")
+            raise UserError(
+                "study: its volumes hold no auditory cortex; give study.mask the path of a mask of your own"
+            )
         return mask
     path = Path(spec).expanduser()
     if not path.is_file():
@@ -106,7 +112,9 @@ def load_mask(spec: str, affine: np.ndarray, shape: Sequence[int]) -> np.ndarray
     except (ImageFileError, OSError, EOFError) as error:
         raise UserError(f"{path}: the mask cannot be read as NIfTI ({error})") from None
     if values.shape != tuple(shape) or not np.allclose(image.affine, affine, atol=1e-3):  # type: ignore[attr-defined]
-        raise UserError(f"{path}: the mask lies on another grid than the study's {tuple(shape)}; resample it first")
+        raise UserError(
+            f"{path}: the mask lies on another grid than the study's {tuple(shape)}; resample it first"
+        )
     if not values.any():
         raise UserError(f"{path}: the mask is empty; it should be 1 in the voxels to use")
     return values > 0
@@ -140,8 +148,12 @@ def clean_blocks(bold: np.ndarray, blocks: Sequence[Block], tr: Fraction) -> np.
         # A block shorter than the period has no slower cosine to remove: its linear trend goes all the same.
         slow = 1 / HIGH_PASS_SECONDS if (last - first) * tr > HIGH_PASS_SECONDS / 2 else None
         cleaned[first:last] = clean(
-            np.asarray(bold[first:last], np.float64), detrend=True, standardize=None,
-            filter="cosine" if slow else False, high_pass=slow, t_r=float(tr),
+            np.asarray(bold[first:last], np.float64),
+            detrend=True,
+            standardize=None,
+            filter="cosine" if slow else False,
+            high_pass=slow,
+            t_r=float(tr),
         )
     return cleaned
 
@@ -205,9 +217,7 @@ def leave_one_out_isc(bold: np.ndarray) -> np.ndarray:
 def pairwise_isc(bold: np.ndarray) -> np.ndarray:
     """Correlation of every pair of subjects, shape [pairs, voxels]; ``bold`` is [subjects, TRs, voxels]."""
     _need_subjects(len(bold))
-    return np.stack(
-        [correlate(bold[i], bold[j]) for i in range(len(bold)) for j in range(i + 1, len(bold))]
-    )
+    return np.stack([correlate(bold[i], bold[j]) for i in range(len(bold)) for j in range(i + 1, len(bold))])
 
 
 def noise_ceiling(bold: np.ndarray) -> np.ndarray:

@@ -126,12 +126,19 @@ def brain_of(study: Study, subject: int, mask: NDArray[np.bool_], split: Split, 
     """
     bold = study.bold(subject, mask)[first_tr:]
     if split.bold_test[1] > len(bold):
-        raise UserError(f"{study.folder}: {len(bold)} volumes from TR {first_tr + 1} on, the stimulus needs {split.bold_test[1]}")
+        raise UserError(
+            f"{study.folder}: {len(bold)} volumes from TR {first_tr + 1} on, the stimulus needs {split.bold_test[1]}"
+        )
     return standardise(clean_blocks(bold, split.bold_blocks, study.tr), split.bold_train_rows)
 
 
 def fit_ridge(
-    predictors: Matrix, targets: Matrix, trs: NDArray[np.int64], *, n_folds: int, gap: int,
+    predictors: Matrix,
+    targets: Matrix,
+    trs: NDArray[np.int64],
+    *,
+    n_folds: int,
+    gap: int,
     alphas: Sequence[float] | NDArray[np.float64] = ALPHAS,
 ) -> Ridge:
     """Ridge regression with the penalty of every target chosen by cross-validation within training.
@@ -157,7 +164,9 @@ def fit_ridge(
     from himalaya.kernel_ridge import KernelRidgeCV
 
     if len(trs) < 4 * n_folds:
-        raise UserError(f"training.cv_folds: {n_folds} folds need at least {4 * n_folds} training TRs, there are {len(trs)}")
+        raise UserError(
+            f"training.cv_folds: {n_folds} folds need at least {4 * n_folds} training TRs, there are {len(trs)}"
+        )
     targets64 = np.asarray(targets, np.float64)
     mean = targets64.mean(axis=0)
     folds = cross_validation_folds(trs, n_folds, gap)
@@ -190,7 +199,11 @@ def decode_units(
     ridge : Ridge
     """
     ridge = fit_ridge(
-        lagged(bold, split.train, lags, shift), units[split.train], split.train, n_folds=n_folds, gap=split.gap
+        lagged(bold, split.train, lags, shift),
+        units[split.train],
+        split.train,
+        n_folds=n_folds,
+        gap=split.gap,
     )
     return ridge.predict(lagged(bold, split.test, lags, shift)), ridge
 
@@ -221,7 +234,9 @@ def identify(predicted: Matrix, true: Matrix, n_trs: int) -> Identification:
     """
     a, b = segments_of(predicted, n_trs), segments_of(true, n_trs)
     if len(a) < 2:
-        raise UserError(f"{len(predicted)} held-out TRs hold {len(a)} segments of {n_trs} TRs; identification needs at least 2")
+        raise UserError(
+            f"{len(predicted)} held-out TRs hold {len(a)} segments of {n_trs} TRs; identification needs at least 2"
+        )
     similarity = _rows_correlated(a, b)
     own = np.diag(similarity)[:, None]
     won = (own > similarity) + 0.5 * (own == similarity)
@@ -245,7 +260,9 @@ def circular_shift_null(predicted: Matrix, true: Matrix, n_trs: int, min_shift: 
         TRs.
     """
     shifts = range(min_shift, len(true) - min_shift + 1)
-    accuracies = np.array([identify(predicted, np.roll(true, shift, axis=0), n_trs).accuracy for shift in shifts])
+    accuracies = np.array(
+        [identify(predicted, np.roll(true, shift, axis=0), n_trs).accuracy for shift in shifts]
+    )
     observed = identify(predicted, true, n_trs).accuracy
     smallest = 1 / (1 + len(accuracies))
     enough = len(accuracies) >= FEWEST_SHIFTS

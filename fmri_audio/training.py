@@ -116,7 +116,9 @@ class SoundLoss(nn.Module):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the smallest size leaves a few low mel bands empty
             self.mels = nn.ModuleList(
-                torchaudio.transforms.MelSpectrogram(sample_rate, size, hop_length=size // 4, n_mels=64, power=1.0)
+                torchaudio.transforms.MelSpectrogram(
+                    sample_rate, size, hop_length=size // 4, n_mels=64, power=1.0
+                )
                 for size in _MEL_SIZES
             )
 
@@ -132,7 +134,9 @@ class SoundLoss(nn.Module):
 class SoundWindows(Dataset[torch.Tensor]):
     """Windows of sound [1, T], ``window`` TRs from each of the TRs in ``starts``."""
 
-    def __init__(self, waveform: Waveform, starts: Sequence[int], window: int, sample_rate: int, tr: Fraction) -> None:
+    def __init__(
+        self, waveform: Waveform, starts: Sequence[int], window: int, sample_rate: int, tr: Fraction
+    ) -> None:
         self.waveform, self.starts = torch.from_numpy(waveform), list(starts)
         self.length = trs_to_samples(window, sample_rate, tr)
         self.onsets = [trs_to_samples(start, sample_rate, tr) for start in self.starts]
@@ -205,10 +209,14 @@ def train(
         ``step``, ``part``, ``loss``, ``seconds``.
     """
     loop = _Loop(model, SoundLoss(sample_rate), settings, say or _say)
-    starts = [k for block in split.train_blocks for k in window_starts(block, settings.window_trs, model.grid)]
+    starts = [
+        k for block in split.train_blocks for k in window_starts(block, settings.window_trs, model.grid)
+    ]
     held_out = window_starts(split.test_block, settings.window_trs, model.grid)
     if not starts or not held_out:
-        raise UserError(f"training.window_trs: {settings.window_trs} TRs do not fit into the blocks of the split")
+        raise UserError(
+            f"training.window_trs: {settings.window_trs} TRs do not fit into the blocks of the split"
+        )
     data = _Windows(waveform, sample_rate, starts, held_out, model.grid.tr, settings, seed)
     last = folder / "last.ckpt"
     with warnings.catch_warnings(), _deterministic(seed):
@@ -266,7 +274,9 @@ def trained_arms(
         Name of the arm → :class:`TrainedArm`, in the order of :data:`fmri_audio.bottleneck.ARMS`.
     """
     if settings.rank > n_units:
-        raise UserError(f"training.rank: {settings.rank} does not fit through the {n_units} voxels of the mask")
+        raise UserError(
+            f"training.rank: {settings.rank} does not fit through the {n_units} voxels of the mask"
+        )
     codec = checkpoint.model
     grid = Grid(tr, Fraction(sample_rate, int(codec.encoder.hop_length)), latents.shape[0])
     start = TrProjection(grid, n_units, settings.rank)
@@ -295,10 +305,14 @@ def units_of(model: SoundBottleneck, latents: torch.Tensor, n_trs: int) -> NDArr
         return model.to_units(latents[None], n_trs)[0].numpy()
 
 
-def sound_of_units(model: SoundBottleneck, units: NDArray[np.float32], first_tr: int, sample_rate: int) -> Waveform:
+def sound_of_units(
+    model: SoundBottleneck, units: NDArray[np.float32], first_tr: int, sample_rate: int
+) -> Waveform:
     """The waveform of consecutive TRs' units [TRs, V], exactly as long as the TRs."""
     with torch.inference_mode():
-        latents = model.projection.from_units(torch.from_numpy(np.ascontiguousarray(units, np.float32))[None], first_tr)
+        latents = model.projection.from_units(
+            torch.from_numpy(np.ascontiguousarray(units, np.float32))[None], first_tr
+        )
         wave = model.decode(latents)
     return _exact(wave[0, 0].numpy(), first_tr, len(units), model.grid, sample_rate, model.hop_length)
 
@@ -323,8 +337,13 @@ def latents_of_block(latents: NDArray[np.float32], block: Block, grid: Grid) -> 
 
 def _exact(wave: Waveform, first_tr: int, n_trs: int, grid: Grid, sample_rate: int, hop: int) -> Waveform:
     """Cut the half frames off a decoded block, so that it begins and ends with its TRs."""
-    begin = trs_to_samples(first_tr, sample_rate, grid.tr) - frames_of_tr(first_tr, grid.tr, grid.frame_rate).first * hop
-    length = trs_to_samples(first_tr + n_trs, sample_rate, grid.tr) - trs_to_samples(first_tr, sample_rate, grid.tr)
+    begin = (
+        trs_to_samples(first_tr, sample_rate, grid.tr)
+        - frames_of_tr(first_tr, grid.tr, grid.frame_rate).first * hop
+    )
+    length = trs_to_samples(first_tr + n_trs, sample_rate, grid.tr) - trs_to_samples(
+        first_tr, sample_rate, grid.tr
+    )
     return np.ascontiguousarray(wave[begin : begin + length], np.float32)
 
 
@@ -332,8 +351,14 @@ class _Windows(lightning.LightningDataModule):
     """Windows in an order that depends on seed and epoch alone, so that a resumed run sees what it would have seen."""
 
     def __init__(
-        self, waveform: Waveform, sample_rate: int, starts: list[int], held_out: list[int], tr: Fraction,
-        settings: TrainingSettings, seed: int,
+        self,
+        waveform: Waveform,
+        sample_rate: int,
+        starts: list[int],
+        held_out: list[int],
+        tr: Fraction,
+        settings: TrainingSettings,
+        seed: int,
     ) -> None:
         super().__init__()
         self.starts, self.held_out, self.seed = starts, held_out, seed
@@ -403,7 +428,9 @@ class _Loop(lightning.LightningModule):
             {"params": list(self.model.projection.parameters()), "lr": self.settings.learning_rate}
         ]
         if self.model.codec_moves:
-            groups.append({"params": list(self.model.codec_parameters()), "lr": self.settings.codec_learning_rate})
+            groups.append(
+                {"params": list(self.model.codec_parameters()), "lr": self.settings.codec_learning_rate}
+            )
         return torch.optim.Adam(groups, betas=(0.9, 0.99))
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -440,8 +467,16 @@ class _Progress(Callback):
 
 
 def _train_into(
-    folder: Path, model: SoundBottleneck, waveform: Waveform, sample_rate: int, latents: NDArray[np.float32],
-    split: Split, settings: TrainingSettings, n_trs: int, seed: int, say: Callable[[str], None] | None,
+    folder: Path,
+    model: SoundBottleneck,
+    waveform: Waveform,
+    sample_rate: int,
+    latents: NDArray[np.float32],
+    split: Split,
+    settings: TrainingSettings,
+    n_trs: int,
+    seed: int,
+    say: Callable[[str], None] | None,
 ) -> None:
     """Train one arm and store it; ``facts.json`` is written last and says that the rest is whole."""
     working = folder / "working"
@@ -471,7 +506,12 @@ def _restore(folder: Path, model: SoundBottleneck, passed: float) -> TrainedArm:
 
 
 def _key(
-    checkpoint: Checkpoint, waveform: Waveform, split: Split, settings: TrainingSettings, n_units: int, tr: Fraction,
+    checkpoint: Checkpoint,
+    waveform: Waveform,
+    split: Split,
+    settings: TrainingSettings,
+    n_units: int,
+    tr: Fraction,
     seed: int,
 ) -> str:
     """Hash of all that decides a trained model: sound, weights, split, settings, seed and code."""
@@ -479,7 +519,15 @@ def _key(
     here = Path(__file__).parent
     for name in ("bottleneck.py", "training.py", "timeline.py"):
         digest.update((here / name).read_bytes())
-    facts = (checkpoint.sha256, repr(split), settings.model_dump_json(), n_units, str(tr), seed, torch.cuda.is_available())
+    facts = (
+        checkpoint.sha256,
+        repr(split),
+        settings.model_dump_json(),
+        n_units,
+        str(tr),
+        seed,
+        torch.cuda.is_available(),
+    )
     digest.update(repr(facts).encode())
     return digest.hexdigest()[:16]
 

@@ -93,11 +93,15 @@ def _check_header(path: Path, image: Any, facts: StudyFile, reference: Any) -> l
     problems = []
     n_trs = sum(run.n_trs for run in facts.runs)
     if image.shape[3] != n_trs:
-        problems.append(f"{path.name}: {image.shape[3]} volumes, the study has {n_trs}; correct the file or its runs")
+        problems.append(
+            f"{path.name}: {image.shape[3]} volumes, the study has {n_trs}; correct the file or its runs"
+        )
     tr, unit = float(image.header.get_zooms()[3]), image.header.get_xyzt_units()[1]
     seconds = {"msec": tr / 1e3, "usec": tr / 1e6}.get(unit, tr)
     if abs(seconds - float(facts.tr)) > 1e-3:
-        problems.append(f"{path.name}: its header says a TR of {seconds:g} s, the study {float(facts.tr):g} s")
+        problems.append(
+            f"{path.name}: its header says a TR of {seconds:g} s, the study {float(facts.tr):g} s"
+        )
     if reference is not None and image.shape[:3] != reference.shape[:3]:
         problems.append(f"{path.name}: its grid has another shape than the first subject's; resample it")
     elif reference is not None and not np.allclose(image.affine, reference.affine, atol=1e-3):
@@ -125,13 +129,20 @@ def _check_voxels(path: Path, image: Any, mask: np.ndarray, subject: int, facts:
             varies |= values != first
     problems = []
     if not finite.all():
-        problems.append(f"{path.name}: {int((~finite).sum())} voxels of the auditory mask hold NaN or infinity; mend or mask them")
+        problems.append(
+            f"{path.name}: {int((~finite).sum())} voxels of the auditory mask hold NaN or infinity; mend or mask them"
+        )
     if (finite & ~varies).any():
-        problems.append(f"{path.name}: {int((finite & ~varies).sum())} voxels of the auditory mask never change; is the brain cut off?")
+        problems.append(
+            f"{path.name}: {int((finite & ~varies).sum())} voxels of the auditory mask never change; is the brain cut off?"
+        )
     return problems
 
 
 def _table(rows: list[tuple[str, ...]]) -> str:
     widths = [max(len(row[i]) for row in (_HEADER, *rows)) for i in range(len(_HEADER))]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in (_HEADER, *rows)]
+    lines = [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in (_HEADER, *rows)
+    ]
     return "\n".join(lines)

@@ -45,8 +45,17 @@ class StudyDataset(Dataset[dict[str, torch.Tensor]]):
     """
 
     def __init__(
-        self, codes: np.ndarray, latents: np.ndarray, bold: np.ndarray, trs: Sequence[int], *, window: int,
-        lags: Sequence[int], shift: int, tr: Fraction, frame_rate: Fraction,
+        self,
+        codes: np.ndarray,
+        latents: np.ndarray,
+        bold: np.ndarray,
+        trs: Sequence[int],
+        *,
+        window: int,
+        lags: Sequence[int],
+        shift: int,
+        tr: Fraction,
+        frame_rate: Fraction,
     ) -> None:
         self.codes, self.latents, self.bold = codes, latents, bold
         self.trs, self.window, self.lags, self.shift = list(trs), window, list(lags), shift
@@ -54,9 +63,13 @@ class StudyDataset(Dataset[dict[str, torch.Tensor]]):
         for first in self.trs:
             rows = self._rows(first)
             if rows.min() < 0 or rows.max() >= len(bold):
-                raise ValueError(f"the window at TR {first} reads volumes outside the run with lags {self.lags}")
+                raise ValueError(
+                    f"the window at TR {first} reads volumes outside the run with lags {self.lags}"
+                )
             if not np.isfinite(bold[rows]).all():
-                raise ValueError(f"the window at TR {first} reads volumes that belong to no block of the split")
+                raise ValueError(
+                    f"the window at TR {first} reads volumes that belong to no block of the split"
+                )
 
     def __len__(self) -> int:
         return len(self.trs)

@@ -178,7 +178,9 @@ class Study:
             length, or not finite within the mask.
         """
         if subject not in self.facts.subjects:
-            raise UserError(f"{self.folder}: there is no subject {subject}; it has {_listed(self.facts.subjects)}")
+            raise UserError(
+                f"{self.folder}: there is no subject {subject}; it has {_listed(self.facts.subjects)}"
+            )
         path = self.path(subject)
         image = open_image(path)
         if image.shape != (*self.shape, self.n_trs) or not np.allclose(image.affine, self.affine, atol=1e-3):
@@ -191,7 +193,9 @@ class Study:
             bold[k] = volume[mask]
         filler = self.filler(subject)
         if not np.isfinite(bold[~filler]).all():
-            raise UserError(f"{path}: NaN or infinite values within the mask; mend the file or use another mask")
+            raise UserError(
+                f"{path}: NaN or infinite values within the mask; mend the file or use another mask"
+            )
         bold[filler] = np.nan
         return bold
 
@@ -213,11 +217,15 @@ def read_facts(folder: Path) -> StudyFile:
         The folder does not exist, or ``study.yml`` is not valid; the sentence names the key.
     """
     if not folder.is_dir():
-        raise UserError(f"{folder}: there is no such folder; give the folder that holds {PATTERN.format(subject='N')}.gz")
+        raise UserError(
+            f"{folder}: there is no such folder; give the folder that holds {PATTERN.format(subject='N')}.gz"
+        )
     path = folder / STUDY_FILE
     if not path.is_file():
         if not any(subject_file(folder, subject) for subject in RELEASE.subjects):
-            raise UserError(f"{folder}: no {STUDY_FILE} and no {PATTERN.format(subject='1')}[.gz]: not a study")
+            raise UserError(
+                f"{folder}: no {STUDY_FILE} and no {PATTERN.format(subject='1')}[.gz]: not a study"
+            )
         return RELEASE
     try:
         raw = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -249,7 +257,9 @@ def subject_path(folder: Path, subject: int) -> Path:
     """The subject's file; a :class:`UserError` where it is missing."""
     path = subject_file(folder, subject)
     if path is None:
-        raise UserError(f"{folder}: {PATTERN.format(subject=subject)}[.gz] is missing; add it or correct {STUDY_FILE}")
+        raise UserError(
+            f"{folder}: {PATTERN.format(subject=subject)}[.gz] is missing; add it or correct {STUDY_FILE}"
+        )
     return path
 
 
@@ -300,7 +310,9 @@ def _check_runs(facts: StudyFile, path: Path) -> None:
     expected = 0
     for run in facts.runs:
         if run.first_tr != expected:
-            raise UserError(f"{path}: runs: run {run.name} begins at TR {run.first_tr}, where the one before ends at {expected}")
+            raise UserError(
+                f"{path}: runs: run {run.name} begins at TR {run.first_tr}, where the one before ends at {expected}"
+            )
         expected = run.last_tr
     if len(set(facts.subjects)) != len(facts.subjects):
         raise UserError(f"{path}: subjects: one of them is listed twice")

@@ -127,10 +127,14 @@ def simulate_study(
     tissue = grey_matter(affine, shape) > TISSUE
     active = auditory_mask(affine, shape)
     if active.sum() < _MIN_ACTIVE_VOXELS:
-        raise UserError(f"a box of {'×'.join(map(str, shape))} voxels holds too little auditory cortex; use at least 12×12×12")
+        raise UserError(
+            f"a box of {'×'.join(map(str, shape))} voxels holds too little auditory cortex; use a larger one"
+        )
     features = acoustic_features(waveform[: trs_to_samples(n_trs, sample_rate, tr)], sample_rate)
     design = responses(features, scans, tr)
-    shared_weights = _weights(voxel_positions(affine, shape)[active], features.names, np.random.default_rng([seed, 0]))
+    shared_weights = _weights(
+        voxel_positions(affine, shape)[active], features.names, np.random.default_rng([seed, 0])
+    )
     shared = _unit(design @ shared_weights)
 
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -139,7 +143,9 @@ def simulate_study(
         folder.mkdir()
         for subject in range(1, n_subjects + 1):
             if progress:
-                print(f"simulating subject {subject} of {n_subjects}: {n_trs} TRs", file=sys.stderr, flush=True)
+                print(
+                    f"simulating subject {subject} of {n_subjects}: {n_trs} TRs", file=sys.stderr, flush=True
+                )
             rng = np.random.default_rng([seed, subject])
             signal = _subject_signal(shared, design, rng, strength)
             path = folder / (PATTERN.format(subject=subject) + ".gz")
@@ -151,8 +157,15 @@ def simulate_study(
             attainable=np.full(int(active.sum()), np.sqrt(strength), np.float32),
         )  # fmt: skip
         facts = StudyFile(
-            name="simulated", simulated=True, tr=tr, shift_trs=SHIFT_TRS, subjects=list(range(1, n_subjects + 1)),
-            runs=scans, stimulus="stimulus.flac", seed=seed, strength=float(strength),
+            name="simulated",
+            simulated=True,
+            tr=tr,
+            shift_trs=SHIFT_TRS,
+            subjects=list(range(1, n_subjects + 1)),
+            runs=scans,
+            stimulus="stimulus.flac",
+            seed=seed,
+            strength=float(strength),
         )
         write_facts(facts, folder / STUDY_FILE)
         _make_way(out, overwrite, remove=True)
@@ -188,7 +201,12 @@ def acoustic_features(waveform: np.ndarray, sample_rate: int) -> Features:
     onset = np.clip(np.diff(bands, axis=1, prepend=bands[:, :1]), 0, None).sum(axis=0, keepdims=True)
     level = bands.mean(axis=0)
     modulation = [np.abs(_band_pass(level, low, high)) for low, high in ((2.0, 4.0), (4.0, 8.0))]
-    names = [f"band {i + 1}" for i in range(N_BANDS)] + ["level", "onset", "modulation 2-4 Hz", "modulation 4-8 Hz"]
+    names = [f"band {i + 1}" for i in range(N_BANDS)] + [
+        "level",
+        "onset",
+        "modulation 2-4 Hz",
+        "modulation 4-8 Hz",
+    ]
     return Features(np.concatenate([bands - level, level[None], onset, np.stack(modulation)]), names)
 
 
@@ -218,7 +236,12 @@ def responses(features: Features, runs: Sequence[Run], tr: Fraction) -> np.ndarr
 
 
 def _validate(
-    waveform: np.ndarray, sample_rate: int, n_subjects: int, n_trs: int, shape: Sequence[int], strength: float,
+    waveform: np.ndarray,
+    sample_rate: int,
+    n_subjects: int,
+    n_trs: int,
+    shape: Sequence[int],
+    strength: float,
     tr: Fraction,
 ) -> None:
     if n_subjects < 1 or n_trs < 1:
@@ -226,9 +249,17 @@ def _validate(
     available = whole_trs(len(waveform), sample_rate, tr)
     if n_trs > available:
         seconds = len(waveform) / sample_rate
-        raise UserError(f"{n_trs} TRs were asked for, but the sound lasts {seconds:.1f} s: {available} TRs of {float(tr):g} s at most")
-    if len(shape) != 3 or min(shape) < 1 or any(n > full for n, full in zip(shape, RELEASE_SHAPE, strict=True)):
-        raise UserError(f"shape {list(shape)}: should be three numbers of voxels, at most {list(RELEASE_SHAPE)}")
+        raise UserError(
+            f"{n_trs} TRs were asked for, but the sound lasts {seconds:.1f} s: {available} TRs of {float(tr):g} s at most"
+        )
+    if (
+        len(shape) != 3
+        or min(shape) < 1
+        or any(n > full for n, full in zip(shape, RELEASE_SHAPE, strict=True))
+    ):
+        raise UserError(
+            f"shape {list(shape)}: should be three numbers of voxels, at most {list(RELEASE_SHAPE)}"
+        )
     if not 0 <= strength < 1 - INDIVIDUAL_SHARE:
         raise UserError(f"strength {strength:g}: should be at least 0 and below {1 - INDIVIDUAL_SHARE:g}")
     if not np.isfinite(waveform).all():
@@ -274,10 +305,13 @@ def _band_levels(waveform: np.ndarray, sample_rate: int, chunk: int = 4096) -> n
     frequency = np.fft.rfftfreq(n_fft, 1 / sample_rate)
     edges = np.geomspace(*BAND_EDGES_HZ, N_BANDS + 1)
     # A band narrower than a bin of the spectrum takes the bin nearest to its centre.
-    member = np.stack([
-        (frequency >= low) & (frequency < high) | (np.arange(len(frequency)) == np.argmin(np.abs(frequency - np.sqrt(low * high))))
-        for low, high in itertools.pairwise(edges)
-    ])
+    member = np.stack(
+        [
+            (frequency >= low) & (frequency < high)
+            | (np.arange(len(frequency)) == np.argmin(np.abs(frequency - np.sqrt(low * high))))
+            for low, high in itertools.pairwise(edges)
+        ]
+    )
     power = [
         member @ (np.abs(np.fft.rfft(padded[s[:, None] + np.arange(n_fft)] * window, axis=1)) ** 2).T
         for s in np.array_split(starts, max(1, -(-n_frames // chunk)))
@@ -322,8 +356,14 @@ def _subject_signal(
 
 
 def _write_subject(
-    path: Path, signal: np.ndarray, active: np.ndarray, tissue: np.ndarray, affine: np.ndarray, runs: Sequence[Run],
-    tr: Fraction, rng: np.random.Generator,
+    path: Path,
+    signal: np.ndarray,
+    active: np.ndarray,
+    tissue: np.ndarray,
+    affine: np.ndarray,
+    runs: Sequence[Run],
+    tr: Fraction,
+    rng: np.random.Generator,
 ) -> None:
     """Stream one subject to disk, volume by volume, so that memory does not grow with the number of TRs."""
     header = _header((*active.shape, len(signal)), affine, tr)
@@ -340,7 +380,9 @@ def _write_subject(
                 fresh = gaussian_filter(rng.standard_normal(active.shape, dtype=np.float32), sigma) * gain
                 noise = fresh if k == 0 else carry * noise + np.sqrt(1 - carry**2) * fresh
                 volume = noise + np.tensordot(drift[0][k], drift[1], 1)
-                volume[active] = signal[run.first_tr + k] + np.sqrt(1 - driven) * noise[active] + (volume - noise)[active]
+                volume[active] = (
+                    signal[run.first_tr + k] + np.sqrt(1 - driven) * noise[active] + (volume - noise)[active]
+                )
                 scaled = np.where(tissue, BASELINE + NOISE_UNITS * volume, 0.0).astype("<f4")
                 stream.write(scaled.tobytes(order="F"))
 
@@ -350,11 +392,15 @@ def strength_of(signal: np.ndarray) -> np.ndarray:
     return np.clip(signal.var(axis=0), 0.0, 1.0)
 
 
-def _drift(n_trs: int, shape: tuple[int, ...], sigma: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def _drift(
+    n_trs: int, shape: tuple[int, ...], sigma: np.ndarray, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
     """Slow cosines [TRs, 3] and how much of each goes into a voxel [3, x, y, z]."""
     phase = np.pi * (np.arange(n_trs) + 0.5) / n_trs
     course = np.stack([np.cos((i + 1) * phase) for i in range(3)], axis=1) * np.sqrt(2 / 3)
-    amount = np.stack([gaussian_filter(rng.standard_normal(shape), sigma) * _smoothing_gain(sigma) for _ in range(3)])
+    amount = np.stack(
+        [gaussian_filter(rng.standard_normal(shape), sigma) * _smoothing_gain(sigma) for _ in range(3)]
+    )
     return course.astype(np.float32), (np.sqrt(DRIFT_SHARE) * amount).astype(np.float32)
 
 

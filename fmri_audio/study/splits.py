@@ -91,7 +91,9 @@ def contiguous_split(
     """
     width = max(lags) - min(lags) + 1
     if gap < width:
-        raise UserError(f"training.gap_trs: {gap} is shorter than the lag window of {width} TRs; give at least {width}")
+        raise UserError(
+            f"training.gap_trs: {gap} is shorter than the lag window of {width} TRs; give at least {width}"
+        )
     offsets = min(lags) - shift, max(lags) - shift
     blocks = [usable_block(first, last, lags, shift) for first, last in runs]
     n_test = round(test_fraction * sum(last - first for first, last in runs))
@@ -100,7 +102,9 @@ def contiguous_split(
     train = tuple((a, b) for a, b in [*blocks[:-1], (first, test[0] - gap)] if b - a > 2 * width)
     if not train or test[1] - test[0] < 4:
         total = sum(last - first for first, last in runs)
-        raise UserError(f"{total} TRs leave too little on one side of a gap of {gap}; use more TRs or another training.test_fraction")
+        raise UserError(
+            f"{total} TRs leave too little on one side of a gap of {gap}; use more TRs or another training.test_fraction"
+        )
     return Split(
         train, test, tuple((a + offsets[0], b + offsets[1]) for a, b in train),
         (test[0] + offsets[0], test[1] + offsets[1]), gap,

@@ -1,0 +1,273 @@
+"""The held-out block of an edition: every sound that is compared there, and the tables made of them.
+
+Chapters 6 and 7 both open it. Whatever is decoded, from the model's own bottleneck or from a brain, begins with the
+first held-out TR and starts from the same cold decoder, so that conditions differ in one thing at a time.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+
+from fmri_audio import decoding, scoring
+from fmri_audio.bottleneck import Grid
+from fmri_audio.edition import Edition
+from fmri_audio.errors import UserError
+from fmri_audio.representations import EncodecCodes
+from fmri_audio.results import Record
+from fmri_audio.segments import Window
+from fmri_audio.study.splits import Split, contiguous_split
+from fmri_audio.timeline import trs_to_samples
+from fmri_audio.training import TrainedArm, latents_of_block, sound_of_latents, sound_of_units, trained_arms
+
+Waveform = NDArray[np.float32]
+
+ARM_LABELS = {"frozen": "frozen", "finetuned": "fine-tuned"}
+"""The arms as a reader knows them."""
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """One subject's held-out block, decoded through one arm's bottleneck.
+
+    Attributes
+    ----------
+    subject : int
+    arm : str
+    units : array, shape [TRs, V]
+        Predicted.
+    true : array, shape [TRs, V]
+        What the sound's own bottleneck holds (noise-free).
+    """
+
+    subject: int
+    arm: str
+    units: NDArray[np.float32]
+    true: NDArray[np.float32]
+
+
+class HeldOut:
+    """The held-out block of an edition, with the models trained on the rest.
+
+    Parameters
+    ----------
+    run : Edition
+
+    Raises
+    ------
+    UserError
+        The study does not fit the sound: another TR, too few volumes, too little for a split.
+    """
+
+    def __init__(self, run: Edition) -> None:
+        self.run, self.settings = run, run.settings.training
+        self.stimulus, self.study = run.stimulus, run.study
+        if self.study.tr != self.stimulus.tr:
+            raise UserError(
+                f"{self.study.folder}: its TR is {float(self.study.tr):g} s, the edition's {float(self.stimulus.tr):g} s; "
+                "set tr in the edition file"
+            )
+
+    @cached_property
+    def split(self) -> Split:
+        """The one split of the paper: the end of the last run is held out."""
+        return contiguous_split(
+            [(first, first + count) for first, count in self.stimulus.runs],
+            test_fraction=self.settings.test_fraction, gap=self.settings.gap_trs, lags=self.settings.lag_trs,
+            shift=self.study.shift,
+        )  # fmt: skip
+
+    @cached_property
+    def mask(self) -> NDArray[np.bool_]:
+        """Voxels of the mask, [x, y, z]."""
+        return self.study.mask(self.run.settings.study.mask)
+
+    @property
+    def n_units(self) -> int:
+        """V: as many units as the mask has voxels."""
+        return int(self.mask.sum())
+
+    @cached_property
+    def grid(self) -> Grid:
+        """The TR grid of the codec's latents."""
+        model = self.run.checkpoint.model
+        rate = Fraction(self.stimulus.sample_rate, int(model.encoder.hop_length))
+        return Grid(self.stimulus.tr, rate, len(self.run.encoding.latents))
+
+    @cached_property
+    def arms(self) -> dict[str, TrainedArm]:
+        """Both arms, trained on the training blocks, or taken from where an earlier run left them.
+
+        They do not depend on the bandwidth: their latents are continuous, and the quantiser is not part of them.
+        """
+        return trained_arms(
+            self.run.checkpoint, self.stimulus.waveform, self.stimulus.sample_rate, self.run.encoding.latents, self.split,
+            self.settings, n_units=self.n_units, n_trs=self.stimulus.n_trs, tr=self.stimulus.tr,
+            seed=self.run.settings.seed, cache=self.run.build / "models",
+        )  # fmt: skip
+
+    @property
+    def block(self) -> tuple[int, int]:
+        """Held-out TRs, first and one after the last."""
+        return self.split.test_block
+
+    @property
+    def seconds(self) -> tuple[float, float]:
+        """The held-out block in seconds of the stimulus."""
+        return float(self.block[0] * self.stimulus.tr), float(self.block[1] * self.stimulus.tr)
+
+    @cached_property
+    def original(self) -> Waveform:
+        """The sound of the held-out block."""
+        rate, tr = self.stimulus.sample_rate, self.stimulus.tr
+        begin, end = (trs_to_samples(k, rate, tr) for k in self.block)
+        return self.stimulus.waveform[begin:end]
+
+    @cached_property
+    def windows(self) -> list[Window]:
+        """Windows that are scored, their times counted from the start of the block: speech where there is some."""
+        for kind in ("speech", "music", "ambience"):
+            if found := self.run.windows(kind, within=self.seconds):
+                break
+        else:
+            raise UserError(
+                f"{self.stimulus.name}: the held-out block ({self.seconds[0]:g} to {self.seconds[1]:g} s) has no stretch "
+                "of speech, music or ambience long enough to score; change training.test_fraction or use more TRs"
+            )
+        return [
+            dataclasses.replace(
+                window, onset=window.onset - self.seconds[0], offset=window.offset - self.seconds[0]
+            )
+            for window in found
+        ]
+
+    @property
+    def clip(self) -> Window:
+        """The clip that is played: the middle of the held-out window with most going on, in block time."""
+        rate = self.stimulus.sample_rate
+        loudest = max(
+            self.windows, key=lambda window: float(np.square(window.of(self.original, rate)).mean())
+        )
+        middle, half = (loudest.onset + loudest.offset) / 2, self.run.settings.windows.clip_seconds / 2
+        return dataclasses.replace(loudest, onset=middle - half, offset=middle + half)
+
+    def hear(self, sounds: Mapping[str, Waveform]) -> dict[str, Waveform]:
+        """The clip of every sound of the block."""
+        return {name: self.clip.of(sound, self.stimulus.sample_rate) for name, sound in sounds.items()}
+
+    @property
+    def transcript(self) -> str:
+        """What is said in the clip."""
+        onset = self.seconds[0]
+        clip = dataclasses.replace(self.clip, onset=self.clip.onset + onset, offset=self.clip.offset + onset)
+        return scoring.transcript(self.stimulus, clip)
+
+    # The sounds ---------------------------------------------------------------------------------------------------
+
+    def of_units(self, arm: str, units: NDArray[np.float32]) -> Waveform:
+        """The sound of the block's units [TRs, V] through one arm's decoder."""
+        return sound_of_units(self.arms[arm].model, units, self.block[0], self.stimulus.sample_rate)
+
+    def own_units(self, arm: str) -> NDArray[np.float32]:
+        """The model's own bottleneck for the block (noise-free), [TRs, V]."""
+        return self.arms[arm].units[self.block[0] : self.block[1]]
+
+    def mean_units(self, arm: str) -> NDArray[np.float32]:
+        """The training mean of an arm's units at every held-out TR: what there is without any brain."""
+        mean = self.arms[arm].units[self.split.train].mean(axis=0)
+        return np.tile(mean, (self.block[1] - self.block[0], 1))
+
+    def noise_free(self, arm: str) -> Waveform:
+        """The block through an arm's own bottleneck: no brain, no noise."""
+        return self.of_units(arm, self.own_units(arm))
+
+    def without_brain(self, arm: str) -> Waveform:
+        """The block decoded from the training mean of the units."""
+        return self.of_units(arm, self.mean_units(arm))
+
+    def codec_only(self, quantised: bool = True) -> Waveform:
+        """The block through the codec alone, at the run's bandwidth or with its latents as they are."""
+        latents = self.run.encoding.latents
+        if quantised:
+            latents = self._quantised(latents_of_block(latents, self.block, self.grid))
+        else:
+            latents = latents_of_block(latents, self.block, self.grid)
+        return self._decode(latents)
+
+    def requantised(self, arm: str = "frozen") -> Waveform:
+        """The block through an arm's bottleneck, its latents quantised again at the run's bandwidth."""
+        model = self.arms[arm].model
+        with torch.inference_mode():
+            units = torch.from_numpy(self.own_units(arm))[None]
+            latents = model.projection.from_units(units, self.block[0])[0].numpy()
+        return self._decode(self._quantised(latents))
+
+    def _quantised(self, latents: NDArray[np.float32]) -> NDArray[np.float32]:
+        representation = EncodecCodes(self.run.checkpoint, self.run.bandwidth)
+        with torch.inference_mode():
+            codes = representation.latents_to_codes(torch.from_numpy(latents)[None], self.run.n_codebooks)
+            return representation.codes_to_latents(codes)[0].numpy()
+
+    def _decode(self, latents: NDArray[np.float32]) -> Waveform:
+        return sound_of_latents(
+            self.run.checkpoint, latents, self.block, self.stimulus.tr, self.stimulus.sample_rate
+        )
+
+    # The brains ---------------------------------------------------------------------------------------------------
+
+    def bold(self, subject: int) -> NDArray[np.float32]:
+        """One subject's BOLD in the mask, cleaned by block and standardised by training alone, [TRs, voxels]."""
+        measured = self.run.settings.study.source != "simulate"
+        first = self.run.settings.stimulus.first_tr if measured else 0
+        return decoding.brain_of(self.study, subject, self.mask, self.split, first)
+
+    def decoded(self, arm: str) -> Iterator[Decoded]:
+        """Every subject's held-out block, decoded by ridge regression trained on that subject alone."""
+        for subject in self.study.subjects:
+            predicted, _ = decoding.decode_units(
+                self.bold(subject), self.arms[arm].units, self.split, lags=self.settings.lag_trs, shift=self.study.shift,
+                n_folds=self.settings.cv_folds,
+            )  # fmt: skip
+            yield Decoded(subject, arm, predicted, self.own_units(arm))
+
+    def centred(self, arm: str, units: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Units standardised by their training mean and spread, as identification compares them."""
+        train = self.arms[arm].units[self.split.train]
+        return np.asarray((units - train.mean(axis=0)) / np.maximum(train.std(axis=0), 1e-6), np.float32)
+
+    # The tables ---------------------------------------------------------------------------------------------------
+
+    def score(self, sound: Waveform) -> pd.DataFrame:
+        """Scores of a sound of the block against the original, one row per window."""
+        return scoring.score_windows(self.original, sound, self.stimulus.sample_rate, self.windows)
+
+    def score_other_segment(self, sound: Waveform) -> pd.DataFrame:
+        """Scores of every window against the *next* window's decoded sound: right decoder, wrong segment."""
+        rate = self.stimulus.sample_rate
+        rows = []
+        for window, other in zip(self.windows, [*self.windows[1:], self.windows[0]], strict=True):
+            pair = [window.of(self.original, rate), other.of(sound, rate)]
+            length = min(len(wave) for wave in pair)
+            scores = scoring.score_pair(pair[0][:length], pair[1][:length], rate, window.kind)
+            rows.append({"window": window.name, "kind": window.kind, **scores})
+        return pd.DataFrame(rows)
+
+    @property
+    def columns(self) -> dict[str, object]:
+        """What all records of the held-out block have in common."""
+        return {"study": self.study.name, "codec": self.run.checkpoint.id, "fold": "held-out",
+                "seed": self.run.settings.seed}  # fmt: skip
+
+    def records(self, scores: pd.DataFrame, **columns: object) -> list[Record]:
+        """Records of one condition's scores; a condition that goes through the bottleneck says how wide that is."""
+        if columns.get("arm") in ARM_LABELS:
+            columns = {"units": self.n_units, "rank": self.settings.rank, **columns}
+        return scoring.to_records(scores, **{**self.columns, **columns})

@@ -1,0 +1,124 @@
+"""The bottleneck: exact joins, a start that keeps variance, and what may move in which arm."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import pytest
+import torch
+from torch.testing import assert_close
+
+from fmri_audio.bottleneck import ARMS, FineTuned, FrozenLatents, Grid, TrProjection, cut, join
+from fmri_audio.checkpoints import Checkpoint
+from fmri_audio.timeline import join_trs
+
+GRID = Grid(Fraction(3, 2), Fraction(75), 6)
+
+
+@pytest.mark.parametrize("tr", ["1.5", "2", "0.72", "1.31"])
+@pytest.mark.parametrize("first_tr", [0, 1, 7])
+def test_cutting_and_joining_is_exact(tr: str, first_tr: int) -> None:
+    grid = Grid(Fraction(tr), Fraction(75), 3)
+    latents = torch.randn(2, 3, grid.n_frames(5, first_tr), generator=torch.Generator().manual_seed(0))
+    pieces = cut(latents, grid, 5, first_tr)
+    assert pieces.shape == (2, 5, 3, grid.width)
+    assert_close(join(pieces, grid, first_tr), latents)
+
+
+def test_joining_agrees_with_the_timeline_where_pieces_disagree() -> None:
+    pieces = torch.randn(1, 4, 6, GRID.width, generator=torch.Generator().manual_seed(1))
+    assert_close(join(pieces, GRID, 3)[0], join_trs(pieces[0], GRID.tr, GRID.frame_rate, 3))
+
+
+def test_a_shared_frame_is_the_mean_of_both_trs() -> None:
+    pieces = torch.zeros(1, 2, 1, 113)
+    pieces[0, 0], pieces[0, 1] = 1.0, 3.0
+    joined = join(pieces, Grid(Fraction(3, 2), Fraction(75), 1))
+    assert joined.shape[-1] == 225
+    assert joined[0, 0, 111:114].tolist() == [1.0, 2.0, 3.0]
+
+
+def smooth_latents(trs: int, seed: int = 0) -> torch.Tensor:
+    """Latents of which a few smooth components make up most, [6, L]."""
+    rng = torch.Generator().manual_seed(seed)
+    knots = torch.randn(1, 3, trs * 4, generator=rng)
+    course = torch.nn.functional.interpolate(knots, size=GRID.n_frames(trs), mode="linear")[0]
+    mixing = torch.randn(6, 3, generator=torch.Generator().manual_seed(9))
+    return mixing @ course + 2.0
+
+
+def test_the_start_keeps_the_variance_of_smooth_latents_on_unseen_trs() -> None:
+    projection = TrProjection(GRID, n_units=90, rank=24)
+    passed = projection.start_from(smooth_latents(60), [(0, 60)], seed=0)
+    assert passed > 0.8
+    unseen = smooth_latents(20, seed=5)[None]
+    units = projection.to_units(unseen, 20)
+    back = projection.from_units(units)
+    assert units.shape == (1, 20, 90)
+    error = (back - unseen).var() / unseen.var()
+    assert error < 0.25
+    assert 0.5 < float(units.std()) < 2
+
+
+def test_a_full_rank_start_is_the_identity() -> None:
+    grid = Grid(Fraction(2, 15), Fraction(75), 2)  # ten frames of two channels
+    latents = torch.randn(2, grid.n_frames(200), generator=torch.Generator().manual_seed(2))
+    projection = TrProjection(grid, n_units=30, rank=20)
+    assert projection.start_from(latents, [(0, 200)], seed=0) == pytest.approx(1, abs=1e-5)
+    assert_close(
+        projection.from_units(projection.to_units(latents[None], 200))[0], latents, atol=1e-4, rtol=1e-4
+    )
+
+
+def test_the_start_reads_training_trs_alone() -> None:
+    latents = smooth_latents(30)
+    other = latents.clone()
+    other[:, GRID.n_frames(21) :] += 100
+    first, second = TrProjection(GRID, 40, 8), TrProjection(GRID, 40, 8)
+    assert first.start_from(latents, [(0, 20)], seed=0) == second.start_from(other, [(0, 20)], seed=0)
+    for a, b in zip(first.state_dict().values(), second.state_dict().values(), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_the_rank_is_the_real_width() -> None:
+    projection = TrProjection(GRID, n_units=90, rank=5)
+    projection.start_from(smooth_latents(30), [(0, 30)], seed=0)
+    units = projection.to_units(torch.randn(1, 6, GRID.n_frames(40)), 40)[0]
+    assert int(torch.linalg.matrix_rank(units - units.mean(0), rtol=1e-4)) <= 5
+    with pytest.raises(ValueError, match="does not fit"):
+        TrProjection(GRID, n_units=4, rank=5)
+
+
+@pytest.fixture
+def start(tiny_checkpoint: Checkpoint) -> TrProjection:
+    grid = Grid(Fraction(3, 2), Fraction(75), 128)
+    projection = TrProjection(grid, 32, 8)
+    projection.start_from(torch.randn(128, grid.n_frames(6)), [(0, 6)], seed=0)
+    return projection
+
+
+@pytest.mark.parametrize("kind", ARMS)
+def test_gradients_reach_the_codec_only_where_it_may_move(
+    kind: type[FrozenLatents | FineTuned], tiny_checkpoint: Checkpoint, start: TrProjection
+) -> None:
+    model = kind(tiny_checkpoint.model, start)
+    sound = 0.1 * torch.randn(1, 1, 72000, generator=torch.Generator().manual_seed(0))
+    passed = model(sound, 2)
+    assert passed.shape == sound.shape
+    passed.square().mean().backward()
+    moved = [p.grad is not None and bool(p.grad.abs().sum() > 0) for p in model.codec_parameters()]
+    assert any(moved) == model.codec_moves
+    assert all(moved) == model.codec_moves
+    assert all(p.grad is not None for p in model.projection.parameters())
+    assert all(p.grad is None and not p.requires_grad for p in tiny_checkpoint.model.parameters())
+
+
+def test_both_arms_start_from_the_same_sound(tiny_checkpoint: Checkpoint, start: TrProjection) -> None:
+    models = [kind(tiny_checkpoint.model, start) for kind in ARMS]
+    sound = 0.1 * torch.randn(1, 1, 72000)
+    with torch.no_grad():
+        assert torch.equal(models[0](sound, 2), models[1](sound, 2))
+    sizes = [sum(p.numel() for p in model.projection.parameters()) for model in models]
+    assert sizes[0] == sizes[1] == 2 * 8 * (128 * 113 + 32) + 8 + 128 * 113
+    models[1].projection.reduce.weight.data.zero_()
+    assert models[0].projection.reduce.weight.abs().sum() > 0

@@ -1,0 +1,152 @@
+"""Ridge, identification and nulls on data whose truth is known."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+from fmri_audio import decoding
+from fmri_audio.errors import UserError
+from fmri_audio.study.dataset import lagged
+from fmri_audio.study.reader import Study
+from fmri_audio.study.simulator import simulate_study
+from fmri_audio.study.splits import Split, contiguous_split
+
+from .study.conftest import SAMPLE_RATE, SHAPE, noise_bursts
+
+LAGS, SHIFT, N_TRS = [2, 3, 4], 3, 160
+
+
+def split_of(n_trs: int = N_TRS) -> Split:
+    return contiguous_split([(0, n_trs)], test_fraction=0.3, gap=10, lags=LAGS, shift=SHIFT)
+
+
+def smooth(n: int, columns: int, seed: int) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    white = rng.standard_normal((n + 4, columns))
+    return np.asarray(sum(white[i : i + n] for i in range(5)) / np.sqrt(5), np.float32)
+
+
+@pytest.fixture(scope="module")
+def studies(tmp_path_factory: pytest.TempPathFactory) -> dict[float, Study]:
+    """The same sound heard by strongly driven brains and by brains that do not hear it."""
+    folder = tmp_path_factory.mktemp("decoding")
+    return {
+        strength: Study.open(simulate_study(
+            folder / str(strength), noise_bursts(N_TRS), SAMPLE_RATE, n_subjects=1, n_trs=N_TRS, shape=SHAPE, seed=1,
+            strength=strength, progress=False,
+        ))
+        for strength in (0.7, 0.0)
+    }  # fmt: skip
+
+
+def sound_to_brain(study: Study, design: np.ndarray) -> float:
+    """Held-out correlation of ridge from the true features to BOLD."""
+    split = split_of()
+    bold = decoding.brain_of(study, 1, study.mask(), split)
+    ridge = decoding.fit_ridge(design[split.train], bold[split.train], split.train, n_folds=3, gap=10)
+    return decoding.prediction_correlation(ridge.predict(design[split.test]), bold[split.test])
+
+
+def test_ridge_on_the_true_features_finds_the_signal_and_nothing_where_there_is_none(
+    studies: dict[float, Study],
+) -> None:
+    truth = np.load(studies[0.7].folder / "truth.npz")
+    attainable = float(truth["attainable"].mean())
+    assert 0.6 * attainable < sound_to_brain(studies[0.7], truth["features"]) <= 1.1 * attainable
+    assert abs(sound_to_brain(studies[0.0], truth["features"])) < 0.1
+
+
+def test_brains_that_hear_identify_the_sound_and_others_do_not(studies: dict[float, Study]) -> None:
+    split = split_of()
+    units = np.load(studies[0.7].folder / "truth.npz")["features"]
+    accuracy = {}
+    for strength, study in studies.items():
+        bold = decoding.brain_of(study, 1, study.mask(), split)
+        predicted, ridge = decoding.decode_units(bold, units, split, lags=LAGS, shift=SHIFT, n_folds=3)
+        assert ridge.alphas.shape == (units.shape[1],)
+        accuracy[strength] = decoding.identify(predicted, units[split.test], 4).accuracy
+    assert accuracy[0.7] > 0.85
+    assert 0.2 < accuracy[0.0] < 0.8
+
+
+def test_held_out_sound_and_brain_leave_training_bit_identical(studies: dict[float, Study]) -> None:
+    study, split = studies[0.7], split_of()
+    mask = study.mask()
+    units = smooth(N_TRS, 6, 0)
+    bold = decoding.brain_of(study, 1, mask, split)
+    _, ridge = decoding.decode_units(bold, units, split, lags=LAGS, shift=SHIFT, n_folds=3)
+
+    class Perturbed(Study):
+        def bold(self, subject: int, mask: np.ndarray) -> np.ndarray:
+            data = super().bold(subject, mask)
+            data[split.bold_test[0] :] *= -3
+            return data
+
+    other = decoding.brain_of(Perturbed(study.folder, study.facts, study.shape, study.affine), 1, mask, split)
+    changed = units.copy()
+    changed[split.test[0] :] = 99
+    _, again = decoding.decode_units(other, changed, split, lags=LAGS, shift=SHIFT, n_folds=3)
+    assert_array_equal(bold[split.bold_train_rows], other[split.bold_train_rows])
+    assert_array_equal(ridge.alphas, again.alphas)
+    assert_array_equal(ridge.mean, again.mean)
+    probe = lagged(bold, split.train, LAGS, SHIFT)
+    assert_array_equal(ridge.predict(probe), again.predict(probe))
+    assert not np.array_equal(bold[split.bold_test[0] :], other[split.bold_test[0] :])
+
+
+def test_no_brain_predicts_the_training_mean() -> None:
+    rng = np.random.default_rng(0)
+    x, y = rng.standard_normal((60, 8)), rng.standard_normal((60, 3)) + 5
+    ridge = decoding.fit_ridge(x, y, np.arange(60), n_folds=3, gap=2)
+    assert_allclose(ridge.without_brain[0], y.mean(axis=0), rtol=1e-6)
+    assert_allclose(ridge.predict(np.zeros((1, 8))), ridge.without_brain, rtol=1e-5)
+
+
+def test_ridge_agrees_with_the_closed_form() -> None:
+    rng = np.random.default_rng(0)
+    x, y = rng.standard_normal((40, 60)), rng.standard_normal((40, 2))
+    ridge = decoding.fit_ridge(x, y, np.arange(40), n_folds=4, gap=0, alphas=[30.0])
+    centred = y - y.mean(axis=0)
+    expected = x @ np.linalg.solve(x.T @ x + 30 * np.eye(60), x.T @ centred) + y.mean(axis=0)
+    assert_allclose(ridge.predict(x), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_identification_of_the_truth_is_perfect_and_of_nothing_is_chance() -> None:
+    true = smooth(48, 20, 0)
+    perfect = decoding.identify(true, true, 4)
+    assert (perfect.accuracy, perfect.n_segments, perfect.n_pairs) == (1.0, 12, 132)
+    assert decoding.identify(np.ones_like(true), true, 4).accuracy == 0.5
+    chance = np.mean([decoding.identify(smooth(48, 20, seed), true, 4).accuracy for seed in range(1, 30)])
+    assert 0.44 < chance < 0.56
+    with pytest.raises(UserError, match="at least 2"):
+        decoding.identify(true[:7], true[:7], 4)
+
+
+def test_few_shifts_are_not_tested_and_many_are() -> None:
+    true = smooth(60, 10, 0)
+    few = decoding.circular_shift_null(true, true, 4, min_shift=12)
+    assert len(few.accuracies) == 37 and not few.testable and np.isnan(few.p)
+    assert few.verdict.startswith("not testable: 37")
+    true = smooth(150, 10, 0)
+    many = decoding.circular_shift_null(true, true, 4, min_shift=12)
+    assert many.testable and many.p == many.smallest_p == pytest.approx(1 / 128)
+    null = decoding.circular_shift_null(smooth(150, 10, 5), true, 4, min_shift=12)
+    assert null.p > 0.05
+
+
+def test_brains_that_share_a_response_identify_each_other() -> None:
+    split = split_of()
+    common = smooth(N_TRS, 30, 0)
+    bold = [common + 0.5 * smooth(N_TRS, 30, seed) for seed in (1, 2, 3)]
+    assert min(found.accuracy for found in decoding.brain_to_brain(bold, split, 4)) > 0.95
+    with pytest.raises(UserError, match="at least 2"):
+        decoding.brain_to_brain(bold[:1], split, 4)
+
+
+def test_too_few_trs_for_the_folds_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="cv_folds"):
+        decoding.fit_ridge(np.zeros((10, 3)), np.zeros((10, 2)), np.arange(10), n_folds=4, gap=2)
