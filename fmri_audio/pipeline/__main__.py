@@ -76,7 +76,10 @@ def _resolved(build: Path, request: list[str]) -> bool:
 
 def environment() -> dict[str, str]:
     """Return the environment in which every step finds the package, installed or not."""
-    return {**os.environ, "PYTHONPATH": os.pathsep.join([str(project_root()), os.environ.get("PYTHONPATH", "")])}
+    path = os.pathsep.join([str(project_root()), *filter(None, [os.environ.get("PYTHONPATH")])])
+    # The encodec package uses a form of weight normalisation that torch would rather it did not.
+    quiet = "ignore::FutureWarning:torch.nn.utils.weight_norm"
+    return {"PYTHONWARNINGS": quiet, **os.environ, "PYTHONPATH": path}
 
 
 def run_graph(plan: Plan, target: Path, options: argparse.Namespace) -> None:

@@ -58,7 +58,8 @@ def merged(text: Path, executed: Path) -> NotebookNode:
     notebook = read_text(text)
     outputs = [cell for cell in _code(nbformat.read(executed, as_version=4)) if not _tagged(cell, _INJECTED)]
     for cell, source in zip(_code(notebook), outputs, strict=True):
-        cell.outputs = source.outputs
+        # Warnings name files of the machine they appeared on; the page does not show them (nb_output_stderr).
+        cell.outputs = [output for output in source.outputs if output.get("name") != "stderr"]
         cell.execution_count = source.execution_count
     notebook.metadata = nbformat.from_dict(
         {

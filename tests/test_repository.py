@@ -1,0 +1,207 @@
+"""What is tracked belongs together: texts, notebooks, clips, tables, the lock, the README."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import tomllib
+from functools import cache
+from pathlib import Path
+
+import nbformat
+import papermill
+import pytest
+import yaml
+from nbformat import NotebookNode
+
+from fmri_audio import book as pages
+from fmri_audio.pipeline import publish
+from fmri_audio.pipeline.assemble import clips_of, merged, published
+from fmri_audio.pipeline.digests import code_cells
+from fmri_audio.pipeline.plan import Chapter, load_chapters, text_of
+
+ROOT = Path(__file__).resolve().parents[1]
+RESULTS = ROOT / "results" / "demo"
+CHAPTERS = load_chapters(ROOT / "book" / "chapters.yml")
+MAX_TRACKED_BYTES = 45_000_000
+DRIFTED = "make publish brings it up to date"
+
+each_chapter = pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda chapter: chapter.name)
+
+
+@cache
+def notebook_of(chapter: Chapter) -> NotebookNode:
+    return nbformat.read(published(chapter), as_version=4)
+
+
+@cache
+def tracked() -> tuple[Path, ...]:
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=False)
+    if listed.returncode:
+        pytest.skip("not a git checkout")
+    return tuple(path for name in listed.stdout.split("\0") if name and (path := ROOT / name).is_file())
+
+
+@cache
+def manifest() -> dict[str, dict[str, str]]:
+    return json.loads((RESULTS / "manifest.json").read_text())
+
+
+@each_chapter
+def test_notebook_is_the_text_with_outputs(chapter: Chapter) -> None:
+    texts = [(cell.cell_type, cell.source) for cell in merged(text_of(chapter), published(chapter)).cells]
+    assert [(cell.cell_type, cell.source) for cell in notebook_of(chapter).cells] == texts, DRIFTED
+
+
+@each_chapter
+def test_notebook_was_executed_whole_and_in_order(chapter: Chapter) -> None:
+    counts = [cell.execution_count for cell in notebook_of(chapter).cells if cell.cell_type == "code"]
+    assert None not in counts
+    assert counts == sorted(counts)
+
+
+@each_chapter
+def test_notebook_is_clean(chapter: Chapter) -> None:
+    text = published(chapter).read_text()
+    assert len(text.encode()) < publish.MAX_NOTEBOOK_BYTES
+    assert not re.search(r'"(papermill|execution)": \{', text), "times and machines"
+    assert not re.search(r"/(home|root|tmp|work|Users)/", text), "a path of one machine"
+    assert "Traceback" not in text
+
+
+@each_chapter
+def test_glued_numbers_are_the_recorded_ones(chapter: Chapter) -> None:
+    recorded = RESULTS / "glued" / f"{chapter.name}.json"
+    glued = publish.glued_values(notebook_of(chapter))
+    stored = json.loads(recorded.read_text()) if recorded.is_file() else {}
+    assert set(glued) == set(stored), DRIFTED
+    for key, value in stored.items():
+        if isinstance(value, float):
+            assert float(glued[key]) == pytest.approx(value, nan_ok=True), key
+        elif value is not None:
+            assert glued[key].strip("'\"") == str(value), key
+
+
+def test_clips_are_exactly_those_that_pages_play() -> None:
+    played = {name for chapter in CHAPTERS for name in clips_of(notebook_of(chapter))}
+    files = {path.name for path in (ROOT / "_static" / "audio").iterdir()}
+    assert files == played, DRIFTED
+    total = sum((ROOT / "_static" / "audio" / name).stat().st_size for name in files)
+    assert total < publish.MAX_AUDIO_BYTES
+
+
+def test_everything_published_is_what_the_manifest_says() -> None:
+    now = publish.manifest("demo", CHAPTERS)
+    assert now["files"] == manifest()["files"], DRIFTED
+    assert now["code"] == manifest()["code"], DRIFTED
+
+
+def test_readme_says_what_the_table_says() -> None:
+    begin, end = publish.RESULT_MARKS
+    text = (ROOT / "README.md").read_text()
+    sentence = text.split(begin)[1].split(end)[0].strip()
+    assert sentence == publish.result_sentence(RESULTS / "metrics.csv"), DRIFTED
+    outside = text.split(begin)[0] + text.split(end)[1]
+    assert not re.search(r"(PESQ|STOI|SNR)\D{0,20}\d", outside), "a number outside the marks is nobody's"
+
+
+def test_readme_names_files_and_targets_that_exist() -> None:
+    text = (ROOT / "README.md").read_text()
+    for name in re.findall(r"\]\(([^):#]+)\)", text):
+        assert (ROOT / name).exists(), name
+    rules = re.findall(r"^([a-z ]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    named = re.findall(r"(?:^|`)make ([a-z]+)", text, re.MULTILINE)
+    assert set(named) <= {target for line in rules for target in line.split()}
+
+
+def test_parameters_of_every_chapter_are_explained() -> None:
+    for chapter in CHAPTERS:
+        explained = papermill.inspect_notebook(str(published(chapter)))
+        wanted = {"edition", "build"} | ({"bandwidth"} if chapter.per_bandwidth else set())
+        assert set(explained) >= wanted, chapter.name
+        assert all(parameter["help"] for parameter in explained.values()), chapter.name
+
+
+def test_chapter_per_bandwidth_does_not_look_at_the_others() -> None:
+    for chapter in CHAPTERS:
+        if chapter.per_bandwidth:
+            code = "\n".join(source for source, _ in code_cells(text_of(chapter)))
+            assert not re.search(r"\.(main_)?bandwidths?\b(?<!run\.bandwidth)", code), chapter.name
+
+
+def test_every_chapter_is_in_the_contents_by_its_notebook() -> None:
+    contents = yaml.safe_load((ROOT / "_toc.yml").read_text())
+    listed = [contents["root"], *(entry["file"] for entry in contents["chapters"])]
+    notebooks = [name for name in listed if name.endswith(".ipynb")]
+    assert notebooks == [f"book/{chapter.name}.ipynb" for chapter in CHAPTERS]
+
+
+def test_tracked_files_stay_small() -> None:
+    assert sum(path.stat().st_size for path in tracked()) < MAX_TRACKED_BYTES
+    checkpoint = ROOT / "checkpoints" / "encodec-24khz-demo.safetensors"
+    assert checkpoint.stat().st_size <= 16_000_000
+    sound = [path for path in tracked() if path.parent == ROOT / "stimulus" and path.suffix in {".ogg", ".flac"}]
+    assert sound
+    assert sum(path.stat().st_size for path in sound) <= 14_000_000
+
+
+def test_nothing_that_is_made_is_tracked() -> None:
+    made = {"build", "_build", ".venv", ".bootstrap", ".snakemake", "__pycache__"}
+    assert [path for path in tracked() if made & set(path.relative_to(ROOT).parts)] == []
+
+
+def test_lock_has_hashes_for_everything_and_no_addresses() -> None:
+    for name in ("requirements.lock", "bootstrap.lock"):
+        text = (ROOT / name).read_text()
+        assert "://" not in text
+        assert " @ " not in text
+        assert "--index" not in text
+        pins = re.split(r"\n(?=\S)", text.strip())
+        assert all("==" in pin and "--hash=sha256:" in pin for pin in pins)
+
+
+def test_lock_pins_everything_that_the_package_needs() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    pinned = set(re.findall(r"^([a-z0-9-]+)==", (ROOT / "requirements.lock").read_text(), re.MULTILINE))
+    wanted = [*project["dependencies"], *project["optional-dependencies"]["test"]]
+    assert {re.split(r"[=<>\[ ]", name)[0].lower() for name in wanted} <= pinned
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text())
+    assert {"pip": ["-r requirements.lock"]} in environment["dependencies"]
+
+
+def test_make_alone_prints_help() -> None:
+    printed = subprocess.run(["make", "-C", str(ROOT)], capture_output=True, text=True, check=True).stdout
+    for word in ("make book", "make test", "STIMULUS=", "PYTHON="):
+        assert word in printed
+
+
+def test_citation_is_of_this_version() -> None:
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert citation["version"] == project["version"] == __import__("fmri_audio").__version__
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="make is a Unix tool here")
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("codec",), "error: say which speech to train on: make codec DATA=DIR"),
+        (("book", "EDITION=nothere"), "error: there is no edition 'nothere' in config/"),
+        (("book", "PYTHON=/nothere/python"), "error: PYTHON=/nothere/python is not a program"),
+        (("publish", "CODEC=released"), "leave out EDITION, STIMULUS, CODEC and BANDWIDTHS"),
+    ],
+)
+def test_make_says_in_one_sentence_what_is_wrong(arguments: tuple[str, ...], sentence: str) -> None:
+    command = ["make", "-C", str(ROOT), *([] if "PYTHON" in "".join(arguments) else [f"PYTHON={sys.executable}"])]
+    done = subprocess.run([*command, *arguments], capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    ours = [line for line in done.stderr.splitlines() if not line.startswith("make")]
+    assert len(ours) == 1
+    assert sentence in ours[0]
+
+
+def test_audio_address_is_the_one_that_publishing_looks_for() -> None:
+    cell = nbformat.v4.new_markdown_cell(f'<audio src="{pages.AUDIO_URL}/03-encodec-clip-6.flac">')
+    assert clips_of(nbformat.v4.new_notebook(cells=[cell])) == {"03-encodec-clip-6.flac"}
