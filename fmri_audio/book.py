@@ -189,7 +189,7 @@ class Page:
 def slug(text: str) -> str:
     """Return text as part of a file name: lower case, anything but letters, digits and dots a hyphen."""
     kept = "".join(
-        letter if letter.isascii() and letter.isalnum() or letter == "." else "-" for letter in text
+        letter if (letter.isascii() and letter.isalnum()) or letter == "." else "-" for letter in text
     )
     return "-".join(part for part in kept.lower().split("-") if part)
 
@@ -214,7 +214,8 @@ def players_html(clips: Sequence[Clip], title: str, transcript: str, labels: Seq
         f'<ul class="player-list">\n' + "\n".join(items) + "\n</ul>\n"
         f'<p class="transcript"><span class="transcript-label">Transcript</span> {said}</p>\n'
         f"<figcaption><strong>{html.escape(title)}.</strong> All players are matched to the loudness of the original, "
-        f"which is at {PLAYER_LUFS:g} LUFS (ITU-R BS.1770); the gain is given below each. {html.escape(whose)}</figcaption>\n</figure>"
+        f"which is at {PLAYER_LUFS:g} LUFS (ITU-R BS.1770); the gain is given below each. "
+        f"{html.escape(whose)}</figcaption>\n</figure>"
     )
 
 

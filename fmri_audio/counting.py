@@ -7,7 +7,7 @@ from fractions import Fraction
 from typing import Any
 
 import numpy as np
-from encodec import EncodecModel
+from encodec.model import EncodecModel
 from numpy.typing import NDArray
 from torch import nn
 

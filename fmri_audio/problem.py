@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
@@ -12,14 +12,13 @@ import numpy as np
 import pandas as pd
 import torch
 
-from fmri_audio.metrics import mel_distance_db
 from fmri_audio.representations import Representation
-from fmri_audio.representations.mel import BitSplit, Magnitude, MelGriffinLim, Phase, QuantisedMel
+from fmri_audio.representations.mel import Magnitude, MelGriffinLim, Phase, QuantisedMel
 from fmri_audio.results import Record
 from fmri_audio.scoring import METRICS, Waveform, cut, score_pair, to_records
 
 if TYPE_CHECKING:
-    from fmri_audio.edition import Window
+    from fmri_audio.segments import Window
     from fmri_audio.settings import MelSettings, ProblemSettings
 
 CELLS: tuple[tuple[Magnitude, Phase], ...] = (
@@ -181,35 +180,9 @@ def squeeze_records(scores: pd.DataFrame, **columns: Any) -> list[Record]:
     return made
 
 
-def candidate_splits(kbps: float, frame_rate: Fraction) -> Iterator[BitSplit]:
-    """Give ways to spend a bit budget on a mel spectrogram: frames pooled × bits per value, bands what is left."""
-    for pool in (1, 2, 3):
-        for bits in (3, 4):
-            n_mels = math.floor(Fraction(str(kbps)) * 1000 * pool / (bits * frame_rate))
-            if n_mels >= 8:
-                yield BitSplit(min(n_mels, 128), pool, bits)
-
-
-def best_split(
-    kbps: float, base: MelSetting, wave: Waveform, sample_rate: int, windows: Sequence[Window], seed: int
-) -> BitSplit:
-    """Return the split of a bit budget whose sound comes closest in mel distance on the given windows.
-
-    Where these are the windows that it is then heard or scored on, the mel has the benefit of the doubt.
-    """
-    frame_rate = Fraction(sample_rate, base.hop_length)
-    parts = [cut(wave, sample_rate, window.onset, window.offset) for window in windows]
-
-    def error(split: BitSplit) -> float:
-        mel = quantised(kbps, split, base, sample_rate, seed)
-        return float(np.mean([mel_distance_db(part, through(mel, part), sample_rate) for part in parts]))
-
-    return min(candidate_splits(kbps, frame_rate), key=error)
-
-
-def quantised(kbps: float, split: BitSplit, base: MelSetting, sample_rate: int, seed: int) -> QuantisedMel:
-    """Return the mel spectrogram that spends ``kbps`` as ``split`` says."""
-    return QuantisedMel(kbps, base.n_fft, base.hop_length, base.n_iter, sample_rate, seed, split)
+def at_bits(kbps: float, base: MelSetting, sample_rate: int, seed: int) -> QuantisedMel:
+    """Return a mel spectrogram that takes no more than ``kbps``, its window, hop and iterations as in ``base``."""
+    return QuantisedMel(kbps, base.n_fft, base.hop_length, base.n_iter, sample_rate, seed)
 
 
 @torch.no_grad()

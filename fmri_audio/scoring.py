@@ -17,7 +17,7 @@ from fmri_audio.results import Record, fill
 from fmri_audio.segments import Window
 
 if TYPE_CHECKING:
-    from fmri_audio.edition import Edition, Stimulus
+    from fmri_audio.edition import Edition
 
 Waveform = NDArray[np.float32]
 
@@ -77,17 +77,6 @@ def listening_clips(run: Edition) -> list[Window]:
     half = run.settings.windows.clip_seconds / 2
     middles = [(window, (window.onset + window.offset) / 2) for window in windows]
     return [Window(window.name, middle - half, middle + half, window.kind) for window, middle in middles]
-
-
-def transcript(stimulus: Stimulus, window: Window) -> str:
-    """Return what is said in a window, as far as the recording's table of segments knows; empty otherwise."""
-    if "text" not in stimulus.segments.columns:
-        return ""
-    table = stimulus.segments
-    heard = table[
-        (table["offset"] > window.onset) & (table["onset"] < window.offset) & (table["kind"] == "speech")
-    ]
-    return " ".join(str(text).strip() for text in heard["text"] if str(text).strip())
 
 
 def cut(waveform: Waveform, sample_rate: int, onset: float, offset: float) -> Waveform:
