@@ -20,7 +20,7 @@ from fmri_audio.pipeline.digests import Digests
 from fmri_audio.pipeline.plan import Plan, load_chapters
 from fmri_audio.pipeline.publish import publish
 from fmri_audio.pipeline.render import install, render
-from fmri_audio.pipeline.supervision import die_with_parent, exclusive, supervise, sweep_debris
+from fmri_audio.pipeline.supervision import JOBS, die_with_parent, exclusive, supervise, sweep_debris
 from fmri_audio.settings import edition_path, load_settings, project_root
 
 
@@ -102,12 +102,14 @@ def run_graph(plan: Plan, target: Path, options: argparse.Namespace) -> None:
     command = [sys.executable, "-m", "fmri_audio.pipeline.workflow", "--snakefile", "Snakefile", "--nolock"]
     command += ["--rerun-incomplete", "--rerun-triggers", "mtime", "--max-checksum-file-size", "0"]
     command += ["--config", f"build={plan.build}", f"threads={max(1, cores // jobs)}"]
+    env = environment()
     if options.profile:
         command += ["--profile", options.profile, "--jobs", str(jobs)]
     else:
         command += ["--cores", str(max(cores, jobs))]
+        env[JOBS] = str(jobs)
     log = plan.build / "logs" / "snakemake.log"
-    status = supervise([*command, "--", str(target)], environment(), project_root(), log, options.parent)
+    status = supervise([*command, "--", str(target)], env, project_root(), log, options.parent)
     if status == 130:
         raise UserError("stopped; the same command goes on from here")
     if status:

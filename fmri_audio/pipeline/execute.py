@@ -28,7 +28,7 @@ from fmri_audio.files import replacing, write_if_changed, write_text
 from fmri_audio.pipeline.assemble import KERNELSPEC, read_text
 from fmri_audio.pipeline.digests import Digests
 from fmri_audio.pipeline.plan import Plan, Run, text_of
-from fmri_audio.pipeline.supervision import follow
+from fmri_audio.pipeline.supervision import follow, turn
 from fmri_audio.settings import project_root
 
 _ENGINE = "fmri-audio"
@@ -193,7 +193,8 @@ def main(build: Path, name: str) -> int:
     """Execute the run of the given name; returns the exit status."""
     try:
         plan = Plan.read(build)
-        execute(plan, plan.run(name))
+        with turn(build / "turns"):
+            execute(plan, plan.run(name))
     except UserError as error:
         print(f"error: {error}", file=sys.stderr, flush=True)
         return 1

@@ -12,7 +12,7 @@ from pathlib import Path
 from fmri_audio.files import write_text
 from fmri_audio.pipeline.digests import Digests
 from fmri_audio.pipeline.plan import STEPS, Plan
-from fmri_audio.pipeline.supervision import follow
+from fmri_audio.pipeline.supervision import follow, turn
 
 
 def main(build: Path, step: str) -> None:
@@ -34,4 +34,5 @@ def main(build: Path, step: str) -> None:
 
 if __name__ == "__main__":
     follow()
-    main(Path(sys.argv[1]), sys.argv[2])
+    with turn(Path(sys.argv[1]) / "turns"):
+        main(Path(sys.argv[1]), sys.argv[2])

@@ -29,6 +29,7 @@ import psutil
 from fmri_audio.errors import UserError
 
 SUPERVISOR = "FMRI_AUDIO_SUPERVISOR"
+JOBS = "FMRI_AUDIO_JOBS"
 _POLL_SECONDS = 0.5
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
@@ -138,22 +139,49 @@ def exclusive(path: Path, patience: float = 10.0) -> Iterator[None]:
         ) from None
     try:
         deadline = time.monotonic() + patience
-        while True:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > deadline:
-                    owner = os.pread(handle, 32, 0).decode().strip() or "unknown"
-                    raise UserError(
-                        f"{path.parent} is being made by another process ({owner}): wait until it ends or stop it"
-                    ) from None
-                time.sleep(0.2)
+        while not _locked(handle):
+            if time.monotonic() > deadline:
+                owner = os.pread(handle, 32, 0).decode().strip() or "unknown"
+                raise UserError(
+                    f"{path.parent} is being made by another process ({owner}): wait until it ends or stop it"
+                )
+            time.sleep(0.2)
         os.ftruncate(handle, 0)
         os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
         yield
     finally:
         os.close(handle)
+
+
+@contextlib.contextmanager
+def turn(folder: Path) -> Iterator[None]:
+    """Wait until fewer steps are at work than may be, and count as one of them.
+
+    Snakemake 9.15 does not subtract the cores of a job that was the only one ready, and starts too many; how
+    many there may be is therefore kept here, as that many file locks, of which every working step holds one.
+    """
+    allowed = int(os.environ.get(JOBS, "0"))
+    if not allowed or SUPERVISOR not in os.environ:
+        yield
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    handles = [os.open(folder / f"turn-{i}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644) for i in range(allowed)]
+    try:
+        while not any(_locked(handle) for handle in handles):
+            time.sleep(0.2)
+        yield
+    finally:
+        for handle in handles:
+            os.close(handle)
+
+
+def _locked(handle: int) -> bool:
+    """Lock a file unless another process has; return whether it is ours."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def sweep_debris(folder: Path) -> None:
