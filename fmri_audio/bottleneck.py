@@ -1,9 +1,9 @@
 """The models: sound → as many units per TR as the mask has voxels → sound, with the codec frozen or fine-tuned.
 
-EnCodec's quantiser is replaced by a linear projection. The latents of one TR (128 channels × 113 frames; a
-frame that two TRs share goes to both and comes back half from each) go to V units, and back; the map is a product of rank r, which is the
-bottleneck's real width however many units it has. The two arms differ in one thing only: whether the codec's
-own weights move.
+EnCodec's quantiser is replaced by a linear projection. The latents of one TR (128 channels × 113 frames; a frame
+that two TRs share goes to both and comes back half from each) go to V units, and back; the map is a product of
+rank r, which is the bottleneck's real width however many units it has. The two arms differ in one thing only:
+whether the codec's own weights move.
 """
 
 from __future__ import annotations

@@ -72,8 +72,8 @@ class HeldOut:
         self.stimulus, self.study = run.stimulus, run.study
         if self.study.tr != self.stimulus.tr:
             raise UserError(
-                f"{self.study.folder}: its TR is {float(self.study.tr):g} s, the edition's {float(self.stimulus.tr):g} s; "
-                "set tr in the edition file"
+                f"{self.study.folder}: its TR is {float(self.study.tr):g} s, the edition's "
+                f"{float(self.stimulus.tr):g} s; set tr in the edition file"
             )
 
     @cached_property
@@ -109,8 +109,8 @@ class HeldOut:
         They do not depend on the bandwidth: their latents are continuous, and the quantiser is not part of them.
         """
         return trained_arms(
-            self.run.checkpoint, self.stimulus.waveform, self.stimulus.sample_rate, self.run.encoding.latents, self.split,
-            self.settings, n_units=self.n_units, n_trs=self.stimulus.n_trs, tr=self.stimulus.tr,
+            self.run.checkpoint, self.stimulus.waveform, self.stimulus.sample_rate, self.run.encoding.latents,
+            self.split, self.settings, n_units=self.n_units, n_trs=self.stimulus.n_trs, tr=self.stimulus.tr,
             seed=self.run.settings.seed, cache=self.run.build / "models",
         )  # fmt: skip
 
@@ -139,8 +139,8 @@ class HeldOut:
                 break
         else:
             raise UserError(
-                f"{self.stimulus.name}: the held-out block ({self.seconds[0]:g} to {self.seconds[1]:g} s) has no stretch "
-                "of speech, music or ambience long enough to score; change training.test_fraction or use more TRs"
+                f"{self.stimulus.name}: the held-out block ({self.seconds[0]:g} to {self.seconds[1]:g} s) has no "
+                "stretch of speech, music or ambience long enough to score; change training.test_fraction or use more TRs"
             )
         return [
             dataclasses.replace(
@@ -233,8 +233,8 @@ class HeldOut:
         """Every subject's held-out block, decoded by ridge regression trained on that subject alone."""
         for subject in self.study.subjects:
             predicted, _ = decoding.decode_units(
-                self.bold(subject), self.arms[arm].units, self.split, lags=self.settings.lag_trs, shift=self.study.shift,
-                n_folds=self.settings.cv_folds,
+                self.bold(subject), self.arms[arm].units, self.split, lags=self.settings.lag_trs,
+                shift=self.study.shift, n_folds=self.settings.cv_folds,
             )  # fmt: skip
             yield Decoded(subject, arm, predicted, self.own_units(arm))
 

@@ -118,8 +118,8 @@ def test_held_out_sound_leaves_every_training_tensor_bit_identical(
 def arms(checkpoint: Checkpoint, sound: np.ndarray, latents: np.ndarray, split: Split, cache: Path, lines: list[str],
          settings: TrainingSettings = SMALL) -> dict[str, training.TrainedArm]:  # fmt: skip
     return training.trained_arms(
-        checkpoint, sound, SAMPLE_RATE, latents, split, settings, n_units=N_UNITS, n_trs=N_TRS, tr=TR, seed=3, cache=cache,
-        say=lines.append,
+        checkpoint, sound, SAMPLE_RATE, latents, split, settings, n_units=N_UNITS, n_trs=N_TRS, tr=TR, seed=3,
+        cache=cache, say=lines.append,
     )  # fmt: skip
 
 

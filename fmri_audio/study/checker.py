@@ -110,7 +110,7 @@ def _check_header(path: Path, image: Any, facts: StudyFile, reference: Any) -> l
 
 
 def _check_voxels(path: Path, image: Any, mask: np.ndarray, subject: int, facts: StudyFile) -> list[str]:
-    """Read the scan once: finite and varying in every voxel of the mask?"""
+    """Read the scan once and tell whether every voxel of the mask is finite and varies."""
     skipped = {
         k for filler in facts.fillers if filler.subject == subject
         for k in range(filler.first_tr, filler.first_tr + filler.n_trs)
@@ -134,7 +134,8 @@ def _check_voxels(path: Path, image: Any, mask: np.ndarray, subject: int, facts:
         )
     if (finite & ~varies).any():
         problems.append(
-            f"{path.name}: {int((finite & ~varies).sum())} voxels of the auditory mask never change; is the brain cut off?"
+            f"{path.name}: {int((finite & ~varies).sum())} voxels of the auditory mask never change; "
+            "is the brain cut off?"
         )
     return problems
 

@@ -250,7 +250,8 @@ def _validate(
     if n_trs > available:
         seconds = len(waveform) / sample_rate
         raise UserError(
-            f"{n_trs} TRs were asked for, but the sound lasts {seconds:.1f} s: {available} TRs of {float(tr):g} s at most"
+            f"{n_trs} TRs were asked for, but the sound lasts {seconds:.1f} s: "
+            f"{available} TRs of {float(tr):g} s at most"
         )
     if (
         len(shape) != 3

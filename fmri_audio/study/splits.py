@@ -103,7 +103,8 @@ def contiguous_split(
     if not train or test[1] - test[0] < 4:
         total = sum(last - first for first, last in runs)
         raise UserError(
-            f"{total} TRs leave too little on one side of a gap of {gap}; use more TRs or another training.test_fraction"
+            f"{total} TRs leave too little on one side of a gap of {gap}; "
+            "use more TRs or another training.test_fraction"
         )
     return Split(
         train, test, tuple((a + offsets[0], b + offsets[1]) for a, b in train),
