@@ -63,7 +63,7 @@ lint: environment
 # The smoke edition is executed into folders of the tests' own, once; an unchanged one is not executed again.
 test: lint
 	@$(PIPELINE) book --edition smoke --jobs "$$JOBS" --build build/tests --html build/tests/html --with-parent
-	@FMRI_AUDIO_BOOK="$(CURDIR)/build/tests/html" FMRI_AUDIO_BUILD="$(CURDIR)/build/tests/smoke" $(RUN) -m pytest
+	@FMRI_AUDIO_BOOK="$(CURDIR)/build/tests/html" FMRI_AUDIO_BUILD="$(CURDIR)/build/tests/smoke" $(RUN) -m pytest -n 2 --dist loadfile
 
 codec: environment
 	@test -n "$$DATA" || { echo "error: say which speech to train on: make codec DATA=DIR" >&2; exit 1; }

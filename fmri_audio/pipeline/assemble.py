@@ -63,7 +63,7 @@ def merged(text: Path, executed: Path) -> NotebookNode:
         cell.execution_count = source.execution_count
     notebook.metadata = nbformat.from_dict(
         {
-            "jupytext": {"formats": "ipynb,md:myst"},
+            "jupytext": {"formats": notebook.metadata.get("jupytext", {}).get("formats", "md:myst,ipynb")},
             "kernelspec": dict(KERNELSPEC),
             "language_info": {"name": "python"},
         }

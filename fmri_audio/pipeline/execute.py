@@ -147,7 +147,7 @@ def execute(plan: Plan, run: Run) -> None:
     """
     digests = Digests(plan)
     sources = digests.run_sources(run)
-    for stale in (plan.results(run), plan.glued(run)):
+    for stale in (plan.results(run), plan.glued(run), plan.clips(run)):
         stale.unlink(missing_ok=True)
     notebook = read_text(text_of(run.chapter))
     notebook.cells.append(nbformat.v4.new_code_cell(_MODULES_CELL, id="modules"))

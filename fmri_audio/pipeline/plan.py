@@ -177,6 +177,10 @@ class Plan:
         """Where a run writes the values glued into its page."""
         return self.build / "results" / "glued" / f"{run.name}.json"
 
+    def clips(self, run: Run) -> Path:
+        """Where a run writes which clips its page plays."""
+        return self.build / "results" / "clips" / f"{run.name}.json"
+
     def done(self, name: str) -> Path:
         """Where the file lies that says that a step, or the rendering, is complete."""
         return self.build / "done" / name

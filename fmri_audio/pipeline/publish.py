@@ -108,12 +108,14 @@ def manifest(edition: str, chapters: Iterable[Chapter]) -> dict[str, object]:
 
 def glued_values(notebook: NotebookNode) -> dict[str, str]:
     """Return the text of every value that a notebook's outputs glue, by key."""
-    values = {}
+    values: dict[str, str] = {}
     for cell in notebook.cells:
         for output in cell.get("outputs", ()):
             name = output.get("metadata", {}).get("scrapbook", {}).get("name")
-            if name is not None and "text/plain" in output.data:
-                values[name] = "".join(output.data["text/plain"])
+            # A value that is glued without being shown has a prefix before its type.
+            plain = [text for kind, text in output.get("data", {}).items() if kind.endswith("text/plain")]
+            if name is not None and plain:
+                values[name] = "".join(plain[0])
     return values
 
 

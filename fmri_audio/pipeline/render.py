@@ -85,6 +85,9 @@ def main(build: Path) -> int:
     except UserError as error:
         print(f"error: {error}", file=sys.stderr, flush=True)
         return 1
+    except OSError as error:
+        print(f"error: {error.filename or 'a file'} cannot be written or read: {error.strerror}", file=sys.stderr)
+        return 1
     return 0
 
 
