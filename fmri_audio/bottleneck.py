@@ -22,7 +22,7 @@ from torch import nn
 from fmri_audio.timeline import frame_table, frames_per_tr, n_frames_of_trs
 
 if TYPE_CHECKING:
-    from encodec import EncodecModel
+    from encodec.model import EncodecModel
 
 
 @dataclass(frozen=True)

@@ -57,7 +57,7 @@ def grey_matter(affine: np.ndarray, shape: Sequence[int]) -> np.ndarray:
             force_resample=True,
             copy_header=True,
         )
-    return np.clip(onto.get_fdata(dtype=np.float32), 0.0, 1.0)
+    return np.asarray(np.clip(onto.get_fdata(dtype=np.float32), 0.0, 1.0))
 
 
 def voxel_positions(affine: np.ndarray, shape: Sequence[int]) -> np.ndarray:
@@ -117,7 +117,7 @@ def load_mask(spec: str, affine: np.ndarray, shape: Sequence[int]) -> np.ndarray
         )
     if not values.any():
         raise UserError(f"{path}: the mask is empty; it should be 1 in the voxels to use")
-    return values > 0
+    return np.asarray(values > 0)
 
 
 def clean_blocks(bold: np.ndarray, blocks: Sequence[Block], tr: Fraction) -> np.ndarray:
@@ -176,7 +176,7 @@ def standardise(bold: np.ndarray, train: np.ndarray) -> np.ndarray:
     mean = bold[train].mean(axis=0, dtype=np.float64)
     spread = bold[train].std(axis=0, dtype=np.float64)
     scale = np.where(spread > 1e-6 * (1 + np.abs(mean)), 1 / np.where(spread > 0, spread, 1), 0.0)
-    return ((bold - mean) * scale).astype(np.float32)
+    return np.asarray((bold - mean) * scale, np.float32)
 
 
 def correlate(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -193,7 +193,8 @@ def correlate(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     a = a - a.mean(axis=0, dtype=np.float64)
     b = b - b.mean(axis=0, dtype=np.float64)
     norm = np.sqrt((a**2).sum(axis=0) * (b**2).sum(axis=0))
-    return np.divide((a * b).sum(axis=0), norm, out=np.full(a.shape[1], np.nan), where=norm > 0)
+    undefined = np.full(a.shape[1], np.nan)
+    return np.asarray(np.divide((a * b).sum(axis=0), norm, out=undefined, where=norm > 0))
 
 
 def leave_one_out_isc(bold: np.ndarray) -> np.ndarray:
@@ -236,7 +237,7 @@ def noise_ceiling(bold: np.ndarray) -> np.ndarray:
     -------
     array of float64, shape [voxels]
     """
-    return np.sqrt(np.clip(pairwise_isc(bold).mean(axis=0), 0.0, None))
+    return np.asarray(np.sqrt(np.clip(pairwise_isc(bold).mean(axis=0), 0.0, None)))
 
 
 def expected_leave_one_out(share: float, n_subjects: int) -> float:
@@ -251,7 +252,8 @@ def expected_leave_one_out(share: float, n_subjects: int) -> float:
 
 def _z(bold: np.ndarray) -> np.ndarray:
     spread = bold.std(axis=1, keepdims=True, dtype=np.float64)
-    return (bold - bold.mean(axis=1, keepdims=True, dtype=np.float64)) / np.where(spread > 0, spread, np.inf)
+    centred = bold - bold.mean(axis=1, keepdims=True, dtype=np.float64)
+    return np.asarray(centred / np.where(spread > 0, spread, np.inf))
 
 
 def _need_subjects(n: int) -> None:

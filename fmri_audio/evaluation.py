@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -27,6 +28,7 @@ from fmri_audio.segments import Window
 from fmri_audio.study.splits import Split, contiguous_split
 from fmri_audio.timeline import trs_to_samples
 from fmri_audio.training import TrainedArm, latents_of_block, sound_of_latents, sound_of_units, trained_arms
+from fmri_audio.transcripts import transcript
 
 Waveform = NDArray[np.float32]
 
@@ -140,7 +142,8 @@ class HeldOut:
         else:
             raise UserError(
                 f"{self.stimulus.name}: the held-out block ({self.seconds[0]:g} to {self.seconds[1]:g} s) has no "
-                "stretch of speech, music or ambience long enough to score; change training.test_fraction or use more TRs"
+                "stretch of speech, music or ambience long enough to score; change training.test_fraction or use "
+                "more TRs"
             )
         return [
             dataclasses.replace(
@@ -168,7 +171,7 @@ class HeldOut:
         """What is said in the clip."""
         onset = self.seconds[0]
         clip = dataclasses.replace(self.clip, onset=self.clip.onset + onset, offset=self.clip.offset + onset)
-        return scoring.transcript(self.stimulus, clip)
+        return transcript(self.run, clip)
 
     # The sounds ---------------------------------------------------------------------------------------------------
 
@@ -261,12 +264,12 @@ class HeldOut:
         return pd.DataFrame(rows)
 
     @property
-    def columns(self) -> dict[str, object]:
+    def columns(self) -> dict[str, Any]:
         """What all records of the held-out block have in common."""
         return {"study": self.study.name, "codec": self.run.checkpoint.id, "fold": "held-out",
                 "seed": self.run.settings.seed}  # fmt: skip
 
-    def records(self, scores: pd.DataFrame, **columns: object) -> list[Record]:
+    def records(self, scores: pd.DataFrame, **columns: Any) -> list[Record]:
         """Records of one condition's scores; a condition that goes through the bottleneck says how wide that is."""
         if columns.get("arm") in ARM_LABELS:
             columns = {"units": self.n_units, "rank": self.settings.rank, **columns}

@@ -318,7 +318,7 @@ def _band_levels(waveform: np.ndarray, sample_rate: int, chunk: int = 4096) -> n
         for s in np.array_split(starts, max(1, -(-n_frames // chunk)))
     ]
     level = 10 * np.log10(np.concatenate(power, axis=1) + 1e-12)
-    return np.clip(level - (level.max() - 60), 0, None)
+    return np.asarray(np.clip(level - (level.max() - 60), 0, None))
 
 
 def _band_pass(x: np.ndarray, low: float, high: float) -> np.ndarray:
@@ -353,7 +353,7 @@ def _subject_signal(
     own = design @ rng.standard_normal((design.shape[1], shared.shape[1]))
     own -= shared * (own * shared).mean(axis=0)
     individual = strength * INDIVIDUAL_SHARE / (1 - INDIVIDUAL_SHARE)
-    return np.sqrt(strength) * shared + np.sqrt(individual) * _unit(own)
+    return np.asarray(np.sqrt(strength) * shared + np.sqrt(individual) * _unit(own))
 
 
 def _write_subject(
@@ -390,7 +390,7 @@ def _write_subject(
 
 def strength_of(signal: np.ndarray) -> np.ndarray:
     """Variance of the sound-driven part per voxel; noise fills what is missing to 1."""
-    return np.clip(signal.var(axis=0), 0.0, 1.0)
+    return np.asarray(np.clip(signal.var(axis=0), 0.0, 1.0))
 
 
 def _drift(
