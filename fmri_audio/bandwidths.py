@@ -106,6 +106,40 @@ def _curve(axis: Axes, rows: pd.DataFrame) -> None:
         axis.axhline(floors.max(), color="black", linestyle=":", linewidth=1.2, label="highest floor")
 
 
+BESIDE = ("pesq_wb", "stoi", "si_sdr_db", "snr_db")
+"""Metrics that others report for Meta's weights."""
+
+KBPS = (1.5, 3.0, 6.0, 12.0, 24.0)
+"""Bandwidths of the 24 kHz model."""
+
+BESIDE_FORMATS = {f"{kbps:g}": ".2f" for kbps in KBPS}
+"""Formats of the table that :func:`beside` returns."""
+
+
+def beside(ours: pd.DataFrame, name: str, published: pd.DataFrame) -> pd.DataFrame:
+    """Return our scores and those of Meta's weights, a column per bandwidth.
+
+    Parameters
+    ----------
+    ours
+        Index ``bandwidth_kbps``, a column per metric.
+    name
+        What our rows are called.
+    published
+        ``source, material, bandwidth_kbps, metric, value``.
+    """
+    rows = []
+    meta = published.assign(name="Meta's: " + published["source"] + ", " + published["material"])
+    for metric in BESIDE:
+        listed = [(name, ours[metric])]
+        for source, group in meta[meta["metric"] == metric].groupby("name", sort=False):
+            listed.append((str(source), group.set_index("bandwidth_kbps")["value"]))
+        for label, values in listed:
+            by_kbps = {f"{kbps:g}": float(values.get(kbps, float("nan"))) for kbps in KBPS}
+            rows.append({"measure": LABELS[metric], "whose weights, on what": label, **by_kbps})
+    return pd.DataFrame(rows)
+
+
 def gates(ours: pd.DataFrame, codec: str, meta: pd.DataFrame, bars: Mapping[str, float]) -> pd.DataFrame:
     """Return at which bandwidths each gate is passed, by our weights and by the figures for Meta's.
 

@@ -298,11 +298,11 @@ def _made_by(weights: str) -> str:
 
 
 def _format(value: object, spec: str) -> str:
-    """Write one cell: numbers in their format, undefined as a dash, text escaped."""
-    if isinstance(value, float | int | np.number) and not isinstance(value, bool):
-        return (
-            UNDEFINED
-            if not math.isfinite(float(value))
-            else format(value, spec if isinstance(value, float) else "d")
-        )
-    return UNDEFINED if value is None or value is pd.NA else html.escape(str(value))
+    """Write one cell: numbers in their format with a real minus, undefined as a dash, text escaped."""
+    if value is None or value is pd.NA:
+        return UNDEFINED
+    if isinstance(value, bool) or not isinstance(value, float | int | np.number):
+        return html.escape(str(value))
+    if not math.isfinite(float(value)):
+        return UNDEFINED
+    return format(value, "d" if isinstance(value, int | np.integer) else spec).replace("-", "\u2212")

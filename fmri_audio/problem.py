@@ -85,6 +85,13 @@ def one_at_a_time(base: MelSetting, problem: ProblemSettings) -> list[tuple[str,
     return found
 
 
+def at_setting(scores: pd.DataFrame, setting: MelSetting) -> pd.DataFrame:
+    """Return the means over windows of the four cells (index: magnitude, phase) at one setting of a sweep."""
+    same = (scores[list(AXES)] == pd.Series(vars(setting))).all(axis=1)
+    once = scores[same].drop_duplicates(["magnitude", "phase", "window"])
+    return once.groupby(["magnitude", "phase"])[list(SWEPT)].mean().loc[list(CELLS)]
+
+
 def ends(base: MelSetting, problem: ProblemSettings, axis: str) -> dict[str, MelSetting]:
     """Return the lowest and the highest setting of an axis under names that say what they are."""
     unit = {
