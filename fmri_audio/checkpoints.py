@@ -1,0 +1,404 @@
+"""Where the codec's weights come from, and proof that they are the ones named.
+
+Three kinds of weights can be asked for, and nothing is ever swapped for something else:
+
+``demo``
+    the narrow EnCodec trained in this repository by ``make codec`` (``checkpoints/``);
+``released``
+    Meta's 24 kHz EnCodec, from a folder, from torch's download cache, or downloaded once;
+a path
+    a ``.safetensors`` file written by :func:`save`, a ``.th`` state dict as Meta publishes it, or a
+    folder that holds Meta's file.
+
+The network itself is the one of the ``encodec`` package (Défossez et al. 2022, "High fidelity neural
+audio compression"): SEANet encoder and decoder and a residual vector quantiser.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import pickle
+import sys
+import tempfile
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from encodec.model import ROOT_URL, EncodecModel
+from encodec.modules.seanet import SEANetDecoder, SEANetEncoder
+from encodec.quantization.vq import ResidualVectorQuantizer
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from fmri_audio.errors import UserError
+from fmri_audio.settings import project_root
+
+DEMO_FILE = "encodec-24khz-demo.safetensors"
+RELEASED_FILE = "encodec_24khz-d7cc33bc.th"
+FOLDER_VARIABLE = "FMRI_AUDIO_CHECKPOINTS"
+FORMAT = "fmri-audio codec 1"
+
+DEMO_LICENCE = "MIT (trained for this project on synthesised sound)"
+# Read in facebookresearch/encodec in 2026: the README licenses the code; whether that covers the weights is
+# asked in issue 69 and not answered.
+RELEASED_LICENCE = (
+    "code: MIT; weights: released by Meta without a licence of their own (facebookresearch/encodec, issue 69)"
+)
+
+#: The topology of the 24 kHz EnCodec at its full width; a checkpoint's own configuration overrides it.
+FULL_WIDTH: dict[str, Any] = {
+    "sample_rate": 24_000,
+    "channels": 1,
+    "n_filters": 32,
+    "n_residual_layers": 1,
+    "dimension": 128,
+    "ratios": [8, 5, 4, 2],
+    "lstm": 2,
+    "norm": "weight_norm",
+    "codebooks": 32,
+    "codebook_size": 1024,
+    "bandwidths": [1.5, 3.0, 6.0, 12.0, 24.0],
+}
+
+# Only the code vectors matter once training is over; the running averages are rebuilt from them.
+_TRAINING_BUFFERS = ("inited", "cluster_size", "embed_avg")
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A codec that is ready to use, and where it came from.
+
+    Attributes
+    ----------
+    id : str
+        Name for tables: ``demo-1a2b3c4d``, ``encodec_24khz-d7cc33bc``, ``<stem>-<first 8 of sha256>``.
+    model : EncodecModel
+        In evaluation mode, float32, gradients off. The codebooks are *buffers*: calling ``.train()`` on the
+        model would let its quantiser overwrite them, so fine-tuning must leave the quantiser in ``.eval()``.
+    spec : str
+        What was asked for.
+    source : str
+        The file that was read.
+    sha256 : str
+        Of that file.
+    licence, description : str
+        One line each, for the pages.
+    """
+
+    id: str
+    model: EncodecModel
+    spec: str
+    source: str
+    sha256: str
+    licence: str
+    description: str
+
+
+def build(config: dict[str, Any] | None = None) -> EncodecModel:
+    """EnCodec's 24 kHz topology with random weights.
+
+    Parameters
+    ----------
+    config : dict, optional
+        Entries that differ from :data:`FULL_WIDTH`, for example ``{"n_filters": 8}``.
+
+    Returns
+    -------
+    EncodecModel
+        In training mode; codebooks marked as not yet initialised.
+
+    Raises
+    ------
+    UserError
+        If the configuration has an entry that the topology does not know.
+    """
+    unknown = sorted(set(config or {}) - set(FULL_WIDTH))
+    if unknown:
+        raise UserError(
+            f"codec configuration: {unknown[0]} is not an entry of the topology ({', '.join(FULL_WIDTH)})"
+        )
+    full = {**FULL_WIDTH, **(config or {})}
+    shared = {
+        "channels": full["channels"],
+        "dimension": full["dimension"],
+        "n_filters": full["n_filters"],
+        "n_residual_layers": full["n_residual_layers"],
+        "ratios": list(full["ratios"]),
+        "lstm": full["lstm"],
+        "norm": full["norm"],
+        "causal": True,
+    }
+    quantiser = ResidualVectorQuantizer(
+        dimension=full["dimension"], n_q=full["codebooks"], bins=full["codebook_size"]
+    )
+    return EncodecModel(
+        SEANetEncoder(**shared),
+        SEANetDecoder(**shared),
+        quantiser,
+        list(full["bandwidths"]),
+        full["sample_rate"],
+        full["channels"],
+        name="encodec_24khz_topology",
+    )
+
+
+def bandwidths(model: EncodecModel) -> list[float]:
+    """Bit rates the codec offers, in kbps, ascending."""
+    return sorted(float(b) for b in model.target_bandwidths)
+
+
+def freeze(model: EncodecModel) -> EncodecModel:
+    """Evaluation mode, float32, no gradients: the codebooks (buffers) can no longer move."""
+    return model.eval().float().requires_grad_(False)
+
+
+def save(model: EncodecModel, path: str | Path, config: dict[str, Any], summary: dict[str, Any]) -> Path:
+    """Write a codec as half-precision safetensors, atomically.
+
+    Parameters
+    ----------
+    model : EncodecModel
+        Built by :func:`build` with the same ``config``, codebooks initialised.
+    path : path
+        File to write; its folder is created.
+    config : dict
+        Entries that differ from :data:`FULL_WIDTH`.
+    summary : dict
+        JSON-able account of the training; ``description`` and ``licence`` are shown by :func:`load`.
+
+    Returns
+    -------
+    Path
+        The file written.
+    """
+    target = Path(path)
+    tensors = {
+        name: value.detach().to("cpu", torch.float16).contiguous()
+        for name, value in model.state_dict().items()
+        if not name.endswith(_TRAINING_BUFFERS)
+    }
+    metadata = {
+        "format": FORMAT,
+        "config": json.dumps(config, sort_keys=True),
+        "summary": json.dumps(summary, sort_keys=True),
+        "tensors_sha256": _tensors_sha256(tensors),
+    }
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=target.parent, prefix=".saving-") as folder:
+            temporary = Path(folder) / target.name
+            save_file(tensors, str(temporary), metadata)
+            os.replace(temporary, target)
+    except OSError as error:
+        raise UserError(
+            f"{target}: the checkpoint cannot be written there ({error.strerror or error})"
+        ) from error
+    return target
+
+
+def load(spec: str, *, base_url: str = ROOT_URL, cache: str | Path | None = None) -> Checkpoint:
+    """Open the codec that ``spec`` names, verified.
+
+    Parameters
+    ----------
+    spec : str
+        ``demo``, ``released``, a ``.safetensors`` or ``.th`` file, or a folder that holds Meta's file.
+    base_url : str
+        Where Meta's file is downloaded from (the ``encodec`` package's own address).
+    cache : path, optional
+        Folder for the downloaded file: ``$FMRI_AUDIO_CHECKPOINTS`` or torch's hub cache unless given.
+
+    Returns
+    -------
+    Checkpoint
+
+    Raises
+    ------
+    UserError
+        If the file is missing, unreachable, truncated, altered, or no codec checkpoint.
+    """
+    if spec == "demo":
+        path = project_root() / "checkpoints" / DEMO_FILE
+        if not path.is_file():
+            raise UserError(
+                f"{path}: the demo checkpoint is missing; restore it with git, or train one with `make codec`"
+            )
+        return _load_ours(path, spec, "demo")
+    if spec == "released":
+        return _load_meta(_released_file(base_url, cache), spec)
+    path = Path(spec).expanduser()
+    if path.is_dir():
+        path = path / RELEASED_FILE
+    if not path.is_file():
+        raise UserError(f"{path}: no such checkpoint; name a .safetensors or .th file, `demo` or `released`")
+    if path.suffix == ".safetensors":
+        return _load_ours(path, spec, path.stem)
+    if path.suffix == ".th":
+        return _load_meta(path, spec)
+    raise UserError(f"{path}: not a codec checkpoint; it must end in .safetensors (ours) or .th (Meta's)")
+
+
+def sha256_of(path: str | Path) -> str:
+    """Hexadecimal sha256 of a file's bytes."""
+    with open(path, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _tensors_sha256(tensors: dict[str, torch.Tensor]) -> str:
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        digest.update(f"{name}{tuple(tensors[name].shape)}".encode())
+        digest.update(tensors[name].numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _load_ours(path: Path, spec: str, stem: str) -> Checkpoint:
+    metadata, tensors = _read_ours(path)
+    summary = json.loads(metadata["summary"])
+    model = build(json.loads(metadata["config"]))
+    state = {name: value.float() for name, value in tensors.items()}
+    for name, value in model.state_dict().items():
+        if name.endswith("embed_avg"):
+            state[name] = state[name.removesuffix("_avg")].clone()
+        elif name.endswith(("inited", "cluster_size")):
+            state[name] = torch.ones_like(value)
+    _fill(model, state, path)
+    sha256 = sha256_of(path)
+    return Checkpoint(
+        id=f"{stem}-{sha256[:8]}",
+        model=freeze(model),
+        spec=spec,
+        source=str(path),
+        sha256=sha256,
+        licence=str(summary.get("licence", "not stated in the file")),
+        description=str(summary.get("description", "EnCodec topology, trained with this package")),
+    )
+
+
+def _read_ours(path: Path) -> tuple[dict[str, str], dict[str, torch.Tensor]]:
+    try:
+        with safe_open(str(path), framework="pt") as stream:
+            metadata = stream.metadata() or {}
+            tensors = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118 (not a dict)
+    except (SafetensorError, OSError) as error:
+        raise UserError(
+            f"{path}: the checkpoint is truncated or not a safetensors file ({error}); restore it or train it again"
+        ) from error
+    if metadata.get("format") != FORMAT:
+        raise UserError(f"{path}: not a codec checkpoint of this package (format {metadata.get('format')!r})")
+    if metadata["tensors_sha256"] != _tensors_sha256(tensors):
+        raise UserError(f"{path}: the weights do not match the hash stored with them; restore the file")
+    return metadata, tensors
+
+
+def _load_meta(path: Path, spec: str) -> Checkpoint:
+    sha256 = sha256_of(path)
+    expected = _expected_prefix(path)
+    if expected and not sha256.startswith(expected):
+        raise UserError(_wrong_hash(path, sha256, expected))
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as error:
+        raise UserError(
+            f"{path}: the checkpoint is truncated or not a PyTorch state dict; {_how_to_get()}"
+        ) from error
+    if not isinstance(state, dict):
+        raise UserError(f"{path}: holds no state dict of an EnCodec model; {_how_to_get()}")
+    model = build()
+    _fill(model, state, path)
+    return Checkpoint(
+        id=f"{path.stem}" if expected else f"{path.stem}-{sha256[:8]}",
+        model=freeze(model),
+        spec=spec,
+        source=str(path),
+        sha256=sha256,
+        licence=RELEASED_LICENCE,
+        description="EnCodec 24 kHz at full width (Défossez et al. 2022), weights released by Meta",
+    )
+
+
+def _fill(model: EncodecModel, state: dict[str, torch.Tensor], path: Path) -> None:
+    try:
+        model.load_state_dict(state)
+    except (RuntimeError, AttributeError, TypeError) as error:
+        raise UserError(
+            f"{path}: its weights do not fit the 24 kHz EnCodec that it should describe"
+        ) from error
+
+
+def _expected_prefix(path: Path) -> str | None:
+    """Meta's files carry the start of their sha256 in their name, as torch's hub expects."""
+    stem, dash, prefix = path.stem.rpartition("-")
+    is_hash = dash and stem and len(prefix) == 8 and set(prefix) <= set("0123456789abcdef")
+    return prefix if is_hash else None
+
+
+def _how_to_get() -> str:
+    prefix = _expected_prefix(Path(RELEASED_FILE))
+    return (
+        f"get {ROOT_URL}{RELEASED_FILE} (sha256 begins with {prefix}) and put it into a folder "
+        f"named by {FOLDER_VARIABLE}"
+    )
+
+
+def _wrong_hash(path: Path | str, found: str, expected: str) -> str:
+    return (
+        f"{path}: sha256 begins with {found[:8]}, expected {expected}: truncated or altered; {_how_to_get()}"
+    )
+
+
+def _released_file(base_url: str, cache: str | Path | None) -> Path:
+    """Meta's file where it already lies, downloaded where it does not."""
+    hub = Path(torch.hub.get_dir()) / "checkpoints"
+    named = os.environ.get(FOLDER_VARIABLE)
+    folders = [Path(cache)] if cache else [Path(named).expanduser(), hub] if named else [hub]
+    for folder in folders:
+        if (folder / RELEASED_FILE).is_file():
+            return folder / RELEASED_FILE
+    return _download(base_url + RELEASED_FILE, folders[0] / RELEASED_FILE)
+
+
+def _download(url: str, target: Path) -> Path:
+    """Fetch ``url`` to a temporary name, check its hash, then put it in place."""
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=target.parent, prefix=".download-") as folder:
+            temporary = Path(folder) / target.name
+            found = _stream(url, temporary)
+            expected = _expected_prefix(target) or ""
+            if not found.startswith(expected):
+                raise UserError(_wrong_hash(url, found, expected))
+            os.replace(temporary, target)
+    except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
+        reason = getattr(error, "reason", error)
+        raise UserError(
+            f"{url}: the released checkpoint is unreachable ({reason}); {_how_to_get()}"
+        ) from error
+    except OSError as error:
+        raise UserError(
+            f"{target.parent}: the checkpoint cannot be written there ({error.strerror or error})"
+        ) from error
+    return target
+
+
+def _stream(url: str, path: Path, chunk: int = 1 << 20) -> str:
+    """Copy ``url`` into ``path``, showing progress on stderr; returns the sha256."""
+    digest = hashlib.sha256()
+    with urllib.request.urlopen(url, timeout=30) as reply, open(path, "wb") as stream:
+        total = int(reply.headers.get("Content-Length") or 0)
+        done = 0
+        while block := reply.read(chunk):
+            digest.update(block)
+            stream.write(block)
+            done += len(block)
+            share = f"{100 * done / total:3.0f} %" if total else ""
+            print(f"\rdownloading {path.name}: {done / 1e6:.1f} MB {share}", end="", file=sys.stderr)
+        print(file=sys.stderr)
+    if total and done < total:
+        raise UserError(f"{url}: the download broke off after {done} of {total} bytes; run the command again")
+    return digest.hexdigest()

@@ -1,0 +1,119 @@
+"""``python -m fmri_audio.codec_training``: train the demo codec, or ``evaluate`` one."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from fmri_audio.checkpoints import DEMO_FILE
+from fmri_audio.codec_training import corpus
+from fmri_audio.codec_training.export import export
+from fmri_audio.codec_training.trainer import Recipe, Trainer
+from fmri_audio.errors import UserError
+from fmri_audio.settings import project_root
+
+CORPUS_MINUTES = {"synthetic": 14.0, "music": 20.0, "speech": 45.0}
+HELD_OUT_MINUTES = {"synthetic": 2.0, "music": 1.2, "speech": 4.0}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line; returns the exit status."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    try:
+        if arguments and arguments[0] == "evaluate":
+            from fmri_audio.codec_training.evaluation import main as evaluate
+
+            return evaluate(arguments[1:])
+        _train(_parser().parse_args(arguments))
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m fmri_audio.codec_training",
+        description="Train EnCodec's topology on synthesised sound, and on recordings if a folder is given.",
+    )
+    parser.add_argument("--data", type=Path, help="folder of recordings to add to the synthesised sound")
+    parser.add_argument("--out", type=Path, help=f"checkpoint to write (default: checkpoints/{DEMO_FILE})")
+    parser.add_argument("--work", type=Path, help="folder for corpus, state and logs (default: build/codec)")
+    length = parser.add_mutually_exclusive_group()
+    length.add_argument("--steps", type=int, help="training steps (reproducible)")
+    length.add_argument("--minutes", type=float, help="choose the steps by this machine's speed")
+    parser.add_argument("--resume", action="store_true", help="go on with the run in the work folder")
+    parser.add_argument(
+        "--export-only", action="store_true", help="write the checkpoint from the run's last saved state"
+    )
+    parser.add_argument("--filters", type=int, default=Recipe.n_filters, help="width: 32 is EnCodec's own")
+    parser.add_argument("--batch", type=int, default=Recipe.batch)
+    parser.add_argument("--seconds", type=float, default=Recipe.seconds, help="length of a segment")
+    parser.add_argument("--seed", type=int, default=Recipe.seed)
+    parser.add_argument("--workers", type=int, default=2, help="processes that render the corpus")
+    return parser
+
+
+def _train(options: argparse.Namespace) -> None:
+    work = options.work or project_root() / "build" / "codec"
+    out = options.out or project_root() / "checkpoints" / DEMO_FILE
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    torch.set_flush_denormal(True)  # silence makes denormals, and those are slow
+    corpus_folder, held_out_folder = work / "corpus", work / "held-out"
+    contents = corpus.render(corpus_folder, CORPUS_MINUTES, options.seed, options.data, options.workers)
+    corpus.render(held_out_folder, HELD_OUT_MINUTES, options.seed + 1000, None, options.workers)
+    recipe = Recipe(
+        n_filters=options.filters,
+        batch=options.batch,
+        seconds=options.seconds,
+        seed=options.seed,
+        steps=options.steps or Recipe.steps,
+    )
+    segments = corpus.Segments(corpus_folder, recipe.seconds, recipe.seed)
+    held_out = corpus.Segments(held_out_folder, 2.0, recipe.seed)
+    if options.minutes:
+        recipe = replace(
+            recipe, steps=_affordable(recipe, segments, held_out, work / "timing", device, options.minutes)
+        )
+    trainer = Trainer(recipe, segments, held_out, work, device)
+    if (options.resume or options.export_only) and not trainer.restore():
+        raise UserError(f"{work}: there is no training state to resume; start without --resume")
+    if not options.export_only:
+        if not options.resume:
+            for old in (*work.glob("log.csv"), *work.glob("checks-*.csv"), *work.glob("state.pt")):
+                old.unlink()
+        print(
+            f"training on {device}: steps {trainer.step} to {recipe.steps}, {recipe.n_filters} filters",
+            flush=True,
+        )
+        trainer.run()
+    print(f"wrote {export(trainer, out, contents)}")
+
+
+def _affordable(
+    recipe: Recipe,
+    segments: corpus.Segments,
+    held_out: corpus.Segments,
+    folder: Path,
+    device: str,
+    minutes: float,
+) -> int:
+    """Steps that fit into ``minutes``, from the time twenty take (stage B's steps cost a seventh more)."""
+    trial = Trainer(replace(recipe, steps=1000, log_every=10), segments, held_out, folder, device)
+    began = time.monotonic()
+    for _ in range(20):
+        trial._step()
+        trial.step += 1
+        if trial.step == 5:
+            began = time.monotonic()
+    pace = (time.monotonic() - began) / 15
+    return max(100, int(minutes * 60 / (pace * 1.1)))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,274 @@
+"""The training run: first without the quantiser, then with it, resumable at any step.
+
+*Stage A* trains encoder and decoder on continuous latents. A penalty keeps the latents at unit size and noise of
+random strength is added to half of them, so that what matters most gets the most room: the encoder learns the
+order in which a quantiser may drop things.
+*Stage B* puts in codebooks made by residual k-means of the latents and trains all of it with a random bandwidth per
+segment (sometimes none).
+
+Everything random at step ``s`` is drawn from generators seeded by ``(seed, s)``, so a resumed run takes exactly the
+steps an uninterrupted one would have taken.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+import time
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from fmri_audio.audio import SAMPLE_RATE
+from fmri_audio.checkpoints import FULL_WIDTH
+from fmri_audio.codec_training.corpus import Segments
+from fmri_audio.codec_training.losses import SoundLoss, Weights
+from fmri_audio.codec_training.network import Network
+from fmri_audio.codec_training.optimiser import Orthogonal, split
+from fmri_audio.codec_training.quantiser import TrainedQuantiser
+from fmri_audio.files import replacing, write_text
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Settings of a run; kept in the state and in the checkpoint."""
+
+    n_filters: int = 8
+    steps: int = 6000
+    batch: int = 8
+    seconds: float = 0.64
+    learning_rate: float = 2.5e-3
+    warm_up: int = 50
+    clip: float = 3.0
+    seed: int = 1
+    share_a: float = 0.36  # of the steps that stage A takes
+    stages_per_item: tuple[int, ...] = (0, 2, 4, 8, 16, 32)
+    chances: tuple[float, ...] = (0.15, 0.17, 0.2, 0.24, 0.14, 0.1)
+    commitment: float = 0.05
+    norm_penalty: float = 0.2
+    ema: float = 0.998
+    init_frames: int = 24_000
+    quiet: int = 500  # steps without noise on the latents
+    share_refine: float = 0.5085  # of the steps after which the spectrum counts more, the waveform less
+    weights: Weights = Weights()
+    weights_refine: Weights = Weights(snr=0.5, phase=6.0, magnitude=14.0, mel=0.5)
+    log_every: int = 50
+    check_every: int = 500
+
+    @property
+    def steps_a(self) -> int:
+        """Number of steps of stage A."""
+        return round(self.share_a * self.steps)
+
+
+@dataclass
+class Trainer:
+    """A run in a work folder: ``state.pt`` (resumable), ``log.csv``, ``checks.csv``."""
+
+    recipe: Recipe
+    segments: Segments
+    held_out: Segments
+    folder: Path
+    device: str = "cpu"
+    step: int = 0
+    seconds: float = 0.0
+    loss: SoundLoss = field(init=False)
+
+    def __post_init__(self) -> None:
+        torch.manual_seed(self.recipe.seed)
+        self.config: dict[str, Any] = {"n_filters": self.recipe.n_filters}
+        self.network = Network(self.config).to(self.device)
+        self.average = Network(self.config).to(self.device).requires_grad_(False)
+        self.average.load_state_dict(self.network.state_dict())
+        self.quantiser = TrainedQuantiser(
+            FULL_WIDTH["codebooks"], FULL_WIDTH["codebook_size"], FULL_WIDTH["dimension"]
+        ).to(self.device)
+        matrices, rest = split(self.network)
+        self.matrices = Orthogonal(matrices)
+        self.rest = torch.optim.Adam(rest, betas=(0.9, 0.98))
+        self.loss = SoundLoss(SAMPLE_RATE).to(self.device)
+        self.folder.mkdir(parents=True, exist_ok=True)
+
+    # -- running ---------------------------------------------------------------------------------------------
+
+    def run(self, until: int | None = None) -> None:
+        """Train to ``until`` (default: the recipe's end), logging, checking and saving as it goes."""
+        until = self.recipe.steps if until is None else until
+        began, recent = time.monotonic() - self.seconds, []
+        while self.step < until:
+            if self.step == self.recipe.steps_a:
+                self._start_quantiser()
+            recent.append(self._step())
+            self.step += 1
+            self.seconds = time.monotonic() - began
+            if self.step % self.recipe.log_every == 0:
+                self._log(recent)
+                recent = []
+            if self.step % self.recipe.check_every == 0 or self.step == until:
+                self._check()
+                self.save()
+
+    def _step(self) -> dict[str, float]:
+        recipe = self.recipe
+        generator = torch.Generator().manual_seed(recipe.seed * 1_000_003 + self.step)
+        wave = torch.from_numpy(self.segments.batch(self.step, recipe.batch)).to(self.device)
+        for group in (*self.matrices.param_groups, *self.rest.param_groups):
+            group["lr"] = self._learning_rate()
+        latents = self.network.encode(wave)
+        sent, extra = self._transmit(latents, generator)
+        output = self.network.decode(sent)
+        size = self.loss.sizes[int(torch.randint(len(self.loss.sizes), (), generator=generator))]
+        refining = self.step >= round(recipe.share_refine * recipe.steps)
+        total, terms = self.loss(wave, output, size, recipe.weights_refine if refining else recipe.weights)
+        self.network.zero_grad(set_to_none=True)
+        (total + extra).backward()
+        norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), recipe.clip)
+        if torch.isfinite(norm):
+            self.matrices.step()
+            self.rest.step()
+        with torch.no_grad():
+            ramp = min(recipe.ema, 1 - 1 / (1 + self.step / 10))
+            torch._foreach_lerp_(list(self.average.parameters()), list(self.network.parameters()), 1 - ramp)
+        return {
+            "loss": float(total.detach()),
+            "extra": float(extra.detach()),
+            "gradient": float(norm),
+            "latent_rms": float(latents.detach().square().mean().sqrt()),
+            **{k: float(v) for k, v in terms.items()},
+        }
+
+    def _transmit(self, latents: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Latents as the decoder gets them, and what that costs: noise in stage A, codes in stage B."""
+        recipe, items = self.recipe, len(latents)
+        energy = latents.square().mean()
+        penalty = recipe.norm_penalty * (energy - 1).clamp(min=0) + recipe.norm_penalty * (
+            0.5 - energy
+        ).clamp(min=0)
+        if self.step < recipe.steps_a:
+            strength = 10 ** (torch.rand(items, generator=generator) * 1.2 - 1.4)
+            strength *= torch.rand(items, generator=generator) < 0.6
+            if (
+                self.step < recipe.quiet
+            ):  # at first the latents mean nothing, and noise would teach to ignore them
+                strength *= 0
+            noise = torch.randn(latents.shape, generator=generator) * strength[:, None, None]
+            return latents + noise.to(latents.device), penalty
+        picked = torch.multinomial(torch.tensor(recipe.chances), items, replacement=True, generator=generator)
+        stages = torch.tensor(recipe.stages_per_item)[picked].to(latents.device)
+        sent = self.quantiser(latents, stages, generator)
+        return sent.values, penalty + recipe.commitment * sent.commitment
+
+    def _learning_rate(self) -> float:
+        """Warm-up, then half a cosine down to a fiftieth."""
+        recipe = self.recipe
+        warm = min(1.0, (self.step + 1) / recipe.warm_up)
+        return (
+            recipe.learning_rate
+            * warm
+            * (0.51 + 0.49 * math.cos(math.pi * min(1.0, self.step / recipe.steps)))
+        )
+
+    @torch.no_grad()
+    def _start_quantiser(self) -> None:
+        recipe, began = self.recipe, time.monotonic()
+        generator = torch.Generator().manual_seed(recipe.seed)
+        frames: list[Tensor] = []
+        while sum(map(len, frames)) < recipe.init_frames:
+            wave = torch.from_numpy(self.segments.batch(recipe.steps + len(frames), recipe.batch)).to(
+                self.device
+            )
+            frames.append(self.network.encode(wave).flatten(0, 1))
+        self.quantiser.initialise(torch.cat(frames), generator)
+        print(f"codebooks initialised in {time.monotonic() - began:.0f} s", flush=True)
+
+    # -- what one sees ---------------------------------------------------------------------------------------
+
+    def _log(self, recent: list[dict[str, float]]) -> None:
+        row = {name: sum(r[name] for r in recent) / len(recent) for name in recent[0]}
+        line = {"step": self.step, "seconds": round(self.seconds), "lr": self._learning_rate(), **row}
+        _append(self.folder / "log.csv", line)
+        left = self.seconds / self.step * (self.recipe.steps - self.step) / 60
+        stage = "A" if self.step <= self.recipe.steps_a else "B"
+        shown = "  ".join(
+            f"{name} {row[name]:.3f}" for name in ("loss", "phase", "magnitude", "mel", "latent_rms")
+        )
+        print(
+            f"step {self.step}/{self.recipe.steps} {stage}  SNR {-10 * row['snr']:.1f} dB  {shown}  {left:.0f} min",
+            flush=True,
+        )
+
+    @torch.no_grad()
+    def _check(self, items: int = 24) -> dict[str, float]:
+        """SI-SDR of held-out sound, unquantised and at each bandwidth; residual energy and code use per stage."""
+        wave = torch.from_numpy(self.held_out.batch(0, items)).to(self.device)
+        line: dict[str, float] = {"step": self.step, "seconds": round(self.seconds)}
+        latents = self.average.encode(wave)
+        line["si_sdr_unquantised"] = si_sdr(wave, self.average.decode(latents))
+        if self.step > self.recipe.steps_a:
+            energy, usage, sums = self.quantiser.residuals(latents.flatten(0, 1))
+            for stages in self.recipe.stages_per_item[1:]:
+                output = self.average.decode(sums[stages - 1].view_as(latents))
+                line[f"si_sdr_{stages}"] = si_sdr(wave, output)
+                line[f"residual_{stages}"] = float(energy[stages - 1])
+                line[f"usage_{stages}"] = float(usage[stages - 1])
+        _append(self.folder / f"checks-{'b' if self.step > self.recipe.steps_a else 'a'}.csv", line)
+        print("  check  " + "  ".join(f"{k} {v:.3g}" for k, v in line.items()), flush=True)
+        return line
+
+    # -- state -----------------------------------------------------------------------------------------------
+
+    def save(self) -> None:
+        """Write everything a resumed run needs, atomically."""
+        state = {
+            "recipe": asdict(self.recipe),
+            "step": self.step,
+            "seconds": self.seconds,
+            "network": self.network.state_dict(),
+            "average": self.average.state_dict(),
+            "quantiser": self.quantiser.state_dict(),
+            "matrices": self.matrices.state_dict(),
+            "rest": self.rest.state_dict(),
+        }
+        with replacing(self.folder / "state.pt") as temporary:
+            torch.save(state, temporary)
+
+    def restore(self) -> bool:
+        """Take up the run that lies in the folder; False where there is none."""
+        path = self.folder / "state.pt"
+        if not path.is_file():
+            return False
+        state = torch.load(path, map_location=self.device, weights_only=True)
+        self.step, self.seconds = state["step"], state["seconds"]
+        for name in ("network", "average", "quantiser", "matrices", "rest"):
+            getattr(self, name).load_state_dict(state[name])
+        for table in (self.folder / "log.csv", self.folder / "checks-a.csv", self.folder / "checks-b.csv"):
+            _forget_after(table, self.step)
+        return True
+
+
+def si_sdr(reference: Tensor, output: Tensor) -> float:
+    """Mean scale-invariant signal-to-distortion ratio of waveforms ``[B, T]`` in dB (silent items left out)."""
+    loud = reference.square().mean(1) > 1e-8
+    x, y = reference[loud], output[loud]
+    scaled = (x * y).sum(1, keepdim=True) / x.square().sum(1, keepdim=True) * x
+    ratio = scaled.square().sum(1) / ((y - scaled).square().sum(1) + 1e-12)
+    return float((10 * torch.log10(ratio + 1e-9)).mean())
+
+
+def _forget_after(path: Path, step: int) -> None:
+    """Drop a table's rows about steps that will be taken again."""
+    if path.is_file():
+        head, *rows = path.read_text().splitlines(keepends=True)
+        write_text(path, head + "".join(row for row in rows if float(row.split(",")[0]) <= step))
+
+
+def _append(path: Path, row: dict[str, float]) -> None:
+    fresh = not path.exists()
+    with path.open("a", newline="") as stream:
+        writer = csv.DictWriter(stream, list(row))
+        if fresh:
+            writer.writeheader()
+        writer.writerow({k: f"{v:.6g}" for k, v in row.items()})

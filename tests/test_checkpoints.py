@@ -1,0 +1,215 @@
+"""Where weights come from, and what happens when they are not what they should be."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from fmri_audio import checkpoints
+from fmri_audio.errors import UserError
+
+CONFIG = {"n_filters": 2, "codebooks": 8, "codebook_size": 16, "dimension": 16, "bandwidths": [1.0, 2.0]}
+
+
+class _Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *args: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def serve(tmp_path: Path) -> Iterator[tuple[Path, str]]:
+    """A folder and the loopback address it is served at."""
+    folder = tmp_path / "served"
+    folder.mkdir()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(folder)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield folder, f"http://127.0.0.1:{server.server_port}/"
+    server.shutdown()
+    server.server_close()
+
+
+def tiny(seed: int = 0) -> checkpoints.EncodecModel:
+    torch.manual_seed(seed)
+    model = checkpoints.build(CONFIG)
+    for layer in model.quantizer.vq.layers:
+        layer._codebook.embed.normal_()
+        layer._codebook.inited.fill_(1)
+    return model
+
+
+@pytest.fixture(scope="module")
+def meta_file(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A full-width state dict with random weights under the name that its own hash demands."""
+    folder = tmp_path_factory.mktemp("meta")
+    torch.manual_seed(1)
+    torch.save(checkpoints.build().state_dict(), folder / "raw.th")
+    prefix = hashlib.sha256((folder / "raw.th").read_bytes()).hexdigest()[:8]
+    return (folder / "raw.th").rename(folder / f"encodec_24khz-{prefix}.th"), prefix
+
+
+def test_saved_codec_comes_back_with_half_precision_weights(tmp_path: Path) -> None:
+    model = tiny()
+    path = checkpoints.save(
+        model, tmp_path / "new" / "tiny.safetensors", CONFIG, {"description": "d", "licence": "MIT"}
+    )
+    loaded = checkpoints.load(str(path))
+    assert loaded.id == f"tiny-{loaded.sha256[:8]}" and loaded.licence == "MIT" and loaded.description == "d"
+    for name, value in model.eval().state_dict().items():
+        if name.endswith(("weight_v", "bias", "embed")):
+            torch.testing.assert_close(loaded.model.state_dict()[name], value.half().float(), rtol=0, atol=0)
+    assert [p.name for p in path.parent.iterdir()] == ["tiny.safetensors"]
+
+
+def test_loaded_codec_is_frozen_and_its_codebooks_stay_put(tmp_path: Path) -> None:
+    path = checkpoints.save(tiny(), tmp_path / "tiny.safetensors", CONFIG, {})
+    model = checkpoints.load(str(path)).model
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    model.set_target_bandwidth(2.0)
+    model(torch.randn(1, 1, 4800))
+    model.quantizer(model.encoder(torch.randn(1, 1, 4800)), model.frame_rate, 2.0)
+    assert not model.training and not any(p.requires_grad for p in model.parameters())
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+
+
+def test_bandwidths_are_those_of_the_model() -> None:
+    assert checkpoints.bandwidths(tiny()) == [1.0, 2.0]
+
+
+def test_the_full_topology_is_that_of_the_package() -> None:
+    ours = {name: tuple(value.shape) for name, value in checkpoints.build().state_dict().items()}
+    theirs = checkpoints.EncodecModel.encodec_model_24khz(pretrained=False)
+    assert ours == {name: tuple(value.shape) for name, value in theirs.state_dict().items()}
+    assert checkpoints.bandwidths(theirs) == checkpoints.FULL_WIDTH["bandwidths"]
+
+
+def test_unknown_configuration_is_named() -> None:
+    with pytest.raises(UserError, match="n_filtres"):
+        checkpoints.build({"n_filtres": 8})
+
+
+def test_demo_has_five_bandwidths_and_says_what_it_is() -> None:
+    demo = checkpoints.load("demo")
+    assert demo.id == f"demo-{checkpoints.sha256_of(demo.source)[:8]}"
+    assert checkpoints.bandwidths(demo.model) == [1.5, 3.0, 6.0, 12.0, 24.0]
+    assert demo.model.sample_rate == 24_000 and demo.model.frame_rate == 75
+    assert demo.licence.startswith("MIT")
+    assert Path(demo.source).stat().st_size < 16e6
+
+
+def test_missing_file_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"gone\.safetensors: no such checkpoint"):
+        checkpoints.load(str(tmp_path / "gone.safetensors"))
+
+
+def test_other_kinds_of_file_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "weights.bin").write_bytes(b"x")
+    with pytest.raises(UserError, match="must end in .safetensors"):
+        checkpoints.load(str(tmp_path / "weights.bin"))
+
+
+def test_truncated_safetensors(tmp_path: Path) -> None:
+    path = checkpoints.save(tiny(), tmp_path / "tiny.safetensors", CONFIG, {})
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(UserError, match="truncated"):
+        checkpoints.load(str(path))
+
+
+def test_one_altered_weight_is_noticed(tmp_path: Path) -> None:
+    path = checkpoints.save(tiny(), tmp_path / "tiny.safetensors", CONFIG, {})
+    content = bytearray(path.read_bytes())
+    content[-7] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(UserError, match="do not match the hash"):
+        checkpoints.load(str(path))
+
+
+def test_foreign_safetensors_is_refused(tmp_path: Path) -> None:
+    save_file({"a": torch.zeros(2)}, str(tmp_path / "foreign.safetensors"))
+    with pytest.raises(UserError, match="not a codec checkpoint of this package"):
+        checkpoints.load(str(tmp_path / "foreign.safetensors"))
+
+
+def test_meta_file_with_the_right_hash_loads(meta_file: tuple[Path, str]) -> None:
+    path, prefix = meta_file
+    loaded = checkpoints.load(str(path))
+    assert loaded.id == f"encodec_24khz-{prefix}" and loaded.sha256.startswith(prefix)
+    assert sum(p.numel() for p in loaded.model.encoder.parameters()) == 7_425_792
+    assert checkpoints.bandwidths(loaded.model) == [1.5, 3.0, 6.0, 12.0, 24.0]
+
+
+def test_meta_file_with_a_wrong_hash_says_how_to_get_it(meta_file: tuple[Path, str], tmp_path: Path) -> None:
+    wrong = tmp_path / checkpoints.RELEASED_FILE
+    wrong.write_bytes(meta_file[0].read_bytes())
+    with pytest.raises(UserError, match=r"expected d7cc33bc.*https://.*FMRI_AUDIO_CHECKPOINTS"):
+        checkpoints.load(str(tmp_path))
+
+
+@pytest.mark.parametrize("content", [b"", b"not a checkpoint", b"PK\x03\x04 half a zip"])
+def test_not_a_state_dict(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "mine.th").write_bytes(content)
+    with pytest.raises(UserError, match=r"mine\.th: the checkpoint is truncated or not"):
+        checkpoints.load(str(tmp_path / "mine.th"))
+
+
+def test_state_dict_of_another_network(tmp_path: Path) -> None:
+    torch.save({"a": torch.zeros(1)}, tmp_path / "mine.th")
+    with pytest.raises(UserError, match="do not fit"):
+        checkpoints.load(str(tmp_path / "mine.th"))
+
+
+def test_released_comes_from_the_folder_named_in_the_environment(
+    meta_file: tuple[Path, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, _ = meta_file
+    monkeypatch.setattr(checkpoints, "RELEASED_FILE", path.name)
+    monkeypatch.setenv(checkpoints.FOLDER_VARIABLE, str(path.parent))
+    loaded = checkpoints.load("released", base_url="http://127.0.0.1:9/")
+    assert loaded.source == str(path) and "MIT" in loaded.licence
+
+
+def test_released_is_downloaded_once_and_checked(
+    meta_file: tuple[Path, str],
+    serve: tuple[Path, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    path, _ = meta_file
+    folder, address = serve
+    (folder / path.name).write_bytes(path.read_bytes())
+    monkeypatch.setattr(checkpoints, "RELEASED_FILE", path.name)
+    first = checkpoints.load("released", base_url=address, cache=tmp_path / "cache")
+    assert "100 %" in capsys.readouterr().err
+    assert [p.name for p in (tmp_path / "cache").iterdir()] == [path.name]
+    (folder / path.name).unlink()
+    assert checkpoints.load("released", base_url=address, cache=tmp_path / "cache").sha256 == first.sha256
+
+
+def test_download_of_something_else_leaves_nothing_behind(serve: tuple[Path, str], tmp_path: Path) -> None:
+    folder, address = serve
+    (folder / checkpoints.RELEASED_FILE).write_bytes(b"an error page")
+    with pytest.raises(UserError, match="expected d7cc33bc"):
+        checkpoints.load("released", base_url=address, cache=tmp_path / "cache")
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
+@pytest.mark.parametrize("port", ["closed", "missing file"])
+def test_unreachable_is_one_sentence(serve: tuple[Path, str], tmp_path: Path, port: str) -> None:
+    address = "http://127.0.0.1:9/" if port == "closed" else serve[1]
+    with pytest.raises(UserError, match=r"unreachable \(.*put it into a folder"):
+        checkpoints.load("released", base_url=address, cache=tmp_path / "cache")
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
+def test_unwritable_target_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(UserError, match="cannot be written"):
+        checkpoints.save(tiny(), tmp_path / "file" / "tiny.safetensors", CONFIG, {})
