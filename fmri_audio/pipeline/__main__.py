@@ -108,6 +108,7 @@ def run_graph(plan: Plan, target: Path, options: argparse.Namespace) -> None:
     else:
         command += ["--cores", str(max(cores, jobs))]
         env[JOBS] = str(jobs)
+        shutil.rmtree(plan.build / "turns", ignore_errors=True)
     log = plan.build / "logs" / "snakemake.log"
     status = supervise([*command, "--", str(target)], env, project_root(), log, options.parent)
     if status == 130:

@@ -192,8 +192,8 @@ def _papermill(notebook: NotebookNode, plan: Plan, run: Run, progress: Progress)
 def main(build: Path, name: str) -> int:
     """Execute the run of the given name; returns the exit status."""
     try:
-        plan = Plan.read(build)
         with turn(build / "turns"):
+            plan = Plan.read(build)
             execute(plan, plan.run(name))
     except UserError as error:
         print(f"error: {error}", file=sys.stderr, flush=True)

@@ -9,15 +9,16 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import textwrap
 from collections.abc import Iterable
 from pathlib import Path
 
 import nbformat
-import pandas as pd
 from nbformat import NotebookNode
 
 from fmri_audio.errors import UserError
 from fmri_audio.files import replacing, sha256_of, write_if_changed
+from fmri_audio.pipeline import overview
 from fmri_audio.pipeline.assemble import clips_of, merged, published
 from fmri_audio.pipeline.digests import code_digest
 from fmri_audio.pipeline.plan import Chapter, Plan, text_of
@@ -55,7 +56,7 @@ def publish(plan: Plan) -> None:
         if source.is_file():
             write_if_changed(results / "glued" / name, source.read_text(encoding="utf-8"))
     write_if_changed(results / "metrics.csv", (plan.build / "results" / "metrics.csv").read_text(encoding="utf-8"))
-    draw_overview(results / "metrics.csv", results / "overview.png")
+    overview.draw(results / "metrics.csv", results / "overview.png")
     write_readme_result(root / "README.md", results / "metrics.csv")
     write_if_changed(results / "manifest.json", json.dumps(manifest(plan.edition, plan.chapters), indent=1) + "\n")
     print(f"published: {len(contents)} notebooks, {len(clips)} clips, {results.relative_to(root)}")
@@ -120,13 +121,19 @@ def glued_values(notebook: NotebookNode) -> dict[str, str]:
 
 
 def result_sentence(table: Path) -> str:
-    """Return the README's sentence of result, its numbers taken from the published table."""
-    scores = _roundtrip(table)
-    parts = []
-    for bandwidth, row in scores.iterrows():
-        parts.append(f"{row['pesq_wb']:.2f} / {row['stoi']:.2f} at {bandwidth:g} kbps")
-    codec = _codec(table)
-    return f"Speech through the codec alone (checkpoint `{codec}`), PESQ-WB / STOI: {', '.join(parts)}."
+    """Return the README's sentences of result, every number taken from the published table."""
+    summary = overview.read(table)
+    codec = "; ".join(
+        f"{row.pesq_wb:.2f} / {row.stoi:.2f} at {row.Index:g} kbps" for row in summary.codec.itertuples()
+    )
+    text = (
+        f"Speech through the codec alone (weights `{summary.checkpoint}`) scores, in PESQ-WB / STOI, {codec}; noise as "
+        f"loud as the speech has a STOI of {summary.floor:.2f}."
+    )
+    if summary.bottleneck:
+        parts = ", ".join(f"{value:.2f} {label}" for label, value in summary.bottleneck.items())
+        text += f" The STOI of held-out sound is {parts}."
+    return "\n".join(textwrap.wrap(text, 118, break_long_words=False, break_on_hyphens=False))
 
 
 def write_readme_result(readme: Path, table: Path) -> None:
@@ -138,37 +145,3 @@ def write_readme_result(readme: Path, table: Path) -> None:
         raise UserError(f"{readme.name} has lost its lines {begin} and {end}: put them back")
     sentence = result_sentence(table)
     write_if_changed(readme, pattern.sub(lambda _: f"{begin}\n{sentence}\n{end}", text))
-
-
-def _roundtrip(table: Path) -> pd.DataFrame:
-    """Return the mean scores of EnCodec round trips on speech, a row per bandwidth and a column per metric."""
-    frame = pd.read_csv(table)
-    kept = frame[(frame["representation"] == "encodec-codes") & (frame["arm"] == "roundtrip")]
-    kept = kept[kept["control"].isin(["none"]) | kept["control"].isna()]
-    return kept.pivot_table(index="bandwidth_kbps", columns="metric", values="value", aggfunc="mean")
-
-
-def _codec(table: Path) -> str:
-    frame = pd.read_csv(table)
-    return str(frame.loc[frame["representation"] == "encodec-codes", "codec"].dropna().iloc[0])
-
-
-def draw_overview(table: Path, picture: Path) -> None:
-    """Draw the README's picture: what is left of speech after a round trip, over the bandwidth."""
-    import matplotlib
-    from matplotlib.figure import Figure
-
-    scores = _roundtrip(table)
-    with matplotlib.rc_context({"svg.hashsalt": "fmri-audio"}):
-        figure = Figure(figsize=(7, 2.6), layout="constrained", dpi=110)
-        for axes, (metric, label) in zip(
-            figure.subplots(1, 2), [("pesq_wb", "PESQ-WB"), ("stoi", "STOI")], strict=True
-        ):
-            axes.plot(range(len(scores)), scores[metric], "o-", color="#1f6f8b")
-            axes.set_xticks(range(len(scores)), [f"{bandwidth:g}" for bandwidth in scores.index])
-            axes.set_xlabel("bandwidth (kbps)")
-            axes.set_ylabel(label)
-            axes.spines[["top", "right"]].set_visible(False)
-        figure.suptitle(f"Speech through the codec ({_codec(table)})", fontsize=10)
-        with replacing(picture) as temporary:
-            figure.savefig(temporary, metadata={"Software": None})

@@ -158,7 +158,8 @@ def turn(folder: Path) -> Iterator[None]:
     """Wait until fewer steps are at work than may be, and count as one of them.
 
     Snakemake 9.15 does not subtract the cores of a job that was the only one ready, and starts too many; how
-    many there may be is therefore kept here, as that many file locks, of which every working step holds one.
+    many there may be is therefore kept here, as that many locked files, of which every working step holds one.
+    A file is empty unless a step is at work, or ended without success: then nobody begins any more.
     """
     allowed = int(os.environ.get(JOBS, "0"))
     if not allowed or SUPERVISOR not in os.environ:
@@ -167,12 +168,28 @@ def turn(folder: Path) -> Iterator[None]:
     folder.mkdir(parents=True, exist_ok=True)
     handles = [os.open(folder / f"turn-{i}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644) for i in range(allowed)]
     try:
-        while not any(_locked(handle) for handle in handles):
+        while (mine := _free(handles)) is None:
             time.sleep(0.2)
+        os.pwrite(mine, f"{os.getpid()}\n".encode(), 0)
         yield
+        os.ftruncate(mine, 0)
     finally:
         for handle in handles:
             os.close(handle)
+
+
+def _free(handles: Sequence[int]) -> int | None:
+    """Lock one of the files that no step holds and return it; end this process if a step has failed."""
+    mine = None
+    for handle in handles:
+        if _locked(handle):
+            if os.pread(handle, 1, 0):
+                raise SystemExit("not begun, because another step has failed")
+            if mine is None:
+                mine = handle
+            else:
+                fcntl.flock(handle, fcntl.LOCK_UN)
+    return mine
 
 
 def _locked(handle: int) -> bool:

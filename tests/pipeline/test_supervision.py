@@ -32,6 +32,17 @@ def test_turns_are_as_many_as_allowed(tmp_path: Path, monkeypatch: pytest.Monkey
     thread.join(5)
 
 
+def test_nobody_begins_after_a_failed_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(supervision.JOBS, "2")
+    monkeypatch.setenv(supervision.SUPERVISOR, supervision.token())
+    with supervision.turn(tmp_path):
+        pass
+    with pytest.raises(UserError), supervision.turn(tmp_path):
+        raise UserError("failed")
+    with pytest.raises(SystemExit, match="another step has failed"), supervision.turn(tmp_path):
+        pass
+
+
 def test_second_owner_of_a_folder_is_refused(tmp_path: Path) -> None:
     refused = pytest.raises(UserError, match=rf"is being made by another process \({os.getpid()}\)")
     with supervision.exclusive(tmp_path / ".lock"), refused, supervision.exclusive(tmp_path / ".lock", patience=0.1):
