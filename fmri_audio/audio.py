@@ -45,7 +45,7 @@ class Sound:
     @property
     def seconds(self) -> float:
         """Duration in seconds."""
-        return self.samples.shape[1] / self.sample_rate
+        return float(self.samples.shape[1] / self.sample_rate)
 
 
 def read_sound(path: Path | str) -> Sound:
@@ -93,10 +93,10 @@ def to_mono(sound: Sound, sample_rate: int = SAMPLE_RATE) -> tuple[Waveform, lis
     steps : what was done, one phrase each; empty if nothing had to be
     """
     steps = []
-    samples = sound.samples
-    if samples.shape[0] > 1:
-        steps.append(f"mixed {samples.shape[0]} channels to mono (mean)")
-    waveform = samples.mean(axis=0, dtype=np.float64).astype(np.float32)
+    waveform = sound.samples[0]
+    if sound.samples.shape[0] > 1:
+        steps.append(f"mixed {sound.samples.shape[0]} channels to mono (mean)")
+        waveform = sound.samples.mean(axis=0)
     if sound.sample_rate != sample_rate:
         steps.append(f"resampled from {sound.sample_rate} to {sample_rate} Hz")
         waveform = resample(waveform, sound.sample_rate, sample_rate)
@@ -188,7 +188,9 @@ def _write(path: Path | str, waveform: NDArray[np.floating], sample_rate: int, c
 def _read_soundfile(path: Path) -> Sound:
     with soundfile.SoundFile(path) as stream:
         samples = stream.read(dtype="float32", always_2d=True).T
-        return Sound(np.ascontiguousarray(samples), stream.samplerate, path, f"{stream.format}, {stream.subtype}")
+        return Sound(
+            np.ascontiguousarray(samples), stream.samplerate, path, f"{stream.format}, {stream.subtype}"
+        )
 
 
 def _read_container(path: Path) -> Sound:
@@ -197,7 +199,9 @@ def _read_container(path: Path) -> Sound:
     try:
         with av.open(str(path)) as container:
             if not container.streams.audio:
-                raise UserError(f"{path} has no sound ({container.format.long_name}): give a file with an audio stream")
+                raise UserError(
+                    f"{path} has no sound ({container.format.long_name}): give a file with an audio stream"
+                )
             stream = container.streams.audio[0]
             rate = stream.codec_context.sample_rate
             to_float = av.AudioResampler(format="fltp", rate=rate)

@@ -13,12 +13,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fmri_audio.errors import UserError
 from fmri_audio.files import replacing
 
 if TYPE_CHECKING:
     from fmri_audio.checkpoints import Checkpoint
+    from fmri_audio.representations import EncodecCodes
 
 CODES_KEYS = ("codes", "bandwidth_kbps", "checkpoint", "checkpoint_sha256", "sample_rate", "n_samples")
 """What a file of codes holds."""
@@ -28,11 +30,11 @@ def evaluate(arguments: argparse.Namespace) -> None:
     """Score a degraded recording against its reference."""
     from fmri_audio import audio, metrics
 
-    pair = []
-    for path in (arguments.reference, arguments.degraded):
-        waveform, _ = audio.to_mono(audio.read_sound(path), metrics.METRIC_RATE)
-        pair.append(waveform)
-    scores = metrics.evaluate(*pair, metrics.METRIC_RATE)
+    reference, degraded = (
+        audio.to_mono(audio.read_sound(path), metrics.METRIC_RATE)[0]
+        for path in (arguments.reference, arguments.degraded)
+    )
+    scores = metrics.evaluate(reference, degraded, metrics.METRIC_RATE)
     if arguments.json:
         print(json.dumps(scores.as_json()))
         return
@@ -99,11 +101,14 @@ def codec_decode(arguments: argparse.Namespace) -> None:
     import torch
 
     from fmri_audio import audio, checkpoints
+    from fmri_audio.edition import check_bandwidths
     from fmri_audio.representations import EncodecCodes
 
     writers = {".wav": audio.write_wav, ".flac": audio.write_flac}
     if arguments.sound.suffix.lower() not in writers:
-        raise UserError(f"{arguments.sound}: sound is written as WAV or FLAC, give a name ending in .wav or .flac")
+        raise UserError(
+            f"{arguments.sound}: sound is written as WAV or FLAC, give a name ending in .wav or .flac"
+        )
     stored = _read_codes(arguments.codes)
     checkpoint = checkpoints.load(str(stored["checkpoint"]))
     if checkpoint.sha256 != str(stored["checkpoint_sha256"]):
@@ -111,16 +116,24 @@ def codec_decode(arguments: argparse.Namespace) -> None:
             f"{arguments.codes} was made with other weights than {checkpoint.id} (sha256 "
             f"{str(stored['checkpoint_sha256'])[:8]}…): encode the sound again"
         )
+    check_bandwidths([float(stored["bandwidth_kbps"])], checkpoint)
     codec = EncodecCodes(checkpoint, float(stored["bandwidth_kbps"]))
-    codes = torch.from_numpy(stored["codes"].astype(np.int64))[None]
-    waveform = codec.synthesise(codes, int(stored["n_samples"]))[0, 0].numpy()
+    codes, n_samples = stored["codes"].astype(np.int64), int(stored["n_samples"])
+    _check_codes(arguments.codes, codes, n_samples, codec)
+    waveform = codec.synthesise(torch.from_numpy(codes)[None], n_samples)[0, 0].numpy()
     writers[arguments.sound.suffix.lower()](arguments.sound, waveform, codec.sample_rate)
-    print(f"{arguments.sound}: {len(waveform) / codec.sample_rate:.2f} s, {codec.bandwidth:g} kbps, {checkpoint.id}")
+    print(
+        f"{arguments.sound}: {len(waveform) / codec.sample_rate:.2f} s, {codec.bandwidth:g} kbps, {checkpoint.id}"
+    )
 
 
 def _lasting_spec(checkpoint: Checkpoint) -> str:
     """Return how to find the checkpoint again from any working directory."""
-    return checkpoint.spec if checkpoint.spec in ("demo", "released") else str(Path(checkpoint.source).absolute())
+    return (
+        checkpoint.spec
+        if checkpoint.spec in ("demo", "released")
+        else str(Path(checkpoint.source).absolute())
+    )
 
 
 def _read_codes(path: Path) -> dict[str, Any]:
@@ -132,9 +145,22 @@ def _read_codes(path: Path) -> dict[str, Any]:
             stored = {key: archive[key] for key in CODES_KEYS}
     except (OSError, ValueError, EOFError, KeyError, AttributeError, zipfile.BadZipFile):
         raise UserError(f"{path} holds no codes: give a file written by fmri-audio codec encode") from None
-    if stored["codes"].ndim != 2:
+    if stored["codes"].ndim != 2 or not stored["codes"].size:
         raise UserError(f"{path}: codes should be of shape [K, T], not {list(stored['codes'].shape)}")
     return stored
+
+
+def _check_codes(path: Path, codes: NDArray[np.int64], n_samples: int, codec: EncodecCodes) -> None:
+    """Raise a UserError unless the codes are ones that the codec could have written."""
+    bins = codec.model.quantizer.bins
+    if codes.min() < 0 or codes.max() >= bins:
+        raise UserError(f"{path}: codes should be from 0 to {bins - 1}, found {codes.min()} to {codes.max()}")
+    if codes.shape[0] != codec.channels:
+        raise UserError(
+            f"{path}: {codec.bandwidth:g} kbps are {codec.channels} codebooks, found {codes.shape[0]}"
+        )
+    if not 0 < n_samples <= codes.shape[1] * codec.hop_length:
+        raise UserError(f"{path}: {codes.shape[1]} frames do not make {n_samples} samples")
 
 
 def data_simulate(arguments: argparse.Namespace) -> None:
@@ -167,7 +193,9 @@ def data_check(arguments: argparse.Namespace) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the whole command."""
-    top = argparse.ArgumentParser("fmri-audio", description="Sound, EnCodec and fMRI: what the book uses, by hand.")
+    top = argparse.ArgumentParser(
+        "fmri-audio", description="Sound, EnCodec and fMRI: what the book uses, by hand."
+    )
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_evaluate(commands)
     _add_codec(commands.add_parser("codec", help="look at a checkpoint, encode, decode"))
@@ -178,7 +206,7 @@ def parser() -> argparse.ArgumentParser:
 def _add_evaluate(commands: Any) -> None:
     one = commands.add_parser(
         "evaluate", help="score a degraded recording against its reference",
-        description="SNR, SI-SDR, PESQ and STOI, mono at 16 kHz, aligned by cross-correlation, cut to the shorter.",
+        description="SNR, SI-SDR, PESQ and STOI: mono, 16 kHz, aligned by cross-correlation, cut to the shorter.",
     )  # fmt: skip
     one.add_argument("reference", type=Path, metavar="REFERENCE")
     one.add_argument("degraded", type=Path, metavar="DEGRADED")
@@ -188,7 +216,10 @@ def _add_evaluate(commands: Any) -> None:
 
 def _add_codec(codec: argparse.ArgumentParser) -> None:
     commands = codec.add_subparsers(dest="codec_command", required=True, metavar="COMMAND")
-    checkpoint = {"default": "demo", "help": "demo, released, or the path of a checkpoint (default: demo)"}
+    checkpoint: dict[str, Any] = {
+        "default": "demo",
+        "help": "demo, released, or the path of a checkpoint (default: demo)",
+    }
     info = commands.add_parser("info", help="what a checkpoint is")
     info.add_argument("--checkpoint", **checkpoint)
     info.set_defaults(run=codec_info)
@@ -212,7 +243,9 @@ def _add_data(data: argparse.ArgumentParser) -> None:
     simulate.add_argument("--trs", type=int, default=240, metavar="T")
     simulate.add_argument("--shape", type=int, nargs=3, default=[20, 24, 20], metavar=("X", "Y", "Z"))
     simulate.add_argument("--seed", type=int, default=0, metavar="S")
-    simulate.add_argument("--strength", type=float, default=0.3, help="share of variance that follows the sound")
+    simulate.add_argument(
+        "--strength", type=float, default=0.3, help="share of variance that follows the sound"
+    )
     simulate.add_argument("--sound", type=Path, help="what the brains hear (default: the embedded play)")
     simulate.set_defaults(run=data_simulate)
     check = commands.add_parser("check", help="list what a study holds and every problem")

@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -106,7 +105,9 @@ class Edition:
         self.build = build
 
     @classmethod
-    def open(cls, edition: str | Path = "demo", bandwidth: float | None = None, build: str | Path = "") -> Edition:
+    def open(
+        cls, edition: str | Path = "demo", bandwidth: float | None = None, build: str | Path = ""
+    ) -> Edition:
         """Open an edition.
 
         Parameters
@@ -125,7 +126,9 @@ class Edition:
         """
         settings = absolute(load_settings(edition))
         folder = Path(build) if str(build) else project_root() / "build" / settings.edition
-        opened = cls(settings, settings.main_bandwidth if bandwidth is None else float(bandwidth), folder.absolute())
+        opened = cls(
+            settings, settings.main_bandwidth if bandwidth is None else float(bandwidth), folder.absolute()
+        )
         if bandwidth is not None:
             check_bandwidths([opened.bandwidth], opened.checkpoint)
         return opened
@@ -173,7 +176,9 @@ class Edition:
     def n_codebooks(self) -> int:
         """Codebooks at this bandwidth."""
         quantizer = self.checkpoint.model.quantizer
-        return int(quantizer.get_num_quantizers_for_bandwidth(self.checkpoint.model.frame_rate, self.bandwidth))
+        return int(
+            quantizer.get_num_quantizers_for_bandwidth(self.checkpoint.model.frame_rate, self.bandwidth)
+        )
 
     @property
     def codes(self) -> NDArray[np.int64]:
@@ -258,7 +263,9 @@ class Edition:
             names = [f"{chapter}.csv", *(f"{chapter}-{bandwidth:g}kbps.csv" for bandwidth in self.bandwidths)]
             found = [folder / name for name in names if (folder / name).is_file()]
             if not found:
-                raise UserError(f"{folder}/{chapter}*.csv: not there yet; execute chapter {chapter} first (make book)")
+                raise UserError(
+                    f"{folder}/{chapter}*.csv: not there yet; execute chapter {chapter} first (make book)"
+                )
             paths += found
         return results.read(paths)
 
@@ -295,7 +302,9 @@ def check_bandwidths(wanted: Iterable[float], checkpoint: Checkpoint) -> None:
     for bandwidth in wanted:
         if bandwidth not in have:
             listed = ", ".join(f"{value:g}" for value in have)
-            raise UserError(f"bandwidth {bandwidth:g} kbps: {checkpoint.id} does not have it; choose from {listed}")
+            raise UserError(
+                f"bandwidth {bandwidth:g} kbps: {checkpoint.id} does not have it; choose from {listed}"
+            )
 
 
 def prepare_stimulus(settings: Settings, detect: bool = True) -> Stimulus:
@@ -315,26 +324,33 @@ def prepare_stimulus(settings: Settings, detect: bool = True) -> Stimulus:
     """
     wanted = settings.stimulus
     if wanted.source is None:
-        raise UserError("stimulus.source is not given: name a recording with STIMULUS=FILE or in the edition file")
+        raise UserError(
+            "stimulus.source is not given: name a recording with STIMULUS=FILE or in the edition file"
+        )
     whole = _play(settings.tr) if wanted.source == PLAY else _recording(settings, detect)
-    peak = float(np.abs(whole.waveform).max(initial=0.0))
-    if peak <= 10 ** (SILENCE_DBFS / 20):
-        raise UserError(f"{wanted.source} is silent (peak under {SILENCE_DBFS:g} dBFS): give a recording with sound")
-    return _excerpt(whole, wanted.first_tr, wanted.n_trs, wanted.source)
+    prepared = _excerpt(whole, wanted.first_tr, wanted.n_trs, wanted.source)
+    if float(np.abs(prepared.waveform).max()) <= 10 ** (SILENCE_DBFS / 20):
+        raise UserError(
+            f"{wanted.source} is silent (peak under {SILENCE_DBFS:g} dBFS): give a recording with sound"
+        )
+    return prepared
 
 
 def _play(tr: Fraction) -> Stimulus:
     """Join the parts of the embedded play: each is a run, cut to whole TRs."""
     folder = project_root() / "stimulus"
     table = segments.read_segments(folder / "segments.tsv")
-    waveforms, tables, runs = [], [], []
+    waveforms, tables = [], []
+    runs: list[tuple[int, int]] = []
     for number in (1, 2):
         waveform, _ = audio.to_mono(audio.read_sound(folder / f"part{number}.ogg"))
         n_trs = timeline.whole_trs(len(waveform), audio.SAMPLE_RATE, tr)
         first = sum(count for _, count in runs)
         waveforms.append(waveform[: timeline.trs_to_samples(n_trs, audio.SAMPLE_RATE, tr)])
         part = segments.cut(table[table["part"] == number], 0.0, float(n_trs * tr))
-        tables.append(part.assign(onset=part["onset"] + float(first * tr), offset=part["offset"] + float(first * tr)))
+        tables.append(
+            part.assign(onset=part["onset"] + float(first * tr), offset=part["offset"] + float(first * tr))
+        )
         runs.append((first, n_trs))
     return Stimulus(
         np.concatenate(waveforms), audio.SAMPLE_RATE, tr, pd.concat(tables, ignore_index=True), "the radio play",
@@ -373,7 +389,9 @@ def _recording_segments(
         table_path = Path(given) if given is not None else beside
         table = segments.cut(segments.read_segments(table_path), 0.0, len(waveform) / audio.SAMPLE_RATE)
         if table.empty:
-            raise UserError(f"{table_path} has no segment within {path.name}: onsets are seconds from its start")
+            raise UserError(
+                f"{table_path} has no segment within {path.name}: onsets are seconds from its start"
+            )
         return table, f"the table {table_path.name}"
     if not detect or not len(waveform):
         return pd.DataFrame(columns=list(segments.REQUIRED)), "not looked for"
@@ -384,15 +402,18 @@ def _excerpt(whole: Stimulus, first_tr: int, n_trs: int | None, source: str) -> 
     """Cut the TRs that the edition asks for out of the whole sound."""
     tr, rate = whole.tr, whole.sample_rate
     stop = whole.n_trs if n_trs is None else first_tr + n_trs
+    holds = f"{source} holds {whole.n_trs} TRs of {float(tr):g} s"
+    least = f"under {FEWEST_TRS} TRs ({FEWEST_TRS * float(tr):g} s)"
+    if whole.n_trs < FEWEST_TRS:
+        raise UserError(f"{holds}, {least}: give a longer recording")
     if stop > whole.n_trs or first_tr >= whole.n_trs:
         raise UserError(
-            f"{source} holds {whole.n_trs} TRs of {float(tr):g} s, the edition asks for TRs {first_tr + 1} to "
-            f"{max(stop, first_tr + 1)}: change stimulus.first_tr and stimulus.n_trs"
+            f"{holds}, the edition asks for TRs {first_tr + 1} to {max(stop, first_tr + 1)}: "
+            "change stimulus.first_tr and stimulus.n_trs"
         )
     if stop - first_tr < FEWEST_TRS:
         raise UserError(
-            f"{source} holds {stop - first_tr} TRs of {float(tr):g} s, under {FEWEST_TRS} TRs "
-            f"({FEWEST_TRS * float(tr):g} s): give a longer recording"
+            f"{holds}, the edition takes {stop - first_tr}, {least}: change stimulus.first_tr and n_trs"
         )
     if (first_tr, stop) == (0, whole.n_trs):
         return whole
@@ -512,7 +533,11 @@ def _simulate(settings: Settings, stimulus: Stimulus, folder: Path) -> None:
 
 
 def resolve(
-    edition: str, out: Path, stimulus: str | None = None, codec: str | None = None, bandwidths: str | None = None
+    edition: str,
+    out: Path,
+    stimulus: str | None = None,
+    codec: str | None = None,
+    bandwidths: str | None = None,
 ) -> list[str]:
     """Check an edition with what was asked for beside it, and write the whole as one edition file.
 
@@ -552,7 +577,9 @@ def resolve(
             f"main bandwidth {main:g} kbps: {settings.main_bandwidth:g} is not among the bandwidths asked for"
         )
     prepared = prepare_stimulus(settings, detect=False)
-    notes.append(f"stimulus {prepared.name}: {prepared.n_trs} TRs, {prepared.seconds:g} s; {'; '.join(prepared.steps)}")
+    notes.append(
+        f"stimulus {prepared.name}: {prepared.n_trs} TRs, {prepared.seconds:g} s; {'; '.join(prepared.steps)}"
+    )
     notes.append(f"stimulus fingerprint {_stimulus_fingerprint(settings)}")
     settings = settings.model_copy(update={"bandwidths": listed, "main_bandwidth": main})
     dump_settings(settings, out, notes)
@@ -570,7 +597,9 @@ def _with_overrides(settings: Settings, stimulus: str | None, codec: str | None)
             update |= {"segments": None, "first_tr": 0, "n_trs": None}
         changes["stimulus"] = settings.stimulus.model_copy(update=update)
     if codec:
-        changes["codec"] = codec if codec in ("demo", "released") else str(Path(codec).expanduser().absolute())
+        changes["codec"] = (
+            codec if codec in ("demo", "released") else str(Path(codec).expanduser().absolute())
+        )
     return settings.model_copy(update=changes)
 
 
@@ -579,7 +608,11 @@ def _check_given(settings: Settings, edition: str) -> None:
     missing = [
         f"{key} ({what})"
         for key, value, what in (
-            ("stimulus.source", settings.stimulus.source, "your copy of the film or its sound, or STIMULUS=FILE"),
+            (
+                "stimulus.source",
+                settings.stimulus.source,
+                "your copy of the film or its sound, or STIMULUS=FILE",
+            ),
             ("study.source", settings.study.source, "the folder with your scans"),
         )
         if value is None
@@ -594,9 +627,12 @@ def _check_given(settings: Settings, edition: str) -> None:
 def _parse_bandwidths(text: str) -> list[float]:
     """Read "1.5 3 6" as bandwidths in kbps, ascending, none twice."""
     try:
-        return sorted({float(part) for part in text.replace(",", " ").split()})
+        listed = sorted({float(part) for part in text.replace(",", " ").split()})
     except ValueError:
-        raise UserError(f"BANDWIDTHS={text!r}: give kbps separated by spaces, such as BANDWIDTHS='1.5 3 6'") from None
+        listed = []
+    if not listed:
+        raise UserError(f"BANDWIDTHS={text!r}: give kbps separated by spaces, such as BANDWIDTHS='1.5 3 6'")
+    return listed
 
 
 def _json(facts: dict[str, Any]) -> str:
@@ -625,7 +661,9 @@ def _write_study_marker(opened: Edition) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser("python -m fmri_audio.edition", description="Steps before the notebooks.")
+    parser = argparse.ArgumentParser(
+        "python -m fmri_audio.edition", description="Steps before the notebooks."
+    )
     steps = parser.add_subparsers(dest="step", required=True)
     first = steps.add_parser("resolve", help="check an edition and write it whole")
     first.add_argument("--edition", required=True)
@@ -652,10 +690,12 @@ def _run(arguments: argparse.Namespace) -> None:
     opened = Edition.open(arguments.edition, build=arguments.build)
     if arguments.step == "stimulus":
         stimulus = opened.stimulus
-        print(f"{stimulus.name}: {stimulus.n_trs} TRs; {'; '.join(stimulus.steps)}; segments: {stimulus.segment_source}")
+        done = "; ".join(stimulus.steps)
+        print(f"{stimulus.name}: {stimulus.n_trs} TRs; {done}; segments: {stimulus.segment_source}")
     elif arguments.step == "encode":
         _write_encoding_marker(opened)
-        print(f"{opened.checkpoint.id}: {opened.encoding.codes.shape[1]} frames, {opened.encoding.codes.shape[0]} codebooks")
+        codebooks, frames = opened.encoding.codes.shape
+        print(f"{opened.checkpoint.id}: {frames} frames, {codebooks} codebooks")
     else:
         _write_study_marker(opened)
         print(f"study {opened.study.name}: {len(opened.study.subjects)} subjects, {opened.study.n_trs} TRs")

@@ -30,7 +30,9 @@ def replacing(path: Path | str) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
     except OSError as error:
-        raise UserError(f"{path} cannot be written ({error.strerror}): choose a folder you may write to") from None
+        raise UserError(
+            f"{path} cannot be written ({error.strerror}): choose a folder you may write to"
+        ) from None
     os.close(handle)
     temporary = Path(name)
     try:

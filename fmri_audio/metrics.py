@@ -67,7 +67,9 @@ class Scores:
 
     def as_json(self) -> dict[str, float | int | None]:
         """Return the scores with ``None`` for undefined or infinite ones."""
-        return {key: value if math.isfinite(value) else None for key, value in dataclasses.asdict(self).items()}
+        return {
+            key: value if math.isfinite(value) else None for key, value in dataclasses.asdict(self).items()
+        }
 
 
 def evaluate(reference: Signal, degraded: Signal, sample_rate: int) -> Scores:
@@ -98,8 +100,8 @@ def score(
     speech
         Whether the reference is speech, where that is known; otherwise it is detected.
     """
-    ref = resample(reference, sample_rate, METRIC_RATE).astype(np.float64)
-    deg = resample(degraded, sample_rate, METRIC_RATE).astype(np.float64)
+    ref: Signal = resample(reference, sample_rate, METRIC_RATE).astype(np.float64)
+    deg: Signal = resample(degraded, sample_rate, METRIC_RATE).astype(np.float64)
     lag = best_lag(ref, deg) if align else 0
     ref, deg = shifted(ref, deg, lag)
     fraction = speech_fraction(ref, METRIC_RATE)
@@ -197,7 +199,9 @@ def mel_distance_db(
 
     length = min(len(reference), len(degraded))
     n_fft = 2 ** round(math.log2(sample_rate * 0.043))
-    spectrogram = torchaudio.transforms.MelSpectrogram(sample_rate, n_fft, hop_length=n_fft // 4, n_mels=n_mels)
+    spectrogram = torchaudio.transforms.MelSpectrogram(
+        sample_rate, n_fft, hop_length=n_fft // 4, n_mels=n_mels
+    )
     pair = np.stack([reference[:length], degraded[:length]]).astype(np.float32)
     ref, deg = spectrogram(torch.from_numpy(pair))
     top = float(ref.max())

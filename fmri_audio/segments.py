@@ -59,17 +59,23 @@ def read_segments(path: Path | str) -> pd.DataFrame:
         raise UserError(f"{path} is not a table of segments with onset, offset, kind ({error})") from None
     missing = [column for column in REQUIRED if column not in table.columns]
     if missing:
-        raise UserError(f"{path} has no column {missing[0]!r}: a table of segments has onset, offset and kind")
+        raise UserError(
+            f"{path} has no column {missing[0]!r}: a table of segments has onset, offset and kind"
+        )
     for column in ("onset", "offset"):
         table[column] = pd.to_numeric(table[column], errors="coerce")
     unknown = ~table["kind"].isin(KINDS)
     wrong = table["onset"].isna() | table["offset"].isna() | (table["offset"] <= table["onset"])
     if unknown.any():
         row = int(unknown.to_numpy().argmax())
-        raise UserError(f"{path}, line {row + 2}: kind {table['kind'][row]!r} should be one of {', '.join(KINDS)}")
+        raise UserError(
+            f"{path}, line {row + 2}: kind {table['kind'][row]!r} should be one of {', '.join(KINDS)}"
+        )
     if wrong.any():
         row = int(wrong.to_numpy().argmax())
-        raise UserError(f"{path}, line {row + 2}: onset and offset should be seconds, the offset later than the onset")
+        raise UserError(
+            f"{path}, line {row + 2}: onset and offset should be seconds, the offset later than the onset"
+        )
     return table.sort_values("onset", kind="stable", ignore_index=True)
 
 
@@ -85,20 +91,28 @@ def blocks(segments: pd.DataFrame, kind: str, gap: float = 1.5) -> list[tuple[fl
     """Return stretches of one kind, joined across silences or unlabelled gaps of at most ``gap`` seconds."""
     found: list[tuple[float, float]] = []
     broken = True
-    for row in segments.itertuples():
-        if row.kind == kind:
-            if found and not broken and row.onset - found[-1][1] <= gap:
-                found[-1] = (found[-1][0], max(found[-1][1], row.offset))
+    rows = zip(
+        segments["onset"].astype(float), segments["offset"].astype(float), segments["kind"], strict=True
+    )
+    for onset, offset, row_kind in rows:
+        if row_kind == kind:
+            if found and not broken and onset - found[-1][1] <= gap:
+                found[-1] = (found[-1][0], max(found[-1][1], offset))
             else:
-                found.append((row.onset, row.offset))
+                found.append((onset, offset))
             broken = False
-        elif row.kind != "silence":
+        elif row_kind != "silence":
             broken = True
     return found
 
 
 def choose_windows(
-    segments: pd.DataFrame, kind: str, seconds: float, count: int, shortest: float, within: tuple[float, float]
+    segments: pd.DataFrame,
+    kind: str,
+    seconds: float,
+    count: int,
+    shortest: float,
+    within: tuple[float, float],
 ) -> list[Window]:
     """Choose windows of one kind, spread evenly over the sound and never overlapping.
 
@@ -120,16 +134,19 @@ def choose_windows(
     candidates: list[tuple[float, float]] = []
     for onset, offset in blocks(cut(segments, 0.0, within[1]), kind):
         onset = max(onset, within[0])
-        fits = int((offset - onset + 1e-9) // seconds)
-        length = seconds if fits else offset - onset
-        if not fits and length < shortest:
+        available = offset - onset
+        if available < min(seconds, shortest):
             continue
-        slack = (offset - onset) - max(fits, 1) * length
-        for number in range(max(fits, 1)):
+        fits = max(1, int((available + 1e-9) // seconds))
+        length = min(seconds, available)
+        slack = available - fits * length
+        for number in range(fits):
             start = onset + slack / 2 + number * length
             candidates.append((round(start, 3), round(start + length, 3)))
     if len(candidates) > count:
-        candidates = [candidates[int((position + 0.5) * len(candidates) / count)] for position in range(count)]
+        candidates = [
+            candidates[int((position + 0.5) * len(candidates) / count)] for position in range(count)
+        ]
     return [Window(f"{kind}-{start:.1f}s", start, stop, kind) for start, stop in candidates]
 
 
@@ -183,14 +200,20 @@ def detect_segments(waveform: Signal, sample_rate: int) -> pd.DataFrame:
     quiet = level < max(np.percentile(level, 95) * 10 ** (-_QUIET_DB / 20), _DIGITAL_SILENCE)
     silent = _long_runs(quiet, round(_PAUSE / _FRAME))
     speech = _speech_score(level, centroid, ~quiet) > 0
-    return _table(np.where(silent, "silence", np.where(speech, "speech", "music")), len(waveform) / sample_rate)
+    return _table(
+        np.where(silent, "silence", np.where(speech, "speech", "music")), len(waveform) / sample_rate
+    )
 
 
 def speech_fraction(waveform: Signal, sample_rate: int) -> float:
     """Return the share of a recording's duration that :func:`detect_segments` finds to be speech."""
     found = detect_segments(waveform, sample_rate)
     speech = found[found["kind"] == "speech"]
-    return float((speech["offset"] - speech["onset"]).sum() / (len(waveform) / sample_rate)) if len(found) else 0.0
+    return (
+        float((speech["offset"] - speech["onset"]).sum() / (len(waveform) / sample_rate))
+        if len(found)
+        else 0.0
+    )
 
 
 def _level_and_centroid(
@@ -225,7 +248,9 @@ def _speech_score(
     )
     modulation = np.sqrt(np.maximum(around(syllables**2), 0)) / (around(level) + 1e-9)
     # Logarithms make the two comparable; the floor keeps a steady tone finite.
-    score = np.log(spread.clip(0.01) / _TYPICAL_SPREAD) + 0.5 * np.log(modulation.clip(0.01) / _TYPICAL_MODULATION)
+    score = np.log(spread.clip(0.01) / _TYPICAL_SPREAD) + 0.5 * np.log(
+        modulation.clip(0.01) / _TYPICAL_MODULATION
+    )
     return np.asarray(scipy.ndimage.uniform_filter1d(score, round(_SMOOTH / _FRAME)))
 
 

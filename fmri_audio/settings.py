@@ -66,8 +66,12 @@ def _check_hop(hop_length: int, n_fft: int) -> None:
 class StimulusSettings(Section):
     """The sound: the embedded play, or a recording of the user's own."""
 
-    source: str | None = Field("play", description='"play", or the path of a recording (WAV, FLAC, MP3, Ogg, MP4 …)')
-    segments: str | None = Field(None, description="path of a table with onset, offset, kind (speech, music, …)")
+    source: str | None = Field(
+        "play", description='"play", or the path of a recording (WAV, FLAC, MP3, Ogg, MP4 …)'
+    )
+    segments: str | None = Field(
+        None, description="path of a table with onset, offset, kind (speech, music, …)"
+    )
     first_tr: int = Field(0, ge=0, description="first TR used, counted from 0")
     n_trs: PositiveInt | None = Field(None, description="how many TRs are used; null: to the end")
 
@@ -75,14 +79,18 @@ class StimulusSettings(Section):
 class WindowSettings(Section):
     """The stretches of sound that are scored and listened to."""
 
-    seconds: float = Field(10.0, ge=8, le=30, description="length of a scoring window (P.862 asks for 8 to 30 s)")
+    seconds: float = Field(
+        10.0, ge=8, le=30, description="length of a scoring window (P.862 asks for 8 to 30 s)"
+    )
     n_windows: PositiveInt = Field(8, description="scoring windows per kind of segment")
     clip_seconds: PositiveFloat = Field(5.0, description="length of a clip to listen to")
 
     @model_validator(mode="after")
     def _clip_fits(self) -> WindowSettings:
         if self.clip_seconds > self.seconds:
-            raise ValueError(f"clip_seconds: {self.clip_seconds:g} should be at most seconds {self.seconds:g}")
+            raise ValueError(
+                f"clip_seconds: {self.clip_seconds:g} should be at most seconds {self.seconds:g}"
+            )
         return self
 
 
@@ -119,7 +127,9 @@ class StudySettings(Section):
 
     source: str | None = Field("simulate", description='"simulate", or the folder of a study on disk')
     n_subjects: PositiveInt = Field(3, description="subjects simulated")
-    shape: list[PositiveInt] = Field([48, 20, 16], min_length=3, max_length=3, description="voxels along x, y, z")
+    shape: list[PositiveInt] = Field(
+        [48, 20, 16], min_length=3, max_length=3, description="voxels along x, y, z"
+    )
     mask: str = Field("auditory", description='"auditory", or the path of a NIfTI mask')
     strength: float = Field(0.2, ge=0, lt=0.75, description="share of a voxel's variance that subjects share")
 
@@ -129,22 +139,32 @@ class TrainingSettings(Section):
 
     rank: PositiveInt = Field(64, description="real width of the bottleneck, in numbers per TR")
     steps: PositiveInt = Field(160, description="optimiser steps, the same for every arm")
-    epochs: PositiveInt = Field(6, description="stretches into which the steps fall; losses are measured after each")
+    epochs: PositiveInt = Field(
+        6, description="stretches into which the steps fall; losses are measured after each"
+    )
     batch_size: PositiveInt = Field(2, description="windows per step")
     window_trs: PositiveInt = Field(2, description="TRs per training window")
     learning_rate: PositiveFloat = Field(2e-4, description="of the projection, in every arm")
-    codec_learning_rate: PositiveFloat = Field(2e-4, description="of the codec's weights, where they may move")
+    codec_learning_rate: PositiveFloat = Field(
+        2e-4, description="of the codec's weights, where they may move"
+    )
     test_fraction: float = Field(0.25, gt=0, lt=1, description="share of the TRs held out, contiguous")
     gap_trs: int = Field(12, ge=1, description="TRs left out between training and held-out TRs")
-    lag_trs: list[int] = Field([2, 3, 4, 5], min_length=1, description="response lags, in TRs of stimulus time")
-    cv_folds: int = Field(4, ge=2, description="contiguous folds within training that choose the ridge penalty")
+    lag_trs: list[int] = Field(
+        [2, 3, 4, 5], min_length=1, description="response lags, in TRs of stimulus time"
+    )
+    cv_folds: int = Field(
+        4, ge=2, description="contiguous folds within training that choose the ridge penalty"
+    )
     segment_seconds: float = Field(6.0, ge=6, description="length of the segments to identify")
 
 
 class Settings(Section):
     """Everything that distinguishes one edition of the book from another."""
 
-    edition: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", description="name, used for folders and tables")
+    edition: str = Field(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", description="name, used for folders and tables"
+    )
     codec: str = Field("demo", min_length=1, description="demo, released, or the path of a checkpoint")
     bandwidths: Annotated[list[PositiveFloat], Field(min_length=1)] | Literal["all"] = "all"
     main_bandwidth: PositiveFloat = Field(6.0, description="kbps; the bandwidth whose pages are shown")
@@ -166,7 +186,9 @@ class Settings(Section):
         if len(set(self.bandwidths)) != len(self.bandwidths):
             raise ValueError("bandwidths: should not name a bandwidth twice")
         if self.main_bandwidth not in self.bandwidths:
-            raise ValueError(f"main_bandwidth: {self.main_bandwidth:g} should be one of the bandwidths listed")
+            raise ValueError(
+                f"main_bandwidth: {self.main_bandwidth:g} should be one of the bandwidths listed"
+            )
         return self
 
 
@@ -200,7 +222,9 @@ def edition_path(edition: str | Path) -> Path:
     if text.endswith((".yml", ".yaml")):
         path = Path(text)
         if not path.is_file():
-            raise UserError(f"{path} does not exist: give an edition file, or one of {', '.join(edition_names())}")
+            raise UserError(
+                f"{path} does not exist: give an edition file, or one of {', '.join(edition_names())}"
+            )
         return path
     path = project_root() / "config" / f"{text}.yml"
     if "/" in text or not path.is_file():
@@ -235,7 +259,9 @@ def load_settings(edition: str | Path, overrides: Mapping[str, Any] | None = Non
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         where = getattr(error, "problem_mark", None)
         line = f", line {where.line + 1}" if where is not None else ""
-        raise UserError(f"{shown}{line}: not valid YAML; mend it or start again from config/demo.yml") from None
+        raise UserError(
+            f"{shown}{line}: not valid YAML; mend it or start again from config/demo.yml"
+        ) from None
     if not isinstance(raw, dict):
         raise UserError(f"{shown}: should be a list of keys and values like config/demo.yml")
     try:
@@ -287,7 +313,9 @@ def _sentence(error: ValidationError) -> str:
     if first["type"] == "value_error":
         text = str(first["msg"]).removeprefix("Value error, ")
         # What a whole section's check says begins with the key's own name.
-        return text if not name else f"{name}.{text}" if isinstance(first["input"], dict) else f"{name}: {text}"
+        return (
+            text if not name else f"{name}.{text}" if isinstance(first["input"], dict) else f"{name}: {text}"
+        )
     text = str(first["msg"]).removeprefix("Input ")
     return f"{name}: {text}, not {first['input']!r}"
 

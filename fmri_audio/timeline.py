@@ -131,7 +131,9 @@ def n_frames_of_trs(n_trs: int, tr: Fraction, frame_rate: Fraction, first_tr: in
     return frames_of_tr(first_tr + n_trs - 1, tr, frame_rate).last - first + 1
 
 
-def cut_trs(features: Features, n_trs: int, tr: Fraction, frame_rate: Fraction, first_tr: int = 0) -> Features:
+def cut_trs(
+    features: Features, n_trs: int, tr: Fraction, frame_rate: Fraction, first_tr: int = 0
+) -> Features:
     """Cut features into one piece per TR; a frame that two TRs share goes to both.
 
     Parameters

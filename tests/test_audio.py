@@ -36,7 +36,9 @@ def write_container(path: Path, samples: np.ndarray | None, rate: int, coding: s
             return path
         stream = container.add_stream(coding, rate=rate)
         stream.layout = "stereo"
-        frame = av.AudioFrame.from_ndarray(samples.T.astype(np.float32).copy(), format="fltp", layout="stereo")
+        frame = av.AudioFrame.from_ndarray(
+            samples.T.astype(np.float32).copy(), format="fltp", layout="stereo"
+        )
         frame.sample_rate = rate
         container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
@@ -44,7 +46,8 @@ def write_container(path: Path, samples: np.ndarray | None, rate: int, coding: s
 
 
 @pytest.mark.parametrize(
-    ("name", "tolerance"), [("a.wav", 1e-4), ("a.flac", 1e-4), ("a.ogg", 0.05), ("a.mp3", 0.05), ("a.aiff", 1e-4)]
+    ("name", "tolerance"),
+    [("a.wav", 1e-4), ("a.flac", 1e-4), ("a.ogg", 0.05), ("a.mp3", 0.05), ("a.aiff", 1e-4)],
 )
 @pytest.mark.parametrize("channels", [1, 2])
 def test_sound_files(tmp_path: Path, name: str, tolerance: float, channels: int) -> None:
@@ -111,7 +114,9 @@ def test_mono_at_the_right_rate_is_left_alone() -> None:
     np.testing.assert_array_equal(waveform, samples[0])
 
 
-@pytest.mark.parametrize(("source", "target"), [(44_100, 24_000), (16_000, 24_000), (48_000, 16_000), (22_050, 16_000)])
+@pytest.mark.parametrize(
+    ("source", "target"), [(44_100, 24_000), (16_000, 24_000), (48_000, 16_000), (22_050, 16_000)]
+)
 def test_resampling_keeps_a_tone(source: int, target: int) -> None:
     out = audio.resample(tone(1.0, source)[:, 0], source, target)
     assert out.shape == (target,) and out.dtype == np.float32

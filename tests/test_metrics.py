@@ -46,7 +46,9 @@ def test_genuine_encodec(shared_data: Path, kbps: str) -> None:
     names = ("snr_db", "si_sdr_db", "pesq_wb", "pesq_nb", "stoi")
     tolerances = (0.3, 0.3, 0.05, 0.05, 0.01)
     for name, published, tolerance in zip(names, PUBLISHED[kbps], tolerances, strict=True):
-        assert np.mean([getattr(scores, name) for scores in found]) == pytest.approx(published, abs=tolerance), name
+        assert np.mean([getattr(scores, name) for scores in found]) == pytest.approx(
+            published, abs=tolerance
+        ), name
 
 
 def test_snr_counts_scale_and_offset() -> None:

@@ -51,7 +51,9 @@ class _Encodec(Representation):
         """Return the decoder's waveform [B, 1, n_samples] of latents [B, D, L]."""
         available = latents.shape[-1] * self.hop_length
         if n_samples > available:
-            raise ValueError(f"{latents.shape[-1]} frames make {available} samples, {n_samples} were asked for")
+            raise ValueError(
+                f"{latents.shape[-1]} frames make {available} samples, {n_samples} were asked for"
+            )
         waveform: torch.Tensor = self.model.decoder(latents.to(self.device))
         return waveform[..., :n_samples].to(latents.device)
 
@@ -108,7 +110,9 @@ class EncodecCodes(_Encodec):
             have = ", ".join(f"{value:g}" for value in self.model.target_bandwidths)
             raise ValueError(f"{checkpoint.id} has no bandwidth of {bandwidth:g} kbps, only {have}")
         self.bandwidth = bandwidth
-        self.channels = int(self.model.quantizer.get_num_quantizers_for_bandwidth(self.model.frame_rate, bandwidth))
+        self.channels = int(
+            self.model.quantizer.get_num_quantizers_for_bandwidth(self.model.frame_rate, bandwidth)
+        )
 
     @property
     def bits_per_value(self) -> float:

@@ -70,7 +70,8 @@ class MelGriffinLim(Representation):
         """Return log-mel powers [B, n_mels, L] of a waveform [B, 1, T]."""
         check_waveform(waveform)
         power = self.spectrum(waveform).abs().square()
-        return self._to_mel(power).clamp(min=POWER_FLOOR).log()
+        mel: torch.Tensor = self._to_mel(power)
+        return mel.clamp(min=POWER_FLOOR).log()
 
     def synthesise(self, features: torch.Tensor, n_samples: int) -> torch.Tensor:
         """Return the waveform [B, 1, n_samples] that Griffin-Lim finds for log-mel powers [B, n_mels, L]."""
@@ -85,13 +86,14 @@ class MelGriffinLim(Representation):
 
     def magnitude(self, features: torch.Tensor) -> torch.Tensor:
         """Return the STFT magnitude [B, n_fft / 2 + 1, L] that least squares finds for log-mel powers."""
-        return self._from_mel(features.exp()).sqrt()
+        power: torch.Tensor = self._from_mel(features.exp())
+        return power.sqrt()
 
     def griffin_lim(self, magnitude: torch.Tensor, n_samples: int) -> torch.Tensor:
         """Return a waveform [B, 1, n_samples] whose STFT magnitude comes close to the one given."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
-            waveform = torchaudio.functional.griffinlim(
+            waveform: torch.Tensor = torchaudio.functional.griffinlim(
                 magnitude, self._window(magnitude), self.n_fft, self.hop_length, self.n_fft, power=1.0,
                 n_iter=self.n_iter, momentum=0.99, length=n_samples, rand_init=True,
             )  # fmt: skip
@@ -101,7 +103,12 @@ class MelGriffinLim(Representation):
         """Return the waveform [B, 1, n_samples] of a magnitude with the phase of a complex STFT."""
         spectrum = torch.polar(magnitude, phase_of.angle())
         waveform = torch.istft(
-            spectrum, self.n_fft, self.hop_length, window=self._window(magnitude), center=True, length=n_samples
+            spectrum,
+            self.n_fft,
+            self.hop_length,
+            window=self._window(magnitude),
+            center=True,
+            length=n_samples,
         )
         return waveform[:, None]
 
@@ -113,7 +120,9 @@ Magnitude = Literal["oracle", "mel"]
 Phase = Literal["true", "griffin-lim"]
 
 
-def magnitude_by_phase(mel: MelGriffinLim, waveform: torch.Tensor) -> dict[tuple[Magnitude, Phase], torch.Tensor]:
+def magnitude_by_phase(
+    mel: MelGriffinLim, waveform: torch.Tensor
+) -> dict[tuple[Magnitude, Phase], torch.Tensor]:
     """Separate what the mel bands lose from what Griffin-Lim loses, two by two.
 
     Parameters
@@ -233,7 +242,8 @@ class QuantisedMel(MelGriffinLim):
         pooled = torch.nn.functional.avg_pool1d(level, self.split.pool, ceil_mode=True)
         low, high = self.range_db
         steps = 2**self.split.bits - 1
-        return ((pooled - low) / (high - low) * steps).round().clamp(0, steps).long()
+        levels: torch.Tensor = ((pooled - low) / (high - low) * steps).round().clamp(0, steps)
+        return levels.long()
 
     def synthesise(self, features: torch.Tensor, n_samples: int) -> torch.Tensor:
         """Return the waveform [B, 1, n_samples] of quantised levels [B, n_mels, L]."""

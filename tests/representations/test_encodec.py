@@ -29,7 +29,9 @@ def test_codes_and_sound_are_the_packages_own(
     torch.testing.assert_close(codec.synthesise(codes, waveform.shape[-1]), sound)
 
 
-def test_first_codebooks_are_the_lower_bandwidths(tiny_checkpoint: Checkpoint, waveform: torch.Tensor) -> None:
+def test_first_codebooks_are_the_lower_bandwidths(
+    tiny_checkpoint: Checkpoint, waveform: torch.Tensor
+) -> None:
     full = EncodecCodes(tiny_checkpoint, 24.0).analyse(waveform)
     for bandwidth, count in ((1.5, 2), (3.0, 4), (12.0, 16)):
         assert torch.equal(EncodecCodes(tiny_checkpoint, bandwidth).analyse(waveform), full[:, :count])

@@ -88,7 +88,9 @@ def test_fine_levels_are_nearly_the_plain_mel(waveform: torch.Tensor) -> None:
     plain = MelGriffinLim(n_mels=64)
     fine = QuantisedMel(500.0, split=BitSplit(n_mels=64, pool=1, bits=12))
     n = waveform.shape[-1]
-    error = (fine.magnitude_of_levels(fine.analyse(waveform), n) - plain.magnitude(plain.analyse(waveform))).norm()
+    error = (
+        fine.magnitude_of_levels(fine.analyse(waveform), n) - plain.magnitude(plain.analyse(waveform))
+    ).norm()
     assert error < 0.02 * plain.magnitude(plain.analyse(waveform)).norm()
 
 

@@ -1,0 +1,208 @@
+"""The command line as a user meets it: results on standard output, one line per mistake, nothing half-written."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from fmri_audio import audio, cli
+from fmri_audio.checkpoints import Checkpoint
+from fmri_audio.representations import EncodecCodes
+
+Maker = Callable[..., np.ndarray]
+Output = pytest.CaptureFixture[str]
+
+
+@pytest.fixture(scope="module")
+def recording(tmp_path_factory: pytest.TempPathFactory, speech: Maker) -> Path:
+    """Three seconds of stereo sound at 44.1 kHz."""
+    path = tmp_path_factory.mktemp("sound") / "talk.wav"
+    soundfile.write(path, np.stack([speech(3.0, 44_100)] * 2, axis=1), 44_100)
+    return path
+
+
+def fails(arguments: list[str], capsys: Output) -> str:
+    """Run a command that must fail with status 1 and one line; return the line."""
+    assert cli.main(arguments) == 1
+    captured = capsys.readouterr()
+    assert captured.out == "" and captured.err.count("\n") == 1, captured
+    return captured.err
+
+
+def test_evaluate_prints_one_json_object(tmp_path: Path, recording: Path, capsys: Output) -> None:
+    sound = audio.read_sound(recording)
+    shifted = np.pad(sound.samples[0], (441, 0))[: sound.samples.shape[1]]
+    soundfile.write(tmp_path / "late.flac", 0.5 * shifted, 44_100)
+    assert cli.main(["evaluate", str(recording), str(tmp_path / "late.flac"), "--json"]) == 0
+    scores = json.loads(capsys.readouterr().out)
+    names = "snr_db si_sdr_db pesq_wb pesq_nb stoi lag_samples speech_fraction"
+    assert list(scores) == names.split()
+    assert scores["lag_samples"] == 160 and scores["snr_db"] == pytest.approx(6.02, abs=0.05)
+
+
+def test_evaluate_prints_a_table(recording: Path, capsys: Output) -> None:
+    assert cli.main(["evaluate", str(recording), str(recording)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 7 and lines[2].split()[0] == "pesq_wb" and lines[2].endswith("MOS-LQO")
+
+
+def test_evaluate_of_silence_is_null(tmp_path: Path, recording: Path, capsys: Output) -> None:
+    soundfile.write(tmp_path / "silence.wav", np.zeros(48_000), 16_000)
+    assert cli.main(["evaluate", str(tmp_path / "silence.wav"), str(recording), "--json"]) == 0
+    scores = json.loads(capsys.readouterr().out)
+    assert scores["pesq_wb"] is None and scores["stoi"] is None and scores["snr_db"] is None
+    assert scores["speech_fraction"] == 0
+
+
+def test_evaluate_refuses_what_is_no_sound(tmp_path: Path, recording: Path, capsys: Output) -> None:
+    (tmp_path / "text.wav").write_text("no sound")
+    assert "text.wav is not a sound file" in fails(
+        ["evaluate", str(recording), str(tmp_path / "text.wav")], capsys
+    )
+    assert "missing.wav does not exist" in fails(
+        ["evaluate", str(tmp_path / "missing.wav"), str(recording)], capsys
+    )
+
+
+def test_codec_info(tiny_checkpoint_file: Path, tiny_checkpoint: Checkpoint, capsys: Output) -> None:
+    assert cli.main(["codec", "info", "--checkpoint", str(tiny_checkpoint_file)]) == 0
+    out = capsys.readouterr().out
+    known = (tiny_checkpoint.id, tiny_checkpoint.sha256)
+    for fact in (*known, "24000 Hz", "75 Hz", "1.5, 3, 6, 12, 24 kbps", "32 of 1024"):
+        assert fact in out
+
+
+def test_encode_then_decode_is_the_codec(
+    tmp_path: Path, recording: Path, tiny_checkpoint_file: Path, tiny_checkpoint: Checkpoint, capsys: Output
+) -> None:
+    codes, sound = tmp_path / "new" / "codes.npz", tmp_path / "sound.wav"
+    arguments = ["--checkpoint", str(tiny_checkpoint_file), "--bandwidth", "3"]
+    assert cli.main(["codec", "encode", str(recording), str(codes), *arguments]) == 0
+    assert "mixed 2 channels to mono (mean); resampled from 44100 to 24000 Hz; 4 codebooks × 225 frames" in (
+        capsys.readouterr().out
+    )
+    with np.load(codes) as stored:
+        assert stored["codes"].shape == (4, 225) and stored["codes"].dtype.kind == "i"
+        assert float(stored["bandwidth_kbps"]) == 3 and int(stored["sample_rate"]) == 24_000
+        assert int(stored["n_samples"]) == 72_000
+    assert cli.main(["codec", "decode", str(codes), str(sound)]) == 0
+    waveform, _ = audio.to_mono(audio.read_sound(recording))
+    import torch
+
+    codec = EncodecCodes(tiny_checkpoint, 3.0)
+    expected = codec.roundtrip(torch.from_numpy(waveform)[None, None])[0, 0].numpy()
+    back = audio.read_sound(sound)
+    assert back.sample_rate == 24_000 and back.samples.shape == (1, 72_000)
+    assert np.abs(back.samples[0] - np.clip(expected, -1, 1)).max() < 1e-4
+
+
+def test_encode_refuses(tmp_path: Path, recording: Path, tiny_checkpoint_file: Path, capsys: Output) -> None:
+    def encode(sound: Path, out: Path, *more: str) -> str:
+        checkpoint = () if "--checkpoint" in more else ("--checkpoint", str(tiny_checkpoint_file))
+        return fails(["codec", "encode", str(sound), str(out), *checkpoint, *more], capsys)
+
+    codes = tmp_path / "codes.npz"
+    assert "bandwidth 5 kbps: tiny-" in encode(recording, codes, "--bandwidth", "5")
+    assert "give a name ending in .npz" in encode(recording, tmp_path / "codes.txt")
+    assert "missing.wav does not exist" in encode(tmp_path / "missing.wav", codes)
+    assert "no such checkpoint" in encode(recording, codes, "--checkpoint", str(tmp_path / "x.safetensors"))
+    (tmp_path / "cut.safetensors").write_bytes(tiny_checkpoint_file.read_bytes()[:5000])
+    assert "cut.safetensors" in encode(recording, codes, "--checkpoint", str(tmp_path / "cut.safetensors"))
+    (tmp_path / "file").touch()
+    assert "cannot be written" in encode(recording, tmp_path / "file" / "codes.npz")
+    (tmp_path / "folder.npz").mkdir()
+    assert "is a folder" in encode(recording, tmp_path / "folder.npz")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["cut.safetensors", "file", "folder.npz"], (
+        "no debris"
+    )
+
+
+def test_decode_refuses(tmp_path: Path, recording: Path, tiny_checkpoint_file: Path, capsys: Output) -> None:
+    codes = tmp_path / "codes.npz"
+    cli.main(["codec", "encode", str(recording), str(codes), "--checkpoint", str(tiny_checkpoint_file)])
+    capsys.readouterr()
+    with np.load(codes) as archive:
+        stored = dict(archive)
+    sound = tmp_path / "out.wav"
+
+    def decode(**changes: object) -> str:
+        np.savez(tmp_path / "changed.npz", **{**stored, **changes})  # type: ignore[arg-type]
+        return fails(["codec", "decode", str(tmp_path / "changed.npz"), str(sound)], capsys)
+
+    assert "made with other weights" in decode(checkpoint_sha256="0" * 64)
+    assert "no such checkpoint" in decode(checkpoint=str(tmp_path / "gone.safetensors"))
+    assert "of shape [K, T]" in decode(codes=np.zeros(5))
+    assert "0 to 1023" in decode(codes=np.full((8, 225), 1024))
+    assert "8 codebooks" in decode(codes=np.zeros((9, 225), int))
+    assert "225 frames" in decode(n_samples=80_000)
+    (tmp_path / "text.npz").write_text("no codes")
+    assert "holds no codes" in fails(["codec", "decode", str(tmp_path / "text.npz"), str(sound)], capsys)
+    assert "does not exist" in fails(["codec", "decode", str(tmp_path / "none.npz"), str(sound)], capsys)
+    assert "ending in .wav" in fails(["codec", "decode", str(codes), str(tmp_path / "out.mp3")], capsys)
+    assert not sound.exists()
+
+
+def test_data_simulate_and_check(tmp_path: Path, recording: Path, capsys: Output) -> None:
+    out = tmp_path / "study"
+    arguments = [
+        "--subjects",
+        "1",
+        "--trs",
+        "2",
+        "--shape",
+        "6",
+        "6",
+        "6",
+        "--seed",
+        "1",
+        "--sound",
+        str(recording),
+    ]
+    assert cli.main(["data", "simulate", str(out), *arguments]) == 0
+    assert (out / "study.yml").is_file()
+    capsys.readouterr()
+    assert cli.main(["data", "check", str(out)]) == 0
+    assert "1 subjects" in capsys.readouterr().out
+    next(out.glob("*.nii*")).unlink()
+    assert cli.main(["data", "check", str(out)]) == 1
+    assert "missing" in capsys.readouterr().out
+    assert "there is no such folder" in fails(["data", "check", str(tmp_path / "none")], capsys)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [[], ["evaluate"], ["codec"], ["codec", "encode", "a.wav"], ["sing"], ["data", "simulate", "x", "--shape", "1"],
+     ["codec", "encode", "a.wav", "b.npz", "--bandwidth", "wide"]],
+)  # fmt: skip
+def test_wrong_usage_exits_2(arguments: list[str], capsys: Output) -> None:
+    with pytest.raises(SystemExit) as caught:
+        cli.main(arguments)
+    assert caught.value.code == 2
+    assert "usage: fmri-audio" in capsys.readouterr().err
+
+
+def test_a_mistake_is_one_line_from_the_shell_too(
+    recording: Path, tiny_checkpoint_file: Path, tmp_path: Path
+) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "fmri_audio.cli",
+        "codec",
+        "encode",
+        str(recording),
+        str(tmp_path / "c.npz"),
+    ]
+    done = subprocess.run(
+        [*command, "--checkpoint", str(tiny_checkpoint_file), "--bandwidth", "5"],
+        capture_output=True, text=True, cwd=Path(cli.__file__).parents[1], check=False,
+    )  # fmt: skip
+    assert done.returncode == 1 and done.stdout == ""
+    assert done.stderr.count("\n") == 1 and done.stderr.startswith("fmri-audio: bandwidth 5 kbps")
