@@ -195,8 +195,14 @@ class SoundBottleneck(nn.Module):
         super().__init__()
         self.encoder = _copy_of(codec.encoder).eval().requires_grad_(self.codec_moves)
         self.decoder = _copy_of(codec.decoder).eval().requires_grad_(self.codec_moves)
-        self.projection = copy.deepcopy(projection).requires_grad_(True)
+        device = next(self.decoder.parameters()).device
+        self.projection = copy.deepcopy(projection).to(device).requires_grad_(True)
         self.hop_length = int(codec.encoder.hop_length)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.decoder.parameters()).device
 
     @property
     def grid(self) -> Grid:

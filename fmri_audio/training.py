@@ -50,6 +50,8 @@ Block = tuple[int, int]
 PROBES = 4
 #: A curve that falls by more than this share of its last value over the last third of training still falls.
 STILL_FALLING = 0.01
+#: Longest stretch that goes through the codec at once, and how much earlier the next one begins.
+PIECE_SECONDS, LEAD_SECONDS = 120, 5
 _MEL_SIZES = (512, 1024, 2048)
 _WAVEFORM_WEIGHT = 0.1
 
@@ -209,6 +211,7 @@ def train(
         ``step``, ``part``, ``loss``, ``seconds``.
     """
     loop = _Loop(model, SoundLoss(sample_rate), settings, say or _say)
+    device = model.device
     starts = [
         k for block in split.train_blocks for k in window_starts(block, settings.window_trs, model.grid)
     ]
@@ -230,7 +233,7 @@ def train(
         )  # fmt: skip
         loop.data = data
         trainer.fit(loop, datamodule=data, ckpt_path=last if last.is_file() else None)
-    model.to("cpu")
+    model.to(device)
     return loop.curves()
 
 
@@ -295,14 +298,17 @@ def trained_arms(
 
 def own_latents(model: SoundBottleneck, waveform: Waveform) -> torch.Tensor:
     """Latents [C, L] of a whole waveform [T] by the model's own encoder."""
-    with torch.inference_mode():
-        return model.encode(torch.from_numpy(waveform)[None, None])[0].clone()
+    hop = model.hop_length
+    frame_rate = float(model.grid.frame_rate)
+    wave = torch.from_numpy(waveform)[None, None]
+    sizes = [round(seconds * frame_rate) * hop for seconds in (PIECE_SECONDS, LEAD_SECONDS)]
+    return _in_pieces(model.encode, wave, model.device, *sizes, Fraction(1, hop))[0]
 
 
 def units_of(model: SoundBottleneck, latents: torch.Tensor, n_trs: int) -> NDArray[np.float32]:
     """Units [TRs, V] of latents [C, L] that begin with TR 0."""
     with torch.inference_mode():
-        return model.to_units(latents[None], n_trs)[0].numpy()
+        return np.asarray(model.to_units(latents[None].to(model.device), n_trs)[0].cpu().numpy())
 
 
 def sound_of_units(
@@ -310,22 +316,21 @@ def sound_of_units(
 ) -> Waveform:
     """The waveform of consecutive TRs' units [TRs, V], exactly as long as the TRs."""
     with torch.inference_mode():
-        latents = model.projection.from_units(
-            torch.from_numpy(np.ascontiguousarray(units, np.float32))[None], first_tr
-        )
-        wave = model.decode(latents)
-    return _exact(wave[0, 0].numpy(), first_tr, len(units), model.grid, sample_rate, model.hop_length)
+        given = torch.from_numpy(np.ascontiguousarray(units, np.float32))[None].to(model.device)
+        latents = model.projection.from_units(given, first_tr)
+    wave = _decoded(model.decoder, latents, model.device, model.grid, model.hop_length)
+    return _exact(wave, first_tr, len(units), model.grid, sample_rate, model.hop_length)
 
 
 def sound_of_latents(
     checkpoint: Checkpoint, latents: NDArray[np.float32], block: Block, tr: Fraction, sample_rate: int
 ) -> Waveform:
     """The waveform of one block of TRs by the untouched codec's decoder, from latents [C, L] of that block."""
+    decoder = checkpoint.model.decoder
     hop = int(checkpoint.model.encoder.hop_length)
     grid = Grid(tr, Fraction(sample_rate, hop), latents.shape[0])
-    device = next(checkpoint.model.decoder.parameters()).device
-    with torch.inference_mode():
-        wave = checkpoint.model.decoder(torch.from_numpy(latents)[None].to(device))[0, 0].cpu().numpy()
+    device = next(decoder.parameters()).device
+    wave = _decoded(decoder, torch.from_numpy(latents)[None], device, grid, hop)
     return _exact(wave, block[0], block[1] - block[0], grid, sample_rate, hop)
 
 
@@ -333,6 +338,36 @@ def latents_of_block(latents: NDArray[np.float32], block: Block, grid: Grid) -> 
     """The frames [C, l] that a block of TRs touches, of latents [C, L] that begin with TR 0."""
     first = frames_of_tr(block[0], grid.tr, grid.frame_rate).first
     return np.ascontiguousarray(latents[:, first : first + grid.n_frames(block[1] - block[0], block[0])])
+
+
+def _decoded(
+    decoder: nn.Module, latents: torch.Tensor, device: torch.device, grid: Grid, hop: int
+) -> Waveform:
+    """Waveform [T] of latents [1, C, L]."""
+    sizes = [round(seconds * float(grid.frame_rate)) for seconds in (PIECE_SECONDS, LEAD_SECONDS)]
+    return np.asarray(_in_pieces(decoder, latents, device, *sizes, Fraction(hop))[0, 0].numpy())
+
+
+def _in_pieces(
+    net: Callable[[torch.Tensor], torch.Tensor],
+    x: torch.Tensor,
+    device: torch.device,
+    piece: int,
+    lead: int,
+    gain: Fraction,
+) -> torch.Tensor:
+    """Apply a causal network to ``x`` [1, C, L] in pieces, each begun ``lead`` early so that its memory is warm.
+
+    Memory does not grow with the length; what fits into one piece is exact. ``gain`` is output per input along
+    the last axis.
+    """
+    made = []
+    with torch.inference_mode():
+        for start in range(0, x.shape[-1], piece):
+            early = max(0, start - lead)
+            out = net(x[..., early : start + piece].to(device)).cpu()
+            made.append(out[..., int((start - early) * gain) :])
+    return torch.cat(made, dim=-1).clone()
 
 
 def _exact(wave: Waveform, first_tr: int, n_trs: int, grid: Grid, sample_rate: int, hop: int) -> Waveform:
