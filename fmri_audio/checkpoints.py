@@ -24,6 +24,7 @@ import sys
 import tempfile
 import urllib.error
 import urllib.request
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -136,9 +137,13 @@ def build(config: dict[str, Any] | None = None) -> EncodecModel:
     quantiser = ResidualVectorQuantizer(
         dimension=full["dimension"], n_q=full["codebooks"], bins=full["codebook_size"]
     )
+    with warnings.catch_warnings():
+        # How the encodec package normalises its weights is not for its users to change.
+        warnings.filterwarnings("ignore", message=".*weight_norm", category=FutureWarning)
+        encoder, decoder = SEANetEncoder(**shared), SEANetDecoder(**shared)
     return EncodecModel(
-        SEANetEncoder(**shared),
-        SEANetDecoder(**shared),
+        encoder,
+        decoder,
         quantiser,
         list(full["bandwidths"]),
         full["sample_rate"],
