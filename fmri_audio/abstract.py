@@ -160,8 +160,8 @@ def verdicts(numbers: Mapping[str, float], codec: str, kbps: float, *, simulated
     closer = says(gain, 0, "closer to the original than what a decoder makes without any brain",
                   "no closer to the original than what a decoder makes without any brain")  # fmt: skip
     return {
-        "codec_verdict": f"with the weights {codec}, EnCodec at {kbps:g} kbps {coded}, by STOI {better} a mel spectrogram of "
-        "the same size.",
+        "codec_verdict": f"with the weights {codec}, EnCodec at {kbps:g} kbps {coded}, by STOI {better} a mel "
+        "spectrogram of the same size.",
         "diagnosis_verdict": f"an uncompressed mel spectrogram {plain}; handing the true phase to one that passed a "
         f"bottleneck {rescued} it.",
         "brain_verdict": f"sound decoded from {brains} brains is {heard}, and by the mel distance {closer}.",

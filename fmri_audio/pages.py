@@ -62,7 +62,7 @@ def mathml(formula: str, *, block: bool) -> str:
     """
     try:
         return str(tex2mathml(formula, as_block=block))
-    except SyntaxError as error:
+    except (SyntaxError, ValueError) as error:
         raise SphinxError(f"the formula {formula!r} cannot be written as MathML: {error}") from error
 
 

@@ -1,0 +1,64 @@
+"""The abstract's numbers and the verdicts that follow from them."""
+
+from __future__ import annotations
+
+import math
+
+import pandas as pd
+import pytest
+
+from fmri_audio import abstract
+
+ROWS = pd.DataFrame([
+    {"metric": "stoi", "segment": "speech", "control": "none", "units": None, "fold": None, "value": 0.9},
+    {"metric": "stoi", "segment": "speech", "control": "none", "units": 8.0, "fold": None, "value": 0.4},
+    {"metric": "stoi", "segment": "speech", "control": "noise", "units": None, "fold": None, "value": 0.3},
+    {"metric": "snr_db", "segment": "music", "control": "none", "units": None, "fold": "held-out", "value": 3.0},
+])  # fmt: skip
+
+NUMBERS = {
+    "codec_stoi": 0.85, "equal_stoi": 0.7, "mel_stoi": 0.97, "phase_stoi": 0.5, "frozen_measured_stoi": 0.2,
+    "frozen_measured_mel_distance_db": 9.0, "frozen_nothing_mel_distance_db": 10.0,
+}  # fmt: skip
+
+
+def test_a_number_is_the_one_its_columns_name() -> None:
+    assert abstract.pick(ROWS, "stoi", "speech", control="none", units=None) == 0.9
+    assert abstract.pick(ROWS, "stoi", "speech", units=8.0) == 0.4
+
+
+def test_a_number_that_no_chapter_wrote_is_an_error_not_a_gap() -> None:
+    with pytest.raises(LookupError, match="pesq_wb"):
+        abstract.pick(ROWS, "pesq_wb", "speech")
+
+
+def test_intelligibility_of_music_is_undefined() -> None:
+    assert math.isnan(abstract.pick(ROWS, "stoi", "music"))
+    assert abstract.held_out_kind(ROWS) == "music"
+
+
+def test_verdicts_follow_the_numbers() -> None:
+    words = abstract.verdicts(NUMBERS, "demo-1", 6.0, simulated=True)
+    assert words["codec_verdict"] == (
+        "with the weights demo-1, EnCodec at 6 kbps carries intelligible sound, "
+        "by STOI more than a mel spectrogram of the same size."
+    )
+    assert (
+        "survives Griffin-Lim" in words["diagnosis_verdict"] and "does not mend" in words["diagnosis_verdict"]
+    )
+    assert words["brain_verdict"].startswith(
+        "sound decoded from simulated brains is not intelligible, and by the mel distance closer"
+    )
+    worse = abstract.verdicts(
+        {**NUMBERS, "codec_stoi": 0.5, "frozen_measured_mel_distance_db": 11.0},
+        "demo-1",
+        6.0,
+        simulated=False,
+    )
+    assert "does not carry" in worse["codec_verdict"] and "less than" in worse["codec_verdict"]
+    assert "measured brains" in worse["brain_verdict"] and "no closer" in worse["brain_verdict"]
+
+
+def test_what_is_undefined_is_not_judged() -> None:
+    words = abstract.verdicts(dict.fromkeys(NUMBERS, math.nan), "demo-1", 6.0, simulated=True)
+    assert all("cannot be judged" in sentence or "not comparable" in sentence for sentence in words.values())
