@@ -28,7 +28,7 @@ from studio.mixing import Segment, Track, Voicebox, render_part  # noqa: E402
 from studio.voices import SAMPLE_RATE, Role  # noqa: E402
 
 # libsndfile's Opus takes a quality in place of a bit rate: 1 is 6 kbps, 0 is 256 kbps.
-BIT_RATE = 66_000
+BIT_RATE = 56_000
 CHUNK = 10 * SAMPLE_RATE
 SEGMENT_COLUMNS = ["part", "onset", "offset", "kind", "speaker", "text", "background"]
 WORD_COLUMNS = ["part", "onset", "offset", "word", "speaker"]
@@ -58,7 +58,15 @@ def write_table(path: Path, columns: list[str], rows: list[list[str]]) -> None:
 def segment_rows(number: int, segments: list[Segment], names: dict[str, str]) -> list[list[str]]:
     """Rows of ``segments.tsv``; an offset is the next onset, so the table covers the part without a gap."""
     return [
-        [str(number), f"{s.onset:.3f}", f"{s.offset:.3f}", s.kind, names.get(s.speaker, ""), s.text, s.background]
+        [
+            str(number),
+            f"{s.onset:.3f}",
+            f"{s.offset:.3f}",
+            s.kind,
+            names.get(s.speaker, ""),
+            s.text,
+            s.background,
+        ]
         for s in segments
     ]
 
@@ -89,7 +97,10 @@ def transcript(script: dict[str, Any], names: dict[str, str]) -> str:
 def report(number: int, track: Track) -> str:
     """Duration, words and the share of each kind of segment."""
     total = len(track.samples) / SAMPLE_RATE
-    shares = {kind: sum(s.offset - s.onset for s in track.segments if s.kind == kind) / total for kind in ("speech", "music", "ambience", "silence")}
+    shares = {
+        kind: sum(s.offset - s.onset for s in track.segments if s.kind == kind) / total
+        for kind in ("speech", "music", "ambience", "silence")
+    }
     listed = ", ".join(f"{kind} {share:.1%}" for kind, share in shares.items())
     return f"part {number}: {total:.1f} s, {len(track.words)} words, {listed}, peak {np.abs(track.samples).max():.2f}"
 
@@ -97,11 +108,17 @@ def report(number: int, track: Track) -> str:
 def main() -> None:
     """Render what the command line asks for."""
     parser = argparse.ArgumentParser(description="Render the radio play.")
-    parser.add_argument("--out", type=Path, default=HERE, help="where the files go (default: beside this script)")
-    parser.add_argument("--cache", type=Path, help="a folder that keeps synthesised sentences between renderings")
+    parser.add_argument(
+        "--out", type=Path, default=HERE, help="where the files go (default: beside this script)"
+    )
+    parser.add_argument(
+        "--cache", type=Path, help="a folder that keeps synthesised sentences between renderings"
+    )
     arguments = parser.parse_args()
     script = yaml.safe_load((HERE / "script.yml").read_text())
-    cast = {key: Role(**row) for key, row in yaml.safe_load((HERE / "studio" / "cast.yml").read_text()).items()}
+    cast = {
+        key: Role(**row) for key, row in yaml.safe_load((HERE / "studio" / "cast.yml").read_text()).items()
+    }
     names = {key: role.name for key, role in cast.items()}
     box = Voicebox(cast, arguments.cache)
     arguments.out.mkdir(parents=True, exist_ok=True)

@@ -1,0 +1,1 @@
+"""The play's studio: voices, effects, music and the mixing desk."""

@@ -1,7 +1,7 @@
-"""Sound effects and ambience, synthesised with NumPy: no recording, no loop. Every call draws fresh noise from its generator.
+"""Sound effects and ambience, synthesised with NumPy: no recording, no loop.
 
-Each function takes a number of samples at 24 kHz and a seeded generator and returns a mono sound with a peak near 1; the
-mixer sets its level.
+Each function takes a number of samples at 24 kHz and a seeded generator, from which it draws fresh noise every
+time, and returns a mono sound; the mixer sets its level.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from scipy.signal import butter, fftconvolve, lfilter, sosfilt
 from .voices import SAMPLE_RATE
 
 Noise = np.random.Generator
+# Clicks, horn and whistle begin this many seconds into their sound.
+HEARD_AFTER = 0.4
 
 
 def _seconds(n: int) -> np.ndarray:
@@ -67,7 +69,9 @@ def decay(seconds: float, tau: float) -> np.ndarray:
 def partials(seconds: float, rows: list[tuple[float, float, float]]) -> np.ndarray:
     """A struck object: decaying sine partials, each (frequency, amplitude, time constant)."""
     t = _seconds(int(seconds * SAMPLE_RATE))
-    return np.sum([a * np.sin(2 * np.pi * f * t) * np.exp(-t / tau) for f, a, tau in rows], axis=0) * np.minimum(1, t / 0.002)
+    return np.sum(
+        [a * np.sin(2 * np.pi * f * t) * np.exp(-t / tau) for f, a, tau in rows], axis=0
+    ) * np.minimum(1, t / 0.002)
 
 
 def _droplets(n: int, rng: Noise, per_second: float, low: float, high: float) -> np.ndarray:
@@ -108,8 +112,12 @@ def lapping(n: int, rng: Noise) -> np.ndarray:
     for _ in range(count):
         length = rng.uniform(0.15, 0.5)
         m = int(length * SAMPLE_RATE)
-        tone = np.sin(2 * np.pi * np.cumsum(np.linspace(rng.uniform(300, 500), rng.uniform(500, 1100), m)) / SAMPLE_RATE)
-        grains.append(rng.uniform(0.2, 1) * np.hanning(m) * (0.25 * tone + band(rng.normal(size=m), 250, 2400, 1)))
+        tone = np.sin(
+            2 * np.pi * np.cumsum(np.linspace(rng.uniform(300, 500), rng.uniform(500, 1100), m)) / SAMPLE_RATE
+        )
+        grains.append(
+            rng.uniform(0.2, 1) * np.hanning(m) * (0.25 * tone + band(rng.normal(size=m), 250, 2400, 1))
+        )
     return scatter(n, times, grains) + 0.08 * band(pink(n, rng), 80, 900, 1)
 
 
@@ -124,15 +132,28 @@ def wind(n: int, rng: Noise) -> np.ndarray:
 def hum(n: int, rng: Noise) -> np.ndarray:
     """A radio room: mains hum, ventilation, a little hiss."""
     t = _seconds(n)
-    mains = np.sum([a * np.sin(2 * np.pi * f * t + rng.uniform(0, 6)) for f, a in ((50, 0.4), (100, 0.6), (150, 0.2), (300, 0.1))], axis=0)
-    return 0.25 * mains * drifting(n, rng, 3.0, 0.8, 1.0) + 0.5 * band(pink(n, rng), 100, 2000, 1) + 0.05 * rng.normal(size=n)
+    mains = np.sum(
+        [
+            a * np.sin(2 * np.pi * f * t + rng.uniform(0, 6))
+            for f, a in ((50, 0.4), (100, 0.6), (150, 0.2), (300, 0.1))
+        ],
+        axis=0,
+    )
+    return (
+        0.25 * mains * drifting(n, rng, 3.0, 0.8, 1.0)
+        + 0.5 * band(pink(n, rng), 100, 2000, 1)
+        + 0.05 * rng.normal(size=n)
+    )
 
 
 def hearth(n: int, rng: Noise) -> np.ndarray:
     """A coal fire: soft roar and sparse crackle."""
     count = rng.poisson(3.0 * n / SAMPLE_RATE)
     times = np.sort(rng.uniform(0, n / SAMPLE_RATE, count))
-    grains = [rng.exponential(0.35) * rng.normal(size=600) * decay(600 / SAMPLE_RATE, rng.uniform(0.0008, 0.004)) for _ in range(count)]
+    grains = [
+        rng.exponential(0.35) * rng.normal(size=600) * decay(600 / SAMPLE_RATE, rng.uniform(0.0008, 0.004))
+        for _ in range(count)
+    ]
     return 0.3 * band(pink(n, rng), 60, 600, 1) * drifting(n, rng, 0.8, 0.6, 1.0) + scatter(n, times, grains)
 
 
@@ -151,7 +172,10 @@ def outboard(n: int, rng: Noise) -> np.ndarray:
     rate = 46 + drifting(n, rng, 1.6, -7, 7)
     phase = np.cumsum(rate) / SAMPLE_RATE
     buzz = ((phase % 1.0) - 0.5) + 0.5 * (((phase / 2) % 1.0) - 0.5)
-    return band(buzz, 60, 1500, 1) + 0.25 * band(rng.normal(size=n), 600, 8000, 1) * drifting(n, rng, 0.9, 0.3, 1.0) ** 2
+    return (
+        band(buzz, 60, 1500, 1)
+        + 0.25 * band(rng.normal(size=n), 600, 8000, 1) * drifting(n, rng, 0.9, 0.3, 1.0) ** 2
+    )
 
 
 def static(n: int, rng: Noise) -> np.ndarray:
@@ -168,10 +192,17 @@ def static_fade(n: int, rng: Noise) -> np.ndarray:
     return static(n, rng) * np.linspace(1, 0, n) ** 2
 
 
-def telephone(n: int, rng: Noise, cadence: tuple[float, ...] = (0.0, 0.6, 3.0, 3.6), brightness: float = 1.0) -> np.ndarray:
+def telephone(
+    n: int, rng: Noise, cadence: tuple[float, ...] = (0.0, 0.6, 3.0, 3.6), brightness: float = 1.0
+) -> np.ndarray:
     """An old bell telephone, struck by a clapper at about 24 blows per second."""
     out = np.zeros(n)
-    rows = [(1210.0, 1.0, 0.25), (1532.0, 0.8, 0.22), (3380.0, 0.5 * brightness, 0.12), (5710.0, 0.3 * brightness, 0.06)]
+    rows = [
+        (1210.0, 1.0, 0.25),
+        (1532.0, 0.8, 0.22),
+        (3380.0, 0.5 * brightness, 0.12),
+        (5710.0, 0.3 * brightness, 0.06),
+    ]
     for start in cadence:
         blows = start + np.arange(0, 0.42, 1 / 24) + rng.normal(0, 0.001, 11)
         out += scatter(n, np.maximum(blows, 0), [rng.uniform(0.8, 1) * partials(0.5, rows) for _ in blows])
@@ -189,7 +220,9 @@ def pips(n: int, rng: Noise) -> np.ndarray:
     for index in range(5):
         length = 0.1 if index < 4 else 0.6
         m = int(length * SAMPLE_RATE)
-        tone = np.sin(2 * np.pi * 1000 * _seconds(m)) * np.minimum(1, np.minimum(np.arange(m), np.arange(m)[::-1]) / 120)
+        tone = np.sin(2 * np.pi * 1000 * _seconds(m)) * np.minimum(
+            1, np.minimum(np.arange(m), np.arange(m)[::-1]) / 120
+        )
         out += scatter(n, np.array([0.1 + 0.7 * index]), [tone])
     return out
 
@@ -199,7 +232,14 @@ def switches(n: int, rng: Noise) -> np.ndarray:
     times = np.concatenate([[0.2, 0.8], np.sort(rng.uniform(1.3, min(2.4, n / SAMPLE_RATE - 0.3), 9))])
     rows = [[(f * rng.uniform(0.9, 1.1), 1.0, 0.006) for f in (1800, 3100, 5200)] for _ in times]
     sizes = np.where(np.arange(len(times)) < 2, 1.0, 0.18)
-    return scatter(n, times, [s * (partials(0.08, r) + 0.8 * rng.normal(size=1920) * decay(0.08, 0.003)) for s, r in zip(sizes, rows, strict=True)])
+    return scatter(
+        n,
+        times,
+        [
+            s * (partials(0.08, r) + 0.8 * rng.normal(size=1920) * decay(0.08, 0.003))
+            for s, r in zip(sizes, rows, strict=True)
+        ],
+    )
 
 
 def _key(rng: Noise) -> np.ndarray:
@@ -212,13 +252,12 @@ def _key(rng: Noise) -> np.ndarray:
 
 def click(n: int, rng: Noise) -> np.ndarray:
     """A transmit key pressed once: a short gap of open carrier."""
-    return scatter(n, np.array([rng.uniform(0.5, 1.1)]), [_key(rng)])
+    return scatter(n, np.array([HEARD_AFTER]), [_key(rng)])
 
 
 def two_clicks(n: int, rng: Noise) -> np.ndarray:
     """A transmit key pressed twice."""
-    first = rng.uniform(0.5, 0.9)
-    return scatter(n, np.array([first, first + rng.uniform(0.45, 0.6)]), [_key(rng), _key(rng)])
+    return scatter(n, np.array([HEARD_AFTER, HEARD_AFTER + rng.uniform(0.45, 0.6)]), [_key(rng), _key(rng)])
 
 
 def clock(n: int, rng: Noise) -> np.ndarray:
@@ -227,13 +266,16 @@ def clock(n: int, rng: Noise) -> np.ndarray:
     grains = []
     for index in range(len(times)):
         base = 2300 if index % 2 else 1900
-        grains.append(rng.uniform(0.8, 1.0) * partials(0.06, [(base * rng.uniform(0.98, 1.02), 1, 0.005), (base * 2.3, 0.5, 0.003)]))
+        grains.append(
+            rng.uniform(0.8, 1.0)
+            * partials(0.06, [(base * rng.uniform(0.98, 1.02), 1, 0.005), (base * 2.3, 0.5, 0.003)])
+        )
     return scatter(n, times + rng.normal(0, 0.004, len(times)), grains)
 
 
 def footsteps(n: int, rng: Noise, surface: str = "gravel") -> np.ndarray:
-    """Someone who walks: heel and toe on gravel, stone stairs or planks."""
-    pace = {"gravel": 0.58, "stairs": 0.72, "planks": 0.52}[surface]
+    """Someone who walks: heel and toe on gravel or on stone stairs."""
+    pace = {"gravel": 0.58, "stairs": 0.72}[surface]
     times = np.arange(0.2, n / SAMPLE_RATE - 0.3, pace)
     times = times + rng.normal(0, 0.03, len(times))
     grains = []
@@ -243,8 +285,8 @@ def footsteps(n: int, rng: Noise, surface: str = "gravel") -> np.ndarray:
             stones = rng.normal(size=m) * (rng.uniform(size=m) < 0.12)
             grain = 1.6 * band(stones, 900, 8000, 1) * np.hanning(m)
         else:
-            knock = (180.0, 420.0) if surface == "planks" else (260.0, 900.0)
-            grain = partials(0.26, [(knock[0] * rng.uniform(0.9, 1.1), 1, 0.03), (knock[1] * rng.uniform(0.9, 1.1), 0.5, 0.015)])
+            low, high = 260 * rng.uniform(0.9, 1.1), 900 * rng.uniform(0.9, 1.1)
+            grain = partials(0.26, [(low, 1, 0.03), (high, 0.5, 0.015)])
             grain = grain + 0.3 * rng.normal(size=len(grain)) * decay(0.26, 0.006)
         grains.append(rng.uniform(0.6, 1.0) * grain)
     return scatter(n, times, grains)
@@ -269,10 +311,18 @@ def door_and_wind(n: int, rng: Noise) -> np.ndarray:
     opening = np.clip((t - 0.9) / 0.8, 0, 1) * np.clip((length - 0.8 - t) / 0.3, 0, 1)
     m = int(0.8 * SAMPLE_RATE)
     creak_pitch = np.linspace(340, 520, m) + 30 * drifting(m, rng, 0.08, -1, 1)
-    creak = np.sign(np.sin(2 * np.pi * np.cumsum(creak_pitch) / SAMPLE_RATE)) * np.hanning(m) * drifting(m, rng, 0.05)
+    creak = (
+        np.sign(np.sin(2 * np.pi * np.cumsum(creak_pitch) / SAMPLE_RATE))
+        * np.hanning(m)
+        * drifting(m, rng, 0.05)
+    )
     latch = partials(0.1, [(1400, 1, 0.01), (2700, 0.6, 0.006)])
-    thud = partials(0.5, [(75, 1.6, 0.09), (140, 0.8, 0.05)]) + 0.3 * rng.normal(size=int(0.5 * SAMPLE_RATE)) * decay(0.5, 0.01)
-    events = scatter(n, np.array([0.3, 0.9, length - 0.7]), [0.5 * latch, 0.08 * band(creak, 250, 3000, 1), thud])
+    thud = partials(0.5, [(75, 1.6, 0.09), (140, 0.8, 0.05)]) + 0.3 * rng.normal(
+        size=int(0.5 * SAMPLE_RATE)
+    ) * decay(0.5, 0.01)
+    events = scatter(
+        n, np.array([0.3, 0.9, length - 0.7]), [0.5 * latch, 0.08 * band(creak, 250, 3000, 1), thud]
+    )
     return events + 0.8 * opening * wind(n, rng)
 
 
@@ -282,12 +332,16 @@ def engine_room(n: int, rng: Noise) -> np.ndarray:
 
 
 def horn(n: int, rng: Noise, distance: float = 0.0) -> np.ndarray:
-    """A compressed-air fog horn: it leans into its note, holds, and ends in a grunt; far away it is only its lowest partials."""
+    """A compressed-air fog horn: it leans into its note, holds, and ends in a grunt; far away its lows are left."""
     t = _seconds(n)
-    start, length = 0.4, min(3.2, n / SAMPLE_RATE - 1.6)
+    start, length = HEARD_AFTER, min(3.2, n / SAMPLE_RATE - 1.6)
     inside = (t >= start) & (t < start + length)
     u = np.clip((t - start) / length, 0, 1)
-    pitch = 148 * (1 + 0.03 * np.minimum(u * 8, 1) - 0.12 * np.clip((u - 0.88) / 0.12, 0, 1)) * (1 + 0.003 * drifting(n, rng, 0.2, -1, 1))
+    pitch = (
+        148
+        * (1 + 0.03 * np.minimum(u * 8, 1) - 0.12 * np.clip((u - 0.88) / 0.12, 0, 1))
+        * (1 + 0.003 * drifting(n, rng, 0.2, -1, 1))
+    )
     phase = 2 * np.pi * np.cumsum(pitch) / SAMPLE_RATE
     reed = np.sum([np.sin(k * phase + rng.uniform(0, 6)) / k**0.7 for k in range(1, 22)], axis=0)
     shape = np.where(inside, np.minimum(1, u * 10) * np.minimum(1, (1 - u) * 25), 0)
@@ -298,20 +352,39 @@ def horn(n: int, rng: Noise, distance: float = 0.0) -> np.ndarray:
     return near if distance == 0 else band(near, 60, 1500 - 1200 * distance, 2) + 0.02 * distance * echo
 
 
-def horn_near(n: int, rng: Noise) -> np.ndarray:
-    """The horn beside you, with the hiss of its bottle."""
-    return horn(n, rng) + 0.2 * rng.normal(size=n) * np.linspace(0.2, 0, n)
-
-
 def horn_far(n: int, rng: Noise) -> np.ndarray:
     """The horn across three miles of fog, over the sea."""
     return horn(n, rng, 0.8) + 0.4 * sea(n, rng)
 
 
+def ferry_whistle(n: int, rng: Noise) -> np.ndarray:
+    """A ship's steam whistle: two pipes a fourth apart, and steam."""
+    t = _seconds(n)
+    shape = np.clip((t - HEARD_AFTER) / 0.25, 0, 1) * np.clip((n / SAMPLE_RATE - 1.4 - t) / 0.3, 0, 1)
+    out = 0.35 * band(rng.normal(size=n), 400, 6000, 1)
+    for pipe in (233.0, 311.0):
+        phase = (
+            2
+            * np.pi
+            * np.cumsum(pipe * (1 - 0.04 * (1 - shape)) * (1 + 0.002 * drifting(n, rng, 0.15, -1, 1)))
+            / SAMPLE_RATE
+        )
+        out = out + np.sum([np.sin(k * phase + rng.uniform(0, 6)) / k**1.2 for k in range(1, 12)], axis=0)
+    tail = rng.normal(size=2 * SAMPLE_RATE) * decay(2.0, 0.5)
+    return shape * out + 0.008 * fftconvolve(band(shape * out, 150, 1500, 1), tail)[:n]
+
+
 def bell_buoy(n: int, rng: Noise) -> np.ndarray:
     """A bell that rings when it wants to."""
     times = np.sort(rng.uniform(0.2, n / SAMPLE_RATE - 1.0, max(2, int(n / SAMPLE_RATE * 0.8))))
-    rows = [(312.0, 1.0, 1.4), (626.0, 0.6, 0.9), (755.0, 0.5, 0.7), (941.0, 0.4, 0.5), (1280.0, 0.25, 0.3), (2110.0, 0.15, 0.12)]
+    rows = [
+        (312.0, 1.0, 1.4),
+        (626.0, 0.6, 0.9),
+        (755.0, 0.5, 0.7),
+        (941.0, 0.4, 0.5),
+        (1280.0, 0.25, 0.3),
+        (2110.0, 0.15, 0.12),
+    ]
     grains = [rng.uniform(0.3, 1.0) * partials(4.0, rows) for _ in times]
     return scatter(n, times, grains) + 0.3 * sea(n, rng)
 
@@ -335,7 +408,9 @@ def gulls(n: int, rng: Noise) -> np.ndarray:
             m = int(rng.uniform(0.18, 0.4) * SAMPLE_RATE)
             bend = np.interp(np.linspace(0, 1, m), [0, 0.25, 1], [0.8, 1.25, 0.75])
             phase = 2 * np.pi * np.cumsum(rng.uniform(850, 1250) * bend) / SAMPLE_RATE
-            call = np.sin(phase) + 0.7 * np.sin(2 * phase) + 0.4 * np.sin(3 * phase) + 0.15 * rng.normal(size=m)
+            call = (
+                np.sin(phase) + 0.7 * np.sin(2 * phase) + 0.4 * np.sin(3 * phase) + 0.15 * rng.normal(size=m)
+            )
             grains.append(rng.uniform(0.15, 0.6) * call * np.hanning(m))
             times.append(t + 0.35 * k)
         t += rng.uniform(1.4, 2.6)
@@ -348,11 +423,6 @@ def launch(n: int, rng: Noise) -> np.ndarray:
     return outboard(n, rng) * np.clip(1 - (t / t[-1]) ** 6, 0, 1) + 0.4 * lapping(n, rng)
 
 
-def quay(n: int, rng: Noise) -> np.ndarray:
-    """Footsteps on planks over water."""
-    return 0.8 * footsteps(n, rng, "planks") + 0.5 * lapping(n, rng)
-
-
 def tower(n: int, rng: Noise) -> np.ndarray:
     """The inside of a lighthouse: wind in a stone pipe."""
     return wind(n, rng) + 0.3 * band(pink(n, rng), 60, 300, 1)
@@ -362,26 +432,36 @@ def air_bottle(n: int, rng: Noise) -> np.ndarray:
     """A stiff valve that turns, and air that starts to move in an old pipe."""
     t = _seconds(n)
     length = t[-1]
-    hiss = band(rng.normal(size=n), 1500, 10_000, 1) * np.clip((t - 0.45 * length) / (0.4 * length), 0, 1) ** 2
+    hiss = (
+        band(rng.normal(size=n), 1500, 10_000, 1) * np.clip((t - 0.45 * length) / (0.4 * length), 0, 1) ** 2
+    )
     times = np.sort(rng.uniform(0.3, 0.5 * length, 7))
     squeaks = []
     for _ in times:
         m = int(rng.uniform(0.1, 0.25) * SAMPLE_RATE)
         pitch = np.linspace(rng.uniform(600, 900), rng.uniform(900, 1500), m)
-        squeaks.append(0.4 * np.hanning(m) * np.sin(2 * np.pi * np.cumsum(pitch) / SAMPLE_RATE) * drifting(m, rng, 0.02))
+        squeaks.append(
+            0.4 * np.hanning(m) * np.sin(2 * np.pi * np.cumsum(pitch) / SAMPLE_RATE) * drifting(m, rng, 0.02)
+        )
     return scatter(n, times, squeaks) + 0.4 * hiss
 
 
 Effect = Callable[[int, Noise], np.ndarray]
 
 # Name in the script -> (function, level in LUFS when it is heard on its own).
+# fmt: off
 EFFECTS: dict[str, tuple[Effect, float]] = {
-    "rain_on_roof": (rain_on_roof, -32), "sea": (sea, -30), "breakers": (breakers, -28), "lapping": (lapping, -33),
-    "wind": (wind, -31), "hum": (hum, -45), "hearth": (hearth, -38), "engine": (engine, -34), "engine_room": (engine_room, -31),
-    "outboard": (outboard, -30), "launch": (launch, -29), "static": (static, -31), "static_fade": (static_fade, -33),
-    "telephone": (telephone, -29), "telephone_far": (telephone_far, -35), "pips": (pips, -31), "switches": (switches, -34),
-    "click": (click, -33), "click_again": (click, -33), "two_clicks": (two_clicks, -33), "clock": (clock, -40),
-    "footsteps_gravel": (footsteps_gravel, -34), "footsteps_stairs": (footsteps_stairs, -34), "door_and_wind": (door_and_wind, -31),
-    "horn_near": (horn_near, -24), "horn_far": (horn_far, -30), "bell_buoy": (bell_buoy, -30), "kettle": (kettle, -32),
-    "gulls": (gulls, -31), "quay": (quay, -32), "tower": (tower, -34), "air_bottle": (air_bottle, -33),
+    "rain_on_roof": (rain_on_roof, -32), "sea": (sea, -30), "breakers": (breakers, -28),
+    "lapping": (lapping, -33), "wind": (wind, -31), "hum": (hum, -45), "hearth": (hearth, -38),
+    "engine": (engine, -34), "engine_room": (engine_room, -31), "outboard": (outboard, -30),
+    "launch": (launch, -29), "static": (static, -31), "static_fade": (static_fade, -33),
+    "telephone": (telephone, -29), "telephone_far": (telephone_far, -35), "pips": (pips, -31),
+    "switches": (switches, -34), "click": (click, -33), "click_again": (click, -33),
+    "two_clicks": (two_clicks, -33), "clock": (clock, -40), "footsteps_gravel": (footsteps_gravel, -34),
+    "footsteps_stairs": (footsteps_stairs, -34), "door_and_wind": (door_and_wind, -31),
+    "click_strong": (click, -26), "click_last": (click, -34), "horn_last": (horn_far, -28),
+    "ferry_whistle": (ferry_whistle, -24), "horn_far": (horn_far, -30),
+    "bell_buoy": (bell_buoy, -30), "kettle": (kettle, -32), "gulls": (gulls, -31),
+    "tower": (tower, -34), "air_bottle": (air_bottle, -33),
 }
+# fmt: on

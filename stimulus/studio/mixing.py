@@ -27,8 +27,13 @@ TR = 1.5
 
 # Reverberation time in seconds and level of the reverberation in dB relative to the direct sound.
 ROOMS = {
-    "studio": (0.22, -21.0), "kitchen": (0.38, -20.0), "wheelhouse": (0.18, -19.0), "tower": (1.1, -15.0),
-    "boat": (0.06, -30.0), "quay": (0.12, -26.0), "hall": (0.6, -18.0),
+    "studio": (0.22, -21.0),
+    "kitchen": (0.38, -20.0),
+    "wheelhouse": (0.18, -19.0),
+    "tower": (1.1, -15.0),
+    "boat": (0.06, -30.0),
+    "quay": (0.12, -26.0),
+    "hall": (0.6, -18.0),
 }
 # Band in Hz, level in dB relative to a voice in the room, and noise in dB relative to the speech (None: none).
 PATHS: dict[str, tuple[float, float, float, float | None]] = {
@@ -59,6 +64,7 @@ class Track:
     position: int = 0
     segments: list[Segment] = field(default_factory=list)
     words: list[tuple[Word, str]] = field(default_factory=list)
+    anchors: dict[str, float] = field(default_factory=dict)
 
     def add(self, sound: np.ndarray, start: int) -> None:
         """Mix a sound in at a sample position; what would lie before the part's start is cut."""
@@ -105,13 +111,22 @@ def high_shelf(samples: np.ndarray, corner: float, gain_db: float) -> np.ndarray
     return lfilter(np.array(b) / d[0], np.array(d) / d[0], samples)
 
 
+def soft_limit(samples: np.ndarray, knee: float = 0.4, ceiling: float = 0.65) -> np.ndarray:
+    """Bend the few samples above `knee` smoothly toward `ceiling`; the deep voices have sharp glottal peaks."""
+    size, room = np.abs(samples), ceiling - knee
+    return np.where(size > knee, np.sign(samples) * (knee + room * np.tanh((size - knee) / room)), samples)
+
+
 def room_response(room: str) -> np.ndarray:
-    """A room's impulse response without the direct sound: a few early reflections, then a noise tail that loses its treble."""
+    """A room's impulse response without the direct sound: early reflections, then a tail of noise."""
     seconds, level = ROOMS[room]
     rng = generator("room", room)
     n = int((seconds + 0.05) * SAMPLE_RATE)
     t = np.arange(n) / SAMPLE_RATE
-    tail = sosfilt(butter(1, [150, 5000], "bandpass", fs=SAMPLE_RATE, output="sos"), rng.normal(size=n) * 10 ** (-3 * t / seconds))
+    tail = sosfilt(
+        butter(1, [150, 5000], "bandpass", fs=SAMPLE_RATE, output="sos"),
+        rng.normal(size=n) * 10 ** (-3 * t / seconds),
+    )
     tail[: int(0.012 * SAMPLE_RATE)] = 0
     for delay in rng.uniform(0.004, 0.02, 5):
         tail[int(delay * SAMPLE_RATE)] += rng.choice([-1, 1]) * np.abs(tail).max()
@@ -166,22 +181,28 @@ def through(samples: np.ndarray, path: str, lift: float, rng: np.random.Generato
     order = 2 if path == "room" else 4
     out = sosfilt(butter(order, low, "highpass", fs=SAMPLE_RATE, output="sos"), samples)
     if path == "room":
-        return high_shelf(out, 3000, lift), 0
+        return soft_limit(high_shelf(out, 3000, lift)), 0
     out = sosfilt(butter(order, high, "lowpass", fs=SAMPLE_RATE, output="sos"), out)
     out = at_loudness(np.tanh(4 * out) / 4, SPEECH_LUFS + level)
     if noise is None:
         return out, 0
     lead, tail = int(0.16 * SAMPLE_RATE), int(0.22 * SAMPLE_RATE)
     out = np.pad(out, (lead, tail))
-    hiss = ambience.band(rng.normal(size=len(out)), low, high, 2) * ambience.drifting(len(out), rng, 0.4, 0.6, 1.0)
+    hiss = ambience.band(rng.normal(size=len(out)), low, high, 2) * ambience.drifting(
+        len(out), rng, 0.4, 0.6, 1.0
+    )
     hiss = at_loudness(hiss, SPEECH_LUFS + level + noise)
-    squelch = ambience.band(rng.normal(size=tail), 500, 5000, 1) * np.minimum(1, np.arange(tail)[::-1] / (0.6 * tail))
+    squelch = ambience.band(rng.normal(size=tail), 500, 5000, 1) * np.minimum(
+        1, np.arange(tail)[::-1] / (0.6 * tail)
+    )
     out += hiss
     out[-tail:] += 0.012 * squelch
     return out, lead
 
 
-def speak(track: Track, box: Voicebox, speaker: str, cue: dict[str, Any], room: str, background: str, follows: bool) -> None:
+def speak(
+    track: Track, box: Voicebox, speaker: str, cue: dict[str, Any], room: str, background: str, follows: bool
+) -> None:
     """Add one line and the pause after it (`follows`: the next cue is speech, too)."""
     spoken = box.line(speaker, cue)
     rng = generator("via", speaker, cue[speaker])
@@ -201,13 +222,15 @@ def speak(track: Track, box: Voicebox, speaker: str, cue: dict[str, Any], room: 
         notes.append(path if PATHS[path][3] is None else f"{path} noise {PATHS[path][3]:.0f} dB")
     joined = follows and gap <= LONGEST_BREATH
     stop = end + gap if joined else end
-    track.segments.append(Segment(onset, stop, "speech", speaker, " ".join(cue[speaker].split()), "; ".join(notes)))
+    track.segments.append(
+        Segment(onset, stop, "speech", speaker, " ".join(cue[speaker].split()), "; ".join(notes))
+    )
     track.position = round((end + gap) * SAMPLE_RATE)
     if not joined:
         quiet(track, stop, end + gap, background)
 
 
-def quiet(track: Track, onset: float, offset: float, background: str, level: float = -90.0) -> None:
+def quiet(track: Track, onset: float, offset: float, background: str) -> None:
     """A row for a pause; the bed's loudness decides later whether it is silence or ambience."""
     if offset > onset:
         track.segments.append(Segment(onset, offset, "silence", "", "", background))
@@ -259,14 +282,19 @@ def put_under(track: Track, scene: dict[str, Any], name: str, first_line: int) -
     """Music under a scene's first lines, at `under_level` dB relative to speech; the rows it touches say so."""
     level = scene.get("under_level", -22)
     seconds = min(scene.get("under_seconds", 40), (track.position - first_line) / SAMPLE_RATE)
-    track.add(at_loudness(music.cue(scene["under"], seconds, generator("under", name)), SPEECH_LUFS + level), first_line)
+    track.add(
+        at_loudness(music.cue(scene["under"], seconds, generator("under", name)), SPEECH_LUFS + level),
+        first_line,
+    )
     a, b = first_line / SAMPLE_RATE, first_line / SAMPLE_RATE + seconds
     for row in track.segments:
         if row.offset > a and row.onset < b:
             row.background = "; ".join(filter(None, [row.background, f"music {level:.0f} dB"]))
 
 
-def add_effect(track: Track, kind: str, cue: dict[str, Any], seed: tuple[object, ...], background: str) -> None:
+def add_effect(
+    track: Track, kind: str, cue: dict[str, Any], seed: tuple[object, ...], background: str
+) -> None:
     """Add a sound effect or a music cue on its own, with short fades at both ends, and its row."""
     rng = generator(kind, *seed)
     if kind == "music":
@@ -276,18 +304,42 @@ def add_effect(track: Track, kind: str, cue: dict[str, Any], seed: tuple[object,
     else:
         name, seconds = cue["sound"], cue["seconds"]
         effect, lufs = ambience.EFFECTS[name]
-        sound = at_loudness(effect(round(seconds * SAMPLE_RATE), rng), lufs + cue.get("level", 0.0), 10 ** (-9 / 20))
+        sound = at_loudness(
+            effect(round(seconds * SAMPLE_RATE), rng), lufs + cue.get("level", 0.0), 10 ** (-9 / 20)
+        )
         fade = int(min(0.4, seconds / 8) * SAMPLE_RATE)
         sound[:fade] *= np.linspace(0, 1, fade)
         sound[-fade:] *= np.linspace(1, 0, fade)
+    if "heard" in cue:
+        wait_for(track, cue["heard"], background)
     onset = track.now
+    if "anchor" in cue:
+        track.anchors[cue["anchor"]] = onset + ambience.HEARD_AFTER
     track.add(sound, track.position)
     track.position += len(sound)
-    row = Segment(onset, track.now, "music" if kind == "music" else "ambience", "", name.replace("_", " "), background)
+    row = Segment(
+        onset, track.now, "music" if kind == "music" else "ambience", "", name.replace("_", " "), background
+    )
     track.segments.append(row)
     gap = cue.get("pause", 0.5)
     quiet(track, track.now, track.now + gap, background)
     track.position += round(gap * SAMPLE_RATE)
+
+
+def wait_for(track: Track, moment: tuple[str, float], background: str) -> None:
+    """Move on, in silence, so that the next sound is heard the given number of seconds after an anchor.
+
+    Raises
+    ------
+    ValueError
+        When that moment has already passed.
+    """
+    anchor, seconds = moment
+    start = track.anchors[anchor] + seconds - ambience.HEARD_AFTER
+    if start < track.now:
+        raise ValueError(f"{seconds} s after {anchor} has passed by {track.now - start:.2f} s")
+    quiet(track, track.now, start, background)
+    track.position = round(start * SAMPLE_RATE)
 
 
 def merge(segments: list[Segment]) -> list[Segment]:

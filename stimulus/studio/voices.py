@@ -7,6 +7,7 @@ each word begins and ends, so the timetable needs no recogniser.
 from __future__ import annotations
 
 import ctypes
+import functools
 import re
 import subprocess
 import tempfile
@@ -18,6 +19,7 @@ import soundfile
 from scipy.signal import butter, resample_poly, sosfiltfilt
 
 SAMPLE_RATE = 24_000
+_WORD = r"[A-Za-z]+(?:'[a-z]+)?"
 
 
 @dataclass
@@ -146,31 +148,41 @@ class _EspeakEvent(ctypes.Structure):
     ]
 
 
-_ESPEAK_WORD = 1
+_ESPEAK_MARK = 3
 _ESPEAK_SYNCHRONOUS = 2
 _ESPEAK_RATE = 1
 _ESPEAK_RANGE = 4
 _ESPEAK_NORMAL_RATE = 175
+_ESPEAK_UTF8 = 1
+_ESPEAK_SSML = 0x10
+
+
+@functools.lru_cache(maxsize=1)
+def _espeak_library() -> tuple[ctypes.CDLL, int]:
+    """The library and its sample rate; it loses its phoneme tables when it is initialised twice."""
+    library = ctypes.CDLL("libespeak-ng.so.1")
+    return library, int(library.espeak_Initialize(_ESPEAK_SYNCHRONOUS, 0, None, 0))
 
 
 def espeak(text: str, voice: str, rate: float) -> Spoken:
-    """Synthesise with espeak-ng; a word ends where the next begins, the last one where the sound dies away."""
-    library = ctypes.CDLL("libespeak-ng.so.1")
-    sample_rate = library.espeak_Initialize(_ESPEAK_SYNCHRONOUS, 0, None, 0)
+    """Synthesise with espeak-ng; a mark before every word tells its onset, and a word ends where the next begins.
+
+    A word before a pause ends where the sound dies away, at -40 dB of the peak.
+    """
+    library, sample_rate = _espeak_library()
     library.espeak_SetVoiceByName(voice.encode())
     library.espeak_SetParameter(_ESPEAK_RATE, int(_ESPEAK_NORMAL_RATE * rate), 0)
     library.espeak_SetParameter(_ESPEAK_RANGE, 45, 0)
     chunks: list[np.ndarray] = []
-    starts: list[tuple[float, int, int]] = []
+    starts: list[float] = []
 
     def collect(wave: "ctypes._Pointer[ctypes.c_short]", n: int, events: "ctypes._Pointer[_EspeakEvent]") -> int:
         if wave and n > 0:
             chunks.append(np.ctypeslib.as_array(wave, (n,)).astype(np.float64) / 32768)
         index = 0
         while events[index].type != 0:
-            event = events[index]
-            if event.type == _ESPEAK_WORD:
-                starts.append((event.audio_position / 1000, event.text_position - 1, event.length))
+            if events[index].type == _ESPEAK_MARK:
+                starts.append(events[index].audio_position / 1000)
             index += 1
         return 0
 
@@ -179,28 +191,19 @@ def espeak(text: str, voice: str, rate: float) -> Spoken:
     )
     callback = prototype(collect)
     library.espeak_SetSynthCallback(callback)
-    encoded = text.encode("ascii")
-    library.espeak_Synth(encoded, ctypes.c_size_t(len(encoded) + 1), 0, 1, 0, 1, None, None)
+    names = re.findall(_WORD, text)
+    marks = re.sub(_WORD, lambda match: f'<mark name="w"/>{match.group()}', text)
+    marked = f"<speak>{marks}</speak>".encode("ascii")
+    flags = _ESPEAK_UTF8 | _ESPEAK_SSML
+    library.espeak_Synth(marked, ctypes.c_size_t(len(marked) + 1), 0, 1, 0, flags, None, None)
     library.espeak_Synchronize()
     samples = np.concatenate(chunks)
-    loud = np.flatnonzero(np.abs(samples) > 0.003)
-    end = float(loud[-1] + 1) / sample_rate
-    return Spoken(samples, int(sample_rate), _share_out(text, starts, end))
-
-
-def _share_out(text: str, starts: list[tuple[float, int, int]], end: float) -> list[Word]:
-    """Word times from espeak's events, which name some groups of words only once: a group's time is shared by letters."""
-    spans = [(match.start(), match.group()) for match in re.finditer(r"[A-Za-z]+(?:'[a-z]+)?", text)]
+    loud = np.flatnonzero(np.abs(samples) > 0.01 * np.abs(samples).max()) / sample_rate
     words = []
-    for index, (onset, _, _) in enumerate(starts):
-        last = index + 1 == len(starts)
-        offset, limit = (end, len(text)) if last else (starts[index + 1][0], starts[index + 1][1])
-        group = []
-        while spans and spans[0][0] < limit:
-            group.append(spans.pop(0)[1])
-        edges = onset + (max(offset, onset) - onset) * np.cumsum([0] + [len(w) for w in group]) / max(1, sum(map(len, group)))
-        words += [Word(w, float(a), float(b)) for w, a, b in zip(group, edges[:-1], edges[1:], strict=True)]
-    return words
+    for name, onset, limit in zip(names, starts, [*starts[1:], len(samples) / sample_rate], strict=True):
+        heard = loud[(loud >= onset) & (loud < limit)]
+        words.append(Word(name, onset, float(heard[-1]) if len(heard) else limit))
+    return Spoken(samples, sample_rate, words)
 
 
 ENGINES = {"festival": festival, "flite": flite, "espeak": espeak}
@@ -208,7 +211,7 @@ ENGINES = {"festival": festival, "flite": flite, "espeak": espeak}
 
 def _spoken_forms(text: str) -> list[str]:
     """The words of a sentence as the transcript writes them, without punctuation, lower case."""
-    return re.findall(r"[a-z]+(?:'[a-z]+)?", text.lower())
+    return re.findall(_WORD, text.lower())
 
 
 def rename_words(words: list[Word], text: str) -> list[Word]:
