@@ -58,7 +58,9 @@ def play_words(folder: Path, settings: Settings) -> pd.DataFrame:
     parts = []
     for part in sorted(words["part"].unique()):
         spoken = passages[(passages["part"] == part) & (passages["kind"] == "speech")]
-        parts.append(_written(words[words["part"] == part], spoken).assign(shift=start))
+        written = _written(words[words["part"] == part], spoken)
+        passage = str(part) + "-" + written["segment"].astype(str)
+        parts.append(written.assign(shift=start, segment=passage))
         sound = soundfile.info(str(folder / f"part{part}.ogg"))
         start += float(timeline.whole_trs(sound.frames, sound.samplerate, settings.tr) * settings.tr)
     joined = pd.concat(parts, ignore_index=True)
