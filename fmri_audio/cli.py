@@ -22,8 +22,16 @@ if TYPE_CHECKING:
     from fmri_audio.checkpoints import Checkpoint
     from fmri_audio.representations import EncodecCodes
 
-CODES_KEYS = ("codes", "bandwidth_kbps", "checkpoint", "checkpoint_sha256", "sample_rate", "n_samples")
-"""What a file of codes holds."""
+CODES_KEYS = (
+    "codes",
+    "bandwidth_kbps",
+    "checkpoint",
+    "checkpoint_spec",
+    "checkpoint_sha256",
+    "sample_rate",
+    "n_samples",
+)
+"""What a file of codes holds: codes [K, T], and the codec by its id, how to find it again, and its hash."""
 
 
 def evaluate(arguments: argparse.Namespace) -> None:
@@ -42,6 +50,8 @@ def evaluate(arguments: argparse.Namespace) -> None:
         text = "undefined" if math.isnan(value) else f"{value:.4g}"
         unit = metrics.UNITS[name]
         print(f"{name:16} {text:>10} {'' if unit == '1' else unit}".rstrip())
+    if scores.speech_fraction < metrics.LEAST_SPEECH:
+        print("PESQ and STOI are models of speech, and less than a tenth of the reference is speech")
 
 
 def codec_info(arguments: argparse.Namespace) -> None:
@@ -86,7 +96,7 @@ def codec_encode(arguments: argparse.Namespace) -> None:
     with replacing(arguments.codes) as temporary:
         np.savez_compressed(
             temporary, codes=codes.astype(np.int16), bandwidth_kbps=arguments.bandwidth,
-            checkpoint=_lasting_spec(checkpoint), checkpoint_sha256=checkpoint.sha256,
+            checkpoint=checkpoint.id, checkpoint_spec=_lasting_spec(checkpoint), checkpoint_sha256=checkpoint.sha256,
             sample_rate=codec.sample_rate, n_samples=len(waveform),
         )  # fmt: skip
     done = "".join(f"{step}; " for step in steps)
@@ -110,7 +120,7 @@ def codec_decode(arguments: argparse.Namespace) -> None:
             f"{arguments.sound}: sound is written as WAV or FLAC, give a name ending in .wav or .flac"
         )
     stored = _read_codes(arguments.codes)
-    checkpoint = checkpoints.load(str(stored["checkpoint"]))
+    checkpoint = checkpoints.load(str(stored["checkpoint_spec"]))
     if checkpoint.sha256 != str(stored["checkpoint_sha256"]):
         raise UserError(
             f"{arguments.codes} was made with other weights than {checkpoint.id} (sha256 "

@@ -59,6 +59,8 @@ def test_evaluate_of_silence_is_null(tmp_path: Path, recording: Path, capsys: Ou
     scores = json.loads(capsys.readouterr().out)
     assert scores["pesq_wb"] is None and scores["stoi"] is None and scores["snr_db"] is None
     assert scores["speech_fraction"] == 0
+    assert cli.main(["evaluate", str(tmp_path / "silence.wav"), str(recording)]) == 0
+    assert "undefined" in (out := capsys.readouterr().out) and "less than a tenth of the reference is speech" in out
 
 
 def test_evaluate_refuses_what_is_no_sound(tmp_path: Path, recording: Path, capsys: Output) -> None:
@@ -91,7 +93,7 @@ def test_encode_then_decode_is_the_codec(
     with np.load(codes) as stored:
         assert stored["codes"].shape == (4, 225) and stored["codes"].dtype.kind == "i"
         assert float(stored["bandwidth_kbps"]) == 3 and int(stored["sample_rate"]) == 24_000
-        assert int(stored["n_samples"]) == 72_000
+        assert int(stored["n_samples"]) == 72_000 and str(stored["checkpoint"]) == tiny_checkpoint.id
     assert cli.main(["codec", "decode", str(codes), str(sound)]) == 0
     waveform, _ = audio.to_mono(audio.read_sound(recording))
     import torch
@@ -137,7 +139,7 @@ def test_decode_refuses(tmp_path: Path, recording: Path, tiny_checkpoint_file: P
         return fails(["codec", "decode", str(tmp_path / "changed.npz"), str(sound)], capsys)
 
     assert "made with other weights" in decode(checkpoint_sha256="0" * 64)
-    assert "no such checkpoint" in decode(checkpoint=str(tmp_path / "gone.safetensors"))
+    assert "no such checkpoint" in decode(checkpoint_spec=str(tmp_path / "gone.safetensors"))
     assert "of shape [K, T]" in decode(codes=np.zeros(5))
     assert "0 to 1023" in decode(codes=np.full((8, 225), 1024))
     assert "8 codebooks" in decode(codes=np.zeros((9, 225), int))
