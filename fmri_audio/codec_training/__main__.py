@@ -12,7 +12,7 @@ import torch
 
 from fmri_audio.checkpoints import DEMO_FILE
 from fmri_audio.codec_training import corpus
-from fmri_audio.codec_training.export import export
+from fmri_audio.codec_training.export import export, write_log
 from fmri_audio.codec_training.trainer import Recipe, Trainer
 from fmri_audio.errors import UserError
 from fmri_audio.settings import project_root
@@ -47,6 +47,7 @@ def _parser() -> argparse.ArgumentParser:
     length = parser.add_mutually_exclusive_group()
     length.add_argument("--steps", type=int, help="training steps (reproducible)")
     length.add_argument("--minutes", type=float, help="choose the steps by this machine's speed")
+    parser.add_argument("--until", type=int, help="stop at this step of the schedule and export")
     parser.add_argument("--resume", action="store_true", help="go on with the run in the work folder")
     parser.add_argument(
         "--export-only", action="store_true", help="write the checkpoint from the run's last saved state"
@@ -91,8 +92,10 @@ def _train(options: argparse.Namespace) -> None:
             f"training on {device}: steps {trainer.step} to {recipe.steps}, {recipe.n_filters} filters",
             flush=True,
         )
-        trainer.run()
-    print(f"wrote {export(trainer, out, contents)}")
+        trainer.run(options.until)
+    print(
+        f"wrote {export(trainer, out, contents)} and {write_log(trainer, out.with_name('training-log.csv'))}"
+    )
 
 
 def _affordable(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import torch
 from fmri_audio import audio, metrics
 from fmri_audio.checkpoints import Checkpoint, bandwidths, load
 from fmri_audio.errors import UserError
-from fmri_audio.files import replacing
+from fmri_audio.files import replacing, write_text
 from fmri_audio.representations import EncodecCodes
 from fmri_audio.settings import project_root
 
@@ -33,6 +34,7 @@ def main(arguments: list[str]) -> int:
         "--data", type=Path, default=project_root().parent / "shared" / "data", help="folder of recordings"
     )
     parser.add_argument("--out", type=Path, help="CSV to write")
+    parser.add_argument("--card", type=Path, help="model card whose tables to fill in")
     parser.add_argument("--clips", type=int, help="at most this many recordings per set")
     options = parser.parse_args(arguments)
     checkpoint = load(options.checkpoint)
@@ -43,7 +45,47 @@ def main(arguments: list[str]) -> int:
     if options.out:
         with replacing(options.out) as temporary:
             quality.round(4).to_csv(temporary, index=False)
+    if options.card:
+        fill_card(options.card, {"quality": _markdown(quality, 2), "levels": _markdown(_wide(levels), 1)})
     return 0
+
+
+def fill_card(card: Path, blocks: dict[str, str]) -> None:
+    """Put text between the marks ``<!-- name -->`` and ``<!-- /name -->`` of a Markdown file.
+
+    Raises
+    ------
+    UserError
+        If the file or one of the marks is missing.
+    """
+    if not card.is_file():
+        raise UserError(f"{card}: there is no such model card to fill in")
+    text = card.read_text(encoding="utf-8")
+    for name, block in blocks.items():
+        begin, end = f"<!-- {name} -->", f"<!-- /{name} -->"
+        if begin not in text or end not in text:
+            raise UserError(f"{card}: lacks the marks {begin} and {end} between which the numbers go")
+        text = text.split(begin)[0] + f"{begin}\n{block}\n{end}" + text.split(end)[1]
+    write_text(card, text)
+
+
+def _wide(levels: pd.DataFrame) -> pd.DataFrame:
+    wide = levels.pivot(index="sound", columns="kbps", values="level_change_db").reset_index()
+    return wide.rename(columns={kbps: f"{kbps:g} kbps" for kbps in wide.columns if kbps != "sound"})
+
+
+def _markdown(table: pd.DataFrame, digits: int) -> str:
+    """A table in Markdown; undefined values as dashes, bandwidths without trailing zeros."""
+
+    def cell(value: object, name: str) -> str:
+        if isinstance(value, float):
+            return "–" if math.isnan(value) else f"{value:g}" if name == "kbps" else f"{value:.{digits}f}"
+        return str(value)
+
+    names = [str(name) for name in table.columns]
+    rows = [[cell(v, n) for v, n in zip(row, names, strict=True)] for row in table.itertuples(index=False)]
+    lines = ["| " + " | ".join(row) + " |" for row in (names, ["---"] * len(names), *rows)]
+    return "\n".join(lines)
 
 
 def measured(checkpoint: Checkpoint, data: Path, clips: int | None = None) -> pd.DataFrame:

@@ -7,8 +7,11 @@ import platform
 from dataclasses import asdict
 from pathlib import Path
 
+import pandas as pd
+
 from fmri_audio.checkpoints import DEMO_LICENCE, save
 from fmri_audio.codec_training.trainer import Trainer
+from fmri_audio.files import replacing
 
 
 def export(trainer: Trainer, path: Path, contents: dict[str, str]) -> Path:
@@ -26,6 +29,21 @@ def export(trainer: Trainer, path: Path, contents: dict[str, str]) -> Path:
         "hardware": hardware(trainer.device),
     }
     return save(model, path, trainer.config, summary)
+
+
+def write_log(trainer: Trainer, path: Path) -> Path:
+    """The run's curve, small: one row per check, with the losses logged at that step.
+
+    Columns: ``step, seconds, lr``, the mean losses of the steps before, and per check the held-out SI-SDR (dB)
+    unquantised and with k codebooks, the residual energy after k stages (share of the latents' variance) and the
+    k-th codebook's use (perplexity over its size).
+    """
+    log = pd.read_csv(trainer.folder / "log.csv")
+    checks = [pd.read_csv(f) for f in sorted(trainer.folder.glob("checks-*.csv"))]
+    table = log.merge(pd.concat(checks).drop(columns="seconds"), on="step", how="inner")
+    with replacing(path) as temporary:
+        table.to_csv(temporary, index=False, float_format="%.4g")
+    return path
 
 
 def hardware(device: str) -> str:

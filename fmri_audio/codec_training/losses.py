@@ -57,8 +57,9 @@ class SoundLoss(nn.Module):
         """Loss of waveforms ``[B, T]`` at FFT size ``size``; also its unweighted terms."""
         gain = 1 / (reference.square().mean(1, keepdim=True).sqrt() + _FLOOR)
         x, y = reference * gain, output * gain
-        noise = (x - y).square().mean(1) + 1e-3
-        terms = {"snr": torch.log10(noise / (x.square().mean(1) + 1e-3)).mean()}
+        terms = {
+            "snr": _noise_to_signal(x, x - y, 1e-3),
+        }
         a, b = self._spectrum(x, size), self._spectrum(y, size)
         power_a, power_b = _power(a), _power(b)
         terms["phase"], terms["magnitude"] = self._compressed(a, b, power_a, power_b)
@@ -83,3 +84,8 @@ class SoundLoss(nn.Module):
 
 def _power(spectrum: Tensor) -> Tensor:
     return spectrum.square().sum(-1) + 1e-5
+
+
+def _noise_to_signal(signal: Tensor, noise: Tensor, floor: float) -> Tensor:
+    """Mean logarithm of the power ratio; ``floor`` bounds the gain from silence and from near-perfection."""
+    return torch.log10((noise.square().mean(1) + floor) / (signal.square().mean(1) + floor)).mean()

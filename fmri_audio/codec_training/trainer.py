@@ -37,7 +37,7 @@ class Recipe:
     """Settings of a run; kept in the state and in the checkpoint."""
 
     n_filters: int = 8
-    steps: int = 6000
+    steps: int = 5900
     batch: int = 8
     seconds: float = 0.64
     learning_rate: float = 2.5e-3
@@ -51,10 +51,9 @@ class Recipe:
     norm_penalty: float = 0.2
     ema: float = 0.998
     init_frames: int = 24_000
+    init_rounds: int = 10  # of k-means
     quiet: int = 500  # steps without noise on the latents
-    share_refine: float = 0.5085  # of the steps after which the spectrum counts more, the waveform less
-    weights: Weights = Weights()
-    weights_refine: Weights = Weights(snr=0.5, phase=6.0, magnitude=14.0, mel=0.5)
+    weights: Weights = field(default_factory=Weights)
     log_every: int = 50
     check_every: int = 500
 
@@ -121,8 +120,7 @@ class Trainer:
         sent, extra = self._transmit(latents, generator)
         output = self.network.decode(sent)
         size = self.loss.sizes[int(torch.randint(len(self.loss.sizes), (), generator=generator))]
-        refining = self.step >= round(recipe.share_refine * recipe.steps)
-        total, terms = self.loss(wave, output, size, recipe.weights_refine if refining else recipe.weights)
+        total, terms = self.loss(wave, output, size, recipe.weights)
         self.network.zero_grad(set_to_none=True)
         (total + extra).backward()
         norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), recipe.clip)
@@ -181,7 +179,7 @@ class Trainer:
                 self.device
             )
             frames.append(self.network.encode(wave).flatten(0, 1))
-        self.quantiser.initialise(torch.cat(frames), generator)
+        self.quantiser.initialise(torch.cat(frames), generator, recipe.init_rounds)
         print(f"codebooks initialised in {time.monotonic() - began:.0f} s", flush=True)
 
     # -- what one sees ---------------------------------------------------------------------------------------

@@ -12,6 +12,12 @@ from fmri_audio.codec_training import corpus, synthesis, texts, voices
 from fmri_audio.errors import UserError
 
 
+@pytest.fixture(autouse=True)
+def short_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Render pieces of 2 s instead of 24."""
+    monkeypatch.setattr(corpus, "_JOB_SECONDS", 2.0)
+
+
 @pytest.mark.parametrize("make", corpus.SYNTHETIC)
 def test_synthetic_sounds_are_finite_and_as_long_as_asked(make: corpus.Callable) -> None:
     sound = make(np.random.default_rng(0), 1.5)
@@ -20,7 +26,7 @@ def test_synthetic_sounds_are_finite_and_as_long_as_asked(make: corpus.Callable)
 
 def test_rendering_twice_gives_the_same_corpus(tmp_path: Path) -> None:
     for name in ("a", "b"):
-        corpus.render(tmp_path / name, {"synthetic": 0.8}, seed=3)
+        corpus.render(tmp_path / name, {"synthetic": 0.17}, seed=3)
     assert (tmp_path / "a/synthetic.npy").read_bytes() == (tmp_path / "b/synthetic.npy").read_bytes()
 
 
@@ -28,7 +34,7 @@ def test_missing_programs_are_said_and_done_without(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    contents = corpus.render(tmp_path / "c", {"synthetic": 0.4, "speech": 1.0, "music": 1.0}, seed=0)
+    contents = corpus.render(tmp_path / "c", {"synthetic": 0.1, "speech": 1.0, "music": 1.0}, seed=0)
     assert contents["speech"].startswith("none") and contents["music"].startswith("none")
     assert "speech: none" in capsys.readouterr().out
     assert [p.name for p in (tmp_path / "c").glob("*.npy")] == ["synthetic.npy"]
@@ -49,7 +55,7 @@ def test_a_folder_without_sound_is_one_sentence(tmp_path: Path) -> None:
 
 
 def test_segments_depend_on_seed_and_step_alone(tmp_path: Path) -> None:
-    corpus.render(tmp_path, {"synthetic": 0.8}, seed=0)
+    corpus.render(tmp_path, {"synthetic": 0.17}, seed=0)
     first, again = (corpus.Segments(tmp_path, 0.64, seed=1) for _ in range(2))
     batch = first.batch(7, 4)
     assert batch.shape == (4, 15_360) and batch.dtype == np.float32 and np.abs(batch).max() < 1

@@ -23,6 +23,7 @@ RECIPE = Recipe(
     quiet=2,
     warm_up=2,
     init_frames=1100,
+    init_rounds=1,
     log_every=5,
     check_every=10,
 )
