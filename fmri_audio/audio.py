@@ -34,7 +34,7 @@ class Sound:
     samples : array of shape [channels, T], float32
     sample_rate : samples per second
     path : where it came from
-    description : container and coding, such as "FLAC (16 bit)" or "mov,mp4,m4a (aac)"
+    description : container and coding, such as "FLAC, PCM_16" or "M4V, AAC"
     """
 
     samples: Waveform
@@ -208,7 +208,8 @@ def _read_container(path: Path) -> Sound:
             decoded = (part for frame in container.decode(stream) for part in to_float.resample(frame))
             pieces = [frame.to_ndarray() for frame in decoded]
             pieces += [frame.to_ndarray() for frame in to_float.resample(None)]
-            description = f"{container.format.name}, {stream.codec_context.name}"
+            kind = path.suffix.removeprefix(".").upper() or container.format.name
+            description = f"{kind}, {stream.codec_context.name.upper()}"
     except (av.FFmpegError, ValueError):
         raise UserError(
             f"{path} is not a sound file that can be read: give WAV, FLAC, Ogg, Opus, MP3, or MP4/M4V with sound"

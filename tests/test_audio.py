@@ -67,6 +67,7 @@ def test_sound_of_video_containers(tmp_path: Path, name: str, rate: int) -> None
     sound = audio.read_sound(write_container(tmp_path / name, samples, rate))
     assert sound.sample_rate == rate and sound.samples.shape[0] == 2
     assert abs(sound.seconds - 1.0) < 0.06
+    assert sound.description == f"{Path(name).suffix[1:].upper()}, AAC"
     waveform, steps = audio.to_mono(sound)
     assert steps == ["mixed 2 channels to mono (mean)", f"resampled from {rate} to 24000 Hz"]
     spectrum = np.abs(np.fft.rfft(waveform[4000:16_000]))
