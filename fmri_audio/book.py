@@ -241,17 +241,17 @@ def table_html(frame: pd.DataFrame, caption: str, formats: Mapping[str, str]) ->
 
 
 def to_png(figure: Figure, limit_bytes: int) -> bytes:
-    """Draw a figure as a palette PNG of at most ``limit_bytes``, lowering the resolution only if it must.
+    """Draw a figure as a palette PNG of at most ``limit_bytes``, with fewer colours or dots only if it must.
 
     Raises
     ------
     ValueError
         The figure does not fit even at 72 dots per inch.
     """
-    for dots_per_inch in (160, 130, 110, 90, 72):
+    for dots_per_inch, colours in ((160, 128), (160, 32), (130, 32), (110, 32), (90, 24), (72, 24)):
         stream = io.BytesIO()
         figure.savefig(stream, format="png", dpi=dots_per_inch, bbox_inches="tight", facecolor="white")
-        picture = Picture.open(stream).convert("RGB").quantize(128, dither=Picture.Dither.NONE)
+        picture = Picture.open(stream).convert("RGB").quantize(colours, dither=Picture.Dither.NONE)
         packed = io.BytesIO()
         picture.save(packed, format="PNG", optimize=True)
         if packed.tell() <= limit_bytes:

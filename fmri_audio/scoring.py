@@ -245,12 +245,16 @@ def means_table(scores: Mapping[str, pd.DataFrame], wanted: Sequence[str] = METR
     return pd.DataFrame(rows, columns=["sound", "segments", "n", *(LABELS[metric] for metric in wanted)])
 
 
-def mel_levels(waveform: Waveform, sample_rate: int, n_mels: int = 80) -> NDArray[np.float32]:
-    """Return mel levels in dB [n_mels, L] for a picture of a sound [T]."""
+def mel_levels(
+    waveform: Waveform, sample_rate: int, n_mels: int = 64, hop_length: int = 480, step_db: float = 3.0
+) -> NDArray[np.float32]:
+    """Return mel levels [n_mels, L] for a picture of a sound [T], in dB under its loudest, in steps an eye can tell."""
     import torch
 
     from fmri_audio.representations import MelGriffinLim
 
-    mel = MelGriffinLim(n_mels=n_mels, sample_rate=sample_rate)
-    levels = mel.analyse(torch.from_numpy(np.ascontiguousarray(waveform))[None, None])[0]
-    return np.asarray(levels.numpy() * (10 / np.log(10)), dtype=np.float32)
+    mel = MelGriffinLim(n_mels=n_mels, hop_length=hop_length, sample_rate=sample_rate)
+    levels = mel.analyse(torch.from_numpy(np.ascontiguousarray(waveform))[None, None])[0].numpy() * (
+        10 / np.log(10)
+    )
+    return np.asarray(np.round((levels - levels.max()) / step_db) * step_db, dtype=np.float32)
