@@ -21,6 +21,7 @@ from fmri_audio.settings import project_root
 #: Sets of recordings below the data folder, and how many of each to measure.
 SETS = {"encodec-reference/original": 4, "speech/ljspeech": 8, "speech/librivox": 6, "music": 7}
 REFERENCE_SET = "encodec-reference/original"
+MUSIC_SET = "music"  # PESQ and STOI are undefined there, whatever a detector takes it for
 MEASURES = ["snr_db", "si_sdr_db", "pesq_wb", "pesq_nb", "stoi", "mel_distance_db"]
 _SOUNDS = (".wav", ".flac", ".ogg", ".mp3")
 _SECONDS = 10.0
@@ -184,7 +185,7 @@ def _excerpt(path: Path) -> np.ndarray:
 def _row(
     codec: str, name: str, path: Path, kbps: float, wave: np.ndarray, decoded: np.ndarray
 ) -> dict[str, object]:
-    scores = metrics.evaluate(wave, decoded, audio.SAMPLE_RATE)
+    scores = metrics.score(wave, decoded, audio.SAMPLE_RATE, align=True, speech=name != MUSIC_SET)
     shared = min(len(wave), len(decoded))
     distance = metrics.mel_distance_db(wave[:shared], decoded[:shared], audio.SAMPLE_RATE)
     values = {m: getattr(scores, m) for m in MEASURES if m != "mel_distance_db"}

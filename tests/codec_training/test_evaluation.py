@@ -36,10 +36,13 @@ def test_recordings_are_measured_beside_genuine_decodes(tiny: checkpoints.Checkp
     wave = 0.1 * np.sin(np.arange(48_000) * 0.05)
     audio.write_wav(tmp_path / "encodec-reference/original/a.wav", wave)
     audio.write_wav(tmp_path / "encodec-reference/6kbps/a.wav", wave * 0.5)
+    audio.write_wav(tmp_path / "music/b.wav", wave)
     table = evaluation.summarise(evaluation.measured(tiny, tmp_path))
     genuine = table[table.codec == "genuine EnCodec"]
     assert list(genuine.kbps) == [6.0] and genuine.snr_db.item() == pytest.approx(6.02, abs=0.1)
-    assert len(table[table.codec == tiny.id]) == 5 and genuine.pesq_wb.isna().all()
+    assert len(table[table.codec == tiny.id]) == 10
+    music = table[table["set"] == evaluation.MUSIC_SET]
+    assert len(music) == 5 and music[["pesq_wb", "stoi"]].isna().all(axis=None)
 
 
 def test_a_folder_without_the_sets_is_one_sentence(tiny: checkpoints.Checkpoint, tmp_path: Path) -> None:
