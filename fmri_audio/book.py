@@ -149,7 +149,7 @@ class Page:
         found = [entry for entry in found if clip is None or entry.clip == clip]
         return sorted(found, key=lambda entry: entry.bandwidth_kbps or 0.0)
 
-    def figure(self, figure: Figure, limit_bytes: int = 150_000) -> None:
+    def figure(self, figure: Figure, limit_bytes: int = 80_000) -> None:
         """Show a figure as a small PNG. Its alt text and caption stand in the cell's ``mystnb`` metadata."""
         display(Image(data=to_png(figure, limit_bytes), format="png"))
         plt.close(figure)
