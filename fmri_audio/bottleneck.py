@@ -13,7 +13,7 @@ import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import torch
@@ -23,6 +23,9 @@ from fmri_audio.timeline import frame_table, frames_per_tr, n_frames_of_trs
 
 if TYPE_CHECKING:
     from encodec.model import EncodecModel
+
+
+Network = TypeVar("Network", bound=nn.Module)
 
 
 @dataclass(frozen=True)
@@ -202,7 +205,8 @@ class SoundBottleneck(nn.Module):
     @property
     def device(self) -> torch.device:
         """Where the weights are."""
-        return next(self.decoder.parameters()).device
+        device: torch.device = next(self.decoder.parameters()).device
+        return device
 
     @property
     def grid(self) -> Grid:
@@ -256,7 +260,7 @@ class FineTuned(SoundBottleneck):
 ARMS: tuple[type[SoundBottleneck], ...] = (FrozenLatents, FineTuned)
 
 
-def _copy_of(module: nn.Module) -> nn.Module:
+def _copy_of(module: Network) -> Network:
     """A copy that shares nothing with the original.
 
     ``copy.deepcopy`` refuses modules with weight norm, whose ``weight`` is computed and not a leaf.
@@ -264,5 +268,5 @@ def _copy_of(module: nn.Module) -> nn.Module:
     stream = io.BytesIO()
     torch.save(module, stream)
     stream.seek(0)
-    copied: nn.Module = torch.load(stream, weights_only=False)
+    copied: Network = torch.load(stream, weights_only=False)
     return copied

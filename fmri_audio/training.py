@@ -1,6 +1,6 @@
 """One training loop for every arm: same start, same windows in the same order, same number of steps.
 
-The loss compares sounds: log-mel spectrograms at three resolutions and, lightly, the waveforms. Training runs on a
+The loss compares sounds: mel spectrograms at three resolutions and, lightly, the waveforms. Training runs on a
 GPU where there is one, can be resumed after every epoch, and what it made is kept under the hash of all that decides
 it, so that no model is trained twice.
 """
@@ -36,10 +36,13 @@ from torch.utils.data import DataLoader, Dataset
 
 from fmri_audio.bottleneck import ARMS, Grid, SoundBottleneck, TrProjection
 from fmri_audio.errors import UserError
+from fmri_audio.representations.encodec import decode_in_pieces, encode_in_pieces
 from fmri_audio.study.splits import Split
 from fmri_audio.timeline import frames_of_tr, trs_to_samples
 
 if TYPE_CHECKING:
+    from encodec.modules.seanet import SEANetDecoder
+
     from fmri_audio.checkpoints import Checkpoint
     from fmri_audio.settings import TrainingSettings
 
@@ -50,8 +53,6 @@ Block = tuple[int, int]
 PROBES = 4
 #: A curve that falls by more than this share of its last value over the last third of training still falls.
 STILL_FALLING = 0.01
-#: Longest stretch that goes through the codec at once, and how much earlier the next one begins.
-PIECE_SECONDS, LEAD_SECONDS = 120, 5
 _MEL_SIZES = (512, 1024, 2048)
 _WAVEFORM_WEIGHT = 0.1
 
@@ -106,7 +107,10 @@ class TrainedArm:
 
 
 class SoundLoss(nn.Module):
-    """How far a sound is from another: L1 of log-mel spectrograms at three resolutions, and of the waveforms.
+    """How far a sound is from another: mel spectrograms at three resolutions, and lightly the waveforms.
+
+    Spectrograms are compared twice, after Yamamoto et al. (2020): L1 of their logarithms, which hears what is
+    quiet, and the Frobenius norm of their difference relative to the reference's, which hears what is strong.
 
     Parameters
     ----------
@@ -128,8 +132,10 @@ class SoundLoss(nn.Module):
         """Loss of ``degraded`` [B, 1, T] against ``reference`` [B, 1, T]."""
         loss = _WAVEFORM_WEIGHT * (degraded - reference).abs().mean()
         for mel in self.mels:
-            pair = [torch.log(mel(wave) + 1e-3) for wave in (degraded, reference)]
-            loss = loss + (pair[0] - pair[1]).abs().mean() / len(self.mels)
+            ours, theirs = mel(degraded), mel(reference)
+            quiet = (torch.log(ours + 1e-3) - torch.log(theirs + 1e-3)).abs().mean()
+            strong = (ours - theirs).norm() / (theirs.norm() + 1e-3)
+            loss = loss + (quiet + strong) / len(self.mels)
         return loss
 
 
@@ -297,12 +303,9 @@ def trained_arms(
 
 
 def own_latents(model: SoundBottleneck, waveform: Waveform) -> torch.Tensor:
-    """Latents [C, L] of a whole waveform [T] by the model's own encoder."""
-    hop = model.hop_length
-    frame_rate = float(model.grid.frame_rate)
-    wave = torch.from_numpy(waveform)[None, None]
-    sizes = [round(seconds * frame_rate) * hop for seconds in (PIECE_SECONDS, LEAD_SECONDS)]
-    return _in_pieces(model.encode, wave, model.device, *sizes, Fraction(1, hop))[0]
+    """Latents [C, L] of a whole waveform [T] by the model's own encoder, on the CPU."""
+    with torch.inference_mode():
+        return encode_in_pieces(model.encoder, torch.from_numpy(waveform)[None, None])[0].cpu().clone()
 
 
 def units_of(model: SoundBottleneck, latents: torch.Tensor, n_trs: int) -> NDArray[np.float32]:
@@ -318,7 +321,7 @@ def sound_of_units(
     with torch.inference_mode():
         given = torch.from_numpy(np.ascontiguousarray(units, np.float32))[None].to(model.device)
         latents = model.projection.from_units(given, first_tr)
-    wave = _decoded(model.decoder, latents, model.device, model.grid, model.hop_length)
+        wave = _decoded(model.decoder, latents)
     return _exact(wave, first_tr, len(units), model.grid, sample_rate, model.hop_length)
 
 
@@ -326,11 +329,10 @@ def sound_of_latents(
     checkpoint: Checkpoint, latents: NDArray[np.float32], block: Block, tr: Fraction, sample_rate: int
 ) -> Waveform:
     """The waveform of one block of TRs by the untouched codec's decoder, from latents [C, L] of that block."""
-    decoder = checkpoint.model.decoder
     hop = int(checkpoint.model.encoder.hop_length)
     grid = Grid(tr, Fraction(sample_rate, hop), latents.shape[0])
-    device = next(decoder.parameters()).device
-    wave = _decoded(decoder, torch.from_numpy(latents)[None], device, grid, hop)
+    with torch.inference_mode():
+        wave = _decoded(checkpoint.model.decoder, torch.from_numpy(latents)[None])
     return _exact(wave, block[0], block[1] - block[0], grid, sample_rate, hop)
 
 
@@ -340,34 +342,9 @@ def latents_of_block(latents: NDArray[np.float32], block: Block, grid: Grid) -> 
     return np.ascontiguousarray(latents[:, first : first + grid.n_frames(block[1] - block[0], block[0])])
 
 
-def _decoded(
-    decoder: nn.Module, latents: torch.Tensor, device: torch.device, grid: Grid, hop: int
-) -> Waveform:
+def _decoded(decoder: SEANetDecoder, latents: torch.Tensor) -> Waveform:
     """Waveform [T] of latents [1, C, L]."""
-    sizes = [round(seconds * float(grid.frame_rate)) for seconds in (PIECE_SECONDS, LEAD_SECONDS)]
-    return np.asarray(_in_pieces(decoder, latents, device, *sizes, Fraction(hop))[0, 0].numpy())
-
-
-def _in_pieces(
-    net: Callable[[torch.Tensor], torch.Tensor],
-    x: torch.Tensor,
-    device: torch.device,
-    piece: int,
-    lead: int,
-    gain: Fraction,
-) -> torch.Tensor:
-    """Apply a causal network to ``x`` [1, C, L] in pieces, each begun ``lead`` early so that its memory is warm.
-
-    Memory does not grow with the length; what fits into one piece is exact. ``gain`` is output per input along
-    the last axis.
-    """
-    made = []
-    with torch.inference_mode():
-        for start in range(0, x.shape[-1], piece):
-            early = max(0, start - lead)
-            out = net(x[..., early : start + piece].to(device)).cpu()
-            made.append(out[..., int((start - early) * gain) :])
-    return torch.cat(made, dim=-1).clone()
+    return np.asarray(decode_in_pieces(decoder, latents)[0, 0].cpu().numpy())
 
 
 def _exact(wave: Waveform, first_tr: int, n_trs: int, grid: Grid, sample_rate: int, hop: int) -> Waveform:

@@ -161,26 +161,7 @@ def test_units_decode_to_exactly_their_trs(
         direct = tiny_checkpoint.model.decoder(torch.from_numpy(latents[None, :, 450:900]))[
             0, 0, :144000
         ].numpy()
-    np.testing.assert_array_equal(whole, direct)
-
-
-def test_long_sound_goes_through_in_pieces(
-    tiny_checkpoint: Checkpoint,
-    start: TrProjection,
-    sound: np.ndarray,
-    latents: np.ndarray,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    model = FrozenLatents(tiny_checkpoint.model, start)
-    assert torch.equal(training.own_latents(model, sound), torch.from_numpy(latents))
-    whole = training.sound_of_latents(tiny_checkpoint, latents, (0, N_TRS), TR, SAMPLE_RATE)
-    monkeypatch.setattr(training, "PIECE_SECONDS", 10)
-    pieces = training.own_latents(model, sound)
-    assert pieces.shape == latents.shape
-    assert float((pieces - torch.from_numpy(latents)).std()) < 0.02 * latents.std()
-    joined = training.sound_of_latents(tiny_checkpoint, latents, (0, N_TRS), TR, SAMPLE_RATE)
-    assert joined.shape == whole.shape
-    assert (joined - whole).std() < 0.02 * whole.std()
+    np.testing.assert_allclose(whole, direct, atol=1e-6)
 
 
 def _train_in_process(path: str, spec: str, lines: object) -> None:

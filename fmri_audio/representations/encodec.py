@@ -6,8 +6,12 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 import torch
+from encodec.modules.lstm import SLSTM
+from encodec.modules.seanet import SEANetDecoder, SEANetEncoder
+from torch import nn
 
 from fmri_audio.representations.base import Representation, check_waveform
+from fmri_audio.timeline import frames_of_samples
 
 if TYPE_CHECKING:
     from fmri_audio.checkpoints import Checkpoint
@@ -15,13 +19,83 @@ if TYPE_CHECKING:
 _FRAMES_AT_ONCE = 4096
 """Frames quantised at a time: each takes a row of distances to all codebook entries."""
 
+PIECE_FRAMES = 750
+"""Frames (10 s at 75 Hz) that pass the convolutions at a time, where memory is what counts."""
+
+CONTEXT_FRAMES = 8
+"""Frames before a piece that the convolutions see with it: they reach back less than three. Before the very first
+they see the sound reflected, so the first pieces see as many frames ahead."""
+
+
+def encode_in_pieces(
+    encoder: SEANetEncoder, waveform: torch.Tensor, piece: int = PIECE_FRAMES
+) -> torch.Tensor:
+    """Apply a causal SEANet encoder in bounded memory: exactly, but for rounding.
+
+    The convolutions reach back over a few frames only, so they go piece by piece, each with the frames before
+    it. The LSTM remembers everything, so it and what follows take the whole sequence, which at the frame rate is
+    small.
+
+    Parameters
+    ----------
+    encoder : SEANetEncoder, causal
+    waveform : tensor of shape [B, 1, T], brought to the encoder's device piece by piece
+    piece : frames at a time
+
+    Returns
+    -------
+    tensor of shape [B, D, L], on the encoder's device
+    """
+    hop, layers = int(encoder.hop_length), encoder.model
+    device = next(encoder.parameters()).device
+    memory = _first_lstm(layers)
+    n_frames = frames_of_samples(waveform.shape[-1], hop)
+    hidden = []
+    for start in range(0, n_frames, piece):
+        begin, end = max(0, start - CONTEXT_FRAMES), max(start + piece, CONTEXT_FRAMES)
+        out = layers[:memory](waveform[..., begin * hop : end * hop].to(device))
+        hidden.append(out[..., start - begin :][..., :piece])
+    latents: torch.Tensor = layers[memory:](torch.cat(hidden, dim=-1))
+    return latents
+
+
+def decode_in_pieces(decoder: SEANetDecoder, latents: torch.Tensor, piece: int = PIECE_FRAMES) -> torch.Tensor:
+    """Apply a causal SEANet decoder in bounded memory: exactly, but for rounding.
+
+    The counterpart of :func:`encode_in_pieces`.
+
+    Parameters
+    ----------
+    decoder : SEANetDecoder, causal
+    latents : tensor of shape [B, D, L]
+    piece : frames at a time
+
+    Returns
+    -------
+    tensor of shape [B, 1, L · hop], on the latents' device
+    """
+    hop, layers = int(decoder.hop_length), decoder.model
+    device = next(decoder.parameters()).device
+    memory = _first_lstm(layers)
+    hidden = layers[: memory + 1](latents.to(device))
+    sound = []
+    for start in range(0, latents.shape[-1], piece):
+        begin, end = max(0, start - CONTEXT_FRAMES), max(start + piece, CONTEXT_FRAMES)
+        out = layers[memory + 1 :](hidden[..., begin:end])
+        sound.append(out[..., (start - begin) * hop :][..., : piece * hop].to(latents.device))
+    return torch.cat(sound, dim=-1)
+
+
+def _first_lstm(layers: nn.Sequential) -> int:
+    """Return the position of the layer that divides the sample-rate side from the frame-rate side."""
+    return next(position for position, layer in enumerate(layers) if isinstance(layer, SLSTM))
+
 
 class _Encodec(Representation):
     """What codes and latents share: the model, its rate and the way between the two.
 
-    The whole signal goes through the convolutions at once. Memory grows with it: the highest-rate layers hold
-    several copies of (filters × samples) floats, about 60 bytes per sample and filter at the peak. The input is
-    brought to the model's device and the output back to the input's.
+    Sound of any length takes bounded memory (:func:`encode_in_pieces`). The input is brought to the model's
+    device and the output back to the input's.
     """
 
     def __init__(self, checkpoint: Checkpoint) -> None:
@@ -44,8 +118,7 @@ class _Encodec(Representation):
     def encode_latents(self, waveform: torch.Tensor) -> torch.Tensor:
         """Return the encoder's output [B, D, L], before quantisation, of a waveform [B, 1, T]."""
         check_waveform(waveform)
-        latents: torch.Tensor = self.model.encoder(waveform.to(self.device))
-        return latents.to(waveform.device)
+        return encode_in_pieces(self.model.encoder, waveform).to(waveform.device)
 
     def decode_latents(self, latents: torch.Tensor, n_samples: int) -> torch.Tensor:
         """Return the decoder's waveform [B, 1, n_samples] of latents [B, D, L]."""
@@ -54,8 +127,7 @@ class _Encodec(Representation):
             raise ValueError(
                 f"{latents.shape[-1]} frames make {available} samples, {n_samples} were asked for"
             )
-        waveform: torch.Tensor = self.model.decoder(latents.to(self.device))
-        return waveform[..., :n_samples].to(latents.device)
+        return decode_in_pieces(self.model.decoder, latents)[..., :n_samples]
 
     @torch.no_grad()
     def latents_to_codes(self, latents: torch.Tensor, n_codebooks: int) -> torch.Tensor:

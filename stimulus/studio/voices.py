@@ -1,7 +1,7 @@
 """Text to speech with word times, one function per engine, and the WORLD transformation that makes new characters.
 
-Engines come from Debian packages (``festival``, ``festvox-us-slt-hts``, ``flite``, ``espeak-ng``); all three report when
-each word begins and ends, so the timetable needs no recogniser.
+Engines come from Debian packages (``festival``, ``festvox-us-slt-hts``, ``flite``, ``espeak-ng``); all three report
+when each word begins and ends, so the timetable needs no recogniser.
 """
 
 from __future__ import annotations
@@ -68,7 +68,9 @@ def festival(text: str, voice: str, rate: float) -> Spoken:
         (utt.relation.items line 'Word))
 """
         (Path(folder) / "line.scm").write_text(script)
-        done = subprocess.run(["festival", "-b", f"{folder}/line.scm"], capture_output=True, text=True, check=True)
+        done = subprocess.run(
+            ["festival", "-b", f"{folder}/line.scm"], capture_output=True, text=True, check=True
+        )
         samples, sample_rate = soundfile.read(wave, dtype="float64")
     rows = [row.split("\t") for row in done.stdout.splitlines() if row.count("\t") == 2]
     return Spoken(samples, sample_rate, [Word(w, float(a), float(b)) for w, a, b in rows])
@@ -176,7 +178,7 @@ def espeak(text: str, voice: str, rate: float) -> Spoken:
     chunks: list[np.ndarray] = []
     starts: list[float] = []
 
-    def collect(wave: "ctypes._Pointer[ctypes.c_short]", n: int, events: "ctypes._Pointer[_EspeakEvent]") -> int:
+    def collect(wave: ctypes._Pointer[ctypes.c_short], n: int, events: ctypes._Pointer[_EspeakEvent]) -> int:
         if wave and n > 0:
             chunks.append(np.ctypeslib.as_array(wave, (n,)).astype(np.float64) / 32768)
         index = 0
@@ -199,11 +201,22 @@ def espeak(text: str, voice: str, rate: float) -> Spoken:
     library.espeak_Synchronize()
     samples = np.concatenate(chunks)
     loud = np.flatnonzero(np.abs(samples) > 0.01 * np.abs(samples).max()) / sample_rate
+    starts = _spread(names, [*starts, len(samples) / sample_rate])
     words = []
-    for name, onset, limit in zip(names, starts, [*starts[1:], len(samples) / sample_rate], strict=True):
+    for name, onset, limit in zip(names, starts[:-1], starts[1:], strict=True):
         heard = loud[(loud >= onset) & (loud < limit)]
         words.append(Word(name, onset, float(heard[-1]) if len(heard) else limit))
     return Spoken(samples, sample_rate, words)
+
+
+def _spread(names: list[str], edges: list[float], shortest: float = 0.02) -> list[float]:
+    """Word edges in which a word that espeak runs into the next one ("from the") gets its share of both, by letters."""
+    out = list(edges)
+    for k in range(len(names) - 1):
+        if out[k + 1] - out[k] < shortest:
+            share = len(names[k]) / (len(names[k]) + len(names[k + 1]))
+            out[k + 1] = out[k] + share * (out[k + 2] - out[k])
+    return out
 
 
 ENGINES = {"festival": festival, "flite": flite, "espeak": espeak}
@@ -259,7 +272,9 @@ def transform(samples: np.ndarray, sample_rate: int, role: Role, semitones: floa
         source = bins / role.formant
         envelope = np.exp(np.stack([np.interp(source, bins, row) for row in np.log(envelope)]))
         aperiodicity = np.stack([np.interp(source, bins, row) for row in aperiodicity])
-    out = pyworld.synthesize(f0, np.ascontiguousarray(envelope), np.ascontiguousarray(aperiodicity), sample_rate)
+    out = pyworld.synthesize(
+        f0, np.ascontiguousarray(envelope), np.ascontiguousarray(aperiodicity), sample_rate
+    )
     return out[: len(samples)]
 
 
@@ -284,7 +299,8 @@ def trim(spoken: Spoken, before: float = 0.06, after: float = 0.14) -> Spoken:
     last = min(len(spoken.samples), int((spoken.words[-1].offset + after) * rate))
     shift, length = first / rate, (last - first) / rate
     words = [
-        Word(w.text, *(float(np.clip(t - shift, 0.0, length)) for t in (w.onset, w.offset))) for w in spoken.words
+        Word(w.text, *(float(np.clip(t - shift, 0.0, length)) for t in (w.onset, w.offset)))
+        for w in spoken.words
     ]
     samples = spoken.samples[first:last].copy()
     rise, fall = int(0.03 * rate), int(0.08 * rate)

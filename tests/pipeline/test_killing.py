@@ -69,7 +69,7 @@ def test_kill_in_mid_notebook(toy: Toy, victim: str) -> None:
     (toy.folder / "hold").touch()
     run = toy.start("make", "book", f"PYTHON={sys.executable}", "JOBS=1")
     try:
-        assert wait_until(lambda: (toy.folder / "runs.log").is_file(), 120), "no notebook was started"
+        assert wait_until(lambda: (toy.folder / "runs.log").is_file(), 400), "no notebook was started"
         before = find(toy, VICTIMS[victim])
         assert before, f"no process of the {victim}"
         for process in before[:1]:
@@ -98,12 +98,12 @@ def test_second_run_of_an_edition_is_refused_while_the_first_works(toy: Toy) -> 
     toy.edit("fmri_audio/tools.py", lambda text: text + "# once more\n")
     (toy.folder / "hold").touch()
     run = toy.start()
-    assert wait_until(lambda: (toy.folder / "runs.log").is_file(), 120)
+    assert wait_until(lambda: (toy.folder / "runs.log").is_file(), 400)
     made = toy.make()
     assert made.returncode == 1
     assert f"build/demo is being made by another process ({run.pid}): wait until it ends or stop it" in made.stderr
     (toy.folder / "hold").unlink()
-    assert run.wait(120) == 0
+    assert run.wait(400) == 0
 
 
 def test_interrupt_says_that_it_can_go_on(toy: Toy) -> None:
@@ -111,7 +111,7 @@ def test_interrupt_says_that_it_can_go_on(toy: Toy) -> None:
     toy.ran()
     (toy.folder / "hold").touch()
     run = toy.start()
-    assert wait_until(lambda: (toy.folder / "runs.log").is_file(), 120)
+    assert wait_until(lambda: (toy.folder / "runs.log").is_file(), 400)
     run.send_signal(signal.SIGINT)
     assert run.wait(10) == 1
     assert wait_until(lambda: not processes(toy), 3.5)

@@ -7,6 +7,7 @@ import torch
 
 from fmri_audio.checkpoints import Checkpoint
 from fmri_audio.representations import EncodecCodes, EncodecLatents
+from fmri_audio.representations.encodec import decode_in_pieces, encode_in_pieces
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +55,24 @@ def test_quantising_in_pieces_changes_nothing(
     whole = codec.analyse(waveform)
     monkeypatch.setattr("fmri_audio.representations.encodec._FRAMES_AT_ONCE", 17)
     assert torch.equal(codec.analyse(waveform), whole)
+
+
+@pytest.mark.parametrize("n_samples", [30_001, 320 * 94, 320 * 94 + 1])
+@pytest.mark.parametrize("piece", [1, 13, 47, 1000])
+def test_convolving_in_pieces_changes_nothing(
+    tiny_checkpoint: Checkpoint, piece: int, n_samples: int
+) -> None:
+    sound = 0.1 * torch.randn(1, 1, n_samples, generator=torch.Generator().manual_seed(1))
+    model = tiny_checkpoint.model
+    with torch.no_grad():
+        latents = model.encoder(sound)
+        torch.testing.assert_close(
+            encode_in_pieces(model.encoder, sound, piece), latents, rtol=1e-4, atol=1e-6
+        )
+        decoded = model.decoder(latents)
+        torch.testing.assert_close(
+            decode_in_pieces(model.decoder, latents, piece), decoded, rtol=1e-4, atol=1e-6
+        )
 
 
 def test_gradients_reach_the_latents(tiny_checkpoint: Checkpoint) -> None:

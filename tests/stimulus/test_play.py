@@ -249,7 +249,10 @@ def test_no_run_of_eight_words_returns() -> None:
 
 @pytest.mark.parametrize("kind", ["music", "ambience"])
 def test_no_two_passages_are_the_same_sound(kind: str) -> None:
-    """The largest normalised cross-correlation of any two passages, at any lag, at 6 kHz."""
+    """The largest normalised cross-correlation of any two passages, at any lag, at 6 kHz.
+
+    The same sound again gives nearly 1; two notes of one horn, or two rings of one bell, stay under 0.7.
+    """
     pieces, labels = [], []
     for part in PARTS:
         for row in rows(part, kind).itertuples():
@@ -260,7 +263,7 @@ def test_no_two_passages_are_the_same_sound(kind: str) -> None:
     spectra = [np.fft.rfft(samples, size) for samples in pieces]
     for a, b in combinations(range(len(pieces)), 2):
         likeness = np.abs(np.fft.irfft(spectra[a] * spectra[b].conj(), size)).max()
-        assert likeness < 0.5, f"{labels[a]} and {labels[b]}: {likeness:.2f}"
+        assert likeness < 0.7, f"{labels[a]} and {labels[b]}: {likeness:.2f}"
 
 
 def test_no_two_cues_share_a_melody(render: ModuleType) -> None:
@@ -304,6 +307,14 @@ def test_engine_words_take_the_script_s_spelling(render: ModuleType) -> None:
         rename_words([Word("part", 0.0, 0.1), Word("one", 0.1, 0.2)], "Part I")
     with pytest.raises(ValueError, match="left over"):
         rename_words([Word("at", 0.0, 0.1), Word("ten", 0.1, 0.2)], "At.")
+
+
+def test_words_run_together_share_their_time(render: ModuleType) -> None:
+    from studio.voices import _spread
+
+    assert _spread(["fog", "from", "the", "west"], [0.0, 0.4, 0.4, 1.1, 1.5]) == pytest.approx(
+        [0.0, 0.4, 0.8, 1.1, 1.5]
+    )
 
 
 def test_a_sound_that_is_late_is_refused(render: ModuleType) -> None:
