@@ -253,13 +253,17 @@ class HeldOut:
         return scoring.score_windows(self.original, sound, self.stimulus.sample_rate, self.windows)
 
     def score_other_segment(self, sound: Waveform) -> pd.DataFrame:
-        """Scores of every window against the *next* window's decoded sound: right decoder, wrong segment."""
+        """Scores of every window against the *next* window's decoded sound: right decoder, wrong segment.
+
+        A single window has no other to be mistaken for: its scores are undefined.
+        """
         rate = self.stimulus.sample_rate
         rows = []
         for window, other in zip(self.windows, [*self.windows[1:], self.windows[0]], strict=True):
             pair = [window.of(self.original, rate), other.of(sound, rate)]
             length = min(len(wave) for wave in pair)
-            scores = scoring.score_pair(pair[0][:length], pair[1][:length], rate, window.kind)
+            wanted = scoring.METRICS if other != window else ()
+            scores = scoring.score_pair(pair[0][:length], pair[1][:length], rate, window.kind, wanted)
             rows.append({"window": window.name, "kind": window.kind, **scores})
         return pd.DataFrame(rows)
 

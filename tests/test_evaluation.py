@@ -1,0 +1,145 @@
+"""The held-out block: its sounds, their scores, and what no training may have seen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import soundfile
+import torch
+import yaml
+
+from fmri_audio import scoring
+from fmri_audio.edition import Edition
+from fmri_audio.errors import UserError
+from fmri_audio.evaluation import HeldOut
+
+N_TRS = 64
+RATE = 24_000
+
+
+def edition(folder: Path, wave: np.ndarray, codec: Path, kinds: list[tuple[float, float, str]]) -> Edition:
+    """An edition about a sound, with two small simulated brains."""
+    sound = folder / "sound.wav"
+    soundfile.write(sound, wave, RATE)
+    table = pd.DataFrame(kinds, columns=["onset", "offset", "kind"])
+    table.to_csv(sound.with_suffix(".tsv"), sep="\t", index=False)
+    settings = {
+        "edition": "mine", "codec": str(codec), "stimulus": {"source": str(sound)},
+        "windows": {"seconds": 8, "n_windows": 3, "clip_seconds": 2},
+        "study": {"n_subjects": 2, "shape": [20, 16, 16]},
+        "training": {"rank": 8, "steps": 4, "epochs": 2, "gap_trs": 8},
+    }  # fmt: skip
+    path = folder / "mine.yml"
+    path.write_text(yaml.safe_dump(settings))
+    return Edition.open(path, build=folder / "build")
+
+
+@pytest.fixture(scope="module")
+def held_out(
+    tmp_path_factory: pytest.TempPathFactory, speech: Callable[..., np.ndarray], tiny_checkpoint_file: Path
+) -> HeldOut:
+    wave = speech(N_TRS * 1.5)
+    return HeldOut(edition(tmp_path_factory.mktemp("held-out"), wave, tiny_checkpoint_file, [(0, 96, "speech")]))
+
+
+def test_the_block_is_the_end_of_the_sound_behind_a_gap(held_out: HeldOut) -> None:
+    (first, last), trained = held_out.block, held_out.split.train
+    assert trained.max() + held_out.split.gap < first < last <= N_TRS
+    assert held_out.seconds == (1.5 * first, 1.5 * last)
+    np.testing.assert_array_equal(
+        held_out.original, held_out.stimulus.waveform[36_000 * first : 36_000 * last]
+    )
+
+
+def test_every_sound_is_as_long_as_the_block_and_they_differ(held_out: HeldOut) -> None:
+    sounds = {
+        "quantised": held_out.codec_only(),
+        "plain": held_out.codec_only(quantised=False),
+        "frozen": held_out.noise_free("frozen"),
+        "finetuned": held_out.noise_free("finetuned"),
+        "again": held_out.requantised(),
+        "mean": held_out.without_brain("frozen"),
+    }
+    assert {wave.shape for wave in sounds.values()} == {held_out.original.shape}
+    assert len({wave.tobytes() for wave in sounds.values()}) == len(sounds)
+
+
+def test_the_codec_alone_is_the_package_s_decoder_begun_at_the_block(held_out: HeldOut) -> None:
+    first = held_out.block[0]
+    frame, into = divmod(first * 36_000, 320)  # an odd TR begins in the middle of a frame
+    latents = torch.from_numpy(held_out.run.encoding.latents[None, :, frame:])
+    with torch.no_grad():
+        expected = held_out.run.checkpoint.model.decoder(latents)[0, 0, into:].numpy()
+    found = held_out.codec_only(quantised=False)
+    np.testing.assert_allclose(found, expected[: len(found)], atol=1e-5)
+
+
+def test_the_clip_lies_in_the_block(held_out: HeldOut) -> None:
+    clip = held_out.clip
+    assert 0 <= clip.onset < clip.offset <= len(held_out.original) / RATE
+    assert clip.offset - clip.onset == pytest.approx(2)
+    heard = held_out.hear({"original": held_out.original})["original"]
+    assert len(heard) == 2 * RATE
+
+
+def test_sound_without_a_brain_is_the_same_for_every_brain_and_knows_no_moment(held_out: HeldOut) -> None:
+    units = held_out.mean_units("frozen")
+    assert np.ptp(units, axis=0).max() == 0
+    np.testing.assert_allclose(
+        units[0], held_out.arms["frozen"].units[held_out.split.train].mean(axis=0), rtol=1e-6
+    )
+
+
+def test_decodes_are_of_the_block_and_of_single_subjects(held_out: HeldOut) -> None:
+    several = list(held_out.decoded("frozen"))
+    assert [one.subject for one in several] == list(held_out.study.subjects)
+    n_trs = held_out.block[1] - held_out.block[0]
+    for one in several:
+        assert one.units.shape == one.true.shape == (n_trs, held_out.n_units)
+        assert np.isfinite(one.units).all()
+    assert not np.array_equal(several[0].units, several[1].units)
+    np.testing.assert_array_equal(several[0].true, several[1].true)
+
+
+def test_the_right_segment_scores_above_the_wrong_one(held_out: HeldOut) -> None:
+    own, other = held_out.score(held_out.original), held_out.score_other_segment(held_out.original)
+    assert len(own) == len(other) == len(held_out.windows) >= 2
+    assert (own["stoi"] > 0.99).all()
+    assert (other["stoi"] < 0.95).all() and (other["si_sdr_db"] < 0).all()
+
+
+def test_a_single_window_has_no_wrong_segment(held_out: HeldOut, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(vars(held_out), "windows", held_out.windows[:1])
+    [row] = held_out.score_other_segment(held_out.original).to_dict("records")
+    assert np.isnan([row[metric] for metric in scoring.METRICS]).all()
+
+
+def test_records_say_how_wide_the_bottleneck_is_where_there_is_one(held_out: HeldOut) -> None:
+    scores = held_out.score(held_out.original)
+    through = held_out.records(scores, arm="frozen", condition="noise-free", control="none")
+    around = held_out.records(scores, arm="roundtrip", condition="none", control="none")
+    assert {(r.units, r.rank, r.fold) for r in through} == {(held_out.n_units, 8, "held-out")}
+    assert {(r.units, r.rank, r.fold) for r in around} == {(None, None, "held-out")}
+
+
+def test_brains_of_another_clock_are_refused(held_out: HeldOut) -> None:
+    slower = Edition(
+        held_out.run.settings.model_copy(update={"tr": 2 * held_out.run.settings.tr}), 6.0, held_out.run.build
+    )
+    slower.__dict__.update(stimulus=held_out.stimulus.__class__(
+        **{**vars(held_out.stimulus), "tr": 2 * held_out.stimulus.tr}), study=held_out.study)  # fmt: skip
+    with pytest.raises(UserError, match="its TR is 1.5 s, the edition's 3 s"):
+        HeldOut(slower)
+
+
+def test_a_block_without_anything_to_score_is_refused(
+    tmp_path: Path, speech: Callable[..., np.ndarray], tiny_checkpoint_file: Path
+) -> None:
+    kinds = [(0, 60, "speech"), (60, 96, "silence")]
+    run = edition(tmp_path, speech(N_TRS * 1.5), tiny_checkpoint_file, kinds)
+    with pytest.raises(UserError, match="no stretch of speech, music or ambience long enough"):
+        _ = HeldOut(run).windows
