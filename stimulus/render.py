@@ -5,7 +5,7 @@ Needed only to change the play; the rendered files are committed. It uses
 - Debian packages: festival, festvox-us-slt-hts, flite, espeak-ng, fluidsynth, fluid-soundfont-gm;
 - PyPI packages: numpy, scipy, soundfile, pyloudnorm, pyyaml, pyworld (with "setuptools<81", which it imports).
 
-    python stimulus/render.py [--out FOLDER] [--part 1|2] [--cache FOLDER]
+    python stimulus/render.py [--out FOLDER] [--cache FOLDER]
 """
 
 from __future__ import annotations

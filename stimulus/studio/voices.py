@@ -210,12 +210,15 @@ def espeak(text: str, voice: str, rate: float) -> Spoken:
 
 
 def _spread(names: list[str], edges: list[float], shortest: float = 0.02) -> list[float]:
-    """Word edges in which a word that espeak runs into the next one ("from the") gets its share of both, by letters."""
+    """Word edges in which a word that espeak speaks as one with the word before ("from the") gets its share of both.
+
+    espeak marks such a word where it ends, so it seems to take no time; the two share theirs by letters.
+    """
     out = list(edges)
-    for k in range(len(names) - 1):
+    for k in range(1, len(names)):
         if out[k + 1] - out[k] < shortest:
-            share = len(names[k]) / (len(names[k]) + len(names[k + 1]))
-            out[k + 1] = out[k] + share * (out[k + 2] - out[k])
+            share = len(names[k - 1]) / (len(names[k - 1]) + len(names[k]))
+            out[k] = out[k - 1] + share * (out[k + 1] - out[k - 1])
     return out
 
 

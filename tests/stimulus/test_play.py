@@ -312,7 +312,7 @@ def test_engine_words_take_the_script_s_spelling(render: ModuleType) -> None:
 def test_words_run_together_share_their_time(render: ModuleType) -> None:
     from studio.voices import _spread
 
-    assert _spread(["fog", "from", "the", "west"], [0.0, 0.4, 0.4, 1.1, 1.5]) == pytest.approx(
+    assert _spread(["fog", "from", "the", "west"], [0.0, 0.4, 1.1, 1.1, 1.5]) == pytest.approx(
         [0.0, 0.4, 0.8, 1.1, 1.5]
     )
 
