@@ -305,4 +305,8 @@ def _format(value: object, spec: str) -> str:
         return html.escape(str(value))
     if not math.isfinite(float(value)):
         return UNDEFINED
-    return format(value, "d" if isinstance(value, int | np.integer) else spec).replace("-", "\u2212")
+    if isinstance(value, int | np.integer):
+        return format(value, "d").replace("-", "\u2212")
+    sign = spec[: len(spec) - len(spec.lstrip("+"))]
+    # "z": what rounds to nothing has no sign.
+    return format(value, f"{sign}z{spec.lstrip('+')}").replace("-", "\u2212")

@@ -154,6 +154,16 @@ def test_table_marks_headings_and_undefined_values() -> None:
     assert "<td>0.123</td><td>3</td><td>\u22122.5</td>" in text and f"<td>{UNDEFINED}</td>" in text
 
 
+@pytest.mark.parametrize(
+    ("value", "spec", "shown"),
+    [(-0.001, ".2f", "0.00"), (np.float32(-0.2), "+.1f", "\u22120.2"), (0.2, "+.1f", "+0.2"), (1234.5, ",.0f", "1,234"),
+     (-3, ".2f", "\u22123")],
+)  # fmt: skip
+def test_numbers_have_a_real_minus_and_nothing_has_none(value: float, spec: str, shown: str) -> None:
+    text = table_html(pd.DataFrame({"a": ["x"], "b": [value]}), "Twenty letters and more", {"b": spec})
+    assert f"<td>{shown}</td>" in text
+
+
 def test_figure_is_a_small_png_and_too_much_is_refused() -> None:
     figure, axis = plt.subplots(figsize=(4, 2))
     axis.plot(np.random.default_rng(0).standard_normal((60, 30)).cumsum(axis=0))
