@@ -274,7 +274,7 @@ class Edition:
         """Hash of all that decides the encoding: the sound, the weights, and the code that applies them."""
         digest = hashlib.sha256(self.stimulus.waveform.tobytes())
         digest.update(self.checkpoint.sha256.encode())
-        digest.update(_code_digest("representations/encodec.py").encode())
+        digest.update(_code_digest("representations/encodec.py", "representations/streaming.py").encode())
         digest.update(version("encodec").encode())
         return digest.hexdigest()[:16]
 
