@@ -165,6 +165,12 @@ def test_stored_codes_begin_with_a_fresh_encoding_at_every_bandwidth(opened: Edi
         np.testing.assert_array_equal(at_bandwidth.codes, fresh[0].numpy())
 
 
+def test_the_stereo_codec_is_refused(tmp_path: Path, recording: Path, stereo_release: Path) -> None:
+    path = write(tmp_path, recording, stereo_release)
+    with pytest.raises(UserError, match="the book needs one stream of mono"):
+        Edition.open(path, bandwidth=6.0, build=tmp_path / "b")
+
+
 def test_decoding_is_the_codecs(opened: Edition) -> None:
     model = opened.checkpoint.model
     with torch.no_grad():

@@ -33,6 +33,8 @@ class _Encodec(Representation):
     """
 
     def __init__(self, checkpoint: Checkpoint) -> None:
+        if checkpoint.model.segment is not None:
+            raise ValueError(f"{checkpoint.id} works in segments, not as one stream")
         self.checkpoint = checkpoint
         self.model = checkpoint.model
         self.sample_rate = self.model.sample_rate
