@@ -103,6 +103,24 @@ def to_mono(sound: Sound, sample_rate: int = SAMPLE_RATE) -> tuple[Waveform, lis
     return waveform, steps
 
 
+def to_stereo(sound: Sound, sample_rate: int) -> tuple[Waveform, list[str]]:
+    """Bring a sound to two channels at a given rate.
+
+    Returns
+    -------
+    waveform : array of shape [2, T], float32
+        One channel is heard on both sides; more than two are mixed to one first.
+    steps : what was done, one phrase each; empty if nothing had to be
+    """
+    if sound.samples.shape[0] != 2:
+        mono, steps = to_mono(sound, sample_rate)
+        return np.stack([mono, mono]), [*steps, "one channel on both sides"]
+    if sound.sample_rate == sample_rate:
+        return sound.samples, []
+    sides = [resample(side, sound.sample_rate, sample_rate) for side in sound.samples]
+    return np.stack(sides), [f"resampled from {sound.sample_rate} to {sample_rate} Hz"]
+
+
 def resample(waveform: NDArray[np.floating], from_rate: int, to_rate: int) -> Waveform:
     """Change the sample rate by polyphase filtering (scipy's ``resample_poly``: Kaiser window, beta 5).
 
@@ -166,12 +184,12 @@ def match_loudness(
 
 
 def write_flac(path: Path | str, waveform: NDArray[np.floating], sample_rate: int = SAMPLE_RATE) -> None:
-    """Write mono sound as 16-bit FLAC, whole or not at all; samples beyond ±1 are clipped."""
+    """Write sound, [T] or [channels, T], as 16-bit FLAC, whole or not at all; samples beyond ±1 are clipped."""
     _write(path, waveform, sample_rate, "FLAC")
 
 
 def write_wav(path: Path | str, waveform: NDArray[np.floating], sample_rate: int = SAMPLE_RATE) -> None:
-    """Write mono sound as 16-bit WAV, whole or not at all; samples beyond ±1 are clipped."""
+    """Write sound, [T] or [channels, T], as 16-bit WAV, whole or not at all; samples beyond ±1 are clipped."""
     _write(path, waveform, sample_rate, "WAV")
 
 
@@ -180,7 +198,7 @@ def _write(path: Path | str, waveform: NDArray[np.floating], sample_rate: int, c
         raise ValueError(f"{path}: the waveform holds NaN or infinite samples")
     with replacing(path) as temporary:
         soundfile.write(
-            temporary, np.clip(np.asarray(waveform, np.float32), -1, 1), sample_rate,
+            temporary, np.clip(np.asarray(waveform, np.float32), -1, 1).T, sample_rate,
             format=container, subtype="PCM_16",
         )  # fmt: skip
 

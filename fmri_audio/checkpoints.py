@@ -1,11 +1,13 @@
 """Where the codec's weights come from, and proof that they are the ones named.
 
-Three kinds of weights can be asked for, and nothing is ever swapped for something else:
+Four kinds of weights can be asked for, and nothing is ever swapped for something else:
 
 ``demo``
     the narrow EnCodec trained in this repository by ``make codec`` (``checkpoints/``);
 ``released``
     Meta's 24 kHz EnCodec, from a folder, from torch's download cache, or downloaded once;
+``released-48khz``
+    Meta's 48 kHz stereo EnCodec, from the same places: for ``fmri-audio codec``, not for the book's chapters;
 a path
     a ``.safetensors`` file written by :func:`save`, a ``.th`` state dict as Meta publishes it, or a
     folder that holds Meta's file.
@@ -25,7 +27,9 @@ import tempfile
 import urllib.error
 import urllib.request
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
@@ -37,10 +41,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from fmri_audio.errors import UserError
-from fmri_audio.settings import project_root
+from fmri_audio.settings import NAMED_CODECS, project_root
 
 DEMO_FILE = "encodec-24khz-demo.safetensors"
-RELEASED_FILE = "encodec_24khz-d7cc33bc.th"
 FOLDER_VARIABLE = "FMRI_AUDIO_CHECKPOINTS"
 FORMAT = "fmri-audio codec 1"
 
@@ -50,6 +53,15 @@ DEMO_LICENCE = "MIT (trained for this project on synthesised sound)"
 RELEASED_LICENCE = (
     "code: MIT; weights: released by Meta without a licence of their own (facebookresearch/encodec, issue 69)"
 )
+
+@dataclass(frozen=True)
+class Release:
+    """Weights that Meta published: the file's name, which ends in the start of its sha256, and what is in it."""
+
+    file: str
+    description: str
+    build: Callable[[], EncodecModel]
+
 
 #: The topology of the 24 kHz EnCodec at its full width; a checkpoint's own configuration overrides it.
 FULL_WIDTH: dict[str, Any] = {
@@ -152,6 +164,26 @@ def build(config: dict[str, Any] | None = None) -> EncodecModel:
     )
 
 
+def _build_48khz() -> EncodecModel:
+    """EnCodec's 48 kHz stereo topology with random weights: segments of 1 s, each brought to one level."""
+    model: EncodecModel = EncodecModel.encodec_model_48khz(pretrained=False)
+    return model
+
+
+#: What Meta released, by the name to ask for it.
+RELEASED = {
+    "released": Release(
+        "encodec_24khz-d7cc33bc.th",
+        "EnCodec 24 kHz at full width (Défossez et al. 2022), weights released by Meta",
+        build,
+    ),
+    "released-48khz": Release(
+        "encodec_48khz-7e698e3e.th",
+        "EnCodec 48 kHz stereo (Défossez et al. 2022; trained on music), weights released by Meta",
+        _build_48khz,
+    ),
+}
+
 def bandwidths(model: EncodecModel) -> list[float]:
     """Bit rates the codec offers, in kbps, ascending."""
     return sorted(float(b) for b in model.target_bandwidths)
@@ -206,15 +238,16 @@ def save(model: EncodecModel, path: str | Path, config: dict[str, Any], summary:
     return target
 
 
-def load(spec: str, *, base_url: str = ROOT_URL, cache: str | Path | None = None) -> Checkpoint:
+def load(spec: str, *, base_url: str | None = None, cache: str | Path | None = None) -> Checkpoint:
     """Open the codec that ``spec`` names, verified.
 
     Parameters
     ----------
     spec : str
-        ``demo``, ``released``, a ``.safetensors`` or ``.th`` file, or a folder that holds Meta's file.
-    base_url : str
-        Where Meta's file is downloaded from (the ``encodec`` package's own address).
+        ``demo``, ``released``, ``released-48khz``, a ``.safetensors`` or ``.th`` file, or a folder that holds
+        a file of Meta's (the 24 kHz one, if both).
+    base_url : str, optional
+        Where Meta's files are downloaded from: the ``encodec`` package's own address unless given.
     cache : path, optional
         Folder for the downloaded file: ``$FMRI_AUDIO_CHECKPOINTS`` or torch's hub cache unless given.
 
@@ -234,13 +267,15 @@ def load(spec: str, *, base_url: str = ROOT_URL, cache: str | Path | None = None
                 f"{path}: the demo checkpoint is missing; restore it with git, or train one with `make codec`"
             )
         return _load_ours(path, spec, "demo")
-    if spec == "released":
-        return _load_meta(_released_file(base_url, cache), spec)
+    if spec in RELEASED:
+        return _load_meta(_released_file(RELEASED[spec], base_url or ROOT_URL, cache), spec)
     path = Path(spec).expanduser()
     if path.is_dir():
-        path = path / RELEASED_FILE
+        held = (path / release.file for release in RELEASED.values())
+        path = next((file for file in held if file.is_file()), path / RELEASED["released"].file)
     if not path.is_file():
-        raise UserError(f"{path}: no such checkpoint; name a .safetensors or .th file, `demo` or `released`")
+        listed = ", ".join(f"`{name}`" for name in NAMED_CODECS)
+        raise UserError(f"{path}: no such checkpoint; name a .safetensors or .th file, or one of {listed}")
     if path.suffix == ".safetensors":
         return _load_ours(path, spec, path.stem)
     if path.suffix == ".th":
@@ -303,18 +338,19 @@ def _read_ours(path: Path) -> tuple[dict[str, str], dict[str, torch.Tensor]]:
 
 def _load_meta(path: Path, spec: str) -> Checkpoint:
     sha256 = sha256_of(path)
-    expected = _expected_prefix(path)
+    expected = _expected_prefix(path.name)
+    release = RELEASED.get(spec) or _release_named(path.name)
     if expected and not sha256.startswith(expected):
-        raise UserError(_wrong_hash(path, sha256, expected))
+        raise UserError(_wrong_hash(path, sha256, expected, release))
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as error:
         raise UserError(
-            f"{path}: the checkpoint is truncated or not a PyTorch state dict; {_how_to_get()}"
+            f"{path}: the checkpoint is truncated or not a PyTorch state dict; {_how_to_get(release)}"
         ) from error
     if not isinstance(state, dict):
-        raise UserError(f"{path}: holds no state dict of an EnCodec model; {_how_to_get()}")
-    model = build()
+        raise UserError(f"{path}: holds no state dict of an EnCodec model; {_how_to_get(release)}")
+    model = release.build()
     _fill(model, state, path)
     return Checkpoint(
         id=f"{path.stem}" if expected else f"{path.stem}-{sha256[:8]}",
@@ -323,66 +359,74 @@ def _load_meta(path: Path, spec: str) -> Checkpoint:
         source=str(path),
         sha256=sha256,
         licence=RELEASED_LICENCE,
-        description="EnCodec 24 kHz at full width (Défossez et al. 2022), weights released by Meta",
+        description=release.description,
     )
+
+
+def _release_named(name: str) -> Release:
+    """Return what a file of Meta's is by its name up to the hash: the 24 kHz release unless it says otherwise."""
+    stem = name.rpartition("-")[0]
+    named = (release for release in RELEASED.values() if stem and release.file.startswith(f"{stem}-"))
+    return next(named, RELEASED["released"])
 
 
 def _fill(model: EncodecModel, state: dict[str, torch.Tensor], path: Path) -> None:
     try:
         model.load_state_dict(state)
     except (RuntimeError, AttributeError, TypeError) as error:
+        khz = model.sample_rate // 1000
         raise UserError(
-            f"{path}: its weights do not fit the 24 kHz EnCodec that it should describe"
+            f"{path}: its weights do not fit the {khz} kHz EnCodec that it should describe"
         ) from error
 
 
-def _expected_prefix(path: Path) -> str | None:
+def _expected_prefix(name: str) -> str | None:
     """Meta's files carry the start of their sha256 in their name, as torch's hub expects."""
-    stem, dash, prefix = path.stem.rpartition("-")
+    stem, dash, prefix = Path(name).stem.rpartition("-")
     is_hash = dash and stem and len(prefix) == 8 and set(prefix) <= set("0123456789abcdef")
     return prefix if is_hash else None
 
 
-def _how_to_get() -> str:
-    prefix = _expected_prefix(Path(RELEASED_FILE))
+def _how_to_get(release: Release) -> str:
     return (
-        f"get {ROOT_URL}{RELEASED_FILE} (sha256 begins with {prefix}) and put it into a folder "
-        f"named by {FOLDER_VARIABLE}"
+        f"get {ROOT_URL}{release.file} (sha256 begins with {_expected_prefix(release.file)}) and put it into "
+        f"a folder named by {FOLDER_VARIABLE}"
     )
 
 
-def _wrong_hash(path: Path | str, found: str, expected: str) -> str:
+def _wrong_hash(path: Path | str, found: str, expected: str, release: Release) -> str:
     return (
-        f"{path}: sha256 begins with {found[:8]}, expected {expected}: truncated or altered; {_how_to_get()}"
+        f"{path}: sha256 begins with {found[:8]}, expected {expected}: truncated or altered; "
+        f"{_how_to_get(release)}"
     )
 
 
-def _released_file(base_url: str, cache: str | Path | None) -> Path:
+def _released_file(release: Release, base_url: str, cache: str | Path | None) -> Path:
     """Meta's file where it already lies, downloaded where it does not."""
     hub = Path(torch.hub.get_dir()) / "checkpoints"
     named = os.environ.get(FOLDER_VARIABLE)
     folders = [Path(cache)] if cache else [Path(named).expanduser(), hub] if named else [hub]
     for folder in folders:
-        if (folder / RELEASED_FILE).is_file():
-            return folder / RELEASED_FILE
-    return _download(base_url + RELEASED_FILE, folders[0] / RELEASED_FILE)
+        if (folder / release.file).is_file():
+            return folder / release.file
+    return _download(release, base_url + release.file, folders[0] / release.file)
 
 
-def _download(url: str, target: Path) -> Path:
+def _download(release: Release, url: str, target: Path) -> Path:
     """Fetch ``url`` to a temporary name, check its hash, then put it in place."""
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=target.parent, prefix=".download-") as folder:
             temporary = Path(folder) / target.name
             found = _stream(url, temporary)
-            expected = _expected_prefix(target) or ""
+            expected = _expected_prefix(target.name) or ""
             if not found.startswith(expected):
-                raise UserError(_wrong_hash(url, found, expected))
+                raise UserError(_wrong_hash(url, found, expected, release))
             os.replace(temporary, target)
-    except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
-        reason = getattr(error, "reason", error)
+    except (urllib.error.URLError, HTTPException, TimeoutError, ConnectionError) as error:
+        reason = getattr(error, "reason", None) or error or type(error).__name__
         raise UserError(
-            f"{url}: the released checkpoint is unreachable ({reason}); {_how_to_get()}"
+            f"{url}: the released checkpoint is unreachable ({reason}); {_how_to_get(release)}"
         ) from error
     except OSError as error:
         raise UserError(
@@ -394,16 +438,19 @@ def _download(url: str, target: Path) -> Path:
 def _stream(url: str, path: Path, chunk: int = 1 << 20) -> str:
     """Copy ``url`` into ``path``, showing progress on stderr; returns the sha256."""
     digest = hashlib.sha256()
+    done = 0
     with urllib.request.urlopen(url, timeout=30) as reply, open(path, "wb") as stream:
         total = int(reply.headers.get("Content-Length") or 0)
-        done = 0
-        while block := reply.read(chunk):
-            digest.update(block)
-            stream.write(block)
-            done += len(block)
-            share = f"{100 * done / total:3.0f} %" if total else ""
-            print(f"\rdownloading {path.name}: {done / 1e6:.1f} MB {share}", end="", file=sys.stderr)
-        print(file=sys.stderr)
+        try:
+            while block := reply.read(chunk):
+                digest.update(block)
+                stream.write(block)
+                done += len(block)
+                share = f"{100 * done / total:3.0f} %" if total else ""
+                print(f"\rdownloading {path.name}: {done / 1e6:.1f} MB {share}", end="", file=sys.stderr)
+        finally:
+            # What comes next, be it an error, begins on a line of its own.
+            print(file=sys.stderr)
     if total and done < total:
         raise UserError(f"{url}: the download broke off after {done} of {total} bytes; run the command again")
     return digest.hexdigest()

@@ -17,10 +17,12 @@ from numpy.typing import NDArray
 
 from fmri_audio.errors import UserError
 from fmri_audio.files import replacing
+from fmri_audio.settings import NAMED_CODECS
 
 if TYPE_CHECKING:
+    from fmri_audio.audio import Sound, Waveform
     from fmri_audio.checkpoints import Checkpoint
-    from fmri_audio.representations import EncodecCodes
+    from fmri_audio.representations import EncodecCodes, SegmentedCodec
 
 CODES_KEYS = (
     "codes",
@@ -32,6 +34,9 @@ CODES_KEYS = (
     "n_samples",
 )
 """What a file of codes holds: codes [K, T], and the codec by its id, how to find it again, and its hash."""
+
+SEGMENT_KEYS = ("segment_frames", "scales")
+"""What it holds besides if the codec works in segments (48 kHz): frames of each, which add up to T, and levels."""
 
 
 def evaluate(arguments: argparse.Namespace) -> None:
@@ -57,21 +62,29 @@ def evaluate(arguments: argparse.Namespace) -> None:
 def codec_info(arguments: argparse.Namespace) -> None:
     """Say what a checkpoint is and what it can do."""
     from fmri_audio import checkpoints
+    from fmri_audio.counting import count_weights
 
     checkpoint = checkpoints.load(arguments.checkpoint)
-    model = checkpoint.model
-    rates = ", ".join(f"{bandwidth:g}" for bandwidth in checkpoints.bandwidths(model))
+    model, count = checkpoint.model, count_weights(checkpoint.model)
+    codebooks = (
+        f"{model.quantizer.get_num_quantizers_for_bandwidth(model.frame_rate, bandwidth)} at {bandwidth:g} kbps"
+        for bandwidth in checkpoints.bandwidths(model)
+    )
+    channels = {1: "1 (mono)", 2: "2 (stereo)"}[model.channels]
+    whole = "the whole sound as one stream"
     facts = {
         "id": checkpoint.id,
         "description": checkpoint.description,
         "licence": checkpoint.licence,
-        "file": checkpoint.source,
+        "source": checkpoint.source,
         "sha256": checkpoint.sha256,
+        "parameters": f"{count.parameters:,}: encoder {count.encoder:,}, decoder {count.decoder:,}; "
+        f"codebooks besides {count.codebooks:,}",
         "sample rate": f"{model.sample_rate} Hz",
         "frame rate": f"{model.frame_rate} Hz",
-        "bandwidths": f"{rates} kbps",
-        "codebooks": f"{model.quantizer.n_q} of {model.quantizer.bins} entries",
-        "parameters": f"{sum(parameter.numel() for parameter in model.parameters()):,} without codebooks",
+        "channels": channels,
+        "works on": whole if model.segment is None else f"segments of {model.segment:g} s, each with its scale",
+        "codebooks": f"{', '.join(codebooks)}; {model.quantizer.bins} entries each",
     }
     for name, value in facts.items():
         print(f"{name:12} {value}")
@@ -79,40 +92,65 @@ def codec_info(arguments: argparse.Namespace) -> None:
 
 def codec_encode(arguments: argparse.Namespace) -> None:
     """Write the codes of a sound."""
-    import torch
-
     from fmri_audio import audio, checkpoints
     from fmri_audio.edition import check_bandwidths
-    from fmri_audio.representations import EncodecCodes
 
     if arguments.codes.suffix != ".npz":
         raise UserError(f"{arguments.codes}: codes are written as NumPy archives, give a name ending in .npz")
     checkpoint = checkpoints.load(arguments.checkpoint)
     check_bandwidths([arguments.bandwidth], checkpoint)
     sound = audio.read_sound(arguments.sound)
-    codec = EncodecCodes(checkpoint, arguments.bandwidth)
-    waveform, steps = audio.to_mono(sound, codec.sample_rate)
-    codes = codec.analyse(torch.from_numpy(waveform)[None, None])[0].numpy()
+    encode = _encode_stream if checkpoint.model.segment is None else _encode_segments
+    arrays, steps = encode(sound, checkpoint, arguments.bandwidth)
     with replacing(arguments.codes) as temporary:
         np.savez_compressed(
-            temporary, codes=codes.astype(np.int16), bandwidth_kbps=arguments.bandwidth,
-            checkpoint=checkpoint.id, checkpoint_spec=_lasting_spec(checkpoint), checkpoint_sha256=checkpoint.sha256,
-            sample_rate=codec.sample_rate, n_samples=len(waveform),
+            temporary, **arrays, bandwidth_kbps=arguments.bandwidth, checkpoint=checkpoint.id,
+            checkpoint_spec=_lasting_spec(checkpoint), checkpoint_sha256=checkpoint.sha256,
+            sample_rate=checkpoint.model.sample_rate,
         )  # fmt: skip
     done = "".join(f"{step}; " for step in steps)
+    codebooks, frames = arrays["codes"].shape
+    segments = f" in {len(arrays['scales'])} segments" if "scales" in arrays else ""
     print(
-        f"{arguments.codes}: {done}{codes.shape[0]} codebooks × {codes.shape[1]} frames, "
+        f"{arguments.codes}: {done}{codebooks} codebooks × {frames} frames{segments}, "
         f"{arguments.bandwidth:g} kbps, {checkpoint.id}"
     )
 
 
-def codec_decode(arguments: argparse.Namespace) -> None:
-    """Write the sound of codes."""
+def _encode_stream(sound: Sound, checkpoint: Checkpoint, bandwidth: float) -> tuple[dict[str, Any], list[str]]:
+    """Return the arrays to store, and what was done to the sound first."""
     import torch
 
+    from fmri_audio import audio
+    from fmri_audio.representations import EncodecCodes
+
+    codec = EncodecCodes(checkpoint, bandwidth)
+    waveform, steps = audio.to_mono(sound, codec.sample_rate)
+    codes = codec.analyse(torch.from_numpy(waveform)[None, None])[0].numpy()
+    return {"codes": codes.astype(np.int16), "n_samples": len(waveform)}, steps
+
+
+def _encode_segments(sound: Sound, checkpoint: Checkpoint, bandwidth: float) -> tuple[dict[str, Any], list[str]]:
+    """Return the arrays to store, and what was done to the sound first."""
+    import torch
+
+    from fmri_audio import audio
+    from fmri_audio.representations import SegmentedCodec
+
+    codec = SegmentedCodec(checkpoint, bandwidth)
+    waveform, steps = audio.to_stereo(sound, codec.sample_rate)
+    stored = codec.encode(torch.from_numpy(np.ascontiguousarray(waveform)))
+    arrays = {
+        "codes": stored.codes.astype(np.int16), "n_samples": waveform.shape[1],
+        "segment_frames": stored.segment_frames, "scales": stored.scales,
+    }  # fmt: skip
+    return arrays, steps
+
+
+def codec_decode(arguments: argparse.Namespace) -> None:
+    """Write the sound of codes."""
     from fmri_audio import audio, checkpoints
     from fmri_audio.edition import check_bandwidths
-    from fmri_audio.representations import EncodecCodes
 
     writers = {".wav": audio.write_wav, ".flac": audio.write_flac}
     if arguments.sound.suffix.lower() not in writers:
@@ -126,24 +164,50 @@ def codec_decode(arguments: argparse.Namespace) -> None:
             f"{arguments.codes} was made with other weights than {checkpoint.id} (sha256 "
             f"{str(stored['checkpoint_sha256'])[:8]}…): encode the sound again"
         )
-    check_bandwidths([float(stored["bandwidth_kbps"])], checkpoint)
-    codec = EncodecCodes(checkpoint, float(stored["bandwidth_kbps"]))
+    bandwidth = float(stored["bandwidth_kbps"])
+    check_bandwidths([bandwidth], checkpoint)
+    decode = _decode_stream if checkpoint.model.segment is None else _decode_segments
+    waveform = decode(arguments.codes, stored, checkpoint, bandwidth)
+    sample_rate = checkpoint.model.sample_rate
+    writers[arguments.sound.suffix.lower()](arguments.sound, waveform, sample_rate)
+    print(f"{arguments.sound}: {waveform.shape[-1] / sample_rate:.2f} s, {bandwidth:g} kbps, {checkpoint.id}")
+
+
+def _decode_stream(path: Path, stored: dict[str, Any], checkpoint: Checkpoint, bandwidth: float) -> Waveform:
+    """Return the sound [T] of one stream of codes."""
+    import torch
+
+    from fmri_audio.representations import EncodecCodes
+
+    codec = EncodecCodes(checkpoint, bandwidth)
     codes, n_samples = stored["codes"].astype(np.int64), int(stored["n_samples"])
-    _check_codes(arguments.codes, codes, n_samples, codec)
-    waveform = codec.synthesise(torch.from_numpy(codes)[None], n_samples)[0, 0].numpy()
-    writers[arguments.sound.suffix.lower()](arguments.sound, waveform, codec.sample_rate)
-    print(
-        f"{arguments.sound}: {len(waveform) / codec.sample_rate:.2f} s, {codec.bandwidth:g} kbps, {checkpoint.id}"
-    )
+    _check_codes(path, codes, codec, codec.channels)
+    if not 0 < n_samples <= codes.shape[1] * codec.hop_length:
+        raise UserError(f"{path}: {codes.shape[1]} frames do not make {n_samples} samples")
+    return np.asarray(codec.synthesise(torch.from_numpy(codes)[None], n_samples)[0, 0].numpy())
+
+
+def _decode_segments(path: Path, stored: dict[str, Any], checkpoint: Checkpoint, bandwidth: float) -> Waveform:
+    """Return the sound [2, T] of codes in segments."""
+    from fmri_audio.representations import SegmentedCodec, SegmentedCodes
+
+    codec = SegmentedCodec(checkpoint, bandwidth)
+    missing = [key for key in SEGMENT_KEYS if key not in stored]
+    if missing:
+        raise UserError(f"{path}: codes of {checkpoint.id} come with {missing[0]}: encode the sound again")
+    codes, n_samples = stored["codes"].astype(np.int64), int(stored["n_samples"])
+    _check_codes(path, codes, codec, codec.n_codebooks)
+    frames, scales = stored["segment_frames"].astype(np.int64), stored["scales"].astype(np.float32)
+    if frames.tolist() != codec.segment_frames(n_samples) or frames.sum() != codes.shape[1]:
+        raise UserError(f"{path}: {codes.shape[1]} frames in these segments do not make {n_samples} samples")
+    if scales.shape != frames.shape or not (np.isfinite(scales) & (scales > 0)).all():
+        raise UserError(f"{path}: scales should be one positive number for each of {len(frames)} segments")
+    return np.asarray(codec.decode(SegmentedCodes(codes, frames, scales), n_samples).numpy())
 
 
 def _lasting_spec(checkpoint: Checkpoint) -> str:
     """Return how to find the checkpoint again from any working directory."""
-    return (
-        checkpoint.spec
-        if checkpoint.spec in ("demo", "released")
-        else str(Path(checkpoint.source).absolute())
-    )
+    return checkpoint.spec if checkpoint.spec in NAMED_CODECS else str(Path(checkpoint.source).absolute())
 
 
 def _read_codes(path: Path) -> dict[str, Any]:
@@ -152,7 +216,8 @@ def _read_codes(path: Path) -> dict[str, Any]:
         raise UserError(f"{path} does not exist: give codes written by fmri-audio codec encode")
     try:
         with np.load(path) as archive:
-            stored = {key: archive[key] for key in CODES_KEYS}
+            present = [key for key in SEGMENT_KEYS if key in archive]
+            stored = {key: archive[key] for key in (*CODES_KEYS, *present)}
     except (OSError, ValueError, EOFError, KeyError, AttributeError, zipfile.BadZipFile):
         raise UserError(f"{path} holds no codes: give a file written by fmri-audio codec encode") from None
     if stored["codes"].ndim != 2 or not stored["codes"].size:
@@ -160,17 +225,15 @@ def _read_codes(path: Path) -> dict[str, Any]:
     return stored
 
 
-def _check_codes(path: Path, codes: NDArray[np.int64], n_samples: int, codec: EncodecCodes) -> None:
+def _check_codes(
+    path: Path, codes: NDArray[np.int64], codec: EncodecCodes | SegmentedCodec, n_codebooks: int
+) -> None:
     """Raise a UserError unless the codes are ones that the codec could have written."""
     bins = codec.model.quantizer.bins
     if codes.min() < 0 or codes.max() >= bins:
         raise UserError(f"{path}: codes should be from 0 to {bins - 1}, found {codes.min()} to {codes.max()}")
-    if codes.shape[0] != codec.channels:
-        raise UserError(
-            f"{path}: {codec.bandwidth:g} kbps are {codec.channels} codebooks, found {codes.shape[0]}"
-        )
-    if not 0 < n_samples <= codes.shape[1] * codec.hop_length:
-        raise UserError(f"{path}: {codes.shape[1]} frames do not make {n_samples} samples")
+    if codes.shape[0] != n_codebooks:
+        raise UserError(f"{path}: {codec.bandwidth:g} kbps are {n_codebooks} codebooks, found {codes.shape[0]}")
 
 
 def data_simulate(arguments: argparse.Namespace) -> None:
@@ -228,7 +291,7 @@ def _add_codec(codec: argparse.ArgumentParser) -> None:
     commands = codec.add_subparsers(dest="codec_command", required=True, metavar="COMMAND")
     checkpoint: dict[str, Any] = {
         "default": "demo",
-        "help": "demo, released, or the path of a checkpoint (default: demo)",
+        "help": f"{', '.join(NAMED_CODECS)}, or the path of a checkpoint (default: demo)",
     }
     info = commands.add_parser("info", help="what a checkpoint is")
     info.add_argument("--checkpoint", **checkpoint)

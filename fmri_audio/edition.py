@@ -27,7 +27,7 @@ from fmri_audio import audio, results, segments, timeline
 from fmri_audio.errors import UserError
 from fmri_audio.files import replacing, sha256_of, write_if_changed
 from fmri_audio.segments import Window
-from fmri_audio.settings import Settings, dump_settings, load_settings, project_root
+from fmri_audio.settings import NAMED_CODECS, Settings, dump_settings, load_settings, project_root
 
 if TYPE_CHECKING:
     from fmri_audio.checkpoints import Checkpoint
@@ -141,6 +141,11 @@ class Edition:
         from fmri_audio import checkpoints
 
         loaded = checkpoints.load(self.settings.codec)
+        if loaded.model.segment is not None:
+            raise UserError(
+                f"codec: {loaded.id} takes stereo in segments, the book needs one stream of mono: choose `demo`, "
+                "`released` or another 24 kHz checkpoint"
+            )
         loaded.model.to("cuda" if torch.cuda.is_available() else "cpu")
         return loaded
 
@@ -274,7 +279,7 @@ class Edition:
         """Hash of all that decides the encoding: the sound, the weights, and the code that applies them."""
         digest = hashlib.sha256(self.stimulus.waveform.tobytes())
         digest.update(self.checkpoint.sha256.encode())
-        digest.update(_code_digest("representations/encodec.py").encode())
+        digest.update(_code_digest("representations/encodec.py", "representations/streaming.py").encode())
         digest.update(version("encodec").encode())
         return digest.hexdigest()[:16]
 
@@ -292,7 +297,7 @@ def absolute(settings: Settings) -> Settings:
     study = settings.study.model_copy(update={
         "source": full(settings.study.source, ["simulate"]), "mask": full(settings.study.mask, ["auditory"]),
     })  # fmt: skip
-    codec = full(settings.codec, ["demo", "released"])
+    codec = full(settings.codec, NAMED_CODECS)
     return settings.model_copy(update={"stimulus": stimulus, "study": study, "codec": codec})
 
 
@@ -598,7 +603,7 @@ def _with_overrides(settings: Settings, stimulus: str | None, codec: str | None)
         changes["stimulus"] = settings.stimulus.model_copy(update=update)
     if codec:
         changes["codec"] = (
-            codec if codec in ("demo", "released") else str(Path(codec).expanduser().absolute())
+            codec if codec in NAMED_CODECS else str(Path(codec).expanduser().absolute())
         )
     return settings.model_copy(update=changes)
 

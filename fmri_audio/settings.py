@@ -27,6 +27,9 @@ from pydantic import (
 from fmri_audio.errors import UserError
 from fmri_audio.files import write_if_changed
 
+NAMED_CODECS = ("demo", "released", "released-48khz")
+"""Codecs that go by a name rather than by a path; the last is for the command line, not for editions."""
+
 
 def _to_fraction(value: object) -> object:
     """Read 1.5, "1.5" or "3/2" as the exact rational it is written as."""

@@ -36,7 +36,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from fmri_audio.bottleneck import ARMS, Grid, SoundBottleneck, TrProjection
 from fmri_audio.errors import UserError
-from fmri_audio.representations.encodec import decode_in_pieces, encode_in_pieces
+from fmri_audio.representations.streaming import decode_in_pieces, encode_in_pieces
 from fmri_audio.study.splits import Split
 from fmri_audio.timeline import frames_of_tr, trs_to_samples
 

@@ -9,6 +9,9 @@ import numpy as np
 import pytest
 import scipy.signal
 import torch
+from encodec.model import EncodecModel
+from encodec.modules.seanet import SEANetDecoder, SEANetEncoder
+from encodec.quantization.vq import ResidualVectorQuantizer
 
 from fmri_audio import audio, checkpoints
 from fmri_audio.checkpoints import Checkpoint
@@ -84,3 +87,36 @@ def tiny_checkpoint_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def tiny_checkpoint(tiny_checkpoint_file: Path) -> Checkpoint:
     """An EnCodec with two filters and random weights: right in every shape, wrong in every sound."""
     return checkpoints.load(str(tiny_checkpoint_file))
+
+
+@pytest.fixture(scope="session")
+def stereo_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """File as Meta writes one, of a narrow 48 kHz stereo EnCodec with random weights, named by its own hash."""
+    folder = tmp_path_factory.mktemp("stereo")
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        model = narrow_48khz()
+        for layer in model.quantizer.vq.layers:
+            layer._codebook.embed.normal_(std=0.1)
+            layer._codebook.inited.fill_(True)
+    torch.save(model.state_dict(), folder / "raw.th")
+    prefix = checkpoints.sha256_of(folder / "raw.th")[:8]
+    return (folder / "raw.th").rename(folder / f"encodec_48khz-{prefix}.th")
+
+
+@pytest.fixture
+def stereo_release(stereo_file: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The same file, taken by the package for what Meta released."""
+    release = checkpoints.Release(stereo_file.name, "narrow", narrow_48khz)
+    monkeypatch.setitem(checkpoints.RELEASED, "released-48khz", release)
+    return stereo_file
+
+
+def narrow_48khz() -> EncodecModel:
+    """Return the package's 48 kHz model but for its width, with random weights."""
+    shared = {"channels": 2, "n_filters": 2, "norm": "time_group_norm", "causal": False}
+    encoder, decoder = SEANetEncoder(**shared), SEANetDecoder(**shared)
+    quantiser = ResidualVectorQuantizer(dimension=128, n_q=16, bins=1024)
+    rates = [3.0, 6.0, 12.0, 24.0]
+    model = EncodecModel(encoder, decoder, quantiser, rates, 48_000, 2, normalize=True, segment=1.0)
+    return model.eval()

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,13 @@ from fmri_audio import checkpoints
 from fmri_audio.errors import UserError
 
 CONFIG = {"n_filters": 2, "codebooks": 8, "codebook_size": 16, "dimension": 16, "bandwidths": [1.0, 2.0]}
+RELEASED_FILE = checkpoints.RELEASED["released"].file
+
+
+def release_is(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the package take a file of the tests for Meta's 24 kHz one."""
+    release = replace(checkpoints.RELEASED["released"], file=path.name)
+    monkeypatch.setitem(checkpoints.RELEASED, "released", release)
 
 
 class _Quiet(SimpleHTTPRequestHandler):
@@ -146,7 +154,7 @@ def test_meta_file_with_the_right_hash_loads(meta_file: tuple[Path, str]) -> Non
 
 
 def test_meta_file_with_a_wrong_hash_says_how_to_get_it(meta_file: tuple[Path, str], tmp_path: Path) -> None:
-    wrong = tmp_path / checkpoints.RELEASED_FILE
+    wrong = tmp_path / RELEASED_FILE
     wrong.write_bytes(meta_file[0].read_bytes())
     with pytest.raises(UserError, match=r"expected d7cc33bc.*https://.*FMRI_AUDIO_CHECKPOINTS"):
         checkpoints.load(str(tmp_path))
@@ -169,7 +177,7 @@ def test_released_comes_from_the_folder_named_in_the_environment(
     meta_file: tuple[Path, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path, _ = meta_file
-    monkeypatch.setattr(checkpoints, "RELEASED_FILE", path.name)
+    release_is(path, monkeypatch)
     monkeypatch.setenv(checkpoints.FOLDER_VARIABLE, str(path.parent))
     loaded = checkpoints.load("released", base_url="http://127.0.0.1:9/")
     assert loaded.source == str(path) and "MIT" in loaded.licence
@@ -185,7 +193,7 @@ def test_released_is_downloaded_once_and_checked(
     path, _ = meta_file
     folder, address = serve
     (folder / path.name).write_bytes(path.read_bytes())
-    monkeypatch.setattr(checkpoints, "RELEASED_FILE", path.name)
+    release_is(path, monkeypatch)
     first = checkpoints.load("released", base_url=address, cache=tmp_path / "cache")
     assert "100 %" in capsys.readouterr().err
     assert [p.name for p in (tmp_path / "cache").iterdir()] == [path.name]
@@ -195,7 +203,7 @@ def test_released_is_downloaded_once_and_checked(
 
 def test_download_of_something_else_leaves_nothing_behind(serve: tuple[Path, str], tmp_path: Path) -> None:
     folder, address = serve
-    (folder / checkpoints.RELEASED_FILE).write_bytes(b"an error page")
+    (folder / RELEASED_FILE).write_bytes(b"an error page")
     with pytest.raises(UserError, match="expected d7cc33bc"):
         checkpoints.load("released", base_url=address, cache=tmp_path / "cache")
     assert list((tmp_path / "cache").iterdir()) == []
@@ -206,6 +214,77 @@ def test_unreachable_is_one_sentence(serve: tuple[Path, str], tmp_path: Path, po
     address = "http://127.0.0.1:9/" if port == "closed" else serve[1]
     with pytest.raises(UserError, match=r"unreachable \(.*put it into a folder"):
         checkpoints.load("released", base_url=address, cache=tmp_path / "cache")
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
+def test_released_comes_from_the_cache_of_torchs_hub(
+    stereo_release: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub = tmp_path / "hub" / "checkpoints"
+    hub.mkdir(parents=True)
+    (hub / stereo_release.name).write_bytes(stereo_release.read_bytes())
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    monkeypatch.delenv(checkpoints.FOLDER_VARIABLE, raising=False)
+    loaded = checkpoints.load("released-48khz", base_url="http://127.0.0.1:9/")
+    assert loaded.source == str(hub / stereo_release.name)
+
+
+def test_48khz_is_the_packages_topology() -> None:
+    model = checkpoints.RELEASED["released-48khz"].build()
+    theirs = checkpoints.EncodecModel.encodec_model_48khz(pretrained=False)
+    ours = {name: tuple(value.shape) for name, value in model.state_dict().items()}
+    assert ours == {name: tuple(value.shape) for name, value in theirs.state_dict().items()}
+    assert checkpoints.bandwidths(model) == [3.0, 6.0, 12.0, 24.0]
+    assert (model.sample_rate, model.frame_rate, model.channels, model.segment) == (48_000, 150, 2, 1.0)
+
+
+@pytest.mark.parametrize("place", ["file", "folder", "environment", "server"])
+def test_48khz_is_found_in_every_place(
+    stereo_release: Path, serve: tuple[Path, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    spec = "released-48khz"
+    monkeypatch.setenv(checkpoints.FOLDER_VARIABLE, str(tmp_path / "cache"))
+    monkeypatch.setattr(checkpoints, "ROOT_URL", "http://127.0.0.1:9/")
+    if place == "server":
+        (serve[0] / stereo_release.name).write_bytes(stereo_release.read_bytes())
+        monkeypatch.setattr(checkpoints, "ROOT_URL", serve[1])
+    elif place == "environment":
+        monkeypatch.setenv(checkpoints.FOLDER_VARIABLE, str(stereo_release.parent))
+    else:
+        spec = str(stereo_release if place == "file" else stereo_release.parent)
+    loaded = checkpoints.load(spec)
+    assert loaded.id == stereo_release.stem and loaded.model.channels == 2 and loaded.model.normalize
+    assert not loaded.model.training and not any(p.requires_grad for p in loaded.model.parameters())
+
+
+def test_48khz_weights_are_no_24khz_weights(stereo_release: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine.th").write_bytes(stereo_release.read_bytes())
+    with pytest.raises(UserError, match="do not fit the 24 kHz EnCodec"):
+        checkpoints.load(str(tmp_path / "mine.th"))
+
+
+class _Truncating(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        """Promise more than is sent."""
+        self.send_response(200)
+        self.send_header("Content-Length", "1000")
+        self.end_headers()
+        self.wfile.write(b"x" * 100)
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Say nothing."""
+
+
+def test_a_download_that_breaks_off_leaves_nothing_behind(tmp_path: Path) -> None:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Truncating)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    address = f"http://127.0.0.1:{server.server_port}/"
+    try:
+        with pytest.raises(UserError, match="broke off after 100 of 1000 bytes"):
+            checkpoints.load("released-48khz", base_url=address, cache=tmp_path / "cache")
+    finally:
+        server.shutdown()
+        server.server_close()
     assert list((tmp_path / "cache").iterdir()) == []
 
 

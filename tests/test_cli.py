@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+import torch
 
-from fmri_audio import audio, cli
+from fmri_audio import audio, checkpoints, cli
 from fmri_audio.checkpoints import Checkpoint
 from fmri_audio.representations import EncodecCodes
 
@@ -77,8 +78,30 @@ def test_codec_info(tiny_checkpoint_file: Path, tiny_checkpoint: Checkpoint, cap
     assert cli.main(["codec", "info", "--checkpoint", str(tiny_checkpoint_file)]) == 0
     out = capsys.readouterr().out
     known = (tiny_checkpoint.id, tiny_checkpoint.sha256)
-    for fact in (*known, "24000 Hz", "75 Hz", "1.5, 3, 6, 12, 24 kbps", "32 of 1024"):
+    rates = "2 at 1.5 kbps, 4 at 3 kbps, 8 at 6 kbps, 16 at 12 kbps, 32 at 24 kbps; 1024 entries"
+    for fact in (*known, "24000 Hz", "75 Hz", "1 (mono)", "one stream", rates, "besides 4,194,304"):
         assert fact in out
+
+
+def test_codec_info_of_48khz(stereo_release: Path, capsys: Output) -> None:
+    assert cli.main(["codec", "info", "--checkpoint", str(stereo_release.parent)]) == 0
+    out = capsys.readouterr().out
+    rates = "2 at 3 kbps, 4 at 6 kbps, 8 at 12 kbps, 16 at 24 kbps; 1024 entries"
+    for fact in (stereo_release.stem, "48000 Hz", "150 Hz", "2 (stereo)", "segments of 1 s", rates, "MIT"):
+        assert fact in out
+
+
+@pytest.mark.parametrize("fault", ["unreachable", "altered"])
+def test_weights_that_cannot_be_had_are_one_line(
+    stereo_release: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Output, fault: str
+) -> None:
+    monkeypatch.setenv(checkpoints.FOLDER_VARIABLE, str(tmp_path))
+    monkeypatch.setattr(checkpoints, "ROOT_URL", "http://127.0.0.1:9/")
+    if fault == "altered":
+        (tmp_path / stereo_release.name).write_bytes(stereo_release.read_bytes()[:-1])
+    line = fails(["codec", "info", "--checkpoint", "released-48khz"], capsys)
+    assert ("is unreachable" if fault == "unreachable" else "truncated or altered") in line
+    assert len(list(tmp_path.iterdir())) == (fault == "altered")
 
 
 def test_encode_then_decode_is_the_codec(
@@ -96,13 +119,62 @@ def test_encode_then_decode_is_the_codec(
         assert int(stored["n_samples"]) == 72_000 and str(stored["checkpoint"]) == tiny_checkpoint.id
     assert cli.main(["codec", "decode", str(codes), str(sound)]) == 0
     waveform, _ = audio.to_mono(audio.read_sound(recording))
-    import torch
-
     codec = EncodecCodes(tiny_checkpoint, 3.0)
     expected = codec.roundtrip(torch.from_numpy(waveform)[None, None])[0, 0].numpy()
     back = audio.read_sound(sound)
     assert back.sample_rate == 24_000 and back.samples.shape == (1, 72_000)
     assert np.abs(back.samples[0] - np.clip(expected, -1, 1)).max() < 1e-4
+
+
+@pytest.mark.parametrize("seconds", [2.5, 1.0, 0.995])
+def test_48khz_is_the_package_segment_by_segment(
+    tmp_path: Path, stereo_release: Path, seconds: float, capsys: Output
+) -> None:
+    sides = np.random.default_rng(0).normal(0, 0.1, (2, round(seconds * 48_000))).astype(np.float32)
+    soundfile.write(tmp_path / "stereo.wav", sides.T, 48_000, subtype="FLOAT")
+    codes, sound = tmp_path / "codes.npz", tmp_path / "out.wav"
+    arguments = ["--checkpoint", str(stereo_release), "--bandwidth", "6"]
+    assert cli.main(["codec", "encode", str(tmp_path / "stereo.wav"), str(codes), *arguments]) == 0
+    assert cli.main(["codec", "decode", str(codes), str(sound)]) == 0
+    model = checkpoints.load(str(stereo_release)).model
+    model.set_target_bandwidth(6.0)
+    segments = model.encode(torch.from_numpy(sides)[None])
+    with np.load(codes) as stored:
+        cuts = np.cumsum(stored["segment_frames"])[:-1]
+        for part, scale, (theirs, their_scale) in zip(
+            np.split(stored["codes"], cuts, axis=1), stored["scales"], segments, strict=True
+        ):
+            np.testing.assert_array_equal(part, theirs[0].numpy())
+            assert their_scale is not None and scale == float(their_scale)
+    # The package cannot overlap-add a last segment that the one before outreaches.
+    expected = model.decode(segments[: 1 if seconds < 1 else None])[0, :, : sides.shape[1]].numpy()
+    back = audio.read_sound(sound)
+    assert back.sample_rate == 48_000 and back.samples.shape == sides.shape
+    assert np.abs(back.samples - np.clip(expected, -1, 1)).max() < 1e-4
+    assert "segments" in capsys.readouterr().out
+
+
+def test_48khz_takes_any_sound_and_refuses_codes_that_do_not_fit(
+    tmp_path: Path, recording: Path, stereo_release: Path, capsys: Output
+) -> None:
+    soundfile.write(tmp_path / "mono.wav", np.zeros(24_000), 24_000)
+    codes = tmp_path / "codes.npz"
+    for source, said in ((tmp_path / "mono.wav", "one channel on both sides"), (recording, "from 44100 to 48000")):
+        encode = ["codec", "encode", str(source), str(codes), "--checkpoint", str(stereo_release)]
+        assert cli.main(encode) == 0
+        assert said in capsys.readouterr().out
+    with np.load(codes) as archive:
+        stored = dict(archive)
+
+    def decode(**changes: object) -> str:
+        kept = {key: value for key, value in {**stored, **changes}.items() if value is not None}
+        np.savez(tmp_path / "changed.npz", **kept)  # type: ignore[arg-type]
+        return fails(["codec", "decode", str(tmp_path / "changed.npz"), str(tmp_path / "out.wav")], capsys)
+
+    assert "come with scales" in decode(scales=None)
+    assert "one positive number for each of 4 segments" in decode(scales=-stored["scales"])
+    assert "do not make 48000 samples" in decode(n_samples=48_000)
+    assert "are 4 codebooks" in decode(codes=stored["codes"][:3])
 
 
 def test_encode_refuses(tmp_path: Path, recording: Path, tiny_checkpoint_file: Path, capsys: Output) -> None:

@@ -153,6 +153,24 @@ def test_encoding_is_computed_once_for_all_bandwidths(
     assert narrow.n_codebooks == 2 and opened.n_codebooks == 8
 
 
+def test_stored_codes_begin_with_a_fresh_encoding_at_every_bandwidth(opened: Edition) -> None:
+    model = opened.checkpoint.model
+    waveform = torch.from_numpy(opened.stimulus.waveform)[None, None]
+    for bandwidth in opened.bandwidths:
+        model.set_target_bandwidth(bandwidth)
+        with torch.no_grad():
+            [(fresh, _)] = model.encode(waveform)
+        at_bandwidth = Edition(opened.settings, bandwidth, opened.build)
+        assert at_bandwidth.n_codebooks == fresh.shape[1]
+        np.testing.assert_array_equal(at_bandwidth.codes, fresh[0].numpy())
+
+
+def test_the_stereo_codec_is_refused(tmp_path: Path, recording: Path, stereo_release: Path) -> None:
+    path = write(tmp_path, recording, stereo_release)
+    with pytest.raises(UserError, match="the book needs one stream of mono"):
+        Edition.open(path, bandwidth=6.0, build=tmp_path / "b")
+
+
 def test_decoding_is_the_codecs(opened: Edition) -> None:
     model = opened.checkpoint.model
     with torch.no_grad():

@@ -3,102 +3,38 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
-from encodec.modules.lstm import SLSTM
-from encodec.modules.seanet import SEANetDecoder, SEANetEncoder
-from torch import nn
 
 from fmri_audio.representations.base import Representation, check_waveform
+from fmri_audio.representations.streaming import (
+    decode_in_pieces,
+    decoded_pieces,
+    encode_in_pieces,
+    encoded_pieces,
+)
 from fmri_audio.timeline import frames_of_samples
 
 if TYPE_CHECKING:
     from fmri_audio.checkpoints import Checkpoint
 
-_FRAMES_AT_ONCE = 4096
+_FRAMES_AT_ONCE = 512
 """Frames quantised at a time: each takes a row of distances to all codebook entries."""
-
-PIECE_FRAMES = 750
-"""Frames (10 s at 75 Hz) that pass the convolutions at a time, where memory is what counts."""
-
-CONTEXT_FRAMES = 8
-"""Frames before a piece that the convolutions see with it: they reach back less than three. Before the very first
-they see the sound reflected, so the first pieces see as many frames ahead."""
-
-
-def encode_in_pieces(
-    encoder: SEANetEncoder, waveform: torch.Tensor, piece: int = PIECE_FRAMES
-) -> torch.Tensor:
-    """Apply a causal SEANet encoder in bounded memory: exactly, but for rounding.
-
-    The convolutions reach back over a few frames only, so they go piece by piece, each with the frames before
-    it. The LSTM remembers everything, so it and what follows take the whole sequence, which at the frame rate is
-    small.
-
-    Parameters
-    ----------
-    encoder : SEANetEncoder, causal
-    waveform : tensor of shape [B, 1, T], brought to the encoder's device piece by piece
-    piece : frames at a time
-
-    Returns
-    -------
-    tensor of shape [B, D, L], on the encoder's device
-    """
-    hop, layers = int(encoder.hop_length), encoder.model
-    device = next(encoder.parameters()).device
-    memory = _first_lstm(layers)
-    n_frames = frames_of_samples(waveform.shape[-1], hop)
-    hidden = []
-    for start in range(0, n_frames, piece):
-        begin, end = max(0, start - CONTEXT_FRAMES), max(start + piece, CONTEXT_FRAMES)
-        out = layers[:memory](waveform[..., begin * hop : end * hop].to(device))
-        hidden.append(out[..., start - begin :][..., :piece])
-    latents: torch.Tensor = layers[memory:](torch.cat(hidden, dim=-1))
-    return latents
-
-
-def decode_in_pieces(decoder: SEANetDecoder, latents: torch.Tensor, piece: int = PIECE_FRAMES) -> torch.Tensor:
-    """Apply a causal SEANet decoder in bounded memory: exactly, but for rounding.
-
-    The counterpart of :func:`encode_in_pieces`.
-
-    Parameters
-    ----------
-    decoder : SEANetDecoder, causal
-    latents : tensor of shape [B, D, L]
-    piece : frames at a time
-
-    Returns
-    -------
-    tensor of shape [B, 1, L · hop], on the latents' device
-    """
-    hop, layers = int(decoder.hop_length), decoder.model
-    device = next(decoder.parameters()).device
-    memory = _first_lstm(layers)
-    hidden = layers[: memory + 1](latents.to(device))
-    sound = []
-    for start in range(0, latents.shape[-1], piece):
-        begin, end = max(0, start - CONTEXT_FRAMES), max(start + piece, CONTEXT_FRAMES)
-        out = layers[memory + 1 :](hidden[..., begin:end])
-        sound.append(out[..., (start - begin) * hop :][..., : piece * hop].to(latents.device))
-    return torch.cat(sound, dim=-1)
-
-
-def _first_lstm(layers: nn.Sequential) -> int:
-    """Return the position of the layer that divides the sample-rate side from the frame-rate side."""
-    return next(position for position, layer in enumerate(layers) if isinstance(layer, SLSTM))
 
 
 class _Encodec(Representation):
     """What codes and latents share: the model, its rate and the way between the two.
 
-    Sound of any length takes bounded memory (:func:`encode_in_pieces`). The input is brought to the model's
-    device and the output back to the input's.
+    Sound of any length takes bounded memory beside what goes in and comes out: it streams through the model
+    (:mod:`fmri_audio.representations.streaming`). The input is brought to the model's device piece by piece,
+    and the output back to the input's.
     """
 
     def __init__(self, checkpoint: Checkpoint) -> None:
+        if checkpoint.model.segment is not None:
+            raise ValueError(f"{checkpoint.id} works in segments, not as one stream")
         self.checkpoint = checkpoint
         self.model = checkpoint.model
         self.sample_rate = self.model.sample_rate
@@ -118,29 +54,47 @@ class _Encodec(Representation):
     def encode_latents(self, waveform: torch.Tensor) -> torch.Tensor:
         """Return the encoder's output [B, D, L], before quantisation, of a waveform [B, 1, T]."""
         check_waveform(waveform)
-        return encode_in_pieces(self.model.encoder, waveform).to(waveform.device)
+        return encode_in_pieces(self.model.encoder, waveform)
 
     def decode_latents(self, latents: torch.Tensor, n_samples: int) -> torch.Tensor:
-        """Return the decoder's waveform [B, 1, n_samples] of latents [B, D, L]."""
-        available = latents.shape[-1] * self.hop_length
+        """Return the decoder's waveform [B, 1, n_samples] of latents [B, D, L].
+
+        Where latents ask for gradients the decoder takes them whole, as the package does.
+        """
+        self._check_length(latents.shape[-1], n_samples)
+        if latents.requires_grad and torch.is_grad_enabled():
+            sound: torch.Tensor = self.model.decoder(latents.to(self.device)).to(latents.device)
+        else:
+            sound = decode_in_pieces(self.model.decoder, latents)
+        return sound[..., :n_samples]
+
+    def _check_length(self, n_frames: int, n_samples: int) -> None:
+        """Raise a ValueError unless there are frames enough."""
+        available = n_frames * self.hop_length
         if n_samples > available:
-            raise ValueError(
-                f"{latents.shape[-1]} frames make {available} samples, {n_samples} were asked for"
-            )
-        return decode_in_pieces(self.model.decoder, latents)[..., :n_samples]
+            raise ValueError(f"{n_frames} frames make {available} samples, {n_samples} were asked for")
 
     @torch.no_grad()
     def latents_to_codes(self, latents: torch.Tensor, n_codebooks: int) -> torch.Tensor:
         """Return the codes [B, K, L], int64, of latents [B, D, L].
 
-        The quantiser is residual and greedy, so the first k of K codebooks are the codes at k codebooks.
+        The quantiser is residual and greedy, so the first k of K codebooks are the codes at k codebooks. Of the
+        distance |x − e|² only e·x − |e|²/2 depends on the entry e; the package computes it whole, which takes
+        longer and rounds more.
         """
-        pieces = [
-            self.model.quantizer.vq.encode(piece.to(self.device), n_q=n_codebooks)
-            for piece in latents.split(_FRAMES_AT_ONCE, dim=-1)
-        ]
-        return torch.cat(pieces, dim=-1).transpose(0, 1).to(latents.device)
+        books = [layer.codebook for layer in self.model.quantizer.vq.layers[:n_codebooks]]
+        offsets = [book.square().sum(1) / -2 for book in books]
+        codes = latents.new_empty(len(latents), n_codebooks, latents.shape[-1], dtype=torch.int64)
+        for frames, out in zip(latents.transpose(1, 2), codes, strict=True):
+            for piece, found in zip(frames.split(_FRAMES_AT_ONCE), out.split(_FRAMES_AT_ONCE, 1), strict=True):
+                residual = piece.to(self.device)
+                for k, (book, offset) in enumerate(zip(books, offsets, strict=True)):
+                    nearest = torch.addmm(offset, residual, book.t()).max(1).indices
+                    residual = residual - book[nearest]
+                    found[k] = nearest
+        return codes
 
+    @torch.no_grad()
     def codes_to_latents(self, codes: torch.Tensor) -> torch.Tensor:
         """Return the quantised latents [B, D, L] of codes [B, K, L]."""
         latents: torch.Tensor = self.model.quantizer.decode(codes.long().transpose(0, 1).to(self.device))
@@ -193,10 +147,27 @@ class EncodecCodes(_Encodec):
 
     @torch.no_grad()
     def analyse(self, waveform: torch.Tensor) -> torch.Tensor:
-        """Return codes [B, K, L] of a waveform [B, 1, T]."""
-        return self.latents_to_codes(self.encode_latents(waveform), self.channels)
+        """Return codes [B, K, L] of a waveform [B, 1, T]: quantised piece by piece, as latents come."""
+        check_waveform(waveform)
+        n_frames = frames_of_samples(waveform.shape[-1], self.hop_length)
+        codes = waveform.new_empty(len(waveform), self.channels, n_frames, dtype=torch.int64)
+        for sound, out in zip(waveform, codes, strict=True):
+            for start, frames in encoded_pieces(self.model.encoder, sound[0]):
+                out[:, start : start + len(frames)] = self.latents_to_codes(frames.t()[None], self.channels)[0]
+        return codes
 
     @torch.no_grad()
     def synthesise(self, features: torch.Tensor, n_samples: int) -> torch.Tensor:
         """Return the waveform [B, 1, n_samples] of codes [B, K, L]; fewer codebooks than K are fine."""
-        return self.decode_latents(self.codes_to_latents(features), n_samples)
+        n_frames = features.shape[-1]
+        self._check_length(n_frames, n_samples)
+        sound = torch.empty(len(features), 1, n_frames * self.hop_length, device=features.device)
+        for codes, out in zip(features, sound, strict=True):
+            pieces = decoded_pieces(self.model.decoder, n_frames, partial(self._dequantised, codes))
+            for start, samples in pieces:
+                out[0, start : start + len(samples)] = samples
+        return sound[..., :n_samples]
+
+    def _dequantised(self, codes: torch.Tensor, start: int, stop: int) -> torch.Tensor:
+        """Latents [l, D] of some frames of codes [K, L]."""
+        return self.codes_to_latents(codes[None, :, start:stop])[0].t()
