@@ -283,6 +283,11 @@ def load(spec: str, *, base_url: str | None = None, cache: str | Path | None = N
     raise UserError(f"{path}: not a codec checkpoint; it must end in .safetensors (ours) or .th (Meta's)")
 
 
+def at_hand(spec: str, *, cache: str | Path | None = None) -> bool:
+    """Whether a release of Meta's (``released``, ``released-48khz``) lies on this machine; nothing is downloaded."""
+    return any((folder / RELEASED[spec].file).is_file() for folder in _folders(cache))
+
+
 def sha256_of(path: str | Path) -> str:
     """Hexadecimal sha256 of a file's bytes."""
     with open(path, "rb") as stream:
@@ -401,11 +406,16 @@ def _wrong_hash(path: Path | str, found: str, expected: str, release: Release) -
     )
 
 
-def _released_file(release: Release, base_url: str, cache: str | Path | None) -> Path:
-    """Meta's file where it already lies, downloaded where it does not."""
+def _folders(cache: str | Path | None) -> list[Path]:
+    """Folders in which Meta's files are looked for; a download goes into the first."""
     hub = Path(torch.hub.get_dir()) / "checkpoints"
     named = os.environ.get(FOLDER_VARIABLE)
-    folders = [Path(cache)] if cache else [Path(named).expanduser(), hub] if named else [hub]
+    return [Path(cache)] if cache else [Path(named).expanduser(), hub] if named else [hub]
+
+
+def _released_file(release: Release, base_url: str, cache: str | Path | None) -> Path:
+    """Meta's file where it already lies, downloaded where it does not."""
+    folders = _folders(cache)
     for folder in folders:
         if (folder / release.file).is_file():
             return folder / release.file

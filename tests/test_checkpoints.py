@@ -225,6 +225,7 @@ def test_released_comes_from_the_cache_of_torchs_hub(
     (hub / stereo_release.name).write_bytes(stereo_release.read_bytes())
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     monkeypatch.delenv(checkpoints.FOLDER_VARIABLE, raising=False)
+    assert checkpoints.at_hand("released-48khz")
     loaded = checkpoints.load("released-48khz", base_url="http://127.0.0.1:9/")
     assert loaded.source == str(hub / stereo_release.name)
 
@@ -292,3 +293,11 @@ def test_unwritable_target_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(UserError, match="cannot be written"):
         checkpoints.save(tiny(), tmp_path / "file" / "tiny.safetensors", CONFIG, {})
+
+
+def test_what_is_not_on_this_machine_is_not_at_hand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FMRI_AUDIO_CHECKPOINTS", str(tmp_path))
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
+    assert not checkpoints.at_hand("released") and not checkpoints.at_hand("released-48khz")
+    (tmp_path / RELEASED_FILE).touch()
+    assert checkpoints.at_hand("released") and not checkpoints.at_hand("released-48khz")
