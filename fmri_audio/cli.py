@@ -239,7 +239,7 @@ def _check_codes(
 def data_simulate(arguments: argparse.Namespace) -> None:
     """Write a study folder with simulated brains."""
     from fmri_audio import audio
-    from fmri_audio.edition import play_waveform
+    from fmri_audio.stimulus import play_waveform
     from fmri_audio.study.simulator import simulate_study
 
     if arguments.sound is None:

@@ -1,13 +1,15 @@
-"""Writing files whole or not at all."""
+"""Files: written whole or not at all, and known by their hashes."""
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from fmri_audio.errors import UserError
 
@@ -64,3 +66,14 @@ def sha256_of(path: Path | str) -> str:
     """Return the SHA-256 of a file, in hexadecimal."""
     with open(path, "rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def package_digest(*names: str) -> str:
+    """Hash source files of the package, so that results of older code are not taken for the present one's."""
+    here = Path(__file__).parent
+    return hashlib.sha256(b"".join((here / name).read_bytes() for name in names)).hexdigest()
+
+
+def to_json(facts: dict[str, Any]) -> str:
+    """Return facts as JSON for people to read."""
+    return json.dumps(facts, indent=1, ensure_ascii=False) + "\n"

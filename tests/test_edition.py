@@ -14,7 +14,7 @@ import soundfile
 import torch
 import yaml
 
-from fmri_audio import audio, edition, results
+from fmri_audio import audio, edition, results, stimulus
 from fmri_audio.checkpoints import Checkpoint
 from fmri_audio.edition import Edition
 from fmri_audio.errors import UserError
@@ -73,7 +73,7 @@ def test_a_recording_is_prepared_and_says_how(opened: Edition) -> None:
 
 def test_the_prepared_sound_is_used_again(opened: Edition, monkeypatch: pytest.MonkeyPatch) -> None:
     first = opened.stimulus
-    monkeypatch.setattr(edition, "prepare_stimulus", lambda *_: pytest.fail("prepared twice"))
+    monkeypatch.setattr(stimulus, "prepare", lambda *_: pytest.fail("prepared twice"))
     again = Edition(opened.settings, 6.0, opened.build).stimulus
     np.testing.assert_array_equal(again.waveform, first.waveform)
     pd.testing.assert_frame_equal(again.segments, first.segments)
@@ -127,15 +127,15 @@ def test_the_play_joins_its_parts(tmp_path: Path, speech: Maker, monkeypatch: py
         "part\tonset\toffset\tkind\tspeaker\ttext\n"
         "1\t0\t44\tspeech\tAnn\thello\n1\t44\t45.7\tmusic\t\t\n2\t0\t2\tsilence\t\t\n2\t2\t31\tspeech\tBob\tyes\n"
     )
-    monkeypatch.setattr(edition, "project_root", lambda: tmp_path)
-    whole = edition.prepare_stimulus(load_settings("demo", {"stimulus.n_trs": None}))
+    monkeypatch.setattr(stimulus, "project_root", lambda: tmp_path)
+    whole = stimulus.prepare(load_settings("demo", {"stimulus.n_trs": None}))
     assert whole.runs == [(0, 30), (30, 20)] and whole.n_trs == 50
     assert whole.segments["onset"].tolist() == [0, 44, 45, 47]
     assert whole.segments["offset"].tolist() == [44, 45, 47, 75]
     assert whole.segments["speaker"].tolist() == ["Ann", "", "", "Bob"]
     second = audio.read_sound(folder / "part2.ogg").samples[0]
     np.testing.assert_array_equal(whole.waveform[30 * 36_000 :], second[: 20 * 36_000])
-    part = edition.prepare_stimulus(load_settings("demo", {"stimulus": {"first_tr": 10, "n_trs": 40}}))
+    part = stimulus.prepare(load_settings("demo", {"stimulus": {"first_tr": 10, "n_trs": 40}}))
     assert part.runs == [(0, 20), (20, 20)]
     assert part.segments["onset"].tolist() == [0, 29, 30, 32]
 
