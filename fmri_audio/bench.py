@@ -23,13 +23,14 @@ from __future__ import annotations
 
 import argparse
 import csv
+import ctypes
 import importlib.util
 import statistics
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, fields, replace
 from fractions import Fraction
 from functools import partial
@@ -274,6 +275,9 @@ def _peak() -> Iterator[list[float]]:
         yield megabytes
         megabytes.append((torch.cuda.max_memory_allocated() - before) / 1e6)
         return
+    with suppress(AttributeError):
+        # Memory that earlier work freed but the C library kept would hide what this work needs.
+        ctypes.CDLL(None).malloc_trim(0)
     process, done = psutil.Process(), threading.Event()
     before = process.memory_info().rss
 
