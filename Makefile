@@ -1,7 +1,7 @@
 # The front door. "make" alone prints this help; fmri_audio/pipeline/ and the Snakefile do the work.
 
 .DEFAULT_GOAL := help
-.PHONY: help book html publish sweep test lint codec lock clean environment
+.PHONY: help book html publish sweep test lint codec bench lock clean environment
 
 # What is asked for; empty means: as the edition says.
 EDITION ?= demo
@@ -11,9 +11,10 @@ BANDWIDTHS ?=
 JOBS ?=
 PROFILE ?=
 DATA ?=
+MINUTES ?=
 PYTHON ?=
 # By way of the environment, so that spaces and quotes in a path arrive as they are.
-export EDITION STIMULUS CODEC BANDWIDTHS JOBS PROFILE DATA
+export EDITION STIMULUS CODEC BANDWIDTHS JOBS PROFILE DATA MINUTES
 
 # The oldest Python that will do is 3.11; "python3" is not always it.
 PYTHON3 := $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
@@ -31,6 +32,7 @@ help:
 	@echo 'make lint      check style and types'
 	@echo 'make publish   make book for the demo edition, then rewrite the tracked notebooks, clips and results'
 	@echo 'make codec     train the demo checkpoint on a folder of speech: make codec DATA=DIR'
+	@echo 'make bench     time the codec beside other ways to run it, rewrite results/bench.csv; MINUTES=2 for a part of the play'
 	@echo 'make lock      write requirements.lock and bootstrap.lock anew from pyproject.toml'
 	@echo 'make clean     remove what has been made: build/, _build/ and caches'
 	@echo
@@ -68,6 +70,9 @@ test: lint
 codec: environment
 	@test -n "$$DATA" || { echo "error: say which speech to train on: make codec DATA=DIR" >&2; exit 1; }
 	@exec $(RUN) -m fmri_audio.codec_training --data "$$DATA" --out checkpoints/encodec-24khz-demo.safetensors
+
+bench: environment
+	@exec $(RUN) -W ignore::FutureWarning -m fmri_audio.bench --out results/bench.csv $(if $(MINUTES),--minutes "$$MINUTES")
 
 lock: environment
 	@.bootstrap/bin/uv pip compile pyproject.toml --extra test --universal --generate-hashes --no-header --no-annotate \

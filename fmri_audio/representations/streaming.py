@@ -38,7 +38,10 @@ BLOCK_FRAMES = {"cpu": 48, "cuda": PIECE_FRAMES}
 
 
 class _Layer(Protocol):
-    """A layer that goes on where it left off: rows [T, in] → rows [T', out]."""
+    """A layer that goes on where it left off: rows [T, in] → rows [T', out].
+
+    Its ``arithmetic``, on rows that already have their past, is apart: ``make bench`` times it alone.
+    """
 
     def __call__(self, x: Tensor, last: bool) -> Tensor:
         """Take the next rows; ``last`` says that none follow."""
@@ -74,6 +77,10 @@ class _Conv:
         rows = self._with_past(x, last)
         if self.padding:
             self.tail = rows[len(rows) - self.padding :].clone()
+        return self.arithmetic(rows)
+
+    def arithmetic(self, rows: Tensor) -> Tensor:
+        """Convolve rows that begin with their past."""
         if self.n_in == 1 and self.stride == 1 and self.dilation == 1:
             windows = rows.as_strided((len(rows) - self.kernel + 1, self.kernel), (1, 1))
             return torch.addmm(self.bias, windows, self.taps[:, 0])
@@ -133,6 +140,10 @@ class _Up:
         rows, _ = _behind(x, 1, self.elu)
         rows[:1] = self.tail
         self.tail = rows[-1:].clone()
+        return self.arithmetic(rows)
+
+    def arithmetic(self, rows: Tensor) -> Tensor:
+        """Convolve rows that begin with the one before."""
         out = torch.addmm(self.bias, rows[1:], self.taps[0]).addmm_(rows[:-1], self.taps[1])
         return out.view(-1, self.n_out)
 
@@ -160,9 +171,14 @@ class _Memory:
         self.state: tuple[Tensor, Tensor] | None = None
 
     def __call__(self, x: Tensor, last: bool) -> Tensor:
+        y = self.arithmetic(x)
+        return y + x if self.skip else y
+
+    def arithmetic(self, rows: Tensor) -> Tensor:
+        """Send rows through the LSTM, from the state it was left in."""
         y: Tensor
-        y, self.state = self.lstm(x[:, None], self.state)
-        return y[:, 0] + x if self.skip else y[:, 0]
+        y, self.state = self.lstm(rows[:, None], self.state)
+        return y[:, 0]
 
 
 class _Stream:
@@ -182,8 +198,20 @@ class _Stream:
         self.layers = _layers(network.model)
         self.least = 1 + max(_padding(module) for module in network.modules() if isinstance(module, SConv1d))
 
+    def with_arithmetic(self) -> Iterator[_Conv | _Up | _Memory]:
+        """Yield every layer that computes, those within blocks too."""
+        waiting = list(self.layers)
+        while waiting:
+            layer = waiting.pop()
+            if isinstance(layer, _Residual):
+                waiting += layer.branch if layer.shortcut is None else [*layer.branch, layer.shortcut]
+            elif isinstance(layer, _Conv | _Up | _Memory):
+                yield layer
+
     def spans(self, n_frames: int, piece: int) -> Iterator[tuple[int, int]]:
         """Cut ``n_frames`` into pieces of ``piece``, the first not shorter than ``least``: start and stop of each."""
+        if piece < 1:
+            raise ValueError(f"pieces of {piece} frames lead nowhere")
         start, stop = 0, max(piece, self.least)
         while start < n_frames:
             yield start, min(stop, n_frames)

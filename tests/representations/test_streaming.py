@@ -102,6 +102,8 @@ def test_what_cannot_be_streamed_is_refused() -> None:
         StreamingEncoder(EncodecModel.encodec_model_48khz(pretrained=False).encoder)
     with pytest.raises(ValueError, match="the first piece has 320 rows|reflection needs"):
         StreamingEncoder(random_model(0).encoder).push(noise(320))
+    with pytest.raises(ValueError, match="pieces of 0 frames"):
+        encode_in_pieces(random_model(0).encoder, noise(1, 1, 3200), 0)
 
 
 def test_codes_and_sound_of_full_width() -> None:
