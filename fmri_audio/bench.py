@@ -44,7 +44,6 @@ from torch import Tensor
 
 from fmri_audio import checkpoints
 from fmri_audio.checkpoints import Checkpoint
-from fmri_audio.edition import play_waveform
 from fmri_audio.errors import UserError
 from fmri_audio.files import replacing
 from fmri_audio.representations import EncodecCodes
@@ -56,6 +55,7 @@ from fmri_audio.representations.streaming import (
     encode_in_pieces,
 )
 from fmri_audio.results import hardware
+from fmri_audio.stimulus import play_waveform
 from fmri_audio.timeline import trs_to_samples
 
 TR = Fraction(3, 2)

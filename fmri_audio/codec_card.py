@@ -24,6 +24,17 @@ SETS = {
 }
 """Sets of recordings, in a reader's words."""
 
+CONTENDERS = {
+    "ours": "this paper's stream, all codebooks",
+    "network": "the same, without the quantiser",
+    "bound": "bound: its convolutions and LSTM alone",
+    "loop": "the note's loop, one call per TR",
+    "loop-all": "the note's loop, at each bandwidth in turn",
+    "package": "the encodec package, whole sound",
+    "hugging-face": "Hugging Face's EncodecModel, whole sound",
+}
+"""What ``make bench`` compares, in a reader's words."""
+
 COLOURS = ("#0072b2", "#009e73", "#56b4e9", "#cc79a7")
 
 
@@ -182,3 +193,28 @@ def draw_quality(quality: pd.DataFrame, play: pd.DataFrame, metrics: Sequence[st
         axis.minorticks_off()
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2, frameon=False, fontsize=9)
     return figure
+
+
+def speed_table(bench: pd.DataFrame, direction: str) -> pd.DataFrame:
+    """Return one direction of the benchmark for readers: a row per contender.
+
+    Parameters
+    ----------
+    bench
+        ``results/bench.csv``, in long form.
+    direction
+        ``encode`` or ``decode``.
+    """
+    found = bench[bench["direction"] == direction]
+    wide = found.pivot_table(index="contender", columns="metric", values="value")
+    wide = wide.reindex([name for name in CONTENDERS if name in wide.index])
+    wide = wide.reindex(columns=["realtime_factor", "times_ours", "peak_megabytes"])
+    wide.columns = pd.Index(["times real time", "time relative to ours", "memory (MB)"])
+    return wide.rename(index=CONTENDERS).reset_index(names="Way")
+
+
+def speed_figure(bench: pd.DataFrame, direction: str, contender: str, metric: str) -> float:
+    """Return one figure of the benchmark, NaN where it was not measured."""
+    keys = {"direction": direction, "contender": contender, "metric": metric}
+    found = bench[np.logical_and.reduce([bench[column] == value for column, value in keys.items()])]
+    return float(found["value"].iloc[0]) if len(found) else float("nan")

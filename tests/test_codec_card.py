@@ -83,3 +83,14 @@ def test_figures_can_be_drawn(quality: pd.DataFrame, play: pd.DataFrame) -> None
     use = codec_card.code_use(np.zeros((3, 100), int), 1024)
     assert len(codec_card.draw_code_use(use, 1024).axes) == 2
     plt.close("all")
+
+
+def test_the_benchmark_is_shown_in_a_reader_s_words() -> None:
+    bench = pd.read_csv(ROOT / "results" / "bench.csv")
+    for direction in ("encode", "decode"):
+        table = codec_card.speed_table(bench, direction)
+        assert table["Way"].iloc[0] == "this paper's stream, all codebooks"
+        assert table["time relative to ours"].iloc[0] == 1
+        assert table[["times real time", "memory (MB)"]].notna().all(axis=None)
+    assert codec_card.speed_figure(bench, "encode", "bound", "realtime_factor") > 1
+    assert np.isnan(codec_card.speed_figure(bench, "encode", "nobody", "seconds"))
