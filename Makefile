@@ -31,7 +31,7 @@ help:
 	@echo 'make test      install, check style and types, execute the smoke edition, run the tests'
 	@echo 'make lint      check style and types'
 	@echo 'make publish   make book for the demo edition, then rewrite the tracked notebooks, clips and results'
-	@echo 'make codec     train the demo checkpoint on a folder of speech: make codec DATA=DIR'
+	@echo 'make codec     train the demo checkpoint on synthesised sound; DATA=DIR adds recordings'
 	@echo 'make bench     time the codec beside other ways to run it, rewrite results/bench.csv; MINUTES=2 for a part of the play'
 	@echo 'make lock      write requirements.lock and bootstrap.lock anew from pyproject.toml'
 	@echo 'make clean     remove what has been made: build/, _build/ and caches'
@@ -68,8 +68,7 @@ test: lint
 	@FMRI_AUDIO_BOOK="$(CURDIR)/build/tests/html" FMRI_AUDIO_BUILD="$(CURDIR)/build/tests/smoke" $(RUN) -m pytest -n 2 --dist loadfile
 
 codec: environment
-	@test -n "$$DATA" || { echo "error: say which speech to train on: make codec DATA=DIR" >&2; exit 1; }
-	@exec $(RUN) -m fmri_audio.codec_training --data "$$DATA" --out checkpoints/encodec-24khz-demo.safetensors
+	@exec $(RUN) -m fmri_audio.codec_training $(if $(DATA),--data "$$DATA") --out checkpoints/encodec-24khz-demo.safetensors
 
 bench: environment
 	@exec $(RUN) -W ignore::FutureWarning -m fmri_audio.bench --out results/bench.csv $(if $(MINUTES),--minutes "$$MINUTES")

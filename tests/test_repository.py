@@ -187,7 +187,7 @@ def test_citation_is_of_this_version() -> None:
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (("codec",), "error: say which speech to train on: make codec DATA=DIR"),
+        (("codec", "DATA=/nothere"), "error: /nothere: no such folder of recordings"),
         (("book", "EDITION=nothere"), "error: there is no edition 'nothere' in config/"),
         (("book", "PYTHON=/nothere/python"), "error: PYTHON=/nothere/python is not a program"),
         (("publish", "CODEC=released"), "leave out EDITION, STIMULUS, CODEC and BANDWIDTHS"),

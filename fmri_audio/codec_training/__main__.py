@@ -10,14 +10,14 @@ from pathlib import Path
 
 import torch
 
-from fmri_audio.checkpoints import DEMO_FILE
+from fmri_audio.checkpoints import DEMO_FILE, load
 from fmri_audio.codec_training import corpus
 from fmri_audio.codec_training.export import export, write_log
-from fmri_audio.codec_training.trainer import Recipe, Trainer
+from fmri_audio.codec_training.trainer import STARTS, Recipe, Trainer
 from fmri_audio.errors import UserError
 from fmri_audio.settings import project_root
 
-CORPUS_MINUTES = {"synthetic": 14.0, "music": 20.0, "speech": 45.0}
+CORPUS_MINUTES = {"synthetic": 14.0, "music": 20.0, "speech": 60.0}
 HELD_OUT_MINUTES = {"synthetic": 2.0, "music": 1.2, "speech": 4.0}
 
 
@@ -52,6 +52,17 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--export-only", action="store_true", help="write the checkpoint from the run's last saved state"
     )
+    parser.add_argument(
+        "--start",
+        default=Recipe.start,
+        help="weights to begin with: transform (default), random, or a checkpoint of the same width",
+    )
+    parser.add_argument(
+        "--adversarial-from",
+        type=int,
+        metavar="STEP",
+        help="step from which a discriminator takes part (slow)",
+    )
     parser.add_argument("--filters", type=int, default=Recipe.n_filters, help="width: 32 is EnCodec's own")
     parser.add_argument("--batch", type=int, default=Recipe.batch)
     parser.add_argument("--seconds", type=float, default=Recipe.seconds, help="length of a segment")
@@ -74,7 +85,13 @@ def _train(options: argparse.Namespace) -> None:
         seconds=options.seconds,
         seed=options.seed,
         steps=options.steps or Recipe.steps,
+        start=options.start,
+        adversarial_from=options.adversarial_from,
     )
+    known = None
+    if options.start not in STARTS:
+        known = load(options.start)
+        recipe = replace(recipe, start=known.id)
     segments = corpus.Segments(corpus_folder, recipe.seconds, recipe.seed)
     held_out = corpus.Segments(held_out_folder, 2.0, recipe.seed)
     if options.minutes:
@@ -82,6 +99,8 @@ def _train(options: argparse.Namespace) -> None:
             recipe, steps=_affordable(recipe, segments, held_out, work / "timing", device, options.minutes)
         )
     trainer = Trainer(recipe, segments, held_out, work, device)
+    if known is not None:
+        trainer.begin_with(known)
     if (options.resume or options.export_only) and not trainer.restore():
         raise UserError(f"{work}: there is no training state to resume; start without --resume")
     if not options.export_only:

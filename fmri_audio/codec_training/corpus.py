@@ -76,6 +76,7 @@ def render(
     listing = folder / "corpus.json"
     if listing.is_file() and (known := json.loads(listing.read_text()))["wanted"] == wanted:
         return dict(known["contents"])
+    files = [] if data is None else _sound_files(data)  # before the work, not after it
     folder.mkdir(parents=True, exist_ok=True)
     contents: dict[str, str] = {}
     for kind, amount in minutes.items():
@@ -87,7 +88,9 @@ def render(
         _write(folder, kind, _rendered(jobs, workers))
         print(f"corpus: {kind}: {amount:g} minutes of {contents[kind]}", flush=True)
     if data is not None:
-        contents["recordings"] = _recordings(folder, data)
+        _write(folder, "recordings", [_int16(to_mono(read_sound(f), SAMPLE_RATE)[0]) for f in files])
+        print(f"corpus: recordings: {len(files)} files of {data}", flush=True)
+        contents["recordings"] = f"{len(files)} files of the folder given"
     write_text(listing, json.dumps({"wanted": wanted, "contents": contents}, indent=1))
     return contents
 
@@ -163,12 +166,12 @@ def _levelled(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 def _describe(kind: str) -> str:
     if kind == "speech":
-        found = voices.installed()
+        found = set(voices.installed())
         programs = sorted({v.program for v in found})
         return (
             f"{len(found)} voices of {', '.join(programs)}"
             if found
-            else "none (no flite, festival or espeak-ng here)"
+            else "none (no hibari, flite, festival or espeak-ng here)"
         )
     if kind == "music":
         return (
@@ -207,15 +210,13 @@ def _int16(x: np.ndarray) -> np.ndarray:
     return np.asarray(x / (np.abs(x).max() + 1e-9) * 30_000, np.int16)
 
 
-def _recordings(folder: Path, data: Path) -> str:
+def _sound_files(data: Path) -> list[Path]:
     if not data.is_dir():
         raise UserError(f"{data}: no such folder of recordings")
     files = sorted(f for f in data.rglob("*") if f.suffix.lower() in _SOUND_FILES)
     if not files:
         raise UserError(f"{data}: holds no sound files ({', '.join(_SOUND_FILES)})")
-    _write(folder, "recordings", [_int16(to_mono(read_sound(f), SAMPLE_RATE)[0]) for f in files])
-    print(f"corpus: recordings: {len(files)} files of {data}", flush=True)
-    return f"{len(files)} files of the folder given"
+    return files
 
 
 def _write(folder: Path, kind: str, pieces: list[np.ndarray]) -> None:

@@ -101,6 +101,10 @@ class CausalConv(nn.Module):
         """Weight as ``Conv1d`` of the package wants it, ``[out, in, kernel]``, oldest tap first."""
         return self.weight.detach().permute(2, 1, 0).flip(2)
 
+    def take_weight(self, weight: Tensor) -> None:
+        """Inverse of :meth:`package_weight`."""
+        self.weight.copy_(weight.flip(2).permute(2, 1, 0))
+
 
 class Down(nn.Module):
     """Strided causal convolution, kernel twice the stride: ``[N, in]`` → ``[N / stride, out]``."""
@@ -118,6 +122,11 @@ class Down(nn.Module):
         """``[out, in, 2 * stride]``: the block before, then this block."""
         taps = self.inner.weight.detach().flip(0).view(2 * self.stride, self.n_in, self.n_out)
         return taps.permute(2, 1, 0)
+
+    def take_weight(self, weight: Tensor) -> None:
+        """Inverse of :meth:`package_weight`."""
+        taps = weight.permute(2, 1, 0).reshape(2, self.stride * self.n_in, self.n_out)
+        self.inner.weight.copy_(taps.flip(0))
 
 
 class Up(nn.Module):
@@ -138,6 +147,11 @@ class Up(nn.Module):
         """Weight as ``ConvTranspose1d`` wants it, ``[in, out, 2 * stride]``."""
         taps = self.weight.detach().view(2, self.n_in, self.stride, self.n_out)
         return taps.permute(1, 3, 0, 2).reshape(self.n_in, self.n_out, 2 * self.stride)
+
+    def take_weight(self, weight: Tensor) -> None:
+        """Inverse of :meth:`package_weight`."""
+        taps = weight.view(self.n_in, self.n_out, 2, self.stride).permute(2, 0, 3, 1)
+        self.weight.copy_(taps.reshape(self.weight.shape))
 
 
 class Residual(nn.Module):
@@ -214,6 +228,13 @@ class Network(nn.Module):
         frames = latents.reshape(-1, latents.shape[-1])
         return _run(self.decoder, frames, len(latents)).view(len(latents), -1)
 
+    @torch.no_grad()
+    def from_package(self, model: EncodecModel) -> None:
+        """Take over the weights of a model of the same width (the inverse of :meth:`to_package`)."""
+        for ours, theirs in ((self.encoder, model.encoder), (self.decoder, model.decoder)):
+            for target, source in zip(_layers(ours), _layers(theirs), strict=True):
+                _take(target, source)
+
     def to_package(self, codebooks: Tensor | None = None) -> EncodecModel:
         """The same network as the ``encodec`` package's model (weight norm folded in: ``g = |v|``).
 
@@ -260,3 +281,15 @@ def _copy(source: nn.Module, target: nn.Module) -> None:
     parameters["weight_v"].copy_(weight)
     parameters["weight_g"].copy_(norm)
     parameters["bias"].copy_(cast(Tensor, source.inner.bias if isinstance(source, Down) else source.bias))
+
+
+def _take(target: nn.Module, source: nn.Module) -> None:
+    if isinstance(target, nn.LSTM):
+        target.load_state_dict({k: v for k, v in source.state_dict().items() if k in target.state_dict()})
+        return
+    parameters = {name.rpartition(".")[2]: value for name, value in source.named_parameters()}
+    weight = parameters["weight_v"]
+    weight = weight * (parameters["weight_g"] / weight.flatten(1).norm(dim=1).view(-1, 1, 1))
+    target.take_weight(weight)  # type: ignore[operator]
+    bias = target.inner.bias if isinstance(target, Down) else target.bias
+    cast(Tensor, bias).copy_(parameters["bias"])

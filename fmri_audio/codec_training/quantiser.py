@@ -102,9 +102,9 @@ class TrainedQuantiser(nn.Module):
             active = (depth > stage).nonzero().squeeze(1)
             residual = flat[active] - total[active]
             chosen = nearest(residual, self.codebooks[stage])
-            if self.training:
-                self._follow(stage, residual, chosen, generator)
             total[active] += F.embedding(chosen, self.codebooks[stage])
+            if self.training:  # afterwards, or the codes would flatter the frames they have just followed
+                self._follow(stage, residual, chosen, generator)
             commitment = commitment + (x.reshape(-1, dimension)[active] - total[active]).square().mean()
         quantised = torch.where((depth > 0)[:, None], total, flat).view_as(x)
         return Quantised(x + (quantised - x).detach(), commitment / max(1, int(stages.max())))

@@ -1,10 +1,14 @@
 """The training run: first without the quantiser, then with it, resumable at any step.
 
-*Stage A* trains encoder and decoder on continuous latents. A penalty keeps the latents at unit size and noise of
-random strength is added to half of them, so that what matters most gets the most room: the encoder learns the
-order in which a quantiser may drop things.
+*Stage A* trains encoder and decoder on continuous latents, which a penalty keeps at unit size. Where it lasts longer
+than ``quiet`` steps, noise of random strength is added to half of them, so that what matters most gets the most
+room; a start that is a transform already needs no such stage, and a random one does.
 *Stage B* puts in codebooks made by residual k-means of the latents and trains all of it with a random bandwidth per
 segment (sometimes none).
+*Stage C* holds encoder (its average) and codebooks still and trains the decoder on the codes as they will be.
+
+The sound's terms are balanced on their gradients (:mod:`fmri_audio.codec_training.balancer`). A run may start from
+the weights of an earlier checkpoint, and may be given a discriminator from some step on.
 
 Everything random at step ``s`` is drawn from generators seeded by ``(seed, s)``, so a resumed run takes exactly the
 steps an uninterrupted one would have taken.
@@ -23,13 +27,19 @@ import torch
 from torch import Tensor
 
 from fmri_audio.audio import SAMPLE_RATE
-from fmri_audio.checkpoints import FULL_WIDTH
+from fmri_audio.checkpoints import FULL_WIDTH, Checkpoint
+from fmri_audio.codec_training.adversary import Adversary
+from fmri_audio.codec_training.balancer import Balancer
 from fmri_audio.codec_training.corpus import Segments
-from fmri_audio.codec_training.losses import SoundLoss, Weights
+from fmri_audio.codec_training.losses import SoundLoss, Weights, levelled
 from fmri_audio.codec_training.network import Network
 from fmri_audio.codec_training.optimiser import Orthogonal, split
 from fmri_audio.codec_training.quantiser import TrainedQuantiser
+from fmri_audio.codec_training.start import pass_through
+from fmri_audio.errors import UserError
 from fmri_audio.files import replacing, write_text
+
+STARTS = ("transform", "random")  # ways to begin without a checkpoint
 
 
 @dataclass(frozen=True)
@@ -37,30 +47,39 @@ class Recipe:
     """Settings of a run; kept in the state and in the checkpoint."""
 
     n_filters: int = 8
-    steps: int = 5900
+    steps: int = 7200
     batch: int = 8
     seconds: float = 0.64
-    learning_rate: float = 2.5e-3
-    warm_up: int = 50
+    learning_rate: float = 8e-4
+    warm_up: int = 200
     clip: float = 3.0
     seed: int = 1
-    share_a: float = 0.36  # of the steps that stage A takes
+    share_a: float = 0.03  # of the steps that stage A takes
+    share_c: float = 0.2361  # of the steps that stage C takes
     stages_per_item: tuple[int, ...] = (0, 2, 4, 8, 16, 32)
-    chances: tuple[float, ...] = (0.15, 0.17, 0.2, 0.24, 0.14, 0.1)
-    commitment: float = 0.05
+    chances: tuple[float, ...] = (0.03, 0.25, 0.24, 0.28, 0.12, 0.08)
+    commitment: float = 0.3
     norm_penalty: float = 0.2
     ema: float = 0.998
     init_frames: int = 24_000
     init_rounds: int = 10  # of k-means
-    quiet: int = 500  # steps without noise on the latents
+    quiet: int = 300  # steps without noise on the latents
     weights: Weights = field(default_factory=Weights)
+    adversarial_from: int | None = None  # step from which a discriminator takes part
+    adversary_filters: int = 32
+    start: str = "transform"  # weights to begin with: that, "random", or the id of a checkpoint
     log_every: int = 50
-    check_every: int = 500
+    check_every: int = 250
 
     @property
     def steps_a(self) -> int:
         """Number of steps of stage A."""
         return round(self.share_a * self.steps)
+
+    @property
+    def steps_ab(self) -> int:
+        """Number of steps before stage C."""
+        return self.steps - round(self.share_c * self.steps)
 
 
 @dataclass
@@ -79,7 +98,10 @@ class Trainer:
     def __post_init__(self) -> None:
         torch.manual_seed(self.recipe.seed)
         self.config: dict[str, Any] = {"n_filters": self.recipe.n_filters}
-        self.network = Network(self.config).to(self.device)
+        self.network = Network(self.config)
+        if self.recipe.start == "transform":
+            pass_through(self.network, torch.Generator().manual_seed(self.recipe.seed))
+        self.network.to(self.device)
         self.average = Network(self.config).to(self.device).requires_grad_(False)
         self.average.load_state_dict(self.network.state_dict())
         self.quantiser = TrainedQuantiser(
@@ -89,7 +111,27 @@ class Trainer:
         self.matrices = Orthogonal(matrices)
         self.rest = torch.optim.Adam(rest, betas=(0.9, 0.98))
         self.loss = SoundLoss(SAMPLE_RATE).to(self.device)
+        self.balancer = Balancer(asdict(self.recipe.weights))
+        self.adversary = None
+        if self.recipe.adversarial_from is not None:
+            self.adversary = Adversary(self.recipe.adversary_filters).to(self.device)
         self.folder.mkdir(parents=True, exist_ok=True)
+
+    def begin_with(self, checkpoint: Checkpoint) -> None:
+        """Take encoder and decoder from a checkpoint of the same width; stage B makes its own codebooks.
+
+        Raises
+        ------
+        UserError
+            If the widths differ.
+        """
+        width = checkpoint.model.encoder.model[0].conv.conv.out_channels
+        if width != self.recipe.n_filters:
+            raise UserError(
+                f"{checkpoint.id} has {width} filters, this run {self.recipe.n_filters}: give --filters {width}"
+            )
+        self.network.from_package(checkpoint.model)
+        self.average.load_state_dict(self.network.state_dict())
 
     # -- running ---------------------------------------------------------------------------------------------
 
@@ -100,6 +142,8 @@ class Trainer:
         while self.step < until:
             if self.step == self.recipe.steps_a:
                 self._start_quantiser()
+            if self.step == self.recipe.steps_ab:
+                self.network.encoder.load_state_dict(self.average.encoder.state_dict())
             recent.append(self._step())
             self.step += 1
             self.seconds = time.monotonic() - began
@@ -116,13 +160,19 @@ class Trainer:
         wave = torch.from_numpy(self.segments.batch(self.step, recipe.batch)).to(self.device)
         for group in (*self.matrices.param_groups, *self.rest.param_groups):
             group["lr"] = self._learning_rate()
-        latents = self.network.encode(wave)
+        still = self.step >= recipe.steps_ab
+        with torch.set_grad_enabled(not still):
+            latents = self.network.encode(wave)
+        self.quantiser.train(not still)
         sent, extra = self._transmit(latents, generator)
         output = self.network.decode(sent)
-        size = self.loss.sizes[int(torch.randint(len(self.loss.sizes), (), generator=generator))]
-        total, terms = self.loss(wave, output, size, recipe.weights)
+        x, y = levelled(wave, output)
+        terms, gradient = self._judge(x, y.detach().requires_grad_(), generator)
         self.network.zero_grad(set_to_none=True)
-        (total + extra).backward()
+        if still:
+            y.backward(gradient)
+        else:
+            torch.autograd.backward([y, extra], [gradient, torch.ones_like(extra)])
         norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), recipe.clip)
         if torch.isfinite(norm):
             self.matrices.step()
@@ -131,12 +181,24 @@ class Trainer:
             ramp = min(recipe.ema, 1 - 1 / (1 + self.step / 10))
             torch._foreach_lerp_(list(self.average.parameters()), list(self.network.parameters()), 1 - ramp)
         return {
-            "loss": float(total.detach()),
             "extra": float(extra.detach()),
             "gradient": float(norm),
             "latent_rms": float(latents.detach().square().mean().sqrt()),
-            **{k: float(v) for k, v in terms.items()},
+            **terms,
         }
+
+    def _judge(self, x: Tensor, y: Tensor, generator: torch.Generator) -> tuple[dict[str, float], Tensor]:
+        """Terms of the loss of outputs ``y`` [B, T] of unit level, and their balanced gradient."""
+        short, long = torch.randint(2, (2,), generator=generator).tolist()
+        terms = self.loss(x, y, (self.loss.sizes[short], self.loss.sizes[2 + long]))
+        seen: dict[str, float] = {}
+        if self.adversary is not None:
+            seen = dict.fromkeys(("discriminator", "adversarial", "features"), math.nan)
+            if self.step >= (self.recipe.adversarial_from or 0):
+                seen["discriminator"] = self.adversary.learn(x, y)
+                terms |= self.adversary.terms(x, y)
+        gradient = self.balancer.gradient(terms, y)
+        return seen | {name: float(term.detach()) for name, term in terms.items()}, gradient
 
     def _transmit(self, latents: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Latents as the decoder gets them, and what that costs: noise in stage A, codes in stage B."""
@@ -160,14 +222,14 @@ class Trainer:
         return sent.values, penalty + recipe.commitment * sent.commitment
 
     def _learning_rate(self) -> float:
-        """Warm-up, then half a cosine down to a fiftieth."""
+        """Warm-up, then half a cosine down to a hundredth; stage C has one of its own, from half the peak."""
         recipe = self.recipe
+        peak, first, last = recipe.learning_rate, 0, recipe.steps
+        if self.step >= recipe.steps_ab:
+            peak, first = peak / 2, recipe.steps_ab
         warm = min(1.0, (self.step + 1) / recipe.warm_up)
-        return (
-            recipe.learning_rate
-            * warm
-            * (0.51 + 0.49 * math.cos(math.pi * min(1.0, self.step / recipe.steps)))
-        )
+        progress = min(1.0, (self.step - first) / max(1, last - first))
+        return peak * warm * (0.505 + 0.495 * math.cos(math.pi * progress))
 
     @torch.no_grad()
     def _start_quantiser(self) -> None:
@@ -189,12 +251,12 @@ class Trainer:
         line = {"step": self.step, "seconds": round(self.seconds), "lr": self._learning_rate(), **row}
         _append(self.folder / "log.csv", line)
         left = self.seconds / self.step * (self.recipe.steps - self.step) / 60
-        stage = "A" if self.step <= self.recipe.steps_a else "B"
+        stage = "A" if self.step <= self.recipe.steps_a else "B" if self.step <= self.recipe.steps_ab else "C"
         shown = "  ".join(
-            f"{name} {row[name]:.3f}" for name in ("loss", "phase", "magnitude", "mel", "latent_rms")
+            f"{name} {row[name]:.3f}" for name in ("coherence", "mel", "magnitude", "gradient", "latent_rms")
         )
         print(
-            f"step {self.step}/{self.recipe.steps} {stage}  SNR {-10 * row['snr']:.1f} dB  {shown}  {left:.0f} min",
+            f"step {self.step}/{self.recipe.steps} {stage}  SNR {-10 * row['wave']:.1f} dB  {shown}  {left:.0f} min",
             flush=True,
         )
 
@@ -229,6 +291,8 @@ class Trainer:
             "quantiser": self.quantiser.state_dict(),
             "matrices": self.matrices.state_dict(),
             "rest": self.rest.state_dict(),
+            "norms": self.balancer.norms,
+            "adversary": self.adversary.training_state() if self.adversary else None,
         }
         with replacing(self.folder / "state.pt") as temporary:
             torch.save(state, temporary)
@@ -242,6 +306,9 @@ class Trainer:
         self.step, self.seconds = state["step"], state["seconds"]
         for name in ("network", "average", "quantiser", "matrices", "rest"):
             getattr(self, name).load_state_dict(state[name])
+        self.balancer.norms = state["norms"]
+        if self.adversary:
+            self.adversary.restore(state["adversary"])
         for table in (self.folder / "log.csv", self.folder / "checks-a.csv", self.folder / "checks-b.csv"):
             _forget_after(table, self.step)
         return True

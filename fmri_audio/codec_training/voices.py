@@ -2,6 +2,9 @@
 
 The voices of the radio play (slt, rms, awb and espeak-ng's British English) are left out, so that the play stays
 sound the codec has never heard.
+
+Most voices have 16 kHz and buzz. One that sounds like a person, at 24 kHz, comes with the PyPI package ``hibari-tts``
+(Apache-2.0; a small network distilled from the Kokoro model); where its command is installed it speaks a third.
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ from fmri_audio.codec_training.texts import english, nonsense
 
 KEPT_FOR_THE_PLAY = ("slt", "rms", "awb", "en-gb")
 _FLITE_VOICES = ("kal16",)
+_HIBARI_VOICES = ("heart",) * 14  # as many turns as it takes for a third of the speech
 _FESTIVAL_ROOT = Path("/usr/share/festival/voices")
 # Languages whose voices read our made-up words; the Indian ones stay silent on them.
 _FESTIVAL_SCRIPTS = {
@@ -51,7 +55,7 @@ _ESPEAK_VARIANTS = ("", "+f1", "+f2", "+f3", "+f4", "+f5", "+m4", "+m5", "+m7", 
 
 @dataclass(frozen=True)
 class Voice:
-    """A voice of a program: ``program`` is flite, festival or espeak-ng."""
+    """A voice of a program: ``program`` is hibari, flite, festival or espeak-ng."""
 
     program: str
     name: str
@@ -59,8 +63,10 @@ class Voice:
 
 
 def installed() -> list[Voice]:
-    """Every usable voice on this machine, in a fixed order; empty where there is none."""
+    """Every usable voice on this machine, in the order of their turns; empty where there is none."""
     voices: list[Voice] = []
+    if shutil.which("hibari"):
+        voices += [Voice("hibari", name) for name in _HIBARI_VOICES]
     if shutil.which("flite"):
         voices += [Voice("flite", name) for name in _FLITE_VOICES]
     if shutil.which("text2wave") and _FESTIVAL_ROOT.is_dir():
@@ -92,7 +98,10 @@ def speak(voice: Voice, rng: np.random.Generator, sentences: int) -> tuple[np.nd
 
 
 def _run(voice: Voice, text: str, sound: Path, rng: np.random.Generator) -> None:
-    if voice.program == "flite":
+    if voice.program == "hibari":
+        pace, noise = f"{rng.uniform(0.8, 1.25):.2f}", str(rng.integers(1 << 30))
+        command = ["hibari", "-", "--voice", voice.name, "--speed", pace, "--seed", noise, "-o", str(sound)]
+    elif voice.program == "flite":
         command = ["flite", "-voice", voice.name, "-t", text, "-o", str(sound)]
         text = ""
     elif voice.program == "festival":

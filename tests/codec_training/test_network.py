@@ -51,3 +51,11 @@ def test_parameters_match_the_topology() -> None:
     gains = sum(p.numel() for name, p in package.named_parameters() if name.endswith("weight_g"))
     theirs = sum(p.numel() for p in package.parameters()) - gains
     assert sum(p.numel() for p in network.parameters()) == theirs
+
+
+def test_weights_go_to_the_package_and_come_back() -> None:
+    torch.manual_seed(0)
+    one, other = Network({"n_filters": 4}), Network({"n_filters": 4})
+    other.from_package(one.to_package())
+    for name, value in one.state_dict().items():
+        torch.testing.assert_close(other.state_dict()[name], value, msg=name)

@@ -87,3 +87,16 @@ def test_codebooks_follow_the_frames_and_dead_codes_return() -> None:
     assert quantiser.codebooks[0, 5].abs().max() < 50
     energy, _, _ = quantiser.residuals(moved)
     assert energy[0] < 0.1
+
+
+def test_frames_are_coded_before_the_codebooks_follow_them() -> None:
+    torch.manual_seed(0)
+    quantiser = TrainedQuantiser(2, 16, 8, decay=0.5)
+    quantiser.codebooks.normal_()
+    quantiser.counts.fill_(1.0)
+    quantiser.sums.copy_(quantiser.codebooks)
+    x, stages = torch.randn(1, 40, 8), torch.tensor([1])
+    still = quantiser.eval()(x, stages, torch.Generator()).values
+    before = quantiser.codebooks.clone()
+    trained = quantiser.train()(x, stages, torch.Generator()).values
+    assert torch.equal(still, trained) and not torch.equal(before[0], quantiser.codebooks[0])

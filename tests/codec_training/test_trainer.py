@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from fmri_audio import checkpoints
 from fmri_audio.codec_training.corpus import Segments
 from fmri_audio.codec_training.export import export
 from fmri_audio.codec_training.trainer import Recipe, Trainer
+from fmri_audio.errors import UserError
 
 RECIPE = Recipe(
     n_filters=2,
@@ -21,6 +23,7 @@ RECIPE = Recipe(
     seconds=0.16,
     share_a=0.4,
     quiet=2,
+    start="random",
     warm_up=2,
     init_frames=1100,
     init_rounds=1,
@@ -37,8 +40,8 @@ def pool(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def trainer(pool: Path, folder: Path) -> Trainer:
-    return Trainer(RECIPE, Segments(pool, RECIPE.seconds, 1), Segments(pool, 0.32, 2), folder)
+def trainer(pool: Path, folder: Path, recipe: Recipe = RECIPE) -> Trainer:
+    return Trainer(recipe, Segments(pool, recipe.seconds, 1), Segments(pool, 0.32, 2), folder)
 
 
 def test_a_resumed_run_is_the_same_run(pool: Path, tmp_path: Path) -> None:
@@ -72,3 +75,40 @@ def test_what_is_exported_is_what_was_trained(pool: Path, tmp_path: Path) -> Non
     books = torch.stack([layer._codebook.embed for layer in loaded.model.quantizer.vq.layers])
     torch.testing.assert_close(books, run.quantiser.codebooks.half().float())
     assert checkpoints.bandwidths(loaded.model) == [1.5, 3.0, 6.0, 12.0, 24.0]
+
+
+def test_stage_c_trains_the_decoder_alone(pool: Path, tmp_path: Path) -> None:
+    run = trainer(pool, tmp_path)
+    run.run(until=RECIPE.steps_ab)
+    encoder = {name: value.clone() for name, value in run.average.encoder.state_dict().items()}
+    books, decoder = run.quantiser.codebooks.clone(), run.network.decoder[0].weight.detach().clone()
+    run.run()
+    for name, value in run.network.encoder.state_dict().items():
+        assert torch.equal(value, encoder[name]), name
+        torch.testing.assert_close(run.average.encoder.state_dict()[name], encoder[name])
+    assert torch.equal(run.quantiser.codebooks, books)
+    assert not torch.equal(run.network.decoder[0].weight, decoder)
+
+
+def test_a_discriminator_joins_and_survives_an_interruption(pool: Path, tmp_path: Path) -> None:
+    recipe = replace(RECIPE, steps=10, adversarial_from=4, adversary_filters=2, log_every=1, check_every=6)
+    whole = trainer(pool, tmp_path / "whole", recipe)
+    whole.run()
+    assert {"adversarial", "features", "mel"} <= set(whole.balancer.norms)
+    trainer(pool, tmp_path / "parts", recipe).run(until=6)
+    resumed = trainer(pool, tmp_path / "parts", recipe)
+    assert resumed.restore()
+    resumed.run()
+    assert torch.equal(whole.average.decoder[0].weight, resumed.average.decoder[0].weight)
+    assert resumed.balancer.norms == whole.balancer.norms
+
+
+def test_a_run_may_begin_with_a_checkpoint_of_its_width(pool: Path, tmp_path: Path) -> None:
+    demo = checkpoints.load("demo")
+    run = trainer(pool, tmp_path / "a", replace(RECIPE, n_filters=8, start=demo.id))
+    run.begin_with(demo)
+    wave = 0.1 * torch.randn(1, 3200, generator=torch.Generator().manual_seed(0))
+    theirs = run.network.to_package().eval().encoder(wave[None])
+    torch.testing.assert_close(theirs, demo.model.encoder(wave[None]), atol=1e-4, rtol=1e-4)
+    with pytest.raises(UserError, match="has 8 filters, this run 2"):
+        trainer(pool, tmp_path / "b").begin_with(demo)
