@@ -133,7 +133,7 @@ def draw_training(log: pd.DataFrame) -> Figure:
         name = "not quantised" if count == 0 else f"{count} codebooks"
         axis.plot(line["step"], line["si_sdr_db"], "o-", color=shade, markersize=3, label=name)
     axis.set(xlabel="training steps", ylabel="SI-SDR, held out (dB)")
-    axis.legend(fontsize=9, frameon=False)
+    figure.legend(loc="outside right center", fontsize=9, frameon=False)
     return figure
 
 
