@@ -159,10 +159,11 @@ def verdicts(numbers: Mapping[str, float], codec: str, kbps: float, *, simulated
     gain = numbers["frozen_nothing_mel_distance_db"] - numbers["frozen_measured_mel_distance_db"]
     closer = says(gain, 0, "closer to the original than what a decoder makes without any brain",
                   "no closer to the original than what a decoder makes without any brain")  # fmt: skip
+    size = "" if math.isnan(gain) else f", by {abs(gain):.2f} dB, which was not tested"
     return {
         "codec_verdict": f"with the weights {codec}, EnCodec at {kbps:g} kbps {coded}, by STOI {better} a mel "
         "spectrogram of the same size.",
         "diagnosis_verdict": f"an uncompressed mel spectrogram {plain}; handing the true phase to one that passed a "
         f"bottleneck {rescued} it.",
-        "brain_verdict": f"sound decoded from {brains} brains is {heard}, and by the mel distance {closer}.",
+        "brain_verdict": f"sound decoded from {brains} brains is {heard}, and by the mel distance {closer}{size}.",
     }

@@ -49,6 +49,8 @@ def test_verdicts_follow_the_numbers() -> None:
     assert words["brain_verdict"].startswith(
         "sound decoded from simulated brains is not intelligible, and by the mel distance closer"
     )
+    gain = NUMBERS["frozen_nothing_mel_distance_db"] - NUMBERS["frozen_measured_mel_distance_db"]
+    assert words["brain_verdict"].endswith(f", by {gain:.2f} dB, which was not tested.")
     worse = abstract.verdicts(
         {**NUMBERS, "codec_stoi": 0.5, "frozen_measured_mel_distance_db": 11.0},
         "demo-1",

@@ -247,11 +247,11 @@ def test_no_run_of_eight_words_returns() -> None:
     assert len(runs) == len(set(runs))
 
 
-@pytest.mark.parametrize(("kind", "most"), [("music", 0.2), ("ambience", 0.65)])
+@pytest.mark.parametrize(("kind", "most"), [("music", 0.2), ("ambience", 0.5)])
 def test_no_two_passages_are_the_same_sound(kind: str, most: float) -> None:
     """The largest normalised cross-correlation of any two passages, at any lag, at 6 kHz.
 
-    The same sound again gives nearly 1. Two notes of one fog horn are alike (0.58) and still two.
+    The same sound again gives nearly 1. Two notes of the one fog horn are alike (0.58) and still two.
     """
     pieces, labels = [], []
     for part in PARTS:
@@ -263,7 +263,8 @@ def test_no_two_passages_are_the_same_sound(kind: str, most: float) -> None:
     spectra = [np.fft.rfft(samples, size) for samples in pieces]
     for a, b in combinations(range(len(pieces)), 2):
         likeness = np.abs(np.fft.irfft(spectra[a] * spectra[b].conj(), size)).max()
-        assert likeness < most, f"{labels[a]} and {labels[b]}: {likeness:.2f}"
+        bound = 0.65 if "horn" in labels[a] and "horn" in labels[b] else most
+        assert likeness < bound, f"{labels[a]} and {labels[b]}: {likeness:.2f}"
 
 
 def test_no_two_cues_share_a_melody(render: ModuleType) -> None:
