@@ -1,8 +1,8 @@
 """From sound to BOLD: how much of a voxel which kind of feature predicts, by banded ridge regression.
 
 Ridge regression gives all features one penalty, so that a kind of many columns (a spectrogram) crowds out one of few
-(the envelope). Banded ridge (Nunez-Elizalde et al. 2019; Dupré la Tour et al. 2022) gives every kind its own, chosen per
-voxel, and its prediction is a sum whose parts can be scored.
+(the envelope). Banded ridge (Nunez-Elizalde et al. 2019; Dupré la Tour et al. 2022) gives every kind its own, chosen
+per voxel, and its prediction is a sum whose parts can be scored.
 """
 
 from __future__ import annotations

@@ -353,7 +353,11 @@ def identify_segments(
         rows = []
         for fold, trial in zip(folds, layout, strict=True):
             similarities = similarity(fold, features, run_of(fold.block, runs), trial, n_trs)
-            rows.append(pair_accuracy(similarities, trial) if ways == 2 else many_way_accuracy(similarities, trial, ways))
+            rows.append(
+                pair_accuracy(similarities, trial)
+                if ways == 2
+                else many_way_accuracy(similarities, trial, ways)
+            )
         scored.append(_mean_over_folds(np.stack(rows)))
     counts = np.concatenate([trial.admissible[0].sum(axis=1) for trial in layout])
     used = int((counts >= ways - 1).sum())
