@@ -37,6 +37,8 @@ MODULATION_WIDTH = 0.5
 PITCH_HZ = (70.0, 400.0)
 PITCH_RATE = 8000
 PITCH_WINDOW = 512
+#: Lags an octave longer must correlate better by this much: a period's multiples are periods too.
+OCTAVE_COST = 0.1
 _CHUNK = 4096
 
 
@@ -180,8 +182,8 @@ def _tuned(modulation: np.ndarray, centre: float) -> np.ndarray:
 def _pitch(waveform: np.ndarray, sample_rate: int, n_frames: int) -> tuple[np.ndarray, np.ndarray]:
     """Periodicity (0 to 1) and height of the pitch (octaves above 70 Hz) per frame, by autocorrelation.
 
-    The autocorrelation of a windowed frame is divided by the window's own (Boersma 1993); its highest peak
-    within the range of pitch is the periodicity, the lag of the peak the period.
+    The autocorrelation of a windowed frame is divided by the window's own; its highest peak within the range of
+    pitch, with a cost for octaves, is the periodicity, the lag of the peak the period (Boersma 1993).
     """
     common = math.gcd(PITCH_RATE, sample_rate)
     sound = resample_poly(waveform, PITCH_RATE // common, sample_rate // common)
@@ -193,7 +195,7 @@ def _pitch(waveform: np.ndarray, sample_rate: int, n_frames: int) -> tuple[np.nd
     for frames in _frames(sound, PITCH_RATE, PITCH_WINDOW):
         frames = frames[: n_frames - done]
         periodic = _autocorrelation((frames - frames.mean(axis=1, keepdims=True)) * window, lags) / own
-        best = periodic.argmax(axis=1)
+        best = (periodic - OCTAVE_COST * np.log2(lags)).argmax(axis=1)
         here = slice(done, done + len(frames))
         strength[here] = np.clip(periodic[np.arange(len(frames)), best], 0, 1)
         height[here] = np.log2(PITCH_RATE / lags[best] / PITCH_HZ[0])

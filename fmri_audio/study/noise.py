@@ -20,7 +20,7 @@ from fmri_audio.study.reader import Run
 
 #: Autocorrelation of the noise from one volume to another 1.5 s later, and its smoothness in space (FWHM, mm).
 NOISE_AR, NOISE_FWHM_MM = 0.4, 6.0
-#: Variance of the drift, how many cosines slower than the scan make it, and its smoothness in space.
+#: Variance of the drift in a run long enough for all its courses, how many these are, and its smoothness in space.
 DRIFT_VARIANCE, N_DRIFTS, DRIFT_FWHM_MM = 0.5, 3, 20.0
 #: The head jerks about once in three minutes. What that adds is largest at edges of tissue, has this standard
 #: deviation over tissue (as median, and with this spread of its logarithm) and fades with this time constant.
@@ -132,25 +132,25 @@ def kept_by_cleaning(n_trs: int, tr: Fraction) -> float:
 
 
 def drift(
-    box: Sequence[int], voxel_mm: Sequence[float], runs: Sequence[Run], rng: np.random.Generator
+    box: Sequence[int], voxel_mm: Sequence[float], runs: Sequence[Run], tr: Fraction, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Draw a subject's drift: slow cosines, in amounts that differ between runs and vary smoothly over the brain.
+    """Draw a subject's drift, in amounts that differ between runs and vary smoothly over the brain.
+
+    Its courses are the first that cleaning takes out: a trend, and cosines slower than 128 s if the run is long
+    enough for them.
 
     Returns
     -------
-    course : array, shape [TRs, cosines]
-    maps : array, shape [cosines, x, y, z]
+    course : array, shape [TRs, courses]
+    maps : array, shape [courses, x, y, z]
     """
-    courses = []
+    course = np.zeros((runs[-1].last_tr, N_DRIFTS), np.float32)
     for run in runs:
-        phase = np.pi * (np.arange(run.n_trs) + 0.5) / run.n_trs
-        cosines = np.stack([np.cos((i + 1) * phase) for i in range(N_DRIFTS)], axis=1)
-        courses.append(cosines * rng.standard_normal(N_DRIFTS))
+        slow = np.sqrt(run.n_trs) * drift_basis(run.n_trs, tr)[:, 1 : 1 + N_DRIFTS]
+        course[run.first_tr : run.last_tr, : slow.shape[1]] = slow * rng.standard_normal(slow.shape[1])
     white = rng.standard_normal((N_DRIFTS, *box), dtype=np.float32)
     maps = _smoothed(white, _kernels(box, voxel_mm, DRIFT_FWHM_MM))
-    # A cosine has variance 1/2.
-    scale = np.sqrt(2 * DRIFT_VARIANCE / N_DRIFTS)
-    return np.concatenate(courses).astype(np.float32), np.asarray(scale * maps, np.float32)
+    return course, np.asarray(np.sqrt(DRIFT_VARIANCE / N_DRIFTS) * maps, np.float32)
 
 
 def _kernels(box: Sequence[int], voxel_mm: Sequence[float], fwhm_mm: float) -> list[np.ndarray]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 from scipy.optimize import brentq
@@ -87,8 +87,8 @@ class Grid:
     other: np.ndarray
     artefacts: np.ndarray
 
-    @classmethod
-    def of_shape(cls, shape: Sequence[int]) -> Grid:
+    @staticmethod
+    def of_shape(shape: Sequence[int]) -> Grid:
         """Lay a box of ``shape`` voxels around auditory cortex.
 
         Raises
@@ -96,15 +96,7 @@ class Grid:
         UserError
             The box holds too little auditory cortex.
         """
-        affine = box_affine(shape)
-        grey, active = grey_matter(affine, shape), auditory_mask(affine, shape)
-        if active.sum() < _MIN_ACTIVE_VOXELS:
-            raise UserError(
-                f"a box of {'×'.join(map(str, shape))} voxels holds too little auditory cortex; use a larger one"
-            )
-        tissue = (grey > TISSUE) | active
-        other = _visual_voxels(voxel_positions(affine, shape), (grey > GREY_MATTER) & ~active)
-        return cls(affine, tissue, active, other, artefact_maps(grey, tissue))
+        return _grid(tuple(shape))
 
     @cached_property
     def box(self) -> tuple[slice, ...]:
@@ -345,7 +337,7 @@ def volumes(simulation: Simulation, subject: Subject, mask: np.ndarray) -> Itera
         if len(columns):
             driven.append((columns, simulation.signal(population, subject).astype(np.float32)))
             noise_size[columns] = np.sqrt(population.noise_variance)
-    slow, slow_maps = drift(kept.shape, grid.voxel_mm, runs, stream(seed, subject.number, _DRIFT))
+    slow, slow_maps = drift(kept.shape, grid.voxel_mm, runs, tr, stream(seed, subject.number, _DRIFT))
     courses = np.concatenate([slow, subject.artefacts.course(runs, tr)], axis=1)
     maps = np.concatenate([slow_maps[:, kept], grid.artefacts[:, mask[grid.tissue]]])
     rng = stream(seed, subject.number, _NOISE)
@@ -422,6 +414,23 @@ def surrogate(features: Features, rng: np.random.Generator) -> Features:
 def stream(seed: int, subject: int, purpose: int) -> np.random.Generator:
     """Random numbers for one purpose in one subject (0: what all share)."""
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(subject, purpose)))
+
+
+@lru_cache(maxsize=4)
+def _grid(shape: tuple[int, ...]) -> Grid:
+    """Lay a box; remembered, because bringing the template to it takes a second."""
+    affine = box_affine(shape)
+    grey, active = grey_matter(affine, shape), auditory_mask(affine, shape)
+    if active.sum() < _MIN_ACTIVE_VOXELS:
+        raise UserError(
+            f"a box of {'×'.join(map(str, shape))} voxels holds too little auditory cortex; use a larger one"
+        )
+    tissue = (grey > TISSUE) | active
+    other = _visual_voxels(voxel_positions(affine, shape), (grey > GREY_MATTER) & ~active)
+    grid = Grid(affine, tissue, active, other, artefact_maps(grey, tissue))
+    for array in (grid.affine, grid.tissue, grid.active, grid.other, grid.artefacts):
+        array.setflags(write=False)
+    return grid
 
 
 def _visual_voxels(positions: np.ndarray, candidates: np.ndarray) -> np.ndarray:
