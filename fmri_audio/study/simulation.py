@@ -45,8 +45,8 @@ INDIVIDUAL_SHARE = 0.2
 #: How far (mm) from the centre of Heschl's gyrus the response falls to 1/e, and the spread of its logarithm
 #: from voxel to voxel.
 FALLOFF_MM, SHARE_SPREAD = 20.0, 0.35
-#: Spread of the logarithm of the responses' size between subjects.
-GAIN_SPREAD = 0.15
+#: Standard deviation and bound of the logarithm of the responses' size between subjects.
+GAIN_SPREAD, GAIN_BOUND = 0.15, 0.3
 #: Concentration of the Dirichlet distribution that mixes the families of features in a voxel.
 MIXTURE = 2.0
 #: Weight of the level beside onsets. Auditory cortex answers changes more than what lasts; this much makes sound
@@ -216,9 +216,10 @@ class Simulation:
         """Draw a subject; the same number is always the same one."""
         rng = stream(self.seed, number, _RESPONSE)
         haemodynamics = Haemodynamics.draw(rng)
-        gain = float(np.exp(rng.normal(0.0, GAIN_SPREAD) - GAIN_SPREAD**2))  # mean square 1
+        # The mean of the square is 1, so that the share stated is that of an average subject.
+        gain = np.exp(np.clip(rng.normal(0.0, GAIN_SPREAD), -GAIN_BOUND, GAIN_BOUND) - GAIN_SPREAD**2)
         artefacts = draw_artefacts(self.n_trs, self.tr, stream(self.seed, number, _ARTEFACTS))
-        return Subject(number, haemodynamics, gain, artefacts)
+        return Subject(number, haemodynamics, float(gain), artefacts)
 
     def signal(self, population: Population, subject: Subject) -> np.ndarray:
         """Noise-free signal of a subject in one population, [TRs, voxels], in units of the noise."""
