@@ -16,9 +16,9 @@ from fmri_audio.study.reader import Run
 
 #: The release is shifted by this many TRs against the haemodynamic lag; so is a simulated study.
 SHIFT_TRS = 3
-#: Differences between subjects: standard deviation and bounds of the response's delay (s), and of the logarithm
-#: of its width relative to the canonical response's (Handwerker, Ollinger & D'Esposito 2004 found a second or
-#: so between subjects' peaks).
+#: Responses differ between subjects (Aguirre, Zarahn & D'Esposito 1998; Handwerker, Ollinger & D'Esposito 2004):
+#: standard deviation and bound of their delay (s), and of the logarithm of their width, relative to the canonical
+#: response.
 LATENCY_SD, LATENCY_BOUND = 0.4, 0.8
 DISPERSION_SD, DISPERSION_BOUND = 0.06, 0.12
 _RESPONSE_SECONDS = 32.0
