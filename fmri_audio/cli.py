@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from fmri_audio.errors import UserError
 from fmri_audio.files import replacing
-from fmri_audio.settings import NAMED_CODECS
+from fmri_audio.settings import FAMILIES, NAMED_CODECS, VARIANTS
 
 if TYPE_CHECKING:
     from fmri_audio.audio import Sound, Waveform
@@ -37,6 +37,9 @@ CODES_KEYS = (
 
 SEGMENT_KEYS = ("segment_frames", "scales")
 """What it holds besides if the codec works in segments (48 kHz): frames of each, which add up to T, and levels."""
+
+DEFAULT_TRS = 240
+"""TRs of a simulated study, unless it is told how many."""
 
 
 def evaluate(arguments: argparse.Namespace) -> None:
@@ -242,15 +245,19 @@ def data_simulate(arguments: argparse.Namespace) -> None:
     from fmri_audio.stimulus import play_waveform
     from fmri_audio.study.simulator import simulate_study
 
+    counts = arguments.runs or [DEFAULT_TRS if arguments.trs is None else arguments.trs]
+    n_trs = sum(counts) if arguments.trs is None else arguments.trs
+    runs = [(sum(counts[:i]), count) for i, count in enumerate(counts)]
     if arguments.sound is None:
         waveform = play_waveform()
     else:
         waveform, _ = audio.to_mono(audio.read_sound(arguments.sound))
     folder = simulate_study(
-        arguments.out, waveform, audio.SAMPLE_RATE, n_subjects=arguments.subjects, n_trs=arguments.trs,
-        shape=tuple(arguments.shape), seed=arguments.seed, strength=arguments.strength,
+        arguments.out, waveform, audio.SAMPLE_RATE, n_subjects=arguments.subjects, n_trs=n_trs,
+        shape=tuple(arguments.shape), seed=arguments.seed, strength=arguments.strength, variant=arguments.variant,
+        features=arguments.features, runs=runs,
     )  # fmt: skip
-    print(f"{folder}: {arguments.subjects} subjects, {arguments.trs} TRs")
+    print(f"{folder}: {arguments.subjects} subjects, {n_trs} TRs")
 
 
 def data_check(arguments: argparse.Namespace) -> int:
@@ -313,12 +320,23 @@ def _add_data(data: argparse.ArgumentParser) -> None:
     simulate = commands.add_parser("simulate", help="write a study with simulated brains")
     simulate.add_argument("out", type=Path, metavar="OUT")
     simulate.add_argument("--subjects", type=int, default=3, metavar="N")
-    simulate.add_argument("--trs", type=int, default=240, metavar="T")
+    simulate.add_argument(
+        "--trs", type=int, metavar="T", help=f"TRs of 1.5 s (default: those of --runs, or {DEFAULT_TRS})"
+    )
+    simulate.add_argument("--runs", type=int, nargs="+", metavar="A", help="TRs of each run (default: one run)")
     simulate.add_argument("--shape", type=int, nargs=3, default=[20, 24, 20], metavar=("X", "Y", "Z"))
     simulate.add_argument("--seed", type=int, default=0, metavar="S")
     simulate.add_argument(
-        "--strength", type=float, default=0.3, help="share of variance that follows the sound"
+        "--variant", choices=VARIANTS, default="realistic",
+        help="null: noise only; null-shared: brains share a signal that has nothing to do with the sound",
+    )  # fmt: skip
+    simulate.add_argument(
+        "--strength", type=float, help="share of variance that subjects share (default: the variant's own)"
     )
+    simulate.add_argument(
+        "--features", nargs="+", choices=FAMILIES, default=list(FAMILIES), metavar="FAMILY",
+        help=f"what auditory cortex follows: {', '.join(FAMILIES)} (default: all)",
+    )  # fmt: skip
     simulate.add_argument("--sound", type=Path, help="what the brains hear (default: the embedded play)")
     simulate.set_defaults(run=data_simulate)
     check = commands.add_parser("check", help="list what a study holds and every problem")

@@ -33,6 +33,11 @@ if TYPE_CHECKING:
     from fmri_audio.checkpoints import Checkpoint
     from fmri_audio.study.reader import Study
 
+SIMULATOR = tuple(
+    f"study/{name}.py" for name in ("acoustics", "haemodynamics", "noise", "simulation", "simulator")
+)
+"""Modules of the package that decide what a simulated study holds."""
+
 
 @dataclass(frozen=True)
 class Encoding:
@@ -311,7 +316,7 @@ def _study_fingerprint(settings: Settings) -> str:
     """Hash all that decides a simulated study."""
     facts = [
         fingerprint(settings), settings.study.model_dump_json(), str(settings.seed),
-        package_digest("study/simulator.py"),
+        package_digest(*SIMULATOR),
     ]  # fmt: skip
     return hashlib.sha256("\n".join(facts).encode()).hexdigest()
 
@@ -323,8 +328,8 @@ def _simulate(settings: Settings, stimulus: Stimulus, folder: Path) -> None:
     wanted = settings.study
     simulate_study(
         folder, stimulus.waveform, stimulus.sample_rate, n_subjects=wanted.n_subjects, n_trs=stimulus.n_trs,
-        shape=wanted.shape, seed=settings.seed, strength=wanted.strength, tr=settings.tr, runs=stimulus.runs,
-        overwrite=True,
+        shape=wanted.shape, seed=settings.seed, strength=wanted.strength, variant=wanted.variant,
+        features=wanted.features, tr=settings.tr, runs=stimulus.runs, overwrite=True,
     )  # fmt: skip
 
 

@@ -10,7 +10,7 @@ import difflib
 from collections.abc import Iterable, Mapping
 from fractions import Fraction
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import yaml
 from pydantic import (
@@ -29,6 +29,15 @@ from fmri_audio.files import write_if_changed
 
 NAMED_CODECS = ("demo", "released", "released-48khz")
 """Codecs that go by a name rather than by a path; the last is for the command line, not for editions."""
+
+Variant = Literal["realistic", "null", "null-shared", "strong"]
+VARIANTS: tuple[Variant, ...] = get_args(Variant)
+"""What a simulated study's brains share: a realistic or strong response to the sound, nothing, or a response that
+has nothing to do with the sound."""
+
+Family = Literal["bands", "envelope", "modulation", "pitch"]
+FAMILIES: tuple[Family, ...] = get_args(Family)
+"""Families of acoustic features that simulated brains can follow."""
 
 
 def _to_fraction(value: object) -> object:
@@ -134,7 +143,21 @@ class StudySettings(Section):
         [48, 20, 16], min_length=3, max_length=3, description="voxels along x, y, z"
     )
     mask: str = Field("auditory", description='"auditory", or the path of a NIfTI mask')
-    strength: float = Field(0.2, ge=0, lt=0.75, description="share of a voxel's variance that subjects share")
+    variant: Variant = Field("realistic", description=f"what simulated brains share: {', '.join(VARIANTS)}")
+    features: list[Family] = Field(
+        list(FAMILIES), min_length=1, description=f"families of features they follow: {', '.join(FAMILIES)}"
+    )
+    strength: float | None = Field(
+        None, ge=0, lt=0.75, description="share of a voxel's variance that subjects share; null: the variant's own"
+    )
+
+    @model_validator(mode="after")
+    def _simulation_possible(self) -> StudySettings:
+        if len(set(self.features)) != len(self.features):
+            raise ValueError("features: should not name a family twice")
+        if self.variant == "null" and self.strength:
+            raise ValueError("strength: the variant null has no signal; leave strength out")
+        return self
 
 
 class TrainingSettings(Section):

@@ -54,6 +54,10 @@ def test_all_editions_are_listed() -> None:
         ({"stimulus": {"first_tr": -1}}, "stimulus.first_tr: should be greater than or equal to 0"),
         ({"edition": "a/b"}, "edition: "),
         ({"codec": True}, "codec: should be a valid string, not True"),
+        ({"study": {"variant": "weak"}}, "study.variant: should be 'realistic', 'null', 'null-shared' or 'strong'"),
+        ({"study": {"features": ["mel"]}}, "study.features.0: should be 'bands', 'envelope', 'modulation' or 'pitch'"),
+        ({"study": {"features": ["pitch", "pitch"]}}, "study.features: should not name a family twice"),
+        ({"study": {"variant": "null", "strength": 0.2}}, "study.strength: the variant null has no signal"),
     ],
 )
 def test_bad_values_are_refused_by_name(tmp_path: Path, values: dict[str, Any], sentence: str) -> None:
