@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fmri_audio.brain import clean_blocks, correlate, standardise
+from fmri_audio.brain import clean_blocks, correlate, standardise_by_run
 from fmri_audio.errors import UserError
 from fmri_audio.study.dataset import lagged
+from fmri_audio.study.masked import masked_bold
 from fmri_audio.study.reader import Study
 from fmri_audio.study.splits import Split, cross_validation_folds
 
@@ -104,11 +106,19 @@ class ShiftNull:
         return f"p = {self.p:.3f} ({n} shifts, smallest attainable {self.smallest_p:.3f})"
 
 
-def brain_of(study: Study, subject: int, mask: NDArray[np.bool_], split: Split, first_tr: int = 0) -> Matrix:
+def brain_of(
+    study: Study,
+    subject: int,
+    mask: NDArray[np.bool_],
+    split: Split,
+    first_tr: int = 0,
+    cache: Path | None = None,
+) -> Matrix:
     """BOLD of one subject, ready for decoding.
 
-    Every block of the split is detrended and filtered on its own, and every voxel standardised by the training
-    blocks alone; rows outside the blocks are NaN.
+    Every block of the split is detrended and filtered on its own, and every voxel standardised run by run by the
+    training blocks alone; rows outside the blocks, and a subject's filler volumes, are NaN. A run without training
+    blocks is standardised by its own BOLD, which the split declares (``split.declarations``).
 
     Parameters
     ----------
@@ -119,17 +129,22 @@ def brain_of(study: Study, subject: int, mask: NDArray[np.bool_], split: Split, 
         In TRs of the stimulus used.
     first_tr : int
         TR of the study with which the stimulus used begins.
+    cache : Path, optional
+        Folder of masked matrices (:func:`fmri_audio.study.masked.masked_bold`); without it the scan is read.
 
     Returns
     -------
     array of float32, shape [TRs, voxels]
     """
-    bold = study.bold(subject, mask)[first_tr:]
+    whole = study.bold(subject, mask) if cache is None else masked_bold(study, subject, mask, cache)
+    bold = whole[first_tr:]
     if split.bold_test[1] > len(bold):
         raise UserError(
             f"{study.folder}: {len(bold)} volumes from TR {first_tr + 1} on, the stimulus needs {split.bold_test[1]}"
         )
-    return standardise(clean_blocks(bold, split.bold_blocks, study.tr), split.bold_train_rows)
+    return standardise_by_run(
+        clean_blocks(bold, split.bold_blocks, study.tr), split.bold_train_rows, split.runs, split.runs_without_training
+    )
 
 
 def fit_ridge(

@@ -84,7 +84,7 @@ class HeldOut:
         return contiguous_split(
             [(first, first + count) for first, count in self.stimulus.runs],
             test_fraction=self.settings.test_fraction, gap=self.settings.gap_trs, lags=self.settings.lag_trs,
-            shift=self.study.shift,
+            shift=self.study.shift, tr=self.stimulus.tr,
         )  # fmt: skip
 
     @cached_property
@@ -230,7 +230,7 @@ class HeldOut:
         """One subject's BOLD in the mask, cleaned by block and standardised by training alone, [TRs, voxels]."""
         measured = self.run.settings.study.source != "simulate"
         first = self.run.settings.stimulus.first_tr if measured else 0
-        return decoding.brain_of(self.study, subject, self.mask, self.split, first)
+        return decoding.brain_of(self.study, subject, self.mask, self.split, first, self.run.cache)
 
     def decoded(self, arm: str) -> Iterator[Decoded]:
         """Every subject's held-out block, decoded by ridge regression trained on that subject alone."""

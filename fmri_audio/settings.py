@@ -142,7 +142,7 @@ class StudySettings(Section):
     shape: list[PositiveInt] = Field(
         [48, 20, 16], min_length=3, max_length=3, description="voxels along x, y, z"
     )
-    mask: str = Field("auditory", description='"auditory", or the path of a NIfTI mask')
+    mask: str = Field("auditory", description='"auditory", "grey-matter", or the path of a NIfTI mask')
     variant: Variant = Field("realistic", description=f"what simulated brains share: {', '.join(VARIANTS)}")
     features: list[Family] = Field(
         list(FAMILIES), min_length=1, description=f"families of features they follow: {', '.join(FAMILIES)}"
