@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from fmri_audio.brain import clean_blocks, correlate, standardise
 from fmri_audio.errors import UserError
 from fmri_audio.study.dataset import lagged
-from fmri_audio.study.reader import Study
+from fmri_audio.study.reader import Study, Subject
 from fmri_audio.study.splits import Split, cross_validation_folds
 
 #: Ridge penalties that cross-validation chooses from, for standardised predictors.
@@ -104,7 +104,13 @@ class ShiftNull:
         return f"p = {self.p:.3f} ({n} shifts, smallest attainable {self.smallest_p:.3f})"
 
 
-def brain_of(study: Study, subject: int, mask: NDArray[np.bool_], split: Split, first_tr: int = 0) -> Matrix:
+def brain_of(
+    study: Study,
+    subject: Subject,
+    mask: NDArray[np.bool_],
+    split: Split,
+    rows: NDArray[np.int64] | None = None,
+) -> Matrix:
     """BOLD of one subject, ready for decoding.
 
     Every block of the split is detrended and filtered on its own, and every voxel standardised by the training
@@ -113,21 +119,31 @@ def brain_of(study: Study, subject: int, mask: NDArray[np.bool_], split: Split, 
     Parameters
     ----------
     study : Study
-    subject : int
+    subject : int or str
     mask : array of bool, shape [x, y, z]
     split : Split
-        In TRs of the stimulus used.
-    first_tr : int
-        TR of the study with which the stimulus used begins.
+        In TRs of the stimulus.
+    rows : array of int, shape [TRs], optional
+        Volume of the study that belongs to every TR of the stimulus; unless given, all of them in their order.
 
     Returns
     -------
     array of float32, shape [TRs, voxels]
+
+    Raises
+    ------
+    UserError
+        There are fewer volumes than the split needs, or some of them are filler.
     """
-    bold = study.bold(subject, mask)[first_tr:]
+    bold = study.bold(subject, mask)
+    if rows is not None:
+        bold = bold[rows]
     if split.bold_test[1] > len(bold):
+        raise UserError(f"{study.folder}: {len(bold)} volumes are used, the stimulus needs {split.bold_test[1]}")
+    if not np.isfinite(bold).all():
         raise UserError(
-            f"{study.folder}: {len(bold)} volumes from TR {first_tr + 1} on, the stimulus needs {split.bold_test[1]}"
+            f"{study.path(subject)}: some of the TRs used are filler, the same volume over and over; declare it under "
+            "fillers in study.yml, or choose other TRs with study.trs"
         )
     return standardise(clean_blocks(bold, split.bold_blocks, study.tr), split.bold_train_rows)
 
