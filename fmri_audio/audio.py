@@ -22,6 +22,9 @@ from fmri_audio.files import replacing
 SAMPLE_RATE = 24_000
 """Sample rate of the stimulus in Hz: that of EnCodec's 24 kHz model."""
 
+SILENCE_DBFS = -80.0
+"""Peak level at or under which a recording counts as silent."""
+
 Waveform = NDArray[np.float32]
 
 
@@ -82,6 +85,12 @@ def read_sound(path: Path | str) -> Sound:
             f"{int(bad.argmax()) / sound.sample_rate:.3f} s): export it again without them"
         )
     return sound
+
+
+def refuse_silence(waveform: NDArray[np.floating], name: Path | str) -> None:
+    """Raise a UserError if a recording's peak is no higher than −80 dBFS."""
+    if float(np.abs(waveform).max(initial=0.0)) <= 10 ** (SILENCE_DBFS / 20):
+        raise UserError(f"{name} is silent (peak under {SILENCE_DBFS:g} dBFS): give a recording with sound")
 
 
 def to_mono(sound: Sound, sample_rate: int = SAMPLE_RATE) -> tuple[Waveform, list[str]]:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from fmri_audio.errors import UserError
 from fmri_audio.files import replacing
-from fmri_audio.settings import FAMILIES, NAMED_CODECS, VARIANTS
+from fmri_audio.settings import BIDS_SPACE, FAMILIES, NAMED_CODECS, VARIANTS
 
 if TYPE_CHECKING:
     from fmri_audio.audio import Sound, Waveform
@@ -264,10 +264,14 @@ def data_check(arguments: argparse.Namespace) -> int:
     """List what a study folder holds and what is wrong with it."""
     from fmri_audio.study.checker import check_study
 
-    report = check_study(arguments.folder)
+    report = check_study(
+        arguments.folder, task=arguments.task, story=arguments.story, space=arguments.space,
+        films=[str(film) for film in arguments.film],
+    )  # fmt: skip
     print(report.table)
-    for problem in report.problems:
-        print(f"problem: {problem}")
+    for kind in ("notes", "warnings", "problems"):
+        for sentence in getattr(report, kind):
+            print(f"{kind.removesuffix('s')}: {sentence}")
     return 1 if report.problems else 0
 
 
@@ -341,6 +345,13 @@ def _add_data(data: argparse.ArgumentParser) -> None:
     simulate.set_defaults(run=data_simulate)
     check = commands.add_parser("check", help="list what a study holds and every problem")
     check.add_argument("folder", type=Path, metavar="DIR")
+    check.add_argument(
+        "--film", nargs="+", default=[], metavar="FILE",
+        help="the film or its sound, one per run in their order, or RUN=FILE (default: the study's own)",
+    )  # fmt: skip
+    check.add_argument("--task", help="which task of a BIDS data set")
+    check.add_argument("--story", help="which story of that task (default: all that everybody heard)")
+    check.add_argument("--space", default=BIDS_SPACE, help=f"standard space of its scans (default: {BIDS_SPACE})")
     check.set_defaults(run=data_check)
 
 

@@ -25,6 +25,7 @@ from fmri_audio.errors import UserError
 from fmri_audio.representations import EncodecCodes
 from fmri_audio.results import Record
 from fmri_audio.segments import Window
+from fmri_audio.study.reader import Subject
 from fmri_audio.study.splits import Split, contiguous_split
 from fmri_audio.timeline import trs_to_samples
 from fmri_audio.training import TrainedArm, latents_of_block, sound_of_latents, sound_of_units, trained_arms
@@ -42,7 +43,7 @@ class Decoded:
 
     Attributes
     ----------
-    subject : int
+    subject : int or str
     arm : str
     units : array, shape [TRs, V]
         Predicted.
@@ -50,7 +51,7 @@ class Decoded:
         What the sound's own bottleneck holds (noise-free).
     """
 
-    subject: int
+    subject: Subject
     arm: str
     units: NDArray[np.float32]
     true: NDArray[np.float32]
@@ -226,11 +227,11 @@ class HeldOut:
 
     # The brains ---------------------------------------------------------------------------------------------------
 
-    def bold(self, subject: int) -> NDArray[np.float32]:
+    def bold(self, subject: Subject) -> NDArray[np.float32]:
         """One subject's BOLD in the mask, cleaned by block and standardised by training alone, [TRs, voxels]."""
-        measured = self.run.settings.study.source != "simulate"
-        first = self.run.settings.stimulus.first_tr if measured else 0
-        return decoding.brain_of(self.study, subject, self.mask, self.split, first, self.run.cache)
+        return decoding.brain_of(
+            self.study, subject, self.mask, self.split, self.stimulus.rows, self.run.cache
+        )
 
     def decoded(self, arm: str) -> Iterator[Decoded]:
         """Every subject's held-out block, decoded by ridge regression trained on that subject alone."""

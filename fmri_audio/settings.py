@@ -27,6 +27,12 @@ from pydantic import (
 from fmri_audio.errors import UserError
 from fmri_audio.files import write_if_changed
 
+SIMULATE = "simulate"
+"""What ``study.source`` is where the brains are simulated from the sound."""
+
+BIDS_SPACE = "MNI152NLin2009cAsym"
+"""Standard space of fMRIPrep's scans that is read unless another is named."""
+
 NAMED_CODECS = ("demo", "released", "released-48khz")
 """Codecs that go by a name rather than by a path; the last is for the command line, not for editions."""
 
@@ -76,16 +82,24 @@ def _check_hop(hop_length: int, n_fft: int) -> None:
 
 
 class StimulusSettings(Section):
-    """The sound: the embedded play, or a recording of the user's own."""
+    """The sound: the embedded play, or a recording of the user's own.
 
-    source: str | None = Field(
-        "play", description='"play", or the path of a recording (WAV, FLAC, MP3, Ogg, MP4 …)'
+    With a study on disk a recording is the film of its first run that is used, a mapping from the names of runs to
+    recordings that of several, and null the sound that the study itself holds; ``study.trs`` chooses the TRs.
+    """
+
+    source: str | dict[str, str] | None = Field(
+        "play",
+        description='"play", the path of a recording (WAV, FLAC, MP3, Ogg, MP4 …), or one per run: {"1": part1.m4v}',
     )
     segments: str | None = Field(
-        None, description="path of a table with onset, offset, kind (speech, music, …)"
+        None,
+        description="path of a table with onset, offset, kind (speech, music, …), or of the annotations (.xlsx)",
     )
-    first_tr: int = Field(0, ge=0, description="first TR used, counted from 0")
-    n_trs: PositiveInt | None = Field(None, description="how many TRs are used; null: to the end")
+    first_tr: int = Field(0, ge=0, description="simulated brains: first TR of the sound used, counted from 0")
+    n_trs: PositiveInt | None = Field(
+        None, description="simulated brains: how many TRs of the sound are used; null: to the end"
+    )
 
 
 class WindowSettings(Section):
@@ -137,7 +151,13 @@ class ProblemSettings(Section):
 class StudySettings(Section):
     """The brains: simulated on disk, or measured."""
 
-    source: str | None = Field("simulate", description='"simulate", or the folder of a study on disk')
+    source: str | None = Field(SIMULATE, description='"simulate", or the folder of a study on disk')
+    trs: list[PositiveInt] | None = Field(
+        None, description="first and last TR used, counted from 1 in the joined scans; null: all but those skipped"
+    )
+    task: str | None = Field(None, description="task of a BIDS data set; null: the only one there is")
+    story: str | None = Field(None, description="one story of that task; null: all that everybody heard")
+    space: str = Field(BIDS_SPACE, description="standard space of a BIDS data set's scans")
     n_subjects: PositiveInt = Field(3, description="subjects simulated")
     shape: list[PositiveInt] = Field(
         [48, 20, 16], min_length=3, max_length=3, description="voxels along x, y, z"
@@ -157,6 +177,12 @@ class StudySettings(Section):
             raise ValueError("features: should not name a family twice")
         if self.variant == "null" and self.strength:
             raise ValueError("strength: the variant null has no signal; leave strength out")
+        return self
+
+    @model_validator(mode="after")
+    def _trs_are_a_range(self) -> StudySettings:
+        if self.trs is not None and (len(self.trs) != 2 or self.trs[0] > self.trs[1]):
+            raise ValueError(f"trs: {self.trs} should be the first and the last TR, such as [27, 946]")
         return self
 
 
