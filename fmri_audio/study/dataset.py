@@ -241,7 +241,7 @@ def lagged(bold: np.ndarray, trs: np.ndarray, lags: Sequence[int], shift: int) -
 def readable(bold: np.ndarray, trs: np.ndarray, lags: Sequence[int], shift: int) -> np.ndarray:
     """Those TRs whose lag window holds no filler volume, ascending; arguments as in :func:`lagged`."""
     complete = np.isfinite(bold).all(axis=1)[_lag_rows(np.asarray(trs), lags, shift)].all(axis=1)
-    return np.asarray(trs)[complete]
+    return np.asarray(np.asarray(trs)[complete])
 
 
 def _lag_rows(trs: np.ndarray, lags: Sequence[int], shift: int) -> np.ndarray:

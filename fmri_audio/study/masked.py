@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 
 from fmri_audio.files import package_digest, replacing
-from fmri_audio.study.reader import Study
+from fmri_audio.study.reader import Study, Subject
 
 #: A file is told from its successors by so many blocks of so many bytes, its beginning and its end among them.
 SAMPLED_BLOCKS, BLOCK_BYTES = 8, 1 << 16
 
 
-def masked_bold(study: Study, subject: int, mask: np.ndarray, cache: Path) -> np.ndarray:
+def masked_bold(study: Study, subject: Subject, mask: np.ndarray, cache: Path) -> np.ndarray:
     """BOLD of one subject in a mask, read from its scan the first time and from the cache from then on.
 
     The cache is known by its content: the scan (:func:`file_identity`), the mask, the facts of the study (runs, filler,
@@ -25,7 +25,7 @@ def masked_bold(study: Study, subject: int, mask: np.ndarray, cache: Path) -> np
     Parameters
     ----------
     study : Study
-    subject : int
+    subject : int or str
     mask : array of bool, shape [x, y, z]
     cache : Path
         Folder for the matrices; made when needed.
@@ -48,8 +48,8 @@ def masked_bold(study: Study, subject: int, mask: np.ndarray, cache: Path) -> np
 
 
 def iter_subjects(
-    study: Study, mask: np.ndarray, cache: Path, subjects: Sequence[int] | None = None, progress: bool = True
-) -> Iterator[tuple[int, np.ndarray]]:
+    study: Study, mask: np.ndarray, cache: Path, subjects: Sequence[Subject] | None = None, progress: bool = True
+) -> Iterator[tuple[Subject, np.ndarray]]:
     """Yield every subject with its masked matrix, one at a time.
 
     Parameters
@@ -57,7 +57,7 @@ def iter_subjects(
     study : Study
     mask : array of bool, shape [x, y, z]
     cache : Path
-    subjects : sequence of int, optional
+    subjects : sequence of int or str, optional
         All of the study's unless given.
     progress : bool
         Say on standard error whose scan is being read.
@@ -88,10 +88,10 @@ def file_identity(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _content_key(study: Study, subject: int, mask: np.ndarray) -> str:
+def _content_key(study: Study, subject: Subject, mask: np.ndarray) -> str:
     """Hash all that decides a masked matrix."""
     facts = [
-        file_identity(study.path(subject)), study.facts.model_dump_json(), str(mask.shape),
+        *(file_identity(scan.path) for scan in study.scans(subject)), study.facts.model_dump_json(), str(mask.shape),
         hashlib.sha256(np.packbits(mask).tobytes()).hexdigest(), package_digest("study/reader.py", "study/masked.py"),
     ]  # fmt: skip
     return hashlib.sha256("\n".join(facts).encode()).hexdigest()[:16]
