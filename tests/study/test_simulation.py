@@ -14,15 +14,14 @@ from fmri_audio.errors import UserError
 from fmri_audio.settings import FAMILIES, project_root
 from fmri_audio.study import simulation as simulating
 from fmri_audio.study.acoustics import FEATURE_RATE, Features, acoustic_features
+from fmri_audio.study.grid import VISUAL_SHARE, Grid, box_affine
 from fmri_audio.study.haemodynamics import CANONICAL, Haemodynamics, above_drift, responses, unit
 from fmri_audio.study.reader import RELEASE_AFFINE, Run
 from fmri_audio.study.simulation import (
     INDIVIDUAL_SHARE,
     MAX_SHARE,
     REALISTIC_STRENGTH,
-    Grid,
     Simulation,
-    box_affine,
     plan_simulation,
     simulate_bold,
     strength_of,
@@ -312,7 +311,7 @@ def test_regions_lie_where_the_grid_has_them() -> None:
     box = Grid.of_shape((48, 20, 16))
     assert box.active.sum() == full.active.sum()
     away = np.abs(box.positions(box.other) - [0, -20, 8]) - [54, 0, 0]
-    assert 0.05 * box.tissue.sum() < box.other.sum() < simulating.VISUAL_SHARE * box.tissue.sum()
+    assert 0.05 * box.tissue.sum() < box.other.sum() < VISUAL_SHARE * box.tissue.sum()
     assert np.linalg.norm(away, axis=1).min() > brain.AUDITORY_RADIUS
 
 
