@@ -319,7 +319,7 @@ def voxel_shares(relative: np.ndarray, mean: float) -> np.ndarray:
     def shares(log_scale: float) -> np.ndarray:
         return np.asarray(-MAX_SHARE * np.expm1(-np.exp(log_scale) * relative))
 
-    return shares(brentq(lambda log_scale: shares(log_scale).mean() - mean, -20.0, 20.0, xtol=1e-10))
+    return shares(brentq(lambda log_scale: shares(log_scale).mean() - mean, -40.0, 20.0, xtol=1e-10))
 
 
 def surrogate(features: Features, rng: np.random.Generator) -> Features:
