@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from fmri_audio.study.reader import Study
 
 SIMULATOR = tuple(
-    f"study/{name}.py" for name in ("acoustics", "haemodynamics", "noise", "simulation", "simulator")
+    f"study/{name}.py" for name in ("acoustics", "grid", "haemodynamics", "noise", "simulation", "simulator")
 )
 """Modules of the package that decide what a simulated study holds."""
 

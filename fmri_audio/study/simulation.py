@@ -1,4 +1,4 @@
-"""Simulated brains in memory: where voxels lie, what they follow, and the BOLD of one subject after the other.
+"""Simulated brains in memory: what voxels follow, and the BOLD of one subject after the other.
 
 :func:`plan_simulation` draws what a study's subjects share, :func:`simulate_bold` gives one subject's BOLD in
 auditory cortex. :mod:`fmri_audio.study.simulator` writes the same volumes, from the same code, to disk.
@@ -9,25 +9,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cached_property, lru_cache
 
 import numpy as np
 from scipy.optimize import brentq
 from scipy.signal import lfilter
 
-from fmri_audio.brain import (
-    AUDITORY_CENTRES,
-    GREY_MATTER,
-    auditory_mask,
-    grey_matter,
-    voxel_positions,
-)
+from fmri_audio.brain import AUDITORY_CENTRES
 from fmri_audio.errors import UserError
 from fmri_audio.settings import FAMILIES, VARIANTS, Variant
 from fmri_audio.study.acoustics import FEATURE_RATE, N_BANDS, Features
+from fmri_audio.study.grid import Grid, distance_to
 from fmri_audio.study.haemodynamics import CANONICAL, Haemodynamics, above_drift, responses, unit
-from fmri_audio.study.noise import Artefacts, artefact_maps, draw_artefacts, drift, noise_chunks
-from fmri_audio.study.reader import RELEASE_AFFINE, RELEASE_SHAPE, Run
+from fmri_audio.study.noise import Artefacts, draw_artefacts, drift, noise_chunks
+from fmri_audio.study.reader import Run
 
 #: Mean share of an auditory voxel's variance that all subjects have in common. Leave-one-out correlation of N
 #: subjects is s / √(s + (1 − s) / (N − 1)) where a share s is common: .4, as in the posterior temporal cortex of 27
@@ -52,68 +46,13 @@ MIXTURE = 2.0
 #: Weight of the level beside onsets. Auditory cortex answers changes more than what lasts; this much makes sound
 #: power explain r ≈ .15 of a voxel in the realistic variant, as in the same 27 listeners.
 LEVEL_WEIGHT = 0.35
-#: Grey matter outside the auditory mask starts at this probability; elsewhere the volumes are 0.
-TISSUE = 0.2
 #: Volumes are written on a scanner's scale: a mean of 1000 and 1 % of noise, in steps of 1/16.
 BASELINE, NOISE_UNITS, STEP = 1000.0, 10.0, 1 / 16
-#: Voxels that follow the pictures of a film lie around the calcarine sulci; where a box does not reach them, a
-#: tenth of its grey matter, furthest from auditory cortex, stands in.
-VISUAL_CENTRES, VISUAL_RADIUS, VISUAL_SHARE = ((-12.0, -86.0, 2.0), (12.0, -86.0, 2.0)), 15.0, 0.1
 #: The pictures: as many independent processes, whose autocorrelation falls to 1/e within these seconds.
 N_PICTURES, PICTURE_SECONDS = 8, 4.0
-_MIN_ACTIVE_VOXELS = 20
-_BOTH_HEMISPHERES_VOXELS = 44
 
 # One stream of random numbers per purpose, so that none depends on how many another has drawn.
 _SHARED, _RESPONSE, _OWN, _PICTURES, _NOISE, _DRIFT, _ARTEFACTS = range(7)
-
-
-@dataclass(frozen=True)
-class Grid:
-    """A box of voxels and what is in it; all masks are functions of the grid alone.
-
-    Attributes
-    ----------
-    affine : array, shape [4, 4]
-    tissue, active, other : arrays of bool, shape [x, y, z]
-        Voxels that are not 0; those that follow the sound (auditory cortex); those that follow pictures.
-    artefacts : array, shape [3, tissue voxels]
-        What moving the head along x, y, z adds.
-    """
-
-    affine: np.ndarray
-    tissue: np.ndarray
-    active: np.ndarray
-    other: np.ndarray
-    artefacts: np.ndarray
-
-    @staticmethod
-    def of_shape(shape: Sequence[int]) -> Grid:
-        """Lay a box of ``shape`` voxels around auditory cortex.
-
-        Raises
-        ------
-        UserError
-            The box holds too little auditory cortex.
-        """
-        return _grid(tuple(shape))
-
-    @cached_property
-    def box(self) -> tuple[slice, ...]:
-        """The smallest box that holds all tissue."""
-        occupied = np.argwhere(self.tissue)
-        return tuple(
-            slice(int(a), int(b) + 1) for a, b in zip(occupied.min(axis=0), occupied.max(axis=0), strict=True)
-        )
-
-    @property
-    def voxel_mm(self) -> tuple[float, ...]:
-        """Edges of a voxel."""
-        return tuple(np.abs(np.diag(self.affine))[:3])
-
-    def positions(self, mask: np.ndarray) -> np.ndarray:
-        """MNI coordinates (mm) of the voxels of a mask, [voxels, 3]."""
-        return np.asarray(voxel_positions(self.affine, mask.shape)[mask])
 
 
 @dataclass(frozen=True)
@@ -286,7 +225,7 @@ def plan_simulation(
     if variant == "null-shared":
         process = surrogate(process, rng)
     positions = grid.positions(grid.active)
-    distance = _distance(positions, AUDITORY_CENTRES)
+    distance = distance_to(positions, AUDITORY_CENTRES)
     spread = rng.lognormal(0.0, SHARE_SPREAD, len(positions))
     share = voxel_shares(np.exp(-distance / FALLOFF_MM) * spread, strength)
     sound = _population(process, _auditory_weights(positions, process, rng), share, runs, tr, rng)
@@ -353,22 +292,6 @@ def volumes(simulation: Simulation, subject: Subject, mask: np.ndarray) -> Itera
             yield np.asarray(np.round((BASELINE + NOISE_UNITS * bold) / STEP) * STEP, np.float32)
 
 
-def box_affine(shape: Sequence[int]) -> np.ndarray:
-    """Affine of a box of ``shape`` voxels cut from the release's grid around auditory cortex, [4, 4].
-
-    The box keeps the grid's voxel centres. It covers both hemispheres where it spans at least 44 voxels
-    along x, and the left one otherwise.
-    """
-    both = shape[0] >= _BOTH_HEMISPHERES_VOXELS
-    centre = np.array([0.0 if both else -54.0, -20.0, 8.0, 1.0])
-    middle = np.linalg.solve(RELEASE_AFFINE, centre)[:3]
-    first = np.round(middle - np.asarray(shape) / 2).astype(int)
-    first = np.clip(first, 0, np.asarray(RELEASE_SHAPE) - np.asarray(shape))
-    affine = RELEASE_AFFINE.copy()
-    affine[:3, 3] = (RELEASE_AFFINE @ np.append(first, 1.0))[:3]
-    return affine
-
-
 def strength_of(variant: Variant, strength: float | None) -> float:
     """The strength asked for, or the variant's own.
 
@@ -396,7 +319,7 @@ def voxel_shares(relative: np.ndarray, mean: float) -> np.ndarray:
     def shares(log_scale: float) -> np.ndarray:
         return np.asarray(-MAX_SHARE * np.expm1(-np.exp(log_scale) * relative))
 
-    return shares(brentq(lambda log_scale: shares(log_scale).mean() - mean, -20.0, 20.0, xtol=1e-10))
+    return shares(brentq(lambda log_scale: shares(log_scale).mean() - mean, -40.0, 20.0, xtol=1e-10))
 
 
 def surrogate(features: Features, rng: np.random.Generator) -> Features:
@@ -415,41 +338,6 @@ def surrogate(features: Features, rng: np.random.Generator) -> Features:
 def stream(seed: int, subject: int, purpose: int) -> np.random.Generator:
     """Random numbers for one purpose in one subject (0: what all share)."""
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(subject, purpose)))
-
-
-@lru_cache(maxsize=4)
-def _grid(shape: tuple[int, ...]) -> Grid:
-    """Lay a box; remembered, because bringing the template to it takes a second."""
-    affine = box_affine(shape)
-    grey, active = grey_matter(affine, shape), auditory_mask(affine, shape)
-    if active.sum() < _MIN_ACTIVE_VOXELS:
-        raise UserError(
-            f"a box of {'×'.join(map(str, shape))} voxels holds too little auditory cortex; use a larger one"
-        )
-    tissue = (grey > TISSUE) | active
-    other = _visual_voxels(voxel_positions(affine, shape), (grey > GREY_MATTER) & ~active)
-    grid = Grid(affine, tissue, active, other, artefact_maps(grey, tissue))
-    for array in (grid.affine, grid.tissue, grid.active, grid.other, grid.artefacts):
-        array.setflags(write=False)
-    return grid
-
-
-def _visual_voxels(positions: np.ndarray, candidates: np.ndarray) -> np.ndarray:
-    """Voxels that follow pictures, [x, y, z] of bool, by their MNI coordinates [x, y, z, 3]."""
-    visual = candidates & (_distance(positions, VISUAL_CENTRES) <= VISUAL_RADIUS)
-    if visual.sum() >= _MIN_ACTIVE_VOXELS:
-        return np.asarray(visual)
-    wanted = int(VISUAL_SHARE * candidates.sum())
-    away = np.where(candidates, -_distance(positions, AUDITORY_CENTRES), 0.0)
-    furthest = np.argsort(away, axis=None, kind="stable")[:wanted]
-    visual = np.zeros(candidates.size, bool)
-    visual[furthest] = True
-    return visual.reshape(candidates.shape)
-
-
-def _distance(positions: np.ndarray, centres: Sequence[tuple[float, ...]]) -> np.ndarray:
-    """Millimetres from positions [..., 3] to the nearest of some centres."""
-    return np.asarray(np.min([np.linalg.norm(positions - centre, axis=-1) for centre in centres], axis=0))
 
 
 def _design(

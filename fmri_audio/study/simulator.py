@@ -24,6 +24,7 @@ import soundfile as sf
 from fmri_audio.errors import UserError
 from fmri_audio.settings import FAMILIES, Variant
 from fmri_audio.study.acoustics import FEATURE_RATE, acoustic_features, check_families
+from fmri_audio.study.grid import Grid, box_affine
 from fmri_audio.study.haemodynamics import SHIFT_TRS
 from fmri_audio.study.reader import (
     PATTERN,
@@ -35,7 +36,6 @@ from fmri_audio.study.reader import (
     write_facts,
 )
 from fmri_audio.study.simulation import (
-    Grid,
     Simulation,
     Subject,
     plan_simulation,
@@ -43,6 +43,8 @@ from fmri_audio.study.simulation import (
     volumes,
 )
 from fmri_audio.timeline import trs_to_samples, whole_trs
+
+__all__ = ["TRUTH_FILE", "box_affine", "simulate_study", "write_truth"]
 
 TRUTH_FILE = "truth.npz"
 _SILENT = 1e-5

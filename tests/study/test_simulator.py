@@ -13,11 +13,11 @@ from fmri_audio.errors import UserError
 from fmri_audio.settings import FAMILIES
 from fmri_audio.study import simulator
 from fmri_audio.study.acoustics import acoustic_features
+from fmri_audio.study.grid import Grid
 from fmri_audio.study.reader import Study
 from fmri_audio.study.simulation import (
     BASELINE,
     NOISE_UNITS,
-    Grid,
     Simulation,
     Subject,
     plan_simulation,
