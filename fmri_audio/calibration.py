@@ -43,9 +43,10 @@ from fmri_audio.identification import Identified, SoundFacts, Trial, identify_se
 from fmri_audio.settings import FAMILIES, Variant, load_settings, project_root
 from fmri_audio.stimulus import Stimulus
 from fmri_audio.study.acoustics import Features, acoustic_features
+from fmri_audio.study.grid import Grid
 from fmri_audio.study.leakage import Built, perturbation_report
 from fmri_audio.study.reader import Run
-from fmri_audio.study.simulation import Grid, Simulation, plan_simulation, simulate_bold
+from fmri_audio.study.simulation import Simulation, plan_simulation, simulate_bold
 from fmri_audio.study.splits import Split, k_fold
 
 TR = Fraction(3, 2)
