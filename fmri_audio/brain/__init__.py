@@ -14,7 +14,7 @@ from fmri_audio.brain.agreement import (
     rows_all_have,
     subject_correlations,
 )
-from fmri_audio.brain.cleaning import Block, clean_blocks, standardise, standardise_by_run
+from fmri_audio.brain.cleaning import HIGH_PASS_SECONDS, Block, clean_blocks, standardise, standardise_by_run
 from fmri_audio.brain.masks import (
     AUDITORY_CENTRES,
     AUDITORY_RADIUS,
@@ -31,8 +31,9 @@ from fmri_audio.brain.masks import (
 from fmri_audio.brain.response import RESPONSE_SECONDS, canonical_response, response_trs
 
 __all__ = [
-    "AUDITORY_CENTRES", "AUDITORY_RADIUS", "Block", "GREY_MATTER", "NAMED_MASKS", "RESPONSE_SECONDS", "auditory_mask",
-    "canonical_response", "clean_blocks", "correlate", "expected_leave_one_out", "grey_matter", "grey_matter_mask",
-    "leave_one_out_isc", "load_mask", "mask_image", "noise_ceiling", "pairwise_isc", "response_trs", "rows_all_have",
-    "standardise", "standardise_by_run", "subject_correlations", "unmask", "voxel_positions",
+    "AUDITORY_CENTRES", "AUDITORY_RADIUS", "Block", "GREY_MATTER", "HIGH_PASS_SECONDS", "NAMED_MASKS",
+    "RESPONSE_SECONDS", "auditory_mask", "canonical_response", "clean_blocks", "correlate", "expected_leave_one_out",
+    "grey_matter", "grey_matter_mask", "leave_one_out_isc", "load_mask", "mask_image", "noise_ceiling",
+    "pairwise_isc", "response_trs", "rows_all_have", "standardise", "standardise_by_run", "subject_correlations",
+    "unmask", "voxel_positions",
 ]  # fmt: skip
