@@ -12,9 +12,10 @@ JOBS ?=
 PROFILE ?=
 DATA ?=
 MINUTES ?=
+ONLY ?=
 PYTHON ?=
 # By way of the environment, so that spaces and quotes in a path arrive as they are.
-export EDITION STIMULUS CODEC BANDWIDTHS JOBS PROFILE DATA MINUTES
+export EDITION STIMULUS CODEC BANDWIDTHS JOBS PROFILE DATA MINUTES ONLY
 
 # The oldest Python that will do is 3.11; "python3" is not always it.
 PYTHON3 := $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
@@ -32,7 +33,8 @@ help:
 	@echo 'make lint      check style and types'
 	@echo 'make publish   make book for the demo edition, then rewrite the tracked notebooks, clips and results'
 	@echo 'make codec     train the demo checkpoint on synthesised sound; DATA=DIR adds recordings'
-	@echo 'make bench     time the codec beside other ways to run it, rewrite results/bench.csv; MINUTES=2 for a part of the play'
+	@echo 'make bench     time codec and masking beside other ways, rewrite results/bench.csv; MINUTES=2 for a part of the play,'
+	@echo '               ONLY=codec or ONLY=masking for one of the two (the other keeps its figures)'
 	@echo 'make lock      write requirements.lock and bootstrap.lock anew from pyproject.toml'
 	@echo 'make clean     remove what has been made: build/, _build/ and caches'
 	@echo
@@ -71,7 +73,7 @@ codec: environment
 	@exec $(RUN) -m fmri_audio.codec_training $(if $(DATA),--data "$$DATA") --out checkpoints/encodec-24khz-demo.safetensors
 
 bench: environment
-	@exec $(RUN) -W ignore::FutureWarning -m fmri_audio.bench --out results/bench.csv $(if $(MINUTES),--minutes "$$MINUTES")
+	@exec $(RUN) -W ignore::FutureWarning -m fmri_audio.bench --out results/bench.csv $(if $(MINUTES),--minutes "$$MINUTES") $(if $(ONLY),--only "$$ONLY")
 
 lock: environment
 	@.bootstrap/bin/uv pip compile pyproject.toml --extra test --universal --generate-hashes --no-header --no-annotate \
