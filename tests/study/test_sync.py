@@ -51,7 +51,8 @@ def test_each_run_begins_with_its_own_film_without_what_is_skipped(films: dict[s
     for sound, film, skip in ((one, films["1"], 5), (two, films["2"], 4)):
         assert len(sound.waveform) == 36_000 * (sound.block[1] - sound.block[0])
         np.testing.assert_array_equal(sound.waveform[:36_000], second_of(film, skip))
-        np.testing.assert_array_equal(sound.waveform[-36_000:], second_of(film, sound.block[1] - sound.run.first_tr - 1))
+        last = sound.block[1] - sound.run.first_tr - 1
+        np.testing.assert_array_equal(sound.waveform[-36_000:], second_of(film, last))
     said = "; ".join(one.steps)
     assert "read part1.m4v (M4V, AAC; 92.2" in said and "left out the first 5 TRs of run 1" in said
     assert "cut 0.7" in said and "took TRs 6 to 61 of run 1, TRs 6 to 61 of the scans" in said
