@@ -352,9 +352,8 @@ def _sentence(error: ValidationError) -> str:
     if first["type"] == "value_error":
         text = str(first["msg"]).removeprefix("Value error, ")
         # What a whole section's check says begins with the key's own name.
-        return (
-            text if not name else f"{name}.{text}" if isinstance(first["input"], dict) else f"{name}: {text}"
-        )
+        of_section = isinstance(first["input"], dict) and not text.startswith("should ")
+        return text if not name else f"{name}.{text}" if of_section else f"{name}: {text}"
     text = str(first["msg"]).removeprefix("Input ")
     return f"{name}: {text}, not {first['input']!r}"
 

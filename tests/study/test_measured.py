@@ -38,6 +38,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
         made.write_film(place / f"part{i + 1}.m4v", made.bursts(n_trs * 1.5 + 0.2, i))
     mask = np.zeros(made.SHAPE, np.uint8)
     mask[0, 0, :6] = 1
+    pd.DataFrame({"Start": [1]}).to_excel(place / "no-columns.xlsx", index=False)
     nib.Nifti1Image(mask, box_affine(made.SHAPE)).to_filename(place / "mask.nii")
     return place
 
@@ -171,15 +172,15 @@ def test_tables_count_seconds_of_a_film_and_annotations_trs(tmp_path: Path, plac
         (BOTH, {"trs": [61, 27]}, {}, "study.trs: [61, 27] should be the first and the last TR"),
         (BOTH, {"source": "simulate"}, {}, "stimulus.source names runs, and a simulated study has none yet"),
         (None, {}, {}, "needs what only you can provide: set stimulus.source"),
-        (BOTH, {}, {"stimulus": {"segments": "no-columns.xlsx"}}, "no-columns.xlsx: the columns 'Segment Number' and"),
+        (BOTH, {}, {"stimulus": {"segments": "PLACE/no-columns.xlsx"}}, "no-columns.xlsx: the columns 'Segment Number' and"),
     ],
 )
 def test_whatever_does_not_fit_is_one_line_before_anything_is_written(
     tmp_path: Path, place: Path, tiny_checkpoint_file: Path, capsys: pytest.CaptureFixture[str], source: Any,
-    study: dict[str, object], more: dict[str, Any], said: str, monkeypatch: pytest.MonkeyPatch,
+    study: dict[str, object], more: dict[str, Any], said: str,
 ) -> None:  # fmt: skip
-    monkeypatch.chdir(place)
     path = write(tmp_path, place, source, study, **more)
+    path.write_text(path.read_text().replace("PLACE", str(place)))
     out = tmp_path / "out" / "edition.yml"
     arguments = ["--edition", str(path), "--codec", str(tiny_checkpoint_file), "--out", str(out)]
     assert edition.main(["resolve", *arguments]) == 1
