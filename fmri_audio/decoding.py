@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -222,6 +222,64 @@ def decode_units(
         gap=split.gap,
     )
     return ridge.predict(lagged(bold, split.test, lags, shift)), ridge
+
+
+@dataclass(frozen=True)
+class FoldPrediction:
+    """What was predicted for the held-out block of one fold.
+
+    Attributes
+    ----------
+    block : (first, last)
+        TRs of the stimulus.
+    predicted : array, shape [TRs of the block, features]
+    mean, spread : arrays, shape [features]
+        Of the true features over the fold's training TRs.
+    alphas : array, shape [features]
+        Penalty chosen within training.
+    """
+
+    block: tuple[int, int]
+    predicted: Matrix
+    mean: NDArray[np.float64]
+    spread: NDArray[np.float64]
+    alphas: NDArray[np.float64]
+
+
+def predict_folds(
+    bold_of: Callable[[Split], Matrix],
+    features: Matrix,
+    splits: Sequence[Split],
+    *,
+    lags: Sequence[int],
+    shift: int,
+    n_folds: int,
+) -> list[FoldPrediction]:
+    """Predict features of the sound from one subject's BOLD, every held-out block by a model of the others.
+
+    Parameters
+    ----------
+    bold_of : callable
+        The subject's BOLD [TRs, voxels], cleaned and standardised for a split, as :func:`brain_of` returns it.
+    features : array, shape [TRs, features]
+        Of the whole stimulus; of each fold only training TRs are read.
+    splits : sequence of Split
+    lags, shift, n_folds
+        As in :func:`decode_units`.
+
+    Returns
+    -------
+    list of FoldPrediction
+    """
+    folds = []
+    for split in splits:
+        predicted, ridge = decode_units(
+            bold_of(split), features, split, lags=lags, shift=shift, n_folds=n_folds
+        )
+        train = np.asarray(features[split.train], np.float64)
+        spread = np.maximum(train.std(axis=0), 1e-6)
+        folds.append(FoldPrediction(split.test_block, predicted, train.mean(axis=0), spread, ridge.alphas))
+    return folds
 
 
 def segments_of(values: Matrix, n_trs: int) -> NDArray[np.float64]:

@@ -34,6 +34,7 @@ from fmri_audio.settings import (
     project_root,
 )
 from fmri_audio.stimulus import PLAY, Stimulus, fingerprint, is_measured, prepare, prepared, study_facts
+from fmri_audio.timeline import run_samples
 
 if TYPE_CHECKING:
     from fmri_audio.checkpoints import Checkpoint
@@ -150,7 +151,7 @@ class Edition:
         """The whole stimulus after encoding and decoding at this bandwidth, [T], computed once."""
         path = self.cache / f"decoded-{self._encoding_key}-{self.n_codebooks}.npy"
         if not path.is_file():
-            _decode(self.codes, len(self.stimulus.waveform), self.checkpoint, self.bandwidth, path)
+            _decode(self.codes, self.stimulus, self.checkpoint, self.bandwidth, path)
         return np.asarray(np.load(path), np.float32)
 
     @property
@@ -238,8 +239,11 @@ class Edition:
     def _encoding_key(self) -> str:
         """Hash of all that decides the encoding: the sound, the weights, and the code that applies them."""
         digest = hashlib.sha256(self.stimulus.waveform.tobytes())
+        digest.update(repr((self.stimulus.runs, self.stimulus.tr)).encode())
         digest.update(self.checkpoint.sha256.encode())
-        digest.update(package_digest("representations/encodec.py", "representations/streaming.py").encode())
+        digest.update(
+            package_digest("representations/encodec.py", "representations/streaming.py", "timeline.py").encode()
+        )
         digest.update(version("encodec").encode())
         return digest.hexdigest()[:16]
 
@@ -276,7 +280,10 @@ def check_bandwidths(wanted: Iterable[float], checkpoint: Checkpoint) -> None:
 
 
 def _encode(stimulus: Stimulus, checkpoint: Checkpoint, path: Path) -> None:
-    """Encode the whole sound with all codebooks and store latents and codes."""
+    """Encode every run as one stream with all codebooks, and store latents and codes of all runs joined.
+
+    The codec starts afresh with a run, as the listener in the scanner does: it must not remember the run before.
+    """
     import torch
 
     from fmri_audio.representations import EncodecLatents
@@ -286,25 +293,33 @@ def _encode(stimulus: Stimulus, checkpoint: Checkpoint, path: Path) -> None:
         raise UserError(
             f"{checkpoint.id} works at {representation.sample_rate} Hz, the stimulus is at {stimulus.sample_rate} Hz"
         )
+    spans = run_samples(stimulus.runs, stimulus.sample_rate, stimulus.tr, representation.hop_length)
+    waveform = torch.from_numpy(stimulus.waveform)
     with torch.inference_mode():
-        latents = representation.analyse(torch.from_numpy(stimulus.waveform)[None, None])
+        latents = torch.cat([representation.analyse(waveform[None, None, a:b]) for a, b in spans], dim=-1)
         codes = representation.latents_to_codes(latents, representation.n_codebooks)
     with replacing(path) as temporary:
         np.savez(temporary, latents=latents[0].numpy(), codes=codes[0].numpy().astype(np.int16))
 
 
 def _decode(
-    codes: NDArray[np.int64], n_samples: int, checkpoint: Checkpoint, bandwidth: float, path: Path
+    codes: NDArray[np.int64], stimulus: Stimulus, checkpoint: Checkpoint, bandwidth: float, path: Path
 ) -> None:
-    """Decode codes [K, L] and store the waveform."""
+    """Decode codes [K, L], every run from rest, and store the waveform."""
     import torch
 
     from fmri_audio.representations import EncodecCodes
 
+    representation = EncodecCodes(checkpoint, bandwidth)
+    hop = representation.hop_length
+    spans = run_samples(stimulus.runs, stimulus.sample_rate, stimulus.tr, hop)
     with torch.inference_mode():
-        waveform = EncodecCodes(checkpoint, bandwidth).synthesise(torch.from_numpy(codes)[None], n_samples)
+        waveforms = [
+            representation.synthesise(torch.from_numpy(codes[None, :, a // hop : -(-b // hop)]), b - a)[0, 0]
+            for a, b in spans
+        ]
     with replacing(path) as temporary:
-        np.save(temporary, waveform[0, 0].numpy())
+        np.save(temporary, torch.cat(waveforms).numpy())
 
 
 def _study_fingerprint(settings: Settings) -> str:

@@ -113,7 +113,7 @@ class HeldOut:
         """
         return trained_arms(
             self.run.checkpoint, self.stimulus.waveform, self.stimulus.sample_rate, self.run.encoding.latents,
-            self.split, self.settings, n_units=self.n_units, n_trs=self.stimulus.n_trs, tr=self.stimulus.tr,
+            self.split, self.settings, n_units=self.n_units, runs=self.stimulus.runs, tr=self.stimulus.tr,
             seed=self.run.settings.seed, cache=self.run.build / "models",
         )  # fmt: skip
 

@@ -8,6 +8,7 @@ keeps all frames it touches (113), and a frame shared by two TRs counts by its s
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TypeVar
@@ -131,6 +132,43 @@ def n_frames_of_trs(n_trs: int, tr: Fraction, frame_rate: Fraction, first_tr: in
     return frames_of_tr(first_tr + n_trs - 1, tr, frame_rate).last - first + 1
 
 
+def run_samples(
+    runs: Sequence[tuple[int, int]], sample_rate: int, tr: Fraction, hop_length: int
+) -> list[tuple[int, int]]:
+    """Return the samples of each run of a joined sound, so that a codec can start afresh with every run.
+
+    Parameters
+    ----------
+    runs : sequence of (first TR, number of TRs)
+    sample_rate
+        In Hz.
+    tr
+        Length of a TR in seconds.
+    hop_length
+        Samples per frame of the codec.
+
+    Returns
+    -------
+    list of (first, last)
+        Samples ``first <= t < last``.
+
+    Raises
+    ------
+    ValueError
+        A run begins within a frame, so that its frames would not lie on the grid of the joined sound.
+    """
+    spans = []
+    for first, count in runs:
+        begin, end = (trs_to_samples(k, sample_rate, tr) for k in (first, first + count))
+        if begin % hop_length:
+            raise ValueError(
+                f"the run from TR {first} on begins within a codec frame; give the run before it "
+                f"a multiple of {(tr * Fraction(sample_rate, hop_length)).denominator} TRs"
+            )
+        spans.append((begin, end))
+    return spans
+
+
 def cut_trs(
     features: Features, n_trs: int, tr: Fraction, frame_rate: Fraction, first_tr: int = 0
 ) -> Features:
@@ -197,6 +235,26 @@ def join_trs(pieces: Features, tr: Fraction, frame_rate: Fraction, first_tr: int
     result = np.zeros((length, channels), dtype=array.dtype)
     np.add.at(result, index.ravel(), (array * weight.ravel().astype(array.dtype)).T)
     return result.T
+
+
+def pooled(
+    features: Features, n_trs: int, tr: Fraction, frame_rate: Fraction, first_tr: int = 0
+) -> NDArray[np.float32]:
+    """Average features over each TR; a frame that two TRs share counts in each by its share.
+
+    Parameters
+    ----------
+    features : array or tensor of shape [C, L]
+        From the first frame that TR ``first_tr`` touches.
+
+    Returns
+    -------
+    array of float32, shape [n_trs, C]
+    """
+    pieces = np.asarray(cut_trs(features, n_trs, tr, frame_rate, first_tr))
+    _, weight = frame_table(n_trs, tr, frame_rate, first_tr)
+    total = (pieces * weight[:, None]).sum(axis=2) / weight.sum(axis=1, keepdims=True)
+    return np.asarray(total, np.float32)
 
 
 def _is_integer(features: NDArray[np.generic] | torch.Tensor) -> bool:

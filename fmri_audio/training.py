@@ -38,7 +38,7 @@ from fmri_audio.bottleneck import ARMS, Grid, SoundBottleneck, TrProjection
 from fmri_audio.errors import UserError
 from fmri_audio.representations.streaming import decode_in_pieces, encode_in_pieces
 from fmri_audio.study.splits import Split
-from fmri_audio.timeline import frames_of_tr, trs_to_samples
+from fmri_audio.timeline import frames_of_tr, run_samples, trs_to_samples
 
 if TYPE_CHECKING:
     from encodec.modules.seanet import SEANetDecoder
@@ -252,7 +252,7 @@ def trained_arms(
     settings: TrainingSettings,
     *,
     n_units: int,
-    n_trs: int,
+    runs: Sequence[tuple[int, int]],
     tr: Fraction,
     seed: int,
     cache: Path,
@@ -271,8 +271,10 @@ def trained_arms(
         The codec's encoding of the whole waveform.
     split : Split
     settings : TrainingSettings
-    n_units, n_trs : int
-        Voxels of the mask, and TRs of the stimulus.
+    n_units : int
+        Voxels of the mask.
+    runs : sequence of (first TR, number of TRs)
+        Of the stimulus; an encoder starts afresh with every run.
     tr : Fraction
     seed : int
     cache : Path
@@ -290,22 +292,26 @@ def trained_arms(
     grid = Grid(tr, Fraction(sample_rate, int(codec.encoder.hop_length)), latents.shape[0])
     start = TrProjection(grid, n_units, settings.rank)
     passed = start.start_from(torch.from_numpy(latents), list(split.train_blocks), seed)
-    key = _key(checkpoint, waveform, split, settings, n_units, tr, seed)
+    key = _key(checkpoint, waveform, runs, split, settings, n_units, tr, seed)
     arms = {}
     for kind in ARMS:
         model = kind(codec, start)
         folder = cache / f"{model.arm}-{key}"
         with _locked(folder, say or _say):
             if not (folder / "facts.json").is_file():
-                _train_into(folder, model, waveform, sample_rate, latents, split, settings, n_trs, seed, say)
+                _train_into(folder, model, waveform, sample_rate, latents, split, settings, runs, seed, say)
         arms[model.arm] = _restore(folder, model, passed)
     return arms
 
 
-def own_latents(model: SoundBottleneck, waveform: Waveform) -> torch.Tensor:
-    """Latents [C, L] of a whole waveform [T] by the model's own encoder, on the CPU."""
+def own_latents(
+    model: SoundBottleneck, waveform: Waveform, sample_rate: int, runs: Sequence[tuple[int, int]]
+) -> torch.Tensor:
+    """Latents [C, L] of a whole waveform [T] by the model's own encoder, every run from rest, on the CPU."""
+    whole = torch.from_numpy(waveform)[None, None]
+    spans = run_samples(runs, sample_rate, model.grid.tr, model.hop_length)
     with torch.inference_mode():
-        return encode_in_pieces(model.encoder, torch.from_numpy(waveform)[None, None])[0].cpu().clone()
+        return torch.cat([encode_in_pieces(model.encoder, whole[..., a:b])[0].cpu() for a, b in spans], dim=-1)
 
 
 def units_of(model: SoundBottleneck, latents: torch.Tensor, n_trs: int) -> NDArray[np.float32]:
@@ -486,7 +492,7 @@ def _train_into(
     latents: NDArray[np.float32],
     split: Split,
     settings: TrainingSettings,
-    n_trs: int,
+    runs: Sequence[tuple[int, int]],
     seed: int,
     say: Callable[[str], None] | None,
 ) -> None:
@@ -494,10 +500,12 @@ def _train_into(
     working = folder / "working"
     working.mkdir(parents=True, exist_ok=True)
     curves = train(model, waveform, sample_rate, split, settings, seed=seed, folder=working, say=say)
-    known = own_latents(model, waveform) if model.codec_moves else torch.from_numpy(latents)
+    known = (
+        own_latents(model, waveform, sample_rate, runs) if model.codec_moves else torch.from_numpy(latents)
+    )
     kept = model.state_dict() if model.codec_moves else model.projection.state_dict()
     save_file({name: value.contiguous() for name, value in kept.items()}, folder / "weights.safetensors")
-    np.save(folder / "units.npy", units_of(model, known, n_trs))
+    np.save(folder / "units.npy", units_of(model, known, sum(count for _, count in runs)))
     curves.to_csv(folder / "curves.csv", index=False)
     judged = judge(curves.loc[curves["part"] == "training", "loss"].to_list())
     temporary = folder / "facts.json.part"
@@ -520,6 +528,7 @@ def _restore(folder: Path, model: SoundBottleneck, passed: float) -> TrainedArm:
 def _key(
     checkpoint: Checkpoint,
     waveform: Waveform,
+    runs: Sequence[tuple[int, int]],
     split: Split,
     settings: TrainingSettings,
     n_units: int,
@@ -533,6 +542,7 @@ def _key(
         digest.update((here / name).read_bytes())
     facts = (
         checkpoint.sha256,
+        list(runs),
         repr(split),
         settings.model_dump_json(),
         n_units,

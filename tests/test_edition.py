@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -163,6 +164,41 @@ def test_stored_codes_begin_with_a_fresh_encoding_at_every_bandwidth(opened: Edi
         at_bandwidth = Edition(opened.settings, bandwidth, opened.build)
         assert at_bandwidth.n_codebooks == fresh.shape[1]
         np.testing.assert_array_equal(at_bandwidth.codes, fresh[0].numpy())
+
+
+def test_the_codec_starts_afresh_with_every_run(opened: Edition) -> None:
+    whole = opened.stimulus
+    two = dataclasses.replace(whole, runs=[(0, 20), (20, whole.n_trs - 20)])
+    joined = Edition(opened.settings, 6.0, opened.build)
+    joined.__dict__["stimulus"] = two
+    alone = Edition(opened.settings, 6.0, opened.build)
+    alone.__dict__["stimulus"] = dataclasses.replace(
+        whole, waveform=whole.waveform[20 * 36_000 :], runs=[(0, whole.n_trs - 20)]
+    )
+    border = 20 * 225 // 2
+    np.testing.assert_array_equal(joined.encoding.latents[:, :border], opened.encoding.latents[:, :border])
+    np.testing.assert_allclose(joined.encoding.latents[:, border:], alone.encoding.latents, atol=1e-5)
+    assert not np.allclose(joined.encoding.latents[:, border], opened.encoding.latents[:, border], atol=1e-5)
+    assert joined.decoded.shape == whole.waveform.shape
+    np.testing.assert_allclose(joined.decoded[20 * 36_000 :], alone.decoded, atol=1e-5)
+
+
+def test_the_encoding_is_kept_by_its_content(opened: Edition, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another recording, other weights or other code: another encoding."""
+    key = opened._encoding_key
+
+    def changed(**parts: object) -> str:
+        other = Edition(opened.settings, 6.0, opened.build)
+        other.__dict__.update(parts)
+        return other._encoding_key
+
+    louder = opened.stimulus.waveform.copy()
+    louder[-1] += 1e-4
+    assert changed() == key
+    assert changed(stimulus=dataclasses.replace(opened.stimulus, waveform=louder)) != key
+    assert changed(checkpoint=dataclasses.replace(opened.checkpoint, sha256="0" * 64)) != key
+    monkeypatch.setattr(edition, "package_digest", lambda *names: "other code")
+    assert changed() != key
 
 
 def test_the_stereo_codec_is_refused(tmp_path: Path, recording: Path, stereo_release: Path) -> None:

@@ -35,6 +35,51 @@ def test_no_drift_after_the_whole_film() -> None:
     assert timeline.trs_to_samples(920, 24_000, TR) == 33_120_000
 
 
+def test_no_drift_over_both_runs_of_the_release() -> None:
+    """Every TR begins where the clock says, whatever its number: two TRs are 225 frames, a TR alternates."""
+    for k in range(1976):
+        span = timeline.frames_of_tr(k, TR, RATE)
+        assert span.first + 1 - span.first_weight == timeline.tr_onset(k, TR) * RATE
+    for k in range(0, 1976, 2):
+        first, second = (timeline.frames_of_tr(k + i, TR, RATE) for i in (0, 1))
+        assert second.last + 1 - first.first == 225
+        assert timeline.n_frames_of_trs(2, TR, RATE, k) == 225
+    assert timeline.n_frames_of_trs(1976, TR, RATE) == 1976 * 225 // 2
+
+
+@given(trs, rates, st.sampled_from([8_000, 16_000, 22_050, 24_000, 44_100, 48_000]), st.integers(0, 2000))
+def test_samples_and_frames_of_a_tr_are_the_same_moment(tr: Fraction, rate: Fraction, sample_rate: int, k: int) -> None:
+    onset = timeline.tr_onset(k, tr)
+    sampled = Fraction(timeline.trs_to_samples(k, sample_rate, tr), sample_rate)
+    assert abs(sampled - onset) <= Fraction(1, 2 * sample_rate)
+    span = timeline.frames_of_tr(k, tr, rate)
+    assert span.first <= onset * rate < span.first + 1
+    assert timeline.tr_of_second(onset, tr) == k
+    assert timeline.whole_trs(timeline.trs_to_samples(k, sample_rate, tr) + 1, sample_rate, tr) >= k
+
+
+@settings(max_examples=50, deadline=None)
+@given(trs, rates, st.integers(0, 7), st.lists(st.integers(1, 5), min_size=1, max_size=5))
+def test_groups_of_trs_tile_the_run(tr: Fraction, rate: Fraction, first: int, sizes: list[int]) -> None:
+    """Pieces of several TRs each, cut one after the other, hold all frames of the run and share at most one."""
+    starts = [first + sum(sizes[:i]) for i in range(len(sizes))]
+    origin = timeline.frames_of_tr(first, tr, rate).first
+    seen: list[int] = []
+    for start, size in zip(starts, sizes, strict=True):
+        begin = timeline.frames_of_tr(start, tr, rate).first - origin
+        piece = range(begin, begin + timeline.n_frames_of_trs(size, tr, rate, start))
+        shared = len(seen) - piece[0]
+        assert shared in (0, 1)
+        seen += list(piece)[shared:]
+    assert seen == list(range(timeline.n_frames_of_trs(sum(sizes), tr, rate, first)))
+
+
+def test_runs_of_a_joined_sound_begin_on_a_frame() -> None:
+    assert timeline.run_samples([(0, 946), (946, 1030)], 24_000, TR, 320) == [(0, 34_056_000), (34_056_000, 71_136_000)]
+    with pytest.raises(ValueError, match="TR 945 on begins within a codec frame; .* a multiple of 2 TRs"):
+        timeline.run_samples([(0, 945), (945, 10)], 24_000, TR, 320)
+
+
 @given(trs, rates, st.integers(0, 2000))
 def test_weights_add_up_to_the_length_of_a_tr(tr: Fraction, rate: Fraction, k: int) -> None:
     span = timeline.frames_of_tr(k, tr, rate)
@@ -85,6 +130,16 @@ def test_shared_frame_of_disagreeing_trs() -> None:
     assert joined[0, 111:114].tolist() == [0, 0.5, 1]
     codes = timeline.join_trs(real.astype(np.int64), TR, RATE)
     assert codes[0, 111:114].tolist() == [0, 0, 1], "of equal shares the earlier TR's code is kept"
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_pooling_is_the_mean_over_a_trs_own_time(first: int) -> None:
+    ramp = np.arange(225 * 2, dtype=np.float64)[None]
+    means = timeline.pooled(ramp[:, 112 * first :], 3, TR, RATE, first)
+    # Sampled finely, a frame lasts 1/75 s; the mean over a TR's seconds is the mean of what lies within.
+    fine = np.repeat(ramp[0], 2)  # half frames
+    expected = [fine[225 * k : 225 * (k + 1)].mean() for k in range(first, first + 3)]
+    np.testing.assert_allclose(means[:, 0], expected, rtol=1e-6)
 
 
 def test_gradients_pass_through() -> None:

@@ -115,10 +115,21 @@ def test_held_out_sound_leaves_every_training_tensor_bit_identical(
     assert same(whole_state(models[0]), whole_state(models[1]))
 
 
+def test_a_moving_encoder_starts_afresh_with_every_run(
+    tiny_checkpoint: Checkpoint, start: TrProjection, sound: np.ndarray
+) -> None:
+    model = FineTuned(tiny_checkpoint.model, start).eval()
+    half = N_TRS // 4 * 2
+    border = half * 36_000
+    joined = training.own_latents(model, sound, SAMPLE_RATE, [(0, half), (half, N_TRS - half)])
+    alone = training.own_latents(model, sound[border:], SAMPLE_RATE, [(0, N_TRS - half)])
+    torch.testing.assert_close(joined[:, half * 225 // 2 :], alone)
+
+
 def arms(checkpoint: Checkpoint, sound: np.ndarray, latents: np.ndarray, split: Split, cache: Path, lines: list[str],
          settings: TrainingSettings = SMALL) -> dict[str, training.TrainedArm]:  # fmt: skip
     return training.trained_arms(
-        checkpoint, sound, SAMPLE_RATE, latents, split, settings, n_units=N_UNITS, n_trs=N_TRS, tr=TR, seed=3,
+        checkpoint, sound, SAMPLE_RATE, latents, split, settings, n_units=N_UNITS, runs=[(0, N_TRS)], tr=TR, seed=3,
         cache=cache, say=lines.append,
     )  # fmt: skip
 
