@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fmri_audio.brain import clean_blocks, correlate, standardise
+from fmri_audio.brain import clean_blocks, correlate, standardise_by_run
 from fmri_audio.errors import UserError
 from fmri_audio.study.dataset import lagged
+from fmri_audio.study.masked import masked_bold
 from fmri_audio.study.reader import Study, Subject
 from fmri_audio.study.splits import Split, cross_validation_folds
 
@@ -110,11 +112,13 @@ def brain_of(
     mask: NDArray[np.bool_],
     split: Split,
     rows: NDArray[np.int64] | None = None,
+    cache: Path | None = None,
 ) -> Matrix:
     """BOLD of one subject, ready for decoding.
 
-    Every block of the split is detrended and filtered on its own, and every voxel standardised by the training
-    blocks alone; rows outside the blocks are NaN.
+    Every block of the split is detrended and filtered on its own, and every voxel standardised run by run by the
+    training blocks alone; rows outside the blocks are NaN. A run without training
+    blocks is standardised by its own BOLD, which the split declares (``split.declarations``).
 
     Parameters
     ----------
@@ -125,6 +129,8 @@ def brain_of(
         In TRs of the stimulus.
     rows : array of int, shape [TRs], optional
         Volume of the study that belongs to every TR of the stimulus; unless given, all of them in their order.
+    cache : Path, optional
+        Folder of masked matrices (:func:`fmri_audio.study.masked.masked_bold`); without it the scan is read.
 
     Returns
     -------
@@ -135,9 +141,8 @@ def brain_of(
     UserError
         There are fewer volumes than the split needs, or some of them are filler.
     """
-    bold = study.bold(subject, mask)
-    if rows is not None:
-        bold = bold[rows]
+    whole = study.bold(subject, mask) if cache is None else masked_bold(study, subject, mask, cache)
+    bold = whole if rows is None else whole[rows]
     if split.bold_test[1] > len(bold):
         raise UserError(f"{study.folder}: {len(bold)} volumes are used, the stimulus needs {split.bold_test[1]}")
     if not np.isfinite(bold).all():
@@ -145,7 +150,9 @@ def brain_of(
             f"{study.path(subject)}: some of the TRs used are filler, the same volume over and over; declare it under "
             "fillers in study.yml, or choose other TRs with study.trs"
         )
-    return standardise(clean_blocks(bold, split.bold_blocks, study.tr), split.bold_train_rows)
+    return standardise_by_run(
+        clean_blocks(bold, split.bold_blocks, study.tr), split.bold_train_rows, split.runs, split.runs_without_training
+    )
 
 
 def fit_ridge(

@@ -22,6 +22,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from fmri_audio import results, segments
+from fmri_audio.brain import NAMED_MASKS
 from fmri_audio.errors import UserError
 from fmri_audio.files import package_digest, replacing, to_json, write_if_changed
 from fmri_audio.segments import Window
@@ -262,7 +263,7 @@ def absolute(settings: Settings) -> Settings:
         "segments": full(settings.stimulus.segments, []),
     })  # fmt: skip
     study = settings.study.model_copy(update={
-        "source": full(settings.study.source, [SIMULATE]), "mask": full(settings.study.mask, ["auditory"]),
+        "source": full(settings.study.source, [SIMULATE]), "mask": full(settings.study.mask, NAMED_MASKS),
     })  # fmt: skip
     codec = full(settings.codec, NAMED_CODECS)
     return settings.model_copy(update={"stimulus": stimulus, "study": study, "codec": codec})

@@ -85,7 +85,7 @@ class HeldOut:
         return contiguous_split(
             [(first, first + count) for first, count in self.stimulus.runs],
             test_fraction=self.settings.test_fraction, gap=self.settings.gap_trs, lags=self.settings.lag_trs,
-            shift=self.study.shift,
+            shift=self.study.shift, tr=self.stimulus.tr,
         )  # fmt: skip
 
     @cached_property
@@ -229,7 +229,7 @@ class HeldOut:
 
     def bold(self, subject: Subject) -> NDArray[np.float32]:
         """One subject's BOLD in the mask, cleaned by block and standardised by training alone, [TRs, voxels]."""
-        return decoding.brain_of(self.study, subject, self.mask, self.split, self.stimulus.rows)
+        return decoding.brain_of(self.study, subject, self.mask, self.split, self.stimulus.rows, self.run.cache)
 
     def decoded(self, arm: str) -> Iterator[Decoded]:
         """Every subject's held-out block, decoded by ridge regression trained on that subject alone."""

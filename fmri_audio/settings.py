@@ -163,7 +163,7 @@ class StudySettings(Section):
     shape: list[PositiveInt] = Field(
         [48, 20, 16], min_length=3, max_length=3, description="voxels along x, y, z"
     )
-    mask: str = Field("auditory", description='"auditory", or the path of a NIfTI mask')
+    mask: str = Field("auditory", description='"auditory", "grey-matter", or the path of a NIfTI mask')
     strength: float = Field(0.2, ge=0, lt=0.75, description="share of a voxel's variance that subjects share")
 
     @model_validator(mode="after")

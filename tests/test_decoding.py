@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -17,11 +18,11 @@ from fmri_audio.study.splits import Split, contiguous_split
 
 from .study.conftest import SAMPLE_RATE, SHAPE, noise_bursts
 
-LAGS, SHIFT, N_TRS = [2, 3, 4], 3, 160
+LAGS, SHIFT, N_TRS, TR = [2, 3, 4], 3, 160, Fraction(3, 2)
 
 
 def split_of(n_trs: int = N_TRS) -> Split:
-    return contiguous_split([(0, n_trs)], test_fraction=0.3, gap=10, lags=LAGS, shift=SHIFT)
+    return contiguous_split([(0, n_trs)], test_fraction=0.3, gap=11, lags=LAGS, shift=SHIFT, tr=TR)
 
 
 def smooth(n: int, columns: int, seed: int) -> np.ndarray:

@@ -21,9 +21,9 @@ from .study.conftest import SAMPLE_RATE, noise_bursts
 
 TR = Fraction(3, 2)
 SMALL = TrainingSettings(
-    rank=4, steps=4, epochs=2, batch_size=1, gap_trs=4, learning_rate=1e-3, codec_learning_rate=1e-3
+    rank=4, steps=4, epochs=2, batch_size=1, gap_trs=10, learning_rate=1e-3, codec_learning_rate=1e-3
 )
-N_TRS, N_UNITS = 24, 10
+N_TRS, N_UNITS = 32, 10
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +33,7 @@ def sound() -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def split() -> Split:
-    return contiguous_split([(0, N_TRS)], test_fraction=0.25, gap=4, lags=[3, 4], shift=3)
+    return contiguous_split([(0, N_TRS)], test_fraction=0.25, gap=10, lags=[3, 4], shift=3, tr=TR)
 
 
 @pytest.fixture(scope="module")
@@ -183,7 +183,7 @@ def _train_in_process(path: str, spec: str, lines: object) -> None:
     with torch.inference_mode():
         known = np.array(checkpoint.model.encoder(torch.from_numpy(wave)[None, None])[0])
     said: list[str] = []
-    blocks = contiguous_split([(0, N_TRS)], test_fraction=0.25, gap=4, lags=[3, 4], shift=3)
+    blocks = contiguous_split([(0, N_TRS)], test_fraction=0.25, gap=10, lags=[3, 4], shift=3, tr=TR)
     arms(checkpoint, wave, known, blocks, Path(path), said)
     lines.put(said)  # type: ignore[attr-defined]
 

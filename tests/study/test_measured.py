@@ -72,7 +72,7 @@ def test_every_tr_of_the_sound_knows_its_volume(tmp_path: Path, place: Path) -> 
 
 
 def test_the_held_out_brain_is_read_at_the_volumes_of_its_sound(tmp_path: Path, place: Path) -> None:
-    training = {"gap_trs": 6, "lag_trs": [3, 4], "test_fraction": 0.3}
+    training = {"gap_trs": 12, "lag_trs": [3, 4], "test_fraction": 0.3}
     opened = Edition.open(write(tmp_path, place, BOTH, training=training), build=tmp_path / "b")
     held_out = HeldOut(opened)
     raw = opened.study.bold(2, held_out.mask)
@@ -103,7 +103,7 @@ def test_filler_among_the_trs_used_leaves_the_subject_out(
     assert Edition.open(path, build=tmp_path / "b").study.subjects == [1, 2]
     # Filler that nobody declared is not learnt from either.
     made.write_study(tmp_path / "study", scans)
-    training = {"gap_trs": 6, "lag_trs": [3, 4]}
+    training = {"gap_trs": 12, "lag_trs": [3, 4]}
     held_out = HeldOut(Edition.open(write(tmp_path, place, BOTH, study, training=training), build=tmp_path / "b"))
     assert np.isfinite(held_out.bold(1)[slice(*held_out.split.bold_test)]).all()
     with pytest.raises(UserError, match=r"sherlock_movie_s2\.nii: some of the TRs used are filler"):

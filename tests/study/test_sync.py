@@ -13,6 +13,7 @@ from fmri_audio import audio
 from fmri_audio.checkpoints import Checkpoint
 from fmri_audio.errors import UserError
 from fmri_audio.study import sync
+from fmri_audio.study.envelope import envelope_response
 from fmri_audio.study.reader import Run, StudyFile
 
 from . import made
@@ -135,8 +136,7 @@ def test_one_sound_for_all_runs_is_cut_by_the_joined_scans(tmp_path: Path, facts
 
 
 def expected(shift: int, n_trs: int = 300, seed: int = 3) -> np.ndarray:
-    levels = sync.envelope(made.bursts(n_trs * 1.5, seed), RATE)
-    return sync.expected_response(levels, n_trs, shift, TR)
+    return envelope_response(made.bursts(n_trs * 1.5, seed), RATE, [(0, n_trs)], TR, shift)
 
 
 def slow_noise(n_trs: int, seed: int) -> np.ndarray:
@@ -149,12 +149,11 @@ def slow_noise(n_trs: int, seed: int) -> np.ndarray:
 
 
 def test_the_response_comes_as_much_earlier_as_the_study_is_shifted() -> None:
-    click = np.zeros(60 * 15)
-    click[:15] = 1
-    unshifted, shifted = (sync.expected_response(click, 60, shift, TR) for shift in (0, 3))
+    click = np.zeros(60 * 36_000, np.float32)
+    click[:36_000] = 1
+    unshifted, shifted, late = (envelope_response(click, RATE, [(0, 60)], TR, shift) for shift in (0, 3, -2))
     np.testing.assert_allclose(shifted[:57], unshifted[3:], atol=1e-12)
-    assert unshifted.argmax() == 3  # SPM's response peaks 5 s after; volume 3 was acquired at 5.25 s
-    late = sync.expected_response(click, 60, -2, TR)
+    assert unshifted.argmax() == 3  # the response peaks 5 s after a moment; volume 3 was acquired at 5.25 s
     np.testing.assert_allclose(late[2:], unshifted[:58], atol=1e-12)
     assert (late[:2] == 0).all()
 
