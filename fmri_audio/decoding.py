@@ -118,7 +118,7 @@ def brain_of(
     """BOLD of one subject, ready for decoding.
 
     Every block of the split is detrended and filtered on its own, and every voxel standardised run by run by the
-    training blocks alone; rows outside the blocks, and a subject's filler volumes, are NaN. A run without training
+    training blocks alone; rows outside the blocks are NaN. A run without training
     blocks is standardised by its own BOLD, which the split declares (``split.declarations``).
 
     Parameters
@@ -142,9 +142,8 @@ def brain_of(
     UserError
         There are fewer volumes than the split needs.
     """
-    bold = study.bold(subject, mask) if cache is None else masked_bold(study, subject, mask, cache)
-    if rows is not None:
-        bold = bold[rows]
+    whole = study.bold(subject, mask) if cache is None else masked_bold(study, subject, mask, cache)
+    bold = whole if rows is None else whole[rows]
     if split.bold_test[1] > len(bold):
         raise UserError(f"{study.folder}: {len(bold)} volumes are used, the stimulus needs {split.bold_test[1]}")
     return cleaned_for(bold, split, study.tr)

@@ -229,9 +229,7 @@ class HeldOut:
 
     def bold(self, subject: Subject) -> NDArray[np.float32]:
         """One subject's BOLD in the mask, cleaned by block and standardised by training alone, [TRs, voxels]."""
-        return decoding.brain_of(
-            self.study, subject, self.mask, self.split, self.stimulus.rows, self.run.cache
-        )
+        return decoding.brain_of(self.study, subject, self.mask, self.split, self.stimulus.rows, self.run.cache)
 
     def decoded(self, arm: str) -> Iterator[Decoded]:
         """Every subject's held-out block, decoded by ridge regression trained on that subject alone."""

@@ -56,6 +56,16 @@ def _to_fraction(value: object) -> object:
         raise ValueError("should be a number such as 1.5 or 3/2") from None
 
 
+def _to_films(value: object) -> object:
+    """Read runs that are named by a number without quotes; refuse what is neither a path nor one path per run."""
+    if isinstance(value, dict):
+        value = {str(name): path for name, path in value.items()}
+    paths = value.values() if isinstance(value, dict) else [value]
+    if not all(isinstance(path, str) for path in paths) and value is not None:
+        raise ValueError('should be a path, or one per run such as {"1": part1.m4v, "2": part2.m4v}')
+    return value
+
+
 def _from_fraction(value: Fraction) -> str:
     """Write a rational as a decimal where that is exact, else as n/d."""
     decimal = str(float(value))
@@ -88,7 +98,7 @@ class StimulusSettings(Section):
     recordings that of several, and null the sound that the study itself holds; ``study.trs`` chooses the TRs.
     """
 
-    source: str | dict[str, str] | None = Field(
+    source: Annotated[str | dict[str, str] | None, BeforeValidator(_to_films)] = Field(
         "play",
         description='"play", the path of a recording (WAV, FLAC, MP3, Ogg, MP4 …), or one per run: {"1": part1.m4v}',
     )
@@ -365,9 +375,8 @@ def _sentence(error: ValidationError) -> str:
     if first["type"] == "value_error":
         text = str(first["msg"]).removeprefix("Value error, ")
         # What a whole section's check says begins with the key's own name.
-        return (
-            text if not name else f"{name}.{text}" if isinstance(first["input"], dict) else f"{name}: {text}"
-        )
+        of_section = isinstance(first["input"], dict) and not text.startswith("should ")
+        return text if not name else f"{name}.{text}" if of_section else f"{name}: {text}"
     text = str(first["msg"]).removeprefix("Input ")
     return f"{name}: {text}, not {first['input']!r}"
 

@@ -69,11 +69,14 @@ class Stimulus:
     volumes: list[tuple[int, int]] | None = None
 
     @property
+    def blocks(self) -> list[tuple[int, int]]:
+        """Volumes ``first <= k < last`` of the study that belong to every run of this sound."""
+        return self.volumes or [(first, first + count) for first, count in self.runs]
+
+    @property
     def rows(self) -> NDArray[np.int64]:
         """The volume of the study that belongs to every TR of this sound, [TRs]."""
-        if self.volumes is None:
-            return np.arange(self.n_trs)
-        return np.concatenate([np.arange(first, last) for first, last in self.volumes])
+        return np.concatenate([np.arange(first, last) for first, last in self.blocks])
 
     @property
     def n_trs(self) -> int:

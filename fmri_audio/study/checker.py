@@ -14,6 +14,7 @@ from fmri_audio import audio, timeline
 from fmri_audio.brain import load_mask
 from fmri_audio.errors import UserError
 from fmri_audio.settings import BIDS_SPACE
+from fmri_audio.study.envelope import envelope_response
 from fmri_audio.study.reader import (
     Run,
     Scan,
@@ -31,9 +32,7 @@ from fmri_audio.study.sync import (
     MOST_LAGS,
     EnvelopeCheck,
     Waveform,
-    envelope,
     envelope_check,
-    expected_response,
     films_of_runs,
     read_film,
 )
@@ -333,9 +332,10 @@ def _envelopes(
         if run.name not in sounds or len(rows) < 3 or rows[-1] - rows[0] + 1 != len(rows):
             continue
         path, waveform = sounds[run.name]
-        levels = envelope(waveform, audio.SAMPLE_RATE)
-        expected = expected_response(levels, run.n_trs, facts.shift_trs, facts.tr)[rows - run.first_tr]
-        check = envelope_check(expected, brain[rows], facts.tr)
+        expected = envelope_response(
+            waveform, audio.SAMPLE_RATE, [(0, run.n_trs)], facts.tr, facts.shift_trs
+        )
+        check = envelope_check(expected[rows - run.first_tr], brain[rows], facts.tr)
         said = _told(run, path, facts.shift_trs, check)
         notes.append(said)
         if check.elsewhere:

@@ -54,9 +54,11 @@ def envelope_response(
     for first, last in runs:
         begin, end = (trs_to_samples(k, sample_rate, tr) for k in (first, last))
         level = level_db(waveform[begin:end], sample_rate)
-        at = [round((k + shift + Fraction(1, 2)) * tr * LEVEL_RATE) for k in range(last - first)]
-        # Rest follows the end of a run: its last volumes answer what was heard before.
-        rows.append(fftconvolve(np.pad(level, (0, max(0, at[-1] + 1 - len(level)))), kernel)[at])
+        at = np.array([round((k + shift + Fraction(1, 2)) * tr * LEVEL_RATE) for k in range(last - first)])
+        # Rest follows the end of a run: its last volumes answer what was heard before. Volumes moved so far that they
+        # were acquired before its start answer nothing.
+        followed = fftconvolve(np.pad(level, (0, max(0, at[-1] + 1 - len(level)))), kernel)
+        rows.append(np.where(at >= 0, followed[np.maximum(at, 0)], 0.0))
     return np.concatenate(rows)
 
 

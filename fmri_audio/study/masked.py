@@ -91,7 +91,8 @@ def file_identity(path: Path) -> str:
 def _content_key(study: Study, subject: Subject, mask: np.ndarray) -> str:
     """Hash all that decides a masked matrix."""
     facts = [
-        *(file_identity(scan.path) for scan in study.scans(subject)), study.facts.model_dump_json(), str(mask.shape),
+        *(f"{file_identity(scan.path)} {scan.first_volume} {scan.n_trs}" for scan in study.scans(subject)),
+        study.facts.model_dump_json(), str(mask.shape),
         hashlib.sha256(np.packbits(mask).tobytes()).hexdigest(), package_digest("study/reader.py", "study/masked.py"),
     ]  # fmt: skip
     return hashlib.sha256("\n".join(facts).encode()).hexdigest()[:16]

@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
-from scipy.signal import fftconvolve
 
 from fmri_audio import audio, timeline
 from fmri_audio.brain import clean_blocks
@@ -19,12 +18,6 @@ from fmri_audio.study.reader import Block, Run, StudyFile, listed
 
 FRAME_RATE = Fraction(75)
 """Frames per second of EnCodec's 24 kHz model, on whose grid runs are joined."""
-
-ENVELOPE_RATE = 10
-"""Samples per second of a sound's envelope."""
-
-ENVELOPE_RANGE_DB = 60.0
-"""How far under its loudest moment a sound's envelope ends."""
 
 MOST_LAGS = 10
 """TRs to either side of the declared shift at which the envelope is compared with the brain."""
@@ -319,7 +312,7 @@ def envelope_check(
     Parameters
     ----------
     predicted : array, shape [TRs]
-        From :func:`expected_response`.
+        From :func:`fmri_audio.study.envelope.envelope_response`.
     bold : array, shape [TRs]
         Mean of the region over voxels and subjects.
     tr : Fraction
@@ -342,25 +335,3 @@ def envelope_check(
     return EnvelopeCheck(
         float(around[0]), int(lags[near.argmax()]), float(near.max()), threshold, best_threshold, len(null)
     )
-
-
-def envelope(waveform: Waveform, sample_rate: int) -> NDArray[np.float64]:
-    """Level of a sound in dB above a floor 60 dB under its loudest moment, 10 values a second; 0 in silence."""
-    length = sample_rate // ENVELOPE_RATE
-    frames = np.asarray(waveform[: len(waveform) // length * length], np.float64).reshape(-1, length)
-    level = 10 * np.log10(np.square(frames).mean(axis=1) + 1e-12)
-    return np.asarray(np.clip(level - (level.max() - ENVELOPE_RANGE_DB), 0.0, None))
-
-
-def expected_response(levels: NDArray[np.float64], n_trs: int, shift: int, tr: Fraction) -> NDArray[np.float64]:
-    """An envelope through SPM's canonical response (nilearn), at the volumes of a study shifted by ``shift`` TRs.
-
-    Volume k was acquired in the middle of TR ``k + shift``; silence precedes and follows the sound.
-    """
-    from nilearn.glm.first_level import spm_hrf
-
-    kernel = spm_hrf(1 / ENVELOPE_RATE, 1)
-    at = [round((k + shift + Fraction(1, 2)) * tr * ENVELOPE_RATE) for k in range(n_trs)]
-    heard = np.pad(levels, (0, max(0, at[-1] + 1 - len(levels))))
-    followed = fftconvolve(heard, kernel)[: len(heard)]
-    return np.asarray([followed[i] if i >= 0 else 0.0 for i in at])

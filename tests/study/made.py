@@ -76,6 +76,7 @@ def write_study(folder: Path, scans: Sequence[np.ndarray], **facts: Any) -> Path
         {"name": str(i + 1), "first_tr": int(firsts[i]), "n_trs": n_trs, "skip_trs": skip}
         for i, (n_trs, skip) in enumerate(RUNS)
     ]
+    folder.mkdir(parents=True, exist_ok=True)
     for i, data in enumerate(scans):
         write_scan(folder / f"sherlock_movie_s{i + 1}.nii", data)
     content = {"name": "made", "shift_trs": 3, "subjects": list(range(1, len(scans) + 1)), "runs": runs, **facts}

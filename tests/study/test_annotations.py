@@ -35,8 +35,9 @@ def test_seconds_start_again_where_the_second_part_does(tmp_path: Path) -> None:
     assert table["joined_onset"].dropna().tolist() == [0, 3, 6, 6, 9, 11]  # part 2 begins with TR 7: 9 s
     assert table["joined_onset"].isna().tolist() == [False] * 4 + [True, False, False]
     assert annotations.notes == [
-        "segments 5 have no TRs: they lie outside the scans", "segments 3 last no time: they are not in the sound's table",
-    ]  # fmt: skip
+        "segments 5 have no TRs: they lie outside the scans",
+        "segments 3 last no time: they are not in the sound's table",
+    ]
     assert table["kind"].tolist() == ["speech", "music", "ambience", "ambience", "speech", "ambience", "speech"]
 
 
@@ -53,7 +54,7 @@ def test_a_run_gets_the_segments_of_its_part(tmp_path: Path) -> None:
 
 def test_columns_that_are_missing_are_all_named(tmp_path: Path) -> None:
     path = write(tmp_path / "a.xlsx", without=("End Time (s)", "Start Time (TRs, 1.5s)"))
-    with pytest.raises(UserError, match=r"the columns 'End Time \(s\)' and 'Start Time \(TRs, 1.5s\)' are missing; give"):
+    with pytest.raises(UserError, match=r"the columns 'End Time .s.' and 'Start Time .TRs, 1.5s.' are missing; give"):
         read_annotations(path)
     silent = read_annotations(write(tmp_path / "b.xlsx", without=("Music Presence",)))
     assert "kind" not in silent.table

@@ -15,6 +15,7 @@ import yaml
 from fmri_audio import cli
 from fmri_audio.brain import auditory_mask
 from fmri_audio.study import checker, sync
+from fmri_audio.study.envelope import envelope_response
 from fmri_audio.study.simulator import box_affine
 
 from . import made
@@ -41,7 +42,7 @@ def good(tmp_path_factory: pytest.TempPathFactory, mask: np.ndarray, film: Path)
     """Two subjects whose auditory cortex follows the film, shifted by 3 TRs; one run, of which 5 TRs are skipped."""
     run = {"name": "1", "first_tr": 0, "n_trs": LONG, "skip_trs": 5}
     waveform, _ = sync.read_film(film, sync.Run(**run), made.TR)
-    expected = sync.expected_response(sync.envelope(waveform, made.RATE), LONG, 3, made.TR)
+    expected = envelope_response(waveform, made.RATE, [(0, LONG)], made.TR, 3)
     scans = [made.noise(LONG, seed) for seed in (1, 2)]
     for data in scans:
         data[mask] += 3 * (expected - expected.mean()) / expected.std()
@@ -154,7 +155,7 @@ def test_films_that_cannot_be_meant_are_refused(good: Path, film: Path, check: C
         (lambda data: data[..., :-2], {}, "sherlock_movie_s2.nii: 198 volumes, the study has 200"),
         (lambda data: None, {"tr": 2.0}, "sherlock_movie_s2.nii: its header says a TR of 2 s, the study 1.5 s"),
         (lambda data: data[1:], {}, "sherlock_movie_s2.nii: its grid has another shape than the first subject's"),
-        (lambda data: None, {"affine": np.diag([-3.0, 3, 3, 1])}, "s2.nii: its affine differs from the first subject's"),
+        (lambda data: None, {"affine": np.eye(4)}, "s2.nii: its affine differs from the first subject's"),
     ],
 )
 def test_headers_that_differ(

@@ -13,6 +13,7 @@ from fmri_audio import audio
 from fmri_audio.checkpoints import Checkpoint
 from fmri_audio.errors import UserError
 from fmri_audio.study import sync
+from fmri_audio.study.envelope import envelope_response
 from fmri_audio.study.reader import Run, StudyFile
 
 from . import made
@@ -51,7 +52,8 @@ def test_each_run_begins_with_its_own_film_without_what_is_skipped(films: dict[s
     for sound, film, skip in ((one, films["1"], 5), (two, films["2"], 4)):
         assert len(sound.waveform) == 36_000 * (sound.block[1] - sound.block[0])
         np.testing.assert_array_equal(sound.waveform[:36_000], second_of(film, skip))
-        np.testing.assert_array_equal(sound.waveform[-36_000:], second_of(film, sound.block[1] - sound.run.first_tr - 1))
+        last = sound.block[1] - sound.run.first_tr - 1
+        np.testing.assert_array_equal(sound.waveform[-36_000:], second_of(film, last))
     said = "; ".join(one.steps)
     assert "read part1.m4v (M4V, AAC; 92.2" in said and "left out the first 5 TRs of run 1" in said
     assert "cut 0.7" in said and "took TRs 6 to 61 of run 1, TRs 6 to 61 of the scans" in said
@@ -134,8 +136,7 @@ def test_one_sound_for_all_runs_is_cut_by_the_joined_scans(tmp_path: Path, facts
 
 
 def expected(shift: int, n_trs: int = 300, seed: int = 3) -> np.ndarray:
-    levels = sync.envelope(made.bursts(n_trs * 1.5, seed), RATE)
-    return sync.expected_response(levels, n_trs, shift, TR)
+    return envelope_response(made.bursts(n_trs * 1.5, seed), RATE, [(0, n_trs)], TR, shift)
 
 
 def slow_noise(n_trs: int, seed: int) -> np.ndarray:
@@ -148,12 +149,11 @@ def slow_noise(n_trs: int, seed: int) -> np.ndarray:
 
 
 def test_the_response_comes_as_much_earlier_as_the_study_is_shifted() -> None:
-    click = np.zeros(60 * 15)
-    click[:15] = 1
-    unshifted, shifted = (sync.expected_response(click, 60, shift, TR) for shift in (0, 3))
+    click = np.zeros(60 * 36_000, np.float32)
+    click[:36_000] = 1
+    unshifted, shifted, late = (envelope_response(click, RATE, [(0, 60)], TR, shift) for shift in (0, 3, -2))
     np.testing.assert_allclose(shifted[:57], unshifted[3:], atol=1e-12)
-    assert unshifted.argmax() == 3  # SPM's response peaks 5 s after; volume 3 was acquired at 5.25 s
-    late = sync.expected_response(click, 60, -2, TR)
+    assert unshifted.argmax() == 3  # the response peaks 5 s after a moment; volume 3 was acquired at 5.25 s
     np.testing.assert_allclose(late[2:], unshifted[:58], atol=1e-12)
     assert (late[:2] == 0).all()
 
