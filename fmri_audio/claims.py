@@ -1,0 +1,616 @@
+"""The research note's claims, how each is tested, and the verdicts that the tests give.
+
+``claims.yml`` lists the claims. Every one names its place in the note, a test and a tolerance; what a test finds is
+read from tables of results, or counted here and now by a function of :mod:`fmri_audio.claim_functions`. No verdict
+is written down anywhere: change a table and the verdict changes with it.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import pandas as pd
+import yaml
+from pydantic import Discriminator, Field, Tag, ValidationError, model_validator
+
+from fmri_audio import claim_functions
+from fmri_audio.claim_functions import Case
+from fmri_audio.codec_card import GENUINE, SETS
+from fmri_audio.errors import UserError
+from fmri_audio.scoring import METRICS
+from fmri_audio.settings import PositiveInt, Section, project_root
+
+if TYPE_CHECKING:
+    from fmri_audio.edition import Edition
+
+HOLDS, FAILS, DEPENDS = "holds", "fails", "depends"
+SIMULATION, UNTESTED = "on simulation only", "not testable here"
+VERDICTS = (HOLDS, FAILS, DEPENDS, SIMULATION, UNTESTED)
+"""Every verdict there is, in the order of the tables."""
+
+FILES = {
+    "metrics": "metrics.csv",
+    "quality": "checkpoints/quality.csv",
+    "published": "book/published.csv",
+    "bench": "results/bench.csv",
+}
+"""Tables that a query can read; the first is the edition's own."""
+
+TRAINING = "06-training"
+"""The chapter that says whether the arms have converged."""
+
+EVALUATED = ("02-problem", "03-encodec", "04-bandwidths", "05-dataset", TRAINING, "07-evaluation")
+"""Chapters whose tables the claims are tested on."""
+
+REGISTRY = claim_functions.REGISTRY
+"""Functions that count what a claim is about, by the name that ``claims.yml`` calls them."""
+
+_BRAINS = ("measured", "voxel-noise")
+_SCORED = (
+    "codec", "representation", "arm", "bandwidth_kbps", "units", "rank", "condition", "control", "subject", "fold",
+    "segment", "seed", "metric",
+)  # fmt: skip
+_WORDS = {
+    **SETS, "finetuned": "fine-tuned", "encodec-codes": "codes", "encodec-latents": "latents",
+    "other-segment": "other speech", "noise": "white noise",
+}  # fmt: skip
+_COMPARISONS = re.compile(r"(>=|<=|=|>|<)\s*(.+)", re.DOTALL)
+_PERCENT = re.compile(r"(\d+(?:\.\d+)?)\s*%")
+
+Value = str | float | None
+
+
+class Source(Section):
+    """Where the note says it: lines of the note, and a few of its words."""
+
+    lines: list[PositiveInt] = Field(min_length=1)
+    quote: str = Field(min_length=2, max_length=80)
+
+
+class Selection(Section):
+    """Rows of a table: one metric, and what other columns must say (a list: any of these; null: empty)."""
+
+    table: Literal["metrics", "quality", "published", "bench"]
+    metric: str
+    where: dict[str, Value | list[Value]] = Field(default_factory=dict)
+
+
+class Subtrahend(Selection):
+    """What a query's values are compared with: the mean of its rows, at the same values of the columns ``paired``."""
+
+    paired: list[str] = Field(default_factory=list)
+
+
+class Query(Selection):
+    """A question to a table: the mean of the rows, one case for every value of the columns ``each`` and all weights.
+
+    A case is ``called`` so, and by its values in ``each``, but for the columns ``unnamed``: cases of one name are
+    told together, as a range.
+    """
+
+    each: list[str] = Field(default_factory=list)
+    unnamed: list[str] = Field(default_factory=list)
+    called: str = ""
+    minus: Subtrahend | None = None
+
+    @model_validator(mode="after")
+    def _splits_by_what_it_names(self) -> Query:
+        for name in ("unnamed", "paired"):
+            of = self if name == "unnamed" else self.minus
+            if other := sorted(set(getattr(of, name, [])) - set(self.each)):
+                raise ValueError(f"{name}: {other[0]} is not one of the columns in each")
+        return self
+
+
+class Counted(Section):
+    """A function of the registry, with its arguments."""
+
+    function: str
+    arguments: dict[str, str] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _is_there(self) -> Counted:
+        if self.function not in REGISTRY:
+            raise ValueError(f"{self.function} is not one of the functions {', '.join(sorted(REGISTRY))}")
+        return self
+
+
+class Reference(Section):
+    """An earlier claim, whose outcome is the value."""
+
+    claim: str
+
+
+def _kind(test: Any) -> str | None:
+    keys = test if isinstance(test, dict) else vars(test)
+    return next((key for key in ("table", "function", "claim") if key in keys), None)
+
+
+Test = Annotated[
+    Annotated[Query, Tag("table")] | Annotated[Counted, Tag("function")] | Annotated[Reference, Tag("claim")],
+    Discriminator(_kind, custom_error_type="test", custom_error_message="should have a table, a function or a claim"),
+]
+
+
+class Claim(Section):
+    """One claim of the note and how it is tested.
+
+    ``expect`` is a comparison and a value, such as ``> 20``; ``tolerance`` a number in the unit of the value or a
+    share such as ``10 %``, and always to the note's advantage. ``weights: Meta's`` lets only EnCodec's released
+    weights decide; what others give is shown beside. ``requires`` names functions that must all say yes.
+    """
+
+    id: str = Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")
+    group: str
+    claim: str
+    source: Source
+    test: Literal["none"] | list[Test]
+    expect: str = ""
+    tolerance: float | str = 0.0
+    unit: str = ""
+    weights: Literal["any", "Meta's"] = "any"
+    requires: list[str] = Field(default_factory=list)
+    note: str = ""
+    why: str = ""
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> Claim:
+        if self.test == "none":
+            if not self.why or self.expect:
+                raise ValueError("a claim without a test should say why, and expects nothing")
+            return self
+        if not self.test:
+            raise ValueError("test should not be empty; say none, and why")
+        self.expectation  # noqa: B018  # says what is wrong with it
+        unknown = sorted(set(self.requires) - set(REGISTRY))
+        if unknown:
+            raise ValueError(f"requires: {unknown[0]} is not one of the functions {', '.join(sorted(REGISTRY))}")
+        return self
+
+    @property
+    def expectation(self) -> Expectation:
+        """What the note expects, ready to be compared."""
+        return Expectation.of(self.expect, self.tolerance)
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """A comparison with a value; ``slack`` is what the note is given beyond it, in the value's unit."""
+
+    comparison: str
+    value: float | str
+    slack: float
+
+    @classmethod
+    def of(cls, text: str, tolerance: float | str) -> Expectation:
+        """Read a comparison such as ``>= 0.8`` or ``= [8, 112]`` and a tolerance such as ``0.5`` or ``10 %``.
+
+        Raises
+        ------
+        ValueError
+            Neither can be understood, or text is compared otherwise than by equality.
+        """
+        found = _COMPARISONS.fullmatch(text.strip())
+        if found is None:
+            raise ValueError(f"expect: {text!r} should be a comparison and a value, such as '> 20'")
+        comparison, words = found.groups()
+        try:
+            value: float | str = float(words.replace(",", ""))
+        except ValueError:
+            value = words
+        slack = _slack(tolerance, value)
+        if isinstance(value, str) and (comparison != "=" or slack):
+            raise ValueError(f"expect: {text!r} is text, which can only be equal, without tolerance")
+        return cls(comparison, value, slack)
+
+    def met(self, value: float | str) -> bool:
+        """Whether a value is as expected; the tolerance's edge still is."""
+        if isinstance(value, str) or isinstance(self.value, str):
+            return str(value) == str(self.value)
+        if self.comparison == "=":
+            return abs(value - self.value) <= self.slack
+        if self.comparison in (">", ">="):
+            bar = self.value - self.slack
+            return value >= bar if self.slack or self.comparison == ">=" else value > bar
+        bar = self.value + self.slack
+        return value <= bar if self.slack or self.comparison == "<=" else value < bar
+
+
+def _slack(tolerance: float | str, value: float | str) -> float:
+    """Return a tolerance in the unit of the value."""
+    if not isinstance(tolerance, str):
+        if not (math.isfinite(tolerance) and tolerance >= 0):
+            raise ValueError(f"tolerance: {tolerance} should be 0 or more")
+        return float(tolerance)
+    found = _PERCENT.fullmatch(tolerance.strip())
+    if found is None or isinstance(value, str):
+        raise ValueError(f"tolerance: {tolerance!r} should be a number, or a share of one such as '10 %'")
+    return float(found[1]) / 100 * abs(value)
+
+
+def load(path: Path | None = None) -> list[Claim]:
+    """Read the claims.
+
+    Raises
+    ------
+    UserError
+        Not YAML, an unknown key, an entry that makes no sense, an id that comes twice, or a reference to a claim
+        that does not stand before it.
+    """
+    path = path or project_root() / "claims.yml"
+    try:
+        entries = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path.name} does not exist: restore it with git") from None
+    except (yaml.YAMLError, UnicodeDecodeError):
+        raise UserError(f"{path.name}: not valid YAML; mend it or restore it with git") from None
+    if not isinstance(entries, list):
+        raise UserError(f"{path.name}: should be a list of claims, each beginning with “- id:”")
+    claims: list[Claim] = []
+    for number, entry in enumerate(entries, 1):
+        claim = _claim(entry, number, path.name)
+        before = {one.id for one in claims}
+        if claim.id in before:
+            raise UserError(f"{path.name}: the id {claim.id} comes twice; give each claim its own")
+        for test in claim.test:
+            if isinstance(test, Reference) and test.claim not in before:
+                raise UserError(f"{path.name}: {claim.id} refers to {test.claim}, which is no claim before it")
+        claims.append(claim)
+    return claims
+
+
+def _claim(entry: Any, number: int, file: str) -> Claim:
+    try:
+        return Claim.model_validate(entry)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = entry.get("id", f"entry {number}") if isinstance(entry, dict) else f"entry {number}"
+        key = ".".join(str(part) for part in first["loc"] if part not in ("list[Test]", "literal['none']"))
+        what = str(first["msg"]).removeprefix("Value error, ")
+        what = "is not a key of a claim" if first["type"] == "extra_forbidden" else what
+        raise UserError(f"{file}: {name}{f', {key}' if key else ''}: {what}") from None
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What verdicts are computed from.
+
+    Attributes
+    ----------
+    edition
+        Its name.
+    metrics, quality, published, bench
+        The tables, one row per value, as :data:`FILES` names them.
+    simulated
+        Whether the edition's brains are.
+    training
+        The values glued into chapter 6, which say whether its arms have converged.
+    metrics_file
+        What the edition's own table is called.
+    """
+
+    edition: str
+    metrics: pd.DataFrame
+    quality: pd.DataFrame
+    published: pd.DataFrame
+    bench: pd.DataFrame
+    simulated: bool
+    training: Mapping[str, Any]
+    metrics_file: str = FILES["metrics"]
+
+    @classmethod
+    def of_tables(
+        cls, edition: str, metrics: pd.DataFrame, *, simulated: bool, training: Mapping[str, Any], metrics_file: str
+    ) -> Evidence:
+        """Put an edition's tables beside the tracked ones, which do not belong to an edition.
+
+        Raises
+        ------
+        UserError
+            A tracked table is missing.
+        """
+        root = project_root()
+        for name in ("quality", "published", "bench"):
+            if not (root / FILES[name]).is_file():
+                raise UserError(f"{FILES[name]} does not exist: restore it with git")
+        wide = pd.read_csv(root / FILES["quality"]).rename(columns={"kbps": "bandwidth_kbps"})
+        quality = wide.melt(["set", "codec", "bandwidth_kbps", "recordings"], var_name="metric")
+        published, bench = (pd.read_csv(root / FILES[name]) for name in ("published", "bench"))
+        return cls(edition, metrics, quality, published, bench, simulated, training, metrics_file)
+
+    @classmethod
+    def of_run(cls, run: Edition) -> Evidence:
+        """Take the tables that the chapters of an edition at work have written so far.
+
+        Raises
+        ------
+        UserError
+            A chapter has not been executed yet.
+        """
+        glued = run.build / "results" / "glued" / f"{TRAINING}-{run.bandwidth:g}kbps.json"
+        return cls.of_tables(
+            run.settings.edition, run.records(*EVALUATED), simulated=run.study.simulated, training=read_glued(glued),
+            metrics_file=FILES["metrics"],
+        )  # fmt: skip
+
+    def table(self, name: str) -> pd.DataFrame:
+        """Return a table by its name in :data:`FILES`."""
+        tables = {"metrics": self.metrics, "quality": self.quality, "published": self.published, "bench": self.bench}
+        return tables[name]
+
+    def file(self, name: str) -> str:
+        """Return what a table is called."""
+        return self.metrics_file if name == "metrics" else FILES[name]
+
+
+def read_glued(path: Path) -> dict[str, Any]:
+    """Read what a chapter glued into its page; nothing, if it has not been executed."""
+    return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else {}
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What became of a claim.
+
+    Attributes
+    ----------
+    claim : Claim
+    verdict : str
+        One of :data:`VERDICTS`.
+    outcome : str
+        holds, fails or depends: the same, but for claims on simulated brains; empty where nothing was tested.
+    cases : tuple of Case
+        What decided, each with its number.
+    beside : tuple of Case
+        What was found with weights that the claim is not about.
+    why : str
+        Why it could not be tested.
+    """
+
+    claim: Claim
+    verdict: str
+    outcome: str = ""
+    cases: tuple[Case, ...] = ()
+    beside: tuple[Case, ...] = ()
+    why: str = ""
+
+    @property
+    def expected(self) -> str:
+        """What the note expects, in words."""
+        if self.claim.test == "none":
+            return "–"
+        one = self.claim.expectation
+        sign = "" if one.comparison == "=" else f"{one.comparison} "
+        given = self.claim.tolerance if isinstance(self.claim.tolerance, str) else _number(one.slack)
+        return f"{sign}{_number(one.value)} {self.claim.unit}".strip() + (f" (tolerance {given})" if one.slack else "")
+
+    @property
+    def measured(self) -> str:
+        """What was found, in words: every case with its number, those that are alike together."""
+        if not self.cases:
+            return self.why
+        met = self.claim.expectation.met
+        if self.outcome != DEPENDS:
+            return _listed(self.cases, self.claim.unit)
+        good, bad = ([case for case in self.cases if met(case.value) is is_met] for is_met in (True, False))
+        return f"holds: {_listed(good, self.claim.unit)}; fails: {_listed(bad, self.claim.unit)}"
+
+    @property
+    def aside(self) -> str:
+        """What other weights than the claim's own gave, in words; empty if none were looked at."""
+        whose = ", ".join(sorted({name for case in self.beside for name in case.weights}))
+        return f"{whose}: {_listed(self.beside, self.claim.unit)}" if self.beside else ""
+
+    @property
+    def basis(self) -> str:
+        """From which table or function, whose weights, which brains."""
+        parts = list(dict.fromkeys(case.basis for case in self.cases))
+        whose = sorted({name for case in self.cases for name in case.weights})
+        if whose:
+            parts.append(f"weights: {', '.join(whose)}")
+        if brains := sorted({case.brains for case in self.cases if case.brains}):
+            parts.append(", ".join(brains))
+        return "; ".join(parts) or "–"
+
+
+def evaluate(claims: Iterable[Claim], evidence: Evidence) -> list[Verdict]:
+    """Test claims on tables of results, in their order.
+
+    Raises
+    ------
+    UserError
+        A query names a metric or a column that its table does not have.
+    """
+    verdicts: dict[str, Verdict] = {}
+    for claim in claims:
+        verdicts[claim.id] = _judge(claim, evidence, verdicts)
+    return list(verdicts.values())
+
+
+def _judge(claim: Claim, evidence: Evidence, earlier: Mapping[str, Verdict]) -> Verdict:
+    if claim.test == "none":
+        return Verdict(claim, UNTESTED, why=claim.why)
+    for name in claim.requires:
+        for case in REGISTRY[name](evidence):
+            if case.value != "yes":
+                return Verdict(claim, UNTESTED, why=f"{case.label}: {case.value}")
+    for test in claim.test:
+        if isinstance(test, Reference) and not earlier[test.claim].outcome:
+            return Verdict(claim, UNTESTED, why=f"it rests on {test.claim}, which is not testable here")
+    found = [case for test in claim.test for case in _cases(test, claim, evidence, earlier)]
+    defined = [case for case in found if isinstance(case.value, str) or math.isfinite(case.value)]
+    decides = [case for case in defined if claim.weights == "any" or is_metas(case.weights)]
+    beside = tuple(case for case in defined if case not in decides)
+    if not decides:
+        missing = "is undefined on this sound" if found and not defined else "is not in this edition's tables"
+        return Verdict(claim, UNTESTED, beside=beside, why=f"what it takes {missing} ({_wanted(claim)})")
+    met = [claim.expectation.met(case.value) for case in decides]
+    outcome = HOLDS if all(met) else DEPENDS if any(met) else FAILS
+    simulated = any(case.brains == "simulated brains" for case in decides)
+    return Verdict(claim, SIMULATION if simulated else outcome, outcome, tuple(decides), beside)
+
+
+def _cases(test: Test, claim: Claim, evidence: Evidence, earlier: Mapping[str, Verdict]) -> list[Case]:
+    if isinstance(test, Query):
+        return _ask(test, claim, evidence)
+    if isinstance(test, Counted):
+        return REGISTRY[test.function](evidence, **test.arguments)
+    other = earlier[test.claim]
+    # Its outcome, not its verdict: that brains were simulated is said by the case's own field.
+    brains = next((case.brains for case in other.cases if case.brains), "")
+    weights = tuple(sorted({name for case in other.cases for name in case.weights}))
+    return [Case(test.claim, other.outcome, "other claims", weights, brains)]
+
+
+def _wanted(claim: Claim) -> str:
+    """Say which rows a claim's queries look for."""
+    queries = [test for test in claim.test if isinstance(test, Query)]
+    return "; ".join(
+        f"{query.metric} in {query.table} with "
+        + ", ".join(f"{key} {value if value is not None else 'empty'}" for key, value in query.where.items())
+        for query in queries
+    ) or ", ".join(test.function for test in claim.test if isinstance(test, Counted))
+
+
+def _ask(query: Query, claim: Claim, evidence: Evidence) -> list[Case]:
+    """Return a query's cases."""
+    rows, asked = _select(query, claim, evidence), list(query.each)
+    other = None if query.minus is None else _select(query.minus, claim, evidence)
+    cases = []
+    for key, part in _split(rows, [*asked, *(["codec"] if "codec" in rows else [])]):
+        values = dict(zip(asked, key, strict=False))
+        parts = [part] if other is None else [part, _same(other, query.minus, values)]
+        if any(one.empty for one in parts):
+            continue
+        value = float(part["value"].mean()) - (float(parts[1]["value"].mean()) if other is not None else 0.0)
+        words = [_named(column, values[column]) for column in asked if column not in query.unnamed]
+        label = ", ".join(filter(None, [query.called, *words])) or query.metric
+        basis = _basis(query, part, evidence)
+        cases.append(Case(label, value, basis, _weights(parts), _brains(parts, evidence)))
+    return cases
+
+
+def _same(rows: pd.DataFrame, subtrahend: Subtrahend | None, values: Mapping[str, Any]) -> pd.DataFrame:
+    """Return those rows of a subtrahend that belong to a case."""
+    for column in subtrahend.paired if subtrahend else ():
+        rows = rows[rows[column] == values[column]]
+    return rows
+
+
+def _select(selection: Selection, claim: Claim, evidence: Evidence) -> pd.DataFrame:
+    """Return the rows of a selection; each column and the metric must be known to the table.
+
+    Where two chapters scored the same on another number of windows, the row with more windows is taken.
+    """
+    table, file = evidence.table(selection.table), evidence.file(selection.table)
+    asked = [*selection.where, *getattr(selection, "each", []), *getattr(selection, "paired", [])]
+    if unknown := [column for column in asked if column not in table]:
+        columns = ", ".join(map(str, table.columns))
+        raise UserError(f"claims.yml: {claim.id}: {file} has no column {unknown[0]}; choose from {columns}")
+    known = set(table["metric"].dropna())
+    if selection.metric not in known | (set(METRICS) if selection.table == "metrics" else set()):
+        raise UserError(
+            f"claims.yml: {claim.id}: {file} has no metric {selection.metric}; choose from {', '.join(sorted(known))}"
+        )
+    rows = table[table["metric"] == selection.metric]
+    for column, wanted in selection.where.items():
+        if isinstance(wanted, list):
+            rows = rows[rows[column].isin([value for value in wanted if value is not None])]
+        else:
+            rows = rows[rows[column].isna()] if wanted is None else rows[rows[column] == wanted]
+    if selection.table == "metrics":
+        rows = rows.sort_values("n").drop_duplicates(list(_SCORED), keep="last")
+    return rows
+
+
+def _split(rows: pd.DataFrame, each: Sequence[str]) -> list[tuple[tuple[Any, ...], pd.DataFrame]]:
+    """Return the parts of a table by the values of columns, in ascending order."""
+    if not each:
+        return [((), rows)] if len(rows) else []
+    return [(key, part) for key, part in rows.groupby(list(each), dropna=False, sort=True)]
+
+
+def _named(column: str, value: Any) -> str:
+    """Name the value of a column in a reader's words."""
+    units = {"bandwidth_kbps": "{:g} kbps", "units": "{:g} units", "subject": "subject {}"}
+    return "" if pd.isna(value) else units.get(column, "{}").format(_WORDS.get(value, value))
+
+
+def _basis(query: Query, part: pd.DataFrame, evidence: Evidence) -> str:
+    """Say which table, and on what hardware where that matters."""
+    machines = sorted(part["hardware"].dropna().unique()) if query.table == "bench" else []
+    return evidence.file(query.table) + (f", {', '.join(machines)}" if machines else "")
+
+
+def _weights(parts: Iterable[pd.DataFrame]) -> tuple[str, ...]:
+    """Return whose learned weights stand behind rows."""
+    return tuple(sorted({str(name) for part in parts if "codec" in part for name in part["codec"].dropna()}))
+
+
+def _brains(parts: Iterable[pd.DataFrame], evidence: Evidence) -> str:
+    """Return which brains stand behind rows: simulated, measured or none."""
+    if not any("condition" in part and part["condition"].isin(_BRAINS).any() for part in parts):
+        return ""
+    return "simulated brains" if evidence.simulated else "measured brains"
+
+
+def is_metas(weights: Iterable[str]) -> bool:
+    """Whether learned weights are the ones that Meta released, and no others."""
+    from fmri_audio.checkpoints import RELEASED
+
+    files = {Path(release.file).stem for release in RELEASED.values()}
+    named = list(weights)
+    return bool(named) and all(name == GENUINE or name in files or "Meta's weights" in name for name in named)
+
+
+def _listed(cases: Sequence[Case], unit: str) -> str:
+    """Name cases with their values; those with one label give a range."""
+    groups: dict[str, list[float | str]] = {}
+    for case in cases:
+        groups.setdefault(case.label, []).append(case.value)
+    return "; ".join(f"{label}: {_range(values, unit)}" for label, values in groups.items())
+
+
+def _range(values: Sequence[float | str], unit: str) -> str:
+    texts = list(dict.fromkeys(_number(value) for value in values))
+    numbers = [value for value in values if not isinstance(value, str)]
+    if len(texts) > 1 and len(numbers) == len(values):
+        texts = [f"{_number(min(numbers))} to {_number(max(numbers))}"]
+    return f"{', '.join(texts)} {unit}".strip()
+
+
+def _number(value: float | str) -> str:
+    """Write a number with as many digits as a reader needs."""
+    if isinstance(value, str):
+        return value
+    whole = value == round(value) or abs(value) >= 1000
+    text = f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.0f}" if whole else f"{value:.3g}"
+    return text.replace("-", "\u2212")
+
+
+def counts(verdicts: Iterable[Verdict]) -> dict[str, int]:
+    """Return how many claims have each verdict, all verdicts named."""
+    found = [one.verdict for one in verdicts]
+    return {name: found.count(name) for name in VERDICTS}
+
+
+def to_frame(verdicts: Iterable[Verdict]) -> pd.DataFrame:
+    """Return verdicts as one row per claim, for people to read."""
+    return pd.DataFrame([
+        {"claim": one.claim.claim, "line": ", ".join(map(str, one.claim.source.lines)), "expected": one.expected,
+         "found": _outcome(one) + one.measured, "verdict": one.verdict, "basis": one.basis, "group": one.claim.group,
+         "id": one.claim.id}
+        for one in verdicts
+    ])  # fmt: skip
+
+
+def _outcome(verdict: Verdict) -> str:
+    """Say how a claim came out where its verdict does not."""
+    return f"{verdict.outcome} on simulated brains: " if verdict.verdict == SIMULATION else ""
+
