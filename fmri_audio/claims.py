@@ -34,6 +34,9 @@ SIMULATION, UNTESTED = "on simulation only", "not testable here"
 VERDICTS = (HOLDS, FAILS, DEPENDS, SIMULATION, UNTESTED)
 """Every verdict there is, in the order of the tables."""
 
+METAS = "Meta's"
+"""What weights that Meta released are called."""
+
 FILES = {
     "metrics": "metrics.csv",
     "quality": "checkpoints/quality.csv",
@@ -368,7 +371,7 @@ class Verdict:
     cases : tuple of Case
         What decided, each with its number.
     beside : tuple of Case
-        What was found with weights that the claim is not about.
+        What was found but does not count: with weights that the claim is not about, or by arms not yet trained.
     why : str
         Why it could not be tested.
     """
@@ -387,8 +390,8 @@ class Verdict:
             return "–"
         one = self.claim.expectation
         sign = "" if one.comparison == "=" else f"{one.comparison} "
-        given = self.claim.tolerance if isinstance(self.claim.tolerance, str) else _number(one.slack)
-        return f"{sign}{_number(one.value)} {self.claim.unit}".strip() + (f" (tolerance {given})" if one.slack else "")
+        given = self.claim.tolerance if isinstance(self.claim.tolerance, str) else number(one.slack)
+        return f"{sign}{number(one.value)} {self.claim.unit}".strip() + (f" (tolerance {given})" if one.slack else "")
 
     @property
     def measured(self) -> str:
@@ -403,17 +406,15 @@ class Verdict:
 
     @property
     def aside(self) -> str:
-        """What other weights than the claim's own gave, in words; empty if none were looked at."""
-        whose = ", ".join(sorted({name for case in self.beside for name in case.weights}))
-        return f"{whose}: {_listed(self.beside, self.claim.unit)}" if self.beside else ""
+        """What was found besides and does not count, in words; empty if nothing was."""
+        return f"weights {whose(self.beside)}: {_listed(self.beside, self.claim.unit)}" if self.beside else ""
 
     @property
     def basis(self) -> str:
         """From which table or function, whose weights, which brains."""
         parts = list(dict.fromkeys(case.basis for case in self.cases))
-        whose = sorted({name for case in self.cases for name in case.weights})
-        if whose:
-            parts.append(f"weights: {', '.join(whose)}")
+        if names := whose(self.cases):
+            parts.append(f"weights: {names}")
         if brains := sorted({case.brains for case in self.cases if case.brains}):
             parts.append(", ".join(brains))
         return "; ".join(parts) or "–"
@@ -436,16 +437,14 @@ def evaluate(claims: Iterable[Claim], evidence: Evidence) -> list[Verdict]:
 def _judge(claim: Claim, evidence: Evidence, earlier: Mapping[str, Verdict]) -> Verdict:
     if claim.test == "none":
         return Verdict(claim, UNTESTED, why=claim.why)
-    for name in claim.requires:
-        for case in REGISTRY[name](evidence):
-            if case.value != "yes":
-                return Verdict(claim, UNTESTED, why=f"{case.label}: {case.value}")
     for test in claim.test:
         if isinstance(test, Reference) and not earlier[test.claim].outcome:
             return Verdict(claim, UNTESTED, why=f"it rests on {test.claim}, which is not testable here")
     found = [case for test in claim.test for case in _cases(test, claim, evidence, earlier)]
     defined = [case for case in found if isinstance(case.value, str) or math.isfinite(case.value)]
-    decides = [case for case in defined if claim.weights == "any" or is_metas(case.weights)]
+    if lacking := [case for name in claim.requires for case in REGISTRY[name](evidence) if case.value != "yes"]:
+        return Verdict(claim, UNTESTED, beside=tuple(defined), why=f"{lacking[0].label}: {lacking[0].value}")
+    decides = [case for case in defined if claim.weights != METAS or is_metas(case.weights)]
     beside = tuple(case for case in defined if case not in decides)
     if not decides:
         missing = "is undefined on this sound" if found and not defined else "is not in this edition's tables"
@@ -569,6 +568,12 @@ def is_metas(weights: Iterable[str]) -> bool:
     return bool(named) and all(name == GENUINE or name in files or "Meta's weights" in name for name in named)
 
 
+def whose(cases: Iterable[Case]) -> str:
+    """Name the learned weights behind cases, Meta's as such; empty where none are."""
+    names = sorted({name for case in cases for name in case.weights})
+    return " and ".join(dict.fromkeys(METAS if is_metas([name]) else name for name in names))
+
+
 def _listed(cases: Sequence[Case], unit: str) -> str:
     """Name cases with their values; those with one label give a range."""
     groups: dict[str, list[float | str]] = {}
@@ -578,14 +583,14 @@ def _listed(cases: Sequence[Case], unit: str) -> str:
 
 
 def _range(values: Sequence[float | str], unit: str) -> str:
-    texts = list(dict.fromkeys(_number(value) for value in values))
+    texts = list(dict.fromkeys(number(value) for value in values))
     numbers = [value for value in values if not isinstance(value, str)]
     if len(texts) > 1 and len(numbers) == len(values):
-        texts = [f"{_number(min(numbers))} to {_number(max(numbers))}"]
+        texts = [f"{number(min(numbers))} to {number(max(numbers))}"]
     return f"{', '.join(texts)} {unit}".strip()
 
 
-def _number(value: float | str) -> str:
+def number(value: float | str) -> str:
     """Write a number with as many digits as a reader needs."""
     if isinstance(value, str):
         return value
