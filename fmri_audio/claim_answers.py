@@ -30,7 +30,12 @@ def answers(verdicts: Iterable[Verdict]) -> dict[str, str]:
         An answer for each of :data:`QUESTIONS`, which begins with yes, no or what stands between.
     """
     of = {one.claim.id: one for one in verdicts}
-    return {"proceed": _proceed(of), "finetune": _finetune(of), "metrics": _metrics(of), "complex": _complex(of)}
+    return {
+        "proceed": _proceed(of),
+        "finetune": _finetune(of),
+        "metrics": _metrics(of),
+        "complex": _complex(of),
+    }
 
 
 def _proceed(of: Mapping[str, Verdict]) -> str:
@@ -39,7 +44,8 @@ def _proceed(of: Mapping[str, Verdict]) -> str:
     text = f"{start}: speech that EnCodec has coded at 6 kbps "
     text += _by(codec, "is intelligible", "is not intelligible", "is intelligible at times", "was not tested")
     more = _by(bits, "more so than", "no more so than", "sometimes more so than", "not yet compared with")
-    text += f"{_numbers(codec, 'STOI')}, and it is {more} a mel spectrogram of the same bits{_numbers(bits, 'a difference in STOI of')}. "
+    text += f"{_numbers(codec, 'STOI')}, and it is {more} a mel spectrogram of the same bits"
+    text += f"{_numbers(bits, 'a difference in STOI of')}. "
     return text + _gates(of) + _promise(of)
 
 
@@ -53,7 +59,8 @@ def _promise(of: Mapping[str, Verdict]) -> str:
     """Say what passes the bottleneck, and what is decoded from brains; whose brains always stands beside."""
     free, brains = of["bottleneck-intelligible"], of["brains-intelligible"]
     source = next((case.brains for case in (*brains.cases, *brains.beside)), "brains")
-    return f"Behind the bottleneck, without noise or brains, sound {_heard(free)}; decoded from {source} it {_heard(brains)}."
+    inside = f"Behind the bottleneck, without noise or brains, sound {_heard(free)}"
+    return f"{inside}; decoded from {source} it {_heard(brains)}."
 
 
 def _heard(verdict: Verdict) -> str:
@@ -67,7 +74,8 @@ def _heard(verdict: Verdict) -> str:
 def _finetune(of: Mapping[str, Verdict]) -> str:
     question, better, closer = of["question-finetune"], of["finetuned-is-better"], of["finetuned-is-closer"]
     if not question.outcome:
-        return f"No preference can be given here: {question.why}. An arm that has not converged gets no verdict."
+        why = better.why or question.why
+        return f"No preference can be given here: {why}. An arm that has not converged gets no verdict."
     start = _by(question, "Fine-tune", "Freeze", "It depends")
     text = f"{start}: without noise, fine-tuning changes the STOI of held-out speech{_numbers(better, 'by')}"
     text += f" and its mel distance{_numbers(closer, 'by', ' dB')}"
@@ -83,7 +91,9 @@ def _metrics(of: Mapping[str, Verdict]) -> str:
     cases = of["question-metrics"].cases
     if not cases:
         return f"Not decided here: {of['question-metrics'].why}."
-    good, bad = ([case.label for case in cases if (case.value == "yes") is is_good] for is_good in (True, False))
+    good, bad = (
+        [case.label for case in cases if (case.value == "yes") is is_good] for is_good in (True, False)
+    )
     text = "Those that tell intelligible sound from silence, noise and other speech"
     text += f": {_and(good)}" if good else ": none of those taken here"
     text += f"; not {_and(bad)}, which put a floor above an intelligible mel spectrogram" if bad else ""
@@ -94,13 +104,14 @@ def _complex(of: Mapping[str, Verdict]) -> str:
     arm, exact, size = of["complex-arm"], of["perfect-reconstruction"], of["complex-memory"]
     inverse = _by(exact, "is exact", "is not exact", "is exact at times")
     known = (
-        f"its inverse {inverse}{_numbers(exact, 'SNR', ' dB')}, and it takes {_span(size.cases)} times the values of EnCodec's latents and of a mel spectrogram"
+        f"its inverse {inverse}{_numbers(exact, 'SNR', ' dB')}, and it takes {_span(size.cases)} times the values "
+        "of EnCodec's latents and of a mel spectrogram"
     )
     if not arm.outcome:
         return f"Not decided here: no complex arm has passed the bottleneck in this edition. What is known: {known}."
     start = _by(
-        arm, "Yes: it does better behind the same bottleneck", "As a comparison only: it does no better behind the same one",
-        "Perhaps: it does better behind some bottlenecks",
+        arm, "Yes: it does better behind the same bottleneck", "As a comparison only: behind the same bottleneck "
+        "it does no better", "Perhaps: it does better behind some bottlenecks",
     )  # fmt: skip
     return f"{start}{_numbers(arm, 'a difference in STOI of')}; {known}."
 

@@ -89,7 +89,9 @@ def _registered(function: Callable[..., dict[str, Value]]) -> Callable[..., dict
     def cases(tables: Tables, **arguments: str) -> list[Case]:
         weights = (checkpoints.load("demo").id,) if function.__name__ in _WITH_DEMO_WEIGHTS else ()
         values = function(tables, **arguments)
-        return [Case(label, value, f"counted: {function.__name__}", weights) for label, value in values.items()]
+        return [
+            Case(label, value, f"counted: {function.__name__}", weights) for label, value in values.items()
+        ]
 
     REGISTRY[function.__name__] = cases
     return function
@@ -139,7 +141,9 @@ def _lone_codes() -> torch.Tensor:
 
 def _count_of(module: nn.Module) -> float:
     """Count trainable real numbers; a complex one is two."""
-    return float(sum(p.numel() * (2 if p.is_complex() else 1) for p in module.parameters() if p.requires_grad))
+    return float(
+        sum(p.numel() * (2 if p.is_complex() else 1) for p in module.parameters() if p.requires_grad)
+    )
 
 
 # EnCodec: size, licence, parts -----------------------------------------------------------------------------------
@@ -244,14 +248,20 @@ def decodes_in_one_pass(_: Tables) -> dict[str, Value]:
     with torch.inference_mode():
         model.decode([(_lone_codes()[None], None)])
     hook.remove()
-    return {f"decoder, {_lone_codes().shape[1]} frames in {calls} call{'s' * (calls > 1)}": YES if calls == 1 else NO}
+    return {
+        f"decoder, {_lone_codes().shape[1]} frames in {calls} call{'s' * (calls > 1)}": YES
+        if calls == 1
+        else NO
+    }
 
 
 @_registered
 def bandwidth_range(_: Tables) -> dict[str, Value]:
     """Name the bandwidths of both models, lowest and highest, in kbps."""
     return {
-        name: "-".join(f"{kbps:g}" for kbps in (checkpoints.bandwidths(model)[0], checkpoints.bandwidths(model)[-1]))
+        name: "-".join(
+            f"{kbps:g}" for kbps in (checkpoints.bandwidths(model)[0], checkpoints.bandwidths(model)[-1])
+        )
         for name, model in _both_models().items()
     }
 
@@ -370,7 +380,9 @@ def like_a_mel(_: Tables) -> dict[str, Value]:
     codes = _lone_codes()
     return {
         f"real-valued, not {codes.dtype}".replace("torch.", ""): YES if codes.is_floating_point() else NO,
-        f"of the same shape, not {list(codes.shape)}": YES if list(codes.shape) == [mel.n_mels, mel_frames] else NO,
+        f"of the same shape, not {list(codes.shape)}": YES
+        if list(codes.shape) == [mel.n_mels, mel_frames]
+        else NO,
         f"a whole number of frames per TR, not {float(_frames_per_tr()):g}": YES
         if _frames_per_tr().denominator == 1
         else NO,
@@ -400,7 +412,9 @@ def sets_bandwidth(_: Tables) -> dict[str, Value]:
 @_registered
 def decode_takes_encode(_: Tables) -> dict[str, Value]:
     """Hand what ``encode`` returned to ``decode``, as the quick start does."""
-    return {"model.decode(model.encode(audio))": _tried(lambda model, audio: model.decode(model.encode(audio)))}
+    return {
+        "model.decode(model.encode(audio))": _tried(lambda model, audio: model.decode(model.encode(audio)))
+    }
 
 
 @_registered
@@ -495,7 +509,10 @@ def complex_parameter_ratio(_: Tables) -> dict[str, Value]:
     import complextorch
 
     size = (16, 16, 3)
-    return {"2-d convolution, same channels": _count_of(complextorch.nn.Conv2d(*size)) / _count_of(nn.Conv2d(*size))}
+    return {
+        "2-d convolution, same channels": _count_of(complextorch.nn.Conv2d(*size))
+        / _count_of(nn.Conv2d(*size))
+    }
 
 
 @_registered
@@ -533,7 +550,9 @@ def wav2vec_is_released(_: Tables) -> dict[str, Value]:
 def has_decoder(_: Tables) -> dict[str, Value]:
     """Say which of EnCodec and wav2vec 2.0 has a decoder among its parts."""
     models = {"EnCodec": full_width(), "wav2vec 2.0": _wav2vec()}
-    having = [name for name, model in models.items() if any("decoder" in part for part, _ in model.named_children())]
+    having = [
+        name for name, model in models.items() if any("decoder" in part for part, _ in model.named_children())
+    ]
     return {"with a decoder": ", ".join(having) or "neither"}
 
 
@@ -569,7 +588,9 @@ def count_waveglow(channels: int) -> int:
 @_registered
 def waveglow_parameters(_: Tables) -> dict[str, Value]:
     """Count WaveGlow's parameters in millions, for both of its widths."""
-    return {f"{name} ({width} channels)": count_waveglow(width) / 1e6 for name, width in WAVEGLOW_CHANNELS.items()}
+    return {
+        f"{name} ({width} channels)": count_waveglow(width) / 1e6 for name, width in WAVEGLOW_CHANNELS.items()
+    }
 
 
 @_registered
@@ -625,7 +646,9 @@ def tells_sound_from_floor(tables: Tables) -> dict[str, Value]:
     """
     rows = tables.metrics
     whole = rows[(rows["segment"] == "speech") & (rows["arm"] == "roundtrip") & rows["fold"].isna()]
-    heard = whole[(whole["representation"] == "mel") & (whole["condition"] == "none") & (whole["control"] == "none")]
+    heard = whole[
+        (whole["representation"] == "mel") & (whole["condition"] == "none") & (whole["control"] == "none")
+    ]
     floors = whole[whole["control"].isin(["silence", "noise", "other-segment"])]
     found: dict[str, Value] = {}
     for name in scoring.METRICS:

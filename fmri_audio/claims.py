@@ -137,7 +137,9 @@ def _kind(test: Any) -> str | None:
 
 Test = Annotated[
     Annotated[Query, Tag("table")] | Annotated[Counted, Tag("function")] | Annotated[Reference, Tag("claim")],
-    Discriminator(_kind, custom_error_type="test", custom_error_message="should have a table, a function or a claim"),
+    Discriminator(
+        _kind, custom_error_type="test", custom_error_message="should have a table, a function or a claim"
+    ),
 ]
 
 
@@ -173,7 +175,9 @@ class Claim(Section):
         self.expectation  # noqa: B018  # says what is wrong with it
         unknown = sorted(set(self.requires) - set(REGISTRY))
         if unknown:
-            raise ValueError(f"requires: {unknown[0]} is not one of the functions {', '.join(sorted(REGISTRY))}")
+            raise ValueError(
+                f"requires: {unknown[0]} is not one of the functions {', '.join(sorted(REGISTRY))}"
+            )
         return self
 
     @property
@@ -263,7 +267,9 @@ def load(path: Path | None = None) -> list[Claim]:
             raise UserError(f"{path.name}: the id {claim.id} comes twice; give each claim its own")
         for test in claim.test:
             if isinstance(test, Reference) and test.claim not in before:
-                raise UserError(f"{path.name}: {claim.id} refers to {test.claim}, which is no claim before it")
+                raise UserError(
+                    f"{path.name}: {claim.id} refers to {test.claim}, which is no claim before it"
+                )
         claims.append(claim)
     return claims
 
@@ -309,7 +315,13 @@ class Evidence:
 
     @classmethod
     def of_tables(
-        cls, edition: str, metrics: pd.DataFrame, *, simulated: bool, training: Mapping[str, Any], metrics_file: str
+        cls,
+        edition: str,
+        metrics: pd.DataFrame,
+        *,
+        simulated: bool,
+        training: Mapping[str, Any],
+        metrics_file: str,
     ) -> Evidence:
         """Put an edition's tables beside the tracked ones, which do not belong to an edition.
 
@@ -344,7 +356,12 @@ class Evidence:
 
     def table(self, name: str) -> pd.DataFrame:
         """Return a table by its name in :data:`FILES`."""
-        tables = {"metrics": self.metrics, "quality": self.quality, "published": self.published, "bench": self.bench}
+        tables = {
+            "metrics": self.metrics,
+            "quality": self.quality,
+            "published": self.published,
+            "bench": self.bench,
+        }
         return tables[name]
 
     def file(self, name: str) -> str:
@@ -389,9 +406,11 @@ class Verdict:
         if self.claim.test == "none":
             return "–"
         one = self.claim.expectation
-        sign = "" if one.comparison == "=" else f"{one.comparison} "
+        sign = {"=": "", ">=": "≥ ", "<=": "≤ "}.get(one.comparison, f"{one.comparison} ")
         given = self.claim.tolerance if isinstance(self.claim.tolerance, str) else number(one.slack)
-        return f"{sign}{number(one.value)} {self.claim.unit}".strip() + (f" (tolerance {given})" if one.slack else "")
+        return f"{sign}{number(one.value)} {self.claim.unit}".strip() + (
+            f" (tolerance {given})" if one.slack else ""
+        )
 
     @property
     def measured(self) -> str:
@@ -442,7 +461,9 @@ def _judge(claim: Claim, evidence: Evidence, earlier: Mapping[str, Verdict]) -> 
             return Verdict(claim, UNTESTED, why=f"it rests on {test.claim}, which is not testable here")
     found = [case for test in claim.test for case in _cases(test, claim, evidence, earlier)]
     defined = [case for case in found if isinstance(case.value, str) or math.isfinite(case.value)]
-    if lacking := [case for name in claim.requires for case in REGISTRY[name](evidence) if case.value != "yes"]:
+    if lacking := [
+        case for name in claim.requires for case in REGISTRY[name](evidence) if case.value != "yes"
+    ]:
         return Verdict(claim, UNTESTED, beside=tuple(defined), why=f"{lacking[0].label}: {lacking[0].value}")
     decides = [case for case in defined if claim.weights != METAS or is_metas(case.weights)]
     beside = tuple(case for case in defined if case not in decides)
@@ -605,6 +626,15 @@ def counts(verdicts: Iterable[Verdict]) -> dict[str, int]:
     return {name: found.count(name) for name in VERDICTS}
 
 
+def tally(verdicts: Iterable[Verdict]) -> str:
+    """Say how many claims have which verdict."""
+    of = counts(verdicts)
+    return (
+        f"{of[HOLDS]} hold, {of[FAILS]} fail, {of[DEPENDS]} depend on what they do not say, {of[SIMULATION]} could be "
+        f"tested on simulated brains only, and {of[UNTESTED]} could not be tested here"
+    )
+
+
 def to_frame(verdicts: Iterable[Verdict]) -> pd.DataFrame:
     """Return verdicts as one row per claim, for people to read."""
     return pd.DataFrame([
@@ -618,4 +648,3 @@ def to_frame(verdicts: Iterable[Verdict]) -> pd.DataFrame:
 def _outcome(verdict: Verdict) -> str:
     """Say how a claim came out where its verdict does not."""
     return f"{verdict.outcome} on simulated brains: " if verdict.verdict == SIMULATION else ""
-
