@@ -213,7 +213,8 @@ def is_installed(_: Tables, package: str) -> dict[str, Value]:
 @_registered
 def is_from(_: Tables, package: str, repository: str) -> dict[str, Value]:
     """Say whether an installed package names a repository as its home."""
-    addresses = metadata.metadata(package).get_all("Project-URL") or []
+    stated = metadata.metadata(package)
+    addresses = [*(stated.get_all("Project-URL") or []), *(stated.get_all("Home-page") or [])]
     return {package: YES if any(repository in address for address in addresses) else NO}
 
 

@@ -636,15 +636,32 @@ def tally(verdicts: Iterable[Verdict]) -> str:
 
 
 def to_frame(verdicts: Iterable[Verdict]) -> pd.DataFrame:
-    """Return verdicts as one row per claim, for people to read."""
-    return pd.DataFrame([
-        {"claim": one.claim.claim, "line": ", ".join(map(str, one.claim.source.lines)), "expected": one.expected,
-         "found": _outcome(one) + one.measured, "verdict": one.verdict, "basis": one.basis, "group": one.claim.group,
-         "id": one.claim.id}
+    """Return verdicts for people to read.
+
+    Returns
+    -------
+    DataFrame
+        One row per claim: ``group``, ``claim``, ``the note`` (lines and words), ``expected``, ``found``, ``verdict``,
+        ``rests on`` (table or function, whose weights, which brains, and how it was understood).
+    """
+    rows = [
+        {
+            "group": one.claim.group,
+            "claim": one.claim.claim,
+            "the note": f"{', '.join(map(str, one.claim.source.lines))}: “{one.claim.source.quote}”",
+            "expected": one.expected,
+            "found": _found(one),
+            "verdict": one.verdict,
+            "rests on": "; ".join(filter(None, [one.basis.strip("–"), one.claim.note])) or "–",
+        }
         for one in verdicts
-    ])  # fmt: skip
+    ]
+    return pd.DataFrame(rows)
 
 
-def _outcome(verdict: Verdict) -> str:
-    """Say how a claim came out where its verdict does not."""
-    return f"{verdict.outcome} on simulated brains: " if verdict.verdict == SIMULATION else ""
+def _found(verdict: Verdict) -> str:
+    """Say what was found: how a claim came out where its verdict does not, and what did not count."""
+    start = f"{verdict.outcome} on simulated brains: " if verdict.verdict == SIMULATION else ""
+    start = "" if verdict.outcome == DEPENDS else start
+    aside = f" (does not count: {verdict.aside})" if verdict.aside else ""
+    return f"{start}{verdict.measured}{aside}"

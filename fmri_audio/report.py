@@ -267,10 +267,10 @@ def _claims(verdicts: Sequence[Verdict], base: str) -> str:
     frame = claims.to_frame(verdicts)
     where = f"[the book]({base}book/09-claims.html)"
     frame["verdict"] = "**" + frame["verdict"] + "**"
-    kept = frame[["claim", "line", "expected", "found", "verdict"]]
+    kept = frame[["claim", "the note", "expected", "found", "verdict"]]
     about = (
-        "Lines are the note's. Every verdict is computed, with tolerances to the note's advantage; what was found on "
-        f"simulated brains is “{SIMULATION}”. Long cells are cut: {where} has them whole, with what each rests on."
+        "The note is cited by line. Every verdict is computed, with tolerances to the note's advantage; what was found "
+        f"on simulated brains is “{SIMULATION}”. Long cells are cut: {where} has them whole, with what each rests on."
     )
     return f"## Claims\n\n{about}\n\n{_table(kept, {})}"
 
