@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import pandas as pd
 import yaml
-from pydantic import Discriminator, Field, Tag, ValidationError, model_validator
+from pydantic import BeforeValidator, Discriminator, Field, Tag, ValidationError, model_validator
 
 from fmri_audio import claim_functions
 from fmri_audio.claim_functions import Case
@@ -143,6 +143,13 @@ Test = Annotated[
 ]
 
 
+def _none_or_some(value: Any) -> Any:
+    """Read ``none`` as no tests; an empty list is a slip."""
+    if value == []:
+        raise ValueError("should not be empty; say none, and why")
+    return [] if value == "none" else value
+
+
 class Claim(Section):
     """One claim of the note and how it is tested.
 
@@ -155,7 +162,7 @@ class Claim(Section):
     group: str
     claim: str
     source: Source
-    test: Literal["none"] | list[Test]
+    test: Annotated[list[Test], BeforeValidator(_none_or_some)]
     expect: str = ""
     tolerance: float | str = 0.0
     unit: str = ""
@@ -166,12 +173,10 @@ class Claim(Section):
 
     @model_validator(mode="after")
     def _is_whole(self) -> Claim:
-        if self.test == "none":
+        if not self.test:
             if not self.why or self.expect:
                 raise ValueError("a claim without a test should say why, and expects nothing")
             return self
-        if not self.test:
-            raise ValueError("test should not be empty; say none, and why")
         self.expectation  # noqa: B018  # says what is wrong with it
         unknown = sorted(set(self.requires) - set(REGISTRY))
         if unknown:
@@ -280,7 +285,10 @@ def _claim(entry: Any, number: int, file: str) -> Claim:
     except ValidationError as error:
         first = error.errors()[0]
         name = entry.get("id", f"entry {number}") if isinstance(entry, dict) else f"entry {number}"
-        key = ".".join(str(part) for part in first["loc"] if part not in ("list[Test]", "literal['none']"))
+        # The third part of a test's place is the kind of test, which is no key.
+        key = ".".join(
+            str(part) for place, part in enumerate(first["loc"]) if place != 2 or first["loc"][0] != "test"
+        )
         what = str(first["msg"]).removeprefix("Value error, ")
         what = "is not a key of a claim" if first["type"] == "extra_forbidden" else what
         raise UserError(f"{file}: {name}{f', {key}' if key else ''}: {what}") from None
@@ -403,7 +411,7 @@ class Verdict:
     @property
     def expected(self) -> str:
         """What the note expects, in words."""
-        if self.claim.test == "none":
+        if not self.claim.test:
             return "–"
         one = self.claim.expectation
         sign = {"=": "", ">=": "≥ ", "<=": "≤ "}.get(one.comparison, f"{one.comparison} ")
@@ -454,7 +462,7 @@ def evaluate(claims: Iterable[Claim], evidence: Evidence) -> list[Verdict]:
 
 
 def _judge(claim: Claim, evidence: Evidence, earlier: Mapping[str, Verdict]) -> Verdict:
-    if claim.test == "none":
+    if not claim.test:
         return Verdict(claim, UNTESTED, why=claim.why)
     for test in claim.test:
         if isinstance(test, Reference) and not earlier[test.claim].outcome:

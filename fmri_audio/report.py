@@ -65,15 +65,15 @@ class Found:
         What chapter 6 glued into its page.
     simulated : bool
         Whether the brains are.
-    executed : bool
-        Whether these are results of a run in ``build/``, and not the published ones.
+    notebooks : Path
+        Folder of the executed chapters.
     """
 
     settings: Settings
     table: Path
     glued: Path
     simulated: bool
-    executed: bool
+    notebooks: Path
 
     def notebook(self, chapter: str) -> NotebookNode:
         """Read a chapter's executed notebook, at the main bandwidth where it has one for each.
@@ -83,14 +83,8 @@ class Found:
         UserError
             It is not there.
         """
-        root = project_root()
-        folder = root / "build" / self.settings.edition / "notebooks"
-        names = [
-            folder / f"{chapter}{suffix}.ipynb" for suffix in ("", f"-{self.settings.main_bandwidth:g}kbps")
-        ]
-        if not self.executed:
-            names = [root / "book" / f"{chapter}.ipynb"]
-        path = next((path for path in names if path.is_file()), None)
+        names = (f"{chapter}.ipynb", f"{chapter}-{self.settings.main_bandwidth:g}kbps.ipynb")
+        path = next((self.notebooks / name for name in names if (self.notebooks / name).is_file()), None)
         if path is None:
             raise UserError(
                 f"{chapter}.ipynb has not been executed: run make book EDITION={self.settings.edition} first"
@@ -114,13 +108,12 @@ def find(edition: str) -> Found:
     if table.is_file():
         settings = load_settings(build / "edition.yml")
         glued = build / "results" / "glued" / f"{claims.TRAINING}-{settings.main_bandwidth:g}kbps.json"
-        return Found(settings, table, glued, _simulated(settings, build / "study"), True)
+        return Found(settings, table, glued, _simulated(settings, build / "study"), build / "notebooks")
     table = kept / "metrics.csv"
     if not table.is_file():
         raise UserError(f"results/{name}/metrics.csv does not exist: run make book EDITION={edition} first")
-    return Found(
-        settings, table, kept / "glued" / f"{claims.TRAINING}.json", _simulated(settings, kept), False
-    )
+    glued = kept / "glued" / f"{claims.TRAINING}.json"
+    return Found(settings, table, glued, _simulated(settings, kept), root / "book")
 
 
 def _simulated(settings: Settings, study: Path) -> bool:
@@ -163,7 +156,7 @@ def write(edition: str, book_url: str = "") -> str:
     verdicts = claims.evaluate(claims.load(), tables)
     base = f"{book_url.rstrip('/')}/" if book_url else ""
     parts = [
-        _head(found, tables, verdicts), _conditions(tables), _claims(verdicts, base), _figures(found, base),
+        _head(found, tables, verdicts), _conditions(tables), _claims(verdicts, base), figures(found, base),
         _listening(found, base), _reproduction(found, tables),
     ]  # fmt: skip
     text = "\n\n".join(parts) + "\n"
@@ -294,7 +287,7 @@ def _cell(value: object, form: str) -> str:
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1].rstrip()}…"
 
 
-def _figures(found: Found, base: str) -> str:
+def figures(found: Found, base: str) -> str:
     """Link the figures as the rendered book names them: by the hash of the picture."""
     parts = ["## Figures"]
     for name, chapter in FIGURES.items():
