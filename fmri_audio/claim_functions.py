@@ -84,20 +84,28 @@ REGISTRY: dict[str, Function] = {}
 
 
 def _registered(function: Callable[..., dict[str, Value]]) -> Callable[..., dict[str, Value]]:
-    """Enter a function that returns label → value into the registry, where it returns cases."""
+    """Enter a function of nothing but its arguments into the registry; it counts once, and returns label → value."""
+    once = cache(function)
 
-    def cases(tables: Tables, **arguments: str) -> list[Case]:
-        weights = (checkpoints.load("demo").id,) if function.__name__ in _WITH_DEMO_WEIGHTS else ()
-        values = function(tables, **arguments)
-        return [
-            Case(label, value, f"counted: {function.__name__}", weights) for label, value in values.items()
-        ]
+    def cases(_: Tables, **arguments: str) -> list[Case]:
+        # Only one of them hears anything: the others count networks, or run them without their weights.
+        weights = (_demo().id,) if function is lone_code_agreement else ()
+        return _to_cases(function, once(**arguments), weights)
 
     REGISTRY[function.__name__] = cases
     return function
 
 
-_WITH_DEMO_WEIGHTS = frozenset({"lone_code_agreement"})
+def _registered_on_tables(
+    function: Callable[[Tables], dict[str, Value]],
+) -> Callable[[Tables], dict[str, Value]]:
+    """Enter a function that reads tables into the registry."""
+    REGISTRY[function.__name__] = lambda tables: _to_cases(function, function(tables), ())
+    return function
+
+
+def _to_cases(function: Callable[..., Any], values: dict[str, Value], weights: tuple[str, ...]) -> list[Case]:
+    return [Case(label, value, f"counted: {function.__name__}", weights) for label, value in values.items()]
 
 
 @cache
@@ -150,31 +158,31 @@ def _count_of(module: nn.Module) -> float:
 
 
 @_registered
-def encoder_parameters(_: Tables) -> dict[str, Value]:
+def encoder_parameters() -> dict[str, Value]:
     """Count the encoder's parameters at full width, in millions."""
     return {"encoder": counting.count_weights(full_width()).encoder / 1e6}
 
 
 @_registered
-def decoder_parameters(_: Tables) -> dict[str, Value]:
+def decoder_parameters() -> dict[str, Value]:
     """Count the decoder's parameters at full width, in millions."""
     return {"decoder": counting.count_weights(full_width()).decoder / 1e6}
 
 
 @_registered
-def parameters(_: Tables) -> dict[str, Value]:
+def parameters() -> dict[str, Value]:
     """Count the parameters of encoder and decoder at full width, in millions."""
     return {"encoder and decoder": counting.count_weights(full_width()).parameters / 1e6}
 
 
 @_registered
-def weights_megabytes(_: Tables) -> dict[str, Value]:
+def weights_megabytes() -> dict[str, Value]:
     """Return the size of full-width weights with their codebooks as 32-bit floats, in 10^6 bytes."""
     return {"weights and codebooks, 32 bit": counting.count_weights(full_width()).megabytes}
 
 
 @_registered
-def released_models(_: Tables) -> dict[str, Value]:
+def released_models() -> dict[str, Value]:
     """Name the rates and channels of the models that Meta released."""
     channels = {1: "mono", 2: "stereo"}
     kinds = [f"{m.sample_rate / 1000:g}kHz {channels[m.channels]}" for m in _both_models().values()]
@@ -182,7 +190,7 @@ def released_models(_: Tables) -> dict[str, Value]:
 
 
 @_registered
-def loads_pretrained(_: Tables) -> dict[str, Value]:
+def loads_pretrained() -> dict[str, Value]:
     """Say whether the quick start's constructor loads released weights unless told otherwise."""
     from inspect import signature
 
@@ -191,7 +199,7 @@ def loads_pretrained(_: Tables) -> dict[str, Value]:
 
 
 @_registered
-def licences(_: Tables) -> dict[str, Value]:
+def licences() -> dict[str, Value]:
     """Read the licence that the installed package states, and what is known of repository and weights."""
     stated = metadata.metadata("encodec")
     known = dict(part.split(": ", 1) for part in checkpoints.RELEASED_LICENCE.split("; "))
@@ -203,7 +211,7 @@ def licences(_: Tables) -> dict[str, Value]:
 
 
 @_registered
-def is_installed(_: Tables, package: str) -> dict[str, Value]:
+def is_installed(package: str) -> dict[str, Value]:
     """Say whether a package is installed under the name that the note gives."""
     with contextlib.suppress(metadata.PackageNotFoundError):
         return {f"{package} {metadata.version(package)}": YES}
@@ -211,7 +219,7 @@ def is_installed(_: Tables, package: str) -> dict[str, Value]:
 
 
 @_registered
-def is_from(_: Tables, package: str, repository: str) -> dict[str, Value]:
+def is_from(package: str, repository: str) -> dict[str, Value]:
     """Say whether an installed package names a repository as its home."""
     stated = metadata.metadata(package)
     addresses = [*(stated.get_all("Project-URL") or []), *(stated.get_all("Home-page") or [])]
@@ -219,13 +227,13 @@ def is_from(_: Tables, package: str, repository: str) -> dict[str, Value]:
 
 
 @_registered
-def quantiser(_: Tables) -> dict[str, Value]:
+def quantiser() -> dict[str, Value]:
     """Name the class of EnCodec's quantiser."""
     return {"quantiser": type(full_width().quantizer).__name__}
 
 
 @_registered
-def recurrent_layers(_: Tables) -> dict[str, Value]:
+def recurrent_layers() -> dict[str, Value]:
     """Count recurrent layers in encoder and decoder."""
     parts = {"encoder": full_width().encoder, "decoder": full_width().decoder}
     recurrent = (nn.LSTM, nn.GRU, nn.RNN)
@@ -236,7 +244,7 @@ def recurrent_layers(_: Tables) -> dict[str, Value]:
 
 
 @_registered
-def decodes_in_one_pass(_: Tables) -> dict[str, Value]:
+def decodes_in_one_pass() -> dict[str, Value]:
     """Say whether the decoder runs once over all frames: called once, whatever the length of the sound."""
     calls = 0
 
@@ -257,7 +265,7 @@ def decodes_in_one_pass(_: Tables) -> dict[str, Value]:
 
 
 @_registered
-def bandwidth_range(_: Tables) -> dict[str, Value]:
+def bandwidth_range() -> dict[str, Value]:
     """Name the bandwidths of both models, lowest and highest, in kbps."""
     return {
         name: "-".join(
@@ -274,13 +282,13 @@ def _compression(kbps_of: Callable[[EncodecModel], float]) -> dict[str, Value]:
 
 
 @_registered
-def least_compression(_: Tables) -> dict[str, Value]:
+def least_compression() -> dict[str, Value]:
     """Return the compression at the highest bandwidth, against 16-bit sound."""
     return _compression(lambda model: checkpoints.bandwidths(model)[-1])
 
 
 @_registered
-def most_compression(_: Tables) -> dict[str, Value]:
+def most_compression() -> dict[str, Value]:
     """Return the compression at the lowest bandwidth, against 16-bit sound."""
     return _compression(lambda model: checkpoints.bandwidths(model)[0])
 
@@ -295,43 +303,43 @@ def _mel_price() -> dict[str, float]:
 
 
 @_registered
-def samples_per_tr(_: Tables) -> dict[str, Value]:
+def samples_per_tr() -> dict[str, Value]:
     """Count the samples of one TR at the codec's rate."""
     return {f"{float(TR):g} s": float(_samples_per_tr())}
 
 
 @_registered
-def mel_values(_: Tables) -> dict[str, Value]:
+def mel_values() -> dict[str, Value]:
     """Count the values of one TR of mel spectrogram."""
     return {"mel": _mel_price()["values"]}
 
 
 @_registered
-def mel_kilobytes(_: Tables) -> dict[str, Value]:
+def mel_kilobytes() -> dict[str, Value]:
     """Return the size of one TR of mel spectrogram as 32-bit floats, in 10^3 bytes."""
     return {"mel, 32 bit": _mel_price()["bytes"] / 1e3}
 
 
 @_registered
-def mel_megabytes(_: Tables) -> dict[str, Value]:
+def mel_megabytes() -> dict[str, Value]:
     """Return the size of the note's TRs of mel spectrogram, in 10^6 bytes."""
     return {f"{NOTE_TRS} TRs": NOTE_TRS * _mel_price()["bytes"] / 1e6}
 
 
 @_registered
-def lone_code_shape(_: Tables) -> dict[str, Value]:
+def lone_code_shape() -> dict[str, Value]:
     """Return the shape of one TR's codes, encoded on its own."""
     return {"a TR on its own": str(list(_lone_codes().shape))}
 
 
 @_registered
-def codebooks(_: Tables) -> dict[str, Value]:
+def codebooks() -> dict[str, Value]:
     """Count the codebooks at the note's bandwidth."""
     return {f"{NOTE_KBPS:g} kbps": float(_lone_codes().shape[0])}
 
 
 @_registered
-def code_values(_: Tables) -> dict[str, Value]:
+def code_values() -> dict[str, Value]:
     """Count a TR's codes: of a TR on its own, and of a TR's exact share of a whole encoding."""
     exact = _lone_codes().shape[0] * _frames_per_tr()
     return {"a TR on its own": float(_lone_codes().numel()), "its share of the whole": float(exact)}
@@ -350,31 +358,31 @@ def _code_bytes() -> dict[str, float]:
 
 
 @_registered
-def code_kilobytes(_: Tables) -> dict[str, Value]:
+def code_kilobytes() -> dict[str, Value]:
     """Return the size of one TR of codes in 10^3 bytes, by how they are stored."""
     return {name: size / 1e3 for name, size in _code_bytes().items()}
 
 
 @_registered
-def code_megabytes(_: Tables) -> dict[str, Value]:
+def code_megabytes() -> dict[str, Value]:
     """Return the size of the note's TRs of codes in 10^6 bytes, by how they are stored."""
     return {name: NOTE_TRS * size / 1e6 for name, size in _code_bytes().items()}
 
 
 @_registered
-def codes_per_mel(_: Tables) -> dict[str, Value]:
+def codes_per_mel() -> dict[str, Value]:
     """Return the size of a TR's codes as a share of the mel spectrogram's."""
     return {name: size / _mel_price()["bytes"] for name, size in _code_bytes().items()}
 
 
 @_registered
-def codes_per_samples(_: Tables) -> dict[str, Value]:
+def codes_per_samples() -> dict[str, Value]:
     """Return the size of a TR's codes as a share of its 16-bit samples."""
     return {name: size / (_samples_per_tr() * PCM_BITS / 8) for name, size in _code_bytes().items()}
 
 
 @_registered
-def like_a_mel(_: Tables) -> dict[str, Value]:
+def like_a_mel() -> dict[str, Value]:
     """Say in what respects codes can take a mel spectrogram's place without a change around them."""
     mel = problem.MelSetting.of(MelSettings())
     mel_frames = TR * mel.build(full_width().sample_rate, SEED).feature_rate
@@ -394,7 +402,7 @@ def like_a_mel(_: Tables) -> dict[str, Value]:
 
 
 @_registered
-def encode_returns(_: Tables) -> dict[str, Value]:
+def encode_returns() -> dict[str, Value]:
     """Name the type that the quick start's ``model.encode(audio)`` returns, and what is in it."""
     with torch.inference_mode():
         returned = full_width().encode(_noise(_samples_per_tr()))
@@ -403,7 +411,7 @@ def encode_returns(_: Tables) -> dict[str, Value]:
 
 
 @_registered
-def sets_bandwidth(_: Tables) -> dict[str, Value]:
+def sets_bandwidth() -> dict[str, Value]:
     """Set the quick start's bandwidth and read it back, in kbps."""
     model = full_width()
     model.set_target_bandwidth(NOTE_KBPS)
@@ -411,7 +419,7 @@ def sets_bandwidth(_: Tables) -> dict[str, Value]:
 
 
 @_registered
-def decode_takes_encode(_: Tables) -> dict[str, Value]:
+def decode_takes_encode() -> dict[str, Value]:
     """Hand what ``encode`` returned to ``decode``, as the quick start does."""
     return {
         "model.decode(model.encode(audio))": _tried(lambda model, audio: model.decode(model.encode(audio)))
@@ -419,7 +427,7 @@ def decode_takes_encode(_: Tables) -> dict[str, Value]:
 
 
 @_registered
-def decode_takes_array(_: Tables) -> dict[str, Value]:
+def decode_takes_array() -> dict[str, Value]:
     """Hand an array of predicted codes [batch, 8, 112] to ``decode``, as the note's last line of code does."""
     frames = int(_frames_per_tr())
     codes = torch.zeros(2, _lone_codes().shape[0], frames, dtype=torch.int64)
@@ -437,7 +445,7 @@ def _tried(call: Callable[[EncodecModel, torch.Tensor], torch.Tensor]) -> str:
 
 
 @_registered
-def loop_seconds(_: Tables) -> dict[str, Value]:
+def loop_seconds() -> dict[str, Value]:
     """Return how long the note's loop over TRs decodes to, minus how long the TRs last, in seconds."""
     model = full_width()
     lone = Fraction(_lone_codes().shape[1] * int(model.encoder.hop_length), model.sample_rate)
@@ -445,7 +453,7 @@ def loop_seconds(_: Tables) -> dict[str, Value]:
 
 
 @_registered
-def slice_drift(_: Tables) -> dict[str, Value]:
+def slice_drift() -> dict[str, Value]:
     """Return how far slices of 112 frames of a whole encoding have drifted at the end, in seconds."""
     model = full_width()
     frame = Fraction(int(model.encoder.hop_length), model.sample_rate)
@@ -453,7 +461,7 @@ def slice_drift(_: Tables) -> dict[str, Value]:
 
 
 @_registered
-def lone_code_agreement(_: Tables) -> dict[str, Value]:
+def lone_code_agreement() -> dict[str, Value]:
     """Return the share of codes that TRs encoded one by one have in common with the whole encoding.
 
     Two TRs are a whole number of frames, so every even TR of the whole begins with a frame; the frames that a TR
@@ -481,7 +489,7 @@ def _demo() -> Checkpoint:
 
 
 @_registered
-def film_trs(_: Tables) -> dict[str, Value]:
+def film_trs() -> dict[str, Value]:
     """Count the TRs of the Sherlock release: both runs, the first, and the first without the opening cartoon."""
     from fmri_audio.study.reader import RELEASE
 
@@ -497,7 +505,7 @@ def film_trs(_: Tables) -> dict[str, Value]:
 
 
 @_registered
-def stft_roundtrip_snr(_: Tables) -> dict[str, Value]:
+def stft_roundtrip_snr() -> dict[str, Value]:
     """Return the SNR of noise after a complex STFT and its inverse, in dB."""
     sound = _noise(4 * _samples_per_tr())
     back = ComplexStft().roundtrip(sound)
@@ -505,7 +513,7 @@ def stft_roundtrip_snr(_: Tables) -> dict[str, Value]:
 
 
 @_registered
-def complex_parameter_ratio(_: Tables) -> dict[str, Value]:
+def complex_parameter_ratio() -> dict[str, Value]:
     """Count the real numbers in a complex-valued convolution against a real one of the same size."""
     import complextorch
 
@@ -517,7 +525,7 @@ def complex_parameter_ratio(_: Tables) -> dict[str, Value]:
 
 
 @_registered
-def complex_values_ratio(_: Tables) -> dict[str, Value]:
+def complex_values_ratio() -> dict[str, Value]:
     """Count the values of a complex STFT against other ways to write the same sound."""
     stft = float(ComplexStft().values_per_second * TR)
     frames = float(_frames_per_tr())
@@ -526,7 +534,7 @@ def complex_values_ratio(_: Tables) -> dict[str, Value]:
 
 
 @_registered
-def wav2vec_parameters(_: Tables) -> dict[str, Value]:
+def wav2vec_parameters() -> dict[str, Value]:
     """Count the parameters of wav2vec 2.0 (base), in millions."""
     return {"base": _count_of(_wav2vec()) / 1e6}
 
@@ -540,7 +548,7 @@ def _wav2vec() -> nn.Module:
 
 
 @_registered
-def wav2vec_is_released(_: Tables) -> dict[str, Value]:
+def wav2vec_is_released() -> dict[str, Value]:
     """Say whether trained weights of wav2vec 2.0 are offered."""
     from torchaudio import pipelines
 
@@ -548,7 +556,7 @@ def wav2vec_is_released(_: Tables) -> dict[str, Value]:
 
 
 @_registered
-def has_decoder(_: Tables) -> dict[str, Value]:
+def has_decoder() -> dict[str, Value]:
     """Say which of EnCodec and wav2vec 2.0 has a decoder among its parts."""
     models = {"EnCodec": full_width(), "wav2vec 2.0": _wav2vec()}
     having = [
@@ -587,7 +595,7 @@ def count_waveglow(channels: int) -> int:
 
 
 @_registered
-def waveglow_parameters(_: Tables) -> dict[str, Value]:
+def waveglow_parameters() -> dict[str, Value]:
     """Count WaveGlow's parameters in millions, for both of its widths."""
     return {
         f"{name} ({width} channels)": count_waveglow(width) / 1e6 for name, width in WAVEGLOW_CHANNELS.items()
@@ -595,7 +603,7 @@ def waveglow_parameters(_: Tables) -> dict[str, Value]:
 
 
 @_registered
-def wav2vec_per_waveglow(_: Tables) -> dict[str, Value]:
+def wav2vec_per_waveglow() -> dict[str, Value]:
     """Return wav2vec's parameters as a share of WaveGlow's."""
     return {
         f"WaveGlow {name} ({width} channels)": _count_of(_wav2vec()) / count_waveglow(width)
@@ -604,7 +612,7 @@ def wav2vec_per_waveglow(_: Tables) -> dict[str, Value]:
 
 
 @_registered
-def encodec_share(_: Tables) -> dict[str, Value]:
+def encodec_share() -> dict[str, Value]:
     """Return EnCodec's parameters as a share of those of models that can be counted here."""
     own = counting.count_weights(full_width()).parameters
     others = {"wav2vec 2.0": _count_of(_wav2vec())}
@@ -616,7 +624,7 @@ def encodec_share(_: Tables) -> dict[str, Value]:
 
 
 @_registered
-def bibliography_year(_: Tables, entry: str) -> dict[str, Value]:
+def bibliography_year(entry: str) -> dict[str, Value]:
     """Read the year of an entry in the paper's bibliography."""
     return {f"references.bib, {entry}": float(_bib_field(entry, "year"))}
 
@@ -630,7 +638,7 @@ def _bib_field(entry: str, field: str) -> str:
 
 
 @_registered
-def preprint_year(_: Tables, identifier: str) -> dict[str, Value]:
+def preprint_year(identifier: str) -> dict[str, Value]:
     """Read the year that an arXiv identifier begins with."""
     return {f"arXiv {identifier}": 2000.0 + int(identifier[:2])}
 
@@ -638,7 +646,7 @@ def preprint_year(_: Tables, identifier: str) -> dict[str, Value]:
 # The results -----------------------------------------------------------------------------------------------------
 
 
-@_registered
+@_registered_on_tables
 def tells_sound_from_floor(tables: Tables) -> dict[str, Value]:
     """Say for each metric whether it puts the uncompressed mel above every floor (silence, noise, other speech).
 
@@ -661,7 +669,7 @@ def tells_sound_from_floor(tables: Tables) -> dict[str, Value]:
     return found
 
 
-@_registered
+@_registered_on_tables
 def arms_converged(tables: Tables) -> dict[str, Value]:
     """Say for both arms whether training was over; an arm that has not converged gets no verdict."""
     found: dict[str, Value] = {}
