@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -108,6 +109,20 @@ def test_figures_and_sounds_are_linked_under_the_address(published: str) -> None
         assert report.FIGURES[anchor] == page
         assert f"name: {anchor}" in (ROOT / "book" / f"{page}.md").read_text(encoding="utf-8")
     assert "BOOK_URL" not in published
+
+
+@pytest.mark.skipif(
+    not {"FMRI_AUDIO_BOOK", "FMRI_AUDIO_BUILD"} <= set(os.environ), reason="needs the book that make test renders"
+)
+def test_figures_are_where_the_rendered_book_has_them() -> None:
+    book, build = Path(os.environ["FMRI_AUDIO_BOOK"]), Path(os.environ["FMRI_AUDIO_BUILD"])
+    settings = report.load_settings(build / "edition.yml")
+    table = build / "results" / "metrics.csv"
+    linked = report.figures(report.Found(settings, table, table, True, build / "notebooks"), "")
+    images = re.findall(r"\((_images/\S+)\)", linked)
+    assert len(images) == len(report.FIGURES) and all((book / name).is_file() for name in images)
+    for page, anchor in re.findall(r"\((book/\S+?)#(\S+)\)", linked):
+        assert f'id="{anchor}"' in (book / page).read_text(encoding="utf-8")
 
 
 def test_it_says_how_to_make_it_again(published: str) -> None:
