@@ -21,9 +21,10 @@ import nbformat
 import pandas as pd
 from nbformat import NotebookNode
 
-from fmri_audio import __version__, claim_answers, claims, results, scoring
+from fmri_audio import __version__, claim_answers, claim_queries, claims, results, scoring
 from fmri_audio.claim_functions import Case
-from fmri_audio.claims import SIMULATION, Evidence, Verdict
+from fmri_audio.claim_queries import Evidence
+from fmri_audio.claims import SIMULATION, Verdict
 from fmri_audio.edition import absolute
 from fmri_audio.errors import UserError
 from fmri_audio.files import sha256_of
@@ -107,12 +108,12 @@ def find(edition: str) -> Found:
     table = build / "results" / "metrics.csv"
     if table.is_file():
         settings = load_settings(build / "edition.yml")
-        glued = build / "results" / "glued" / f"{claims.TRAINING}-{settings.main_bandwidth:g}kbps.json"
+        glued = build / "results" / "glued" / f"{claim_queries.TRAINING}-{settings.main_bandwidth:g}kbps.json"
         return Found(settings, table, glued, _simulated(settings, build / "study"), build / "notebooks")
     table = kept / "metrics.csv"
     if not table.is_file():
         raise UserError(f"results/{name}/metrics.csv does not exist: run make book EDITION={edition} first")
-    glued = kept / "glued" / f"{claims.TRAINING}.json"
+    glued = kept / "glued" / f"{claim_queries.TRAINING}.json"
     return Found(settings, table, glued, _simulated(settings, kept), root / "book")
 
 
@@ -127,7 +128,7 @@ def evidence(found: Found) -> Evidence:
     """Read what verdicts are computed from."""
     return Evidence.of_tables(
         found.settings.edition, results.read(found.table), simulated=found.simulated,
-        training=claims.read_glued(found.glued), metrics_file=str(found.table.relative_to(project_root())),
+        training=claim_queries.read_glued(found.glued), metrics_file=str(found.table.relative_to(project_root())),
     )  # fmt: skip
 
 
@@ -347,7 +348,7 @@ def _reproduction(found: Found, tables: Evidence) -> str:
     machines = sorted(tables.metrics["hardware"].dropna().unique())
     versions = ", ".join(f"{name} {metadata.version(name)}" for name in PACKAGES)
     edition = tables.edition
-    others = ", ".join(f"`{file}`" for name, file in claims.FILES.items() if name != "metrics")
+    others = ", ".join(f"`{file}`" for name, file in claim_queries.FILES.items() if name != "metrics")
     lines = [
         f"- Edition: `{edition}`, seed {found.settings.seed}",
         f"- Commands: `make book EDITION={edition}`, then `make report EDITION={edition}`",

@@ -12,7 +12,8 @@ import pandas as pd
 import pytest
 import yaml
 
-from fmri_audio import claims, results
+from fmri_audio import claim_queries, claims, results
+from fmri_audio.claim_queries import Evidence
 from fmri_audio.claims import (
     DEPENDS,
     FAILS,
@@ -20,7 +21,6 @@ from fmri_audio.claims import (
     SIMULATION,
     UNTESTED,
     Claim,
-    Evidence,
     Expectation,
     Verdict,
 )
@@ -87,7 +87,7 @@ def published() -> Evidence:
         "demo",
         results.read(ROOT / "results" / "demo" / "metrics.csv"),
         simulated=True,
-        training=claims.read_glued(ROOT / "results" / "demo" / "glued" / "06-training.json"),
+        training=claim_queries.read_glued(ROOT / "results" / "demo" / "glued" / "06-training.json"),
         metrics_file="metrics.csv",
     )
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from fmri_audio import claims, cli, report
+from fmri_audio import claim_queries, claims, cli, report
 from fmri_audio.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -41,7 +41,7 @@ def published() -> str:
 
 def found_published() -> report.Found:
     kept = ROOT / "results" / "demo"
-    glued = kept / "glued" / f"{claims.TRAINING}.json"
+    glued = kept / "glued" / f"{claim_queries.TRAINING}.json"
     return report.Found(report.load_settings("demo"), kept / "metrics.csv", glued, True, ROOT / "book")
 
 
@@ -112,7 +112,8 @@ def test_figures_and_sounds_are_linked_under_the_address(published: str) -> None
 
 
 @pytest.mark.skipif(
-    not {"FMRI_AUDIO_BOOK", "FMRI_AUDIO_BUILD"} <= set(os.environ), reason="needs the book that make test renders"
+    not {"FMRI_AUDIO_BOOK", "FMRI_AUDIO_BUILD"} <= set(os.environ),
+    reason="needs the book that make test renders",
 )
 def test_figures_are_where_the_rendered_book_has_them() -> None:
     book, build = Path(os.environ["FMRI_AUDIO_BOOK"]), Path(os.environ["FMRI_AUDIO_BUILD"])
