@@ -16,13 +16,15 @@ QUESTIONS = {
 """The note's questions, by the names of their answers."""
 
 
-def answers(verdicts: Iterable[Verdict]) -> dict[str, str]:
+def answers(verdicts: Iterable[Verdict], brains: str) -> dict[str, str]:
     """Answer the note's questions.
 
     Parameters
     ----------
     verdicts
         On all claims (``claims.evaluate``).
+    brains
+        What the edition's brains are, simulated or measured, as it is said wherever they enter.
 
     Returns
     -------
@@ -31,14 +33,14 @@ def answers(verdicts: Iterable[Verdict]) -> dict[str, str]:
     """
     of = {one.claim.id: one for one in verdicts}
     return {
-        "proceed": _proceed(of),
-        "finetune": _finetune(of),
+        "proceed": _proceed(of, brains),
+        "finetune": _finetune(of, brains),
         "metrics": _metrics(of),
         "complex": _complex(of),
     }
 
 
-def _proceed(of: Mapping[str, Verdict]) -> str:
+def _proceed(of: Mapping[str, Verdict], brains: str) -> str:
     codec, bits = of["codec-intelligible"], of["beats-mel-at-equal-bits"]
     start = _by(of["question-proceed"], "Yes, as far as the codec goes", "No", "In part", "Not decided here")
     text = f"{start}: speech that EnCodec has coded at 6 kbps "
@@ -46,7 +48,7 @@ def _proceed(of: Mapping[str, Verdict]) -> str:
     more = _by(bits, "more so than", "no more so than", "sometimes more so than", "not yet compared with")
     text += f"{_numbers(codec, 'STOI')}, and it is {more} a mel spectrogram of the same bits"
     text += f"{_numbers(bits, 'a difference in STOI of')}. "
-    return text + _gates(of) + _promise(of)
+    return text + _gates(of) + _promise(of, brains)
 
 
 def _gates(of: Mapping[str, Verdict]) -> str:
@@ -55,12 +57,11 @@ def _gates(of: Mapping[str, Verdict]) -> str:
     return f"Of the note's gates, {' and '.join(f'{gate} {_by(of[name], *said)}' for name, gate in gates.items())}. "
 
 
-def _promise(of: Mapping[str, Verdict]) -> str:
+def _promise(of: Mapping[str, Verdict], brains: str) -> str:
     """Say what passes the bottleneck, and what is decoded from brains; whose brains always stands beside."""
-    free, brains = of["bottleneck-intelligible"], of["brains-intelligible"]
-    source = next((case.brains for case in (*brains.cases, *brains.beside)), "brains")
+    free, decoded = of["bottleneck-intelligible"], of["brains-intelligible"]
     inside = f"Behind the bottleneck, without noise or brains, sound {_heard(free)}"
-    return f"{inside}; decoded from {source} it {_heard(brains)}."
+    return f"{inside}; decoded from {brains} it {_heard(decoded)}."
 
 
 def _heard(verdict: Verdict) -> str:
@@ -71,7 +72,7 @@ def _heard(verdict: Verdict) -> str:
     return f"{said} ({verdict.why}; STOI so far {_span(verdict.beside)}, weights: {whose(verdict.beside)})"
 
 
-def _finetune(of: Mapping[str, Verdict]) -> str:
+def _finetune(of: Mapping[str, Verdict], brains: str) -> str:
     question, better, closer = of["question-finetune"], of["finetuned-is-better"], of["finetuned-is-closer"]
     if not question.outcome:
         why = better.why or question.why
@@ -82,9 +83,8 @@ def _finetune(of: Mapping[str, Verdict]) -> str:
     decoded = of["finetuned-from-brains"]
     if not decoded.outcome:
         return f"{text}."
-    source = next(case.brains for case in decoded.cases)
     word = _by(decoded, "keeps that advantage", "has no advantage", "has an advantage for some subjects only")
-    return f"{text}; decoded from {source} it {word}{_numbers(decoded, 'a difference in STOI of')}."
+    return f"{text}; decoded from {brains} it {word}{_numbers(decoded, 'a difference in STOI of')}."
 
 
 def _metrics(of: Mapping[str, Verdict]) -> str:

@@ -150,6 +150,11 @@ class Evidence:
             metrics_file=FILES["metrics"],
         )  # fmt: skip
 
+    @property
+    def brains(self) -> str:
+        """What the edition's brains are, to be said wherever they enter."""
+        return "simulated brains" if self.simulated else "measured brains"
+
     def table(self, name: str) -> pd.DataFrame:
         """Return a table by its name in :data:`FILES`."""
         tables = {
@@ -262,4 +267,4 @@ def _brains(parts: Iterable[pd.DataFrame], evidence: Evidence) -> str:
     """Return which brains stand behind rows: simulated, measured or none."""
     if not any("condition" in part and part["condition"].isin(_BRAINS).any() for part in parts):
         return ""
-    return "simulated brains" if evidence.simulated else "measured brains"
+    return evidence.brains

@@ -157,7 +157,7 @@ def write(edition: str, book_url: str = "") -> str:
     verdicts = claims.evaluate(claims.load(), tables)
     base = f"{book_url.rstrip('/')}/" if book_url else ""
     parts = [
-        _head(found, tables, verdicts), _conditions(tables), _claims(verdicts, base), figures(found, base),
+        _head(tables, verdicts), _conditions(tables), _claims(verdicts, base), figures(found, base),
         _listening(found, base), _reproduction(found, tables),
     ]  # fmt: skip
     text = "\n\n".join(parts) + "\n"
@@ -173,15 +173,14 @@ def command(path: Path | str) -> str:
     return f"gh issue comment {ISSUE} --body-file {shlex.quote(str(path))}"
 
 
-def _head(found: Found, tables: Evidence, verdicts: Sequence[Verdict]) -> str:
+def _head(tables: Evidence, verdicts: Sequence[Verdict]) -> str:
     """Write title, counts and the answers: the verdict first."""
-    brains = "simulated brains" if found.simulated else "measured brains"
     lines = [f"# Sound through a bottleneck the size of fMRI: report on issue {ISSUE}", "", "## Verdict", ""]
-    for name, answer in claim_answers.answers(verdicts).items():
+    for name, answer in claim_answers.answers(verdicts, tables.brains).items():
         lines += [f"- **{claim_answers.QUESTIONS[name]}** {answer}"]
     codecs = ", ".join(sorted(tables.metrics["codec"].dropna().unique()))
     lines += ["", f"Of {len(verdicts)} claims of the note, {claims.tally(verdicts)}."]
-    lines += [f"Edition `{tables.edition}`, weights `{codecs}`, {brains}."]
+    lines += [f"Edition `{tables.edition}`, weights `{codecs}`, {tables.brains}."]
     return "\n".join(lines)
 
 
@@ -242,7 +241,7 @@ def _condition(name: str, rows: pd.DataFrame, brains: str) -> str:
 
 
 def _conditions(tables: Evidence) -> str:
-    frame = conditions(tables.metrics, "simulated brains" if tables.simulated else "measured brains")
+    frame = conditions(tables.metrics, tables.brains)
     if frame.empty:
         return "## Conditions\n\nNo speech was scored in this edition."
     about = (

@@ -58,7 +58,7 @@ def answers(outcome: str, brains: str = "simulated brains", **changed: Verdict) 
         all_alike[name] = verdict(name, outcome, 0.125, brains=brains)
     all_alike["question-metrics"] = verdict("question-metrics", DEPENDS, "yes", "no")
     given = {name.replace("_", "-"): one for name, one in changed.items()}
-    return claim_answers.answers({**all_alike, **given}.values())
+    return claim_answers.answers({**all_alike, **given}.values(), brains)
 
 
 def test_the_verdicts_that_answers_need_are_claims() -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from fmri_audio import claim_queries, claims, cli, report
+from fmri_audio import claim_queries, claims, cli, report, scoring
 from fmri_audio.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -152,6 +152,20 @@ def test_numbers_come_from_the_table_alone(project: Path) -> None:
     assert "Links" in text.split("## Sounds")[1] or "links are relative" in text.split("## Sounds")[1]
     assert "](_static/audio/" in text and "](_images/" in text
     assert "Commit: unknown (not a git checkout)" in text
+
+
+def test_an_edition_without_speech_has_a_report_too(project: Path) -> None:
+    path = project / "results" / "demo" / "metrics.csv"
+    frame = pd.read_csv(path, dtype={"subject": "string", "fold": "string"})
+    frame = frame[~frame["metric"].isin(scoring.SPEECH_METRICS)]
+    frame["segment"] = frame["segment"].str.replace("speech", "music")
+    frame.to_csv(path, index=False, na_rep="")
+    text = report.write("demo")
+    assert "No speech was scored in this edition." in text
+    assert "(weights: demo" not in text.split("## Claims")[0], (
+        "nothing is concluded from what was not measured"
+    )
+    assert "Not decided here" in text
 
 
 def test_results_of_a_run_of_ones_own_go_before_the_published_ones(project: Path) -> None:
