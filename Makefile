@@ -1,7 +1,7 @@
 # The front door. "make" alone prints this help; fmri_audio/pipeline/ and the Snakefile do the work.
 
 .DEFAULT_GOAL := help
-.PHONY: help book html publish sweep test lint codec bench lock clean environment
+.PHONY: help book html publish sweep report test lint codec bench lock clean environment
 
 # What is asked for; empty means: as the edition says.
 EDITION ?= demo
@@ -13,9 +13,11 @@ PROFILE ?=
 DATA ?=
 MINUTES ?=
 ONLY ?=
+BOOK_URL ?=
+OUT ?= build/report.md
 PYTHON ?=
 # By way of the environment, so that spaces and quotes in a path arrive as they are.
-export EDITION STIMULUS CODEC BANDWIDTHS JOBS PROFILE DATA MINUTES ONLY
+export EDITION STIMULUS CODEC BANDWIDTHS JOBS PROFILE DATA MINUTES ONLY BOOK_URL OUT
 
 # The oldest Python that will do is 3.11; "python3" is not always it.
 PYTHON3 := $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
@@ -29,6 +31,7 @@ help:
 	@echo 'make book      install, execute what is out of date, render to _build/html/index.html'
 	@echo 'make html      render the published book; nothing is executed'
 	@echo 'make sweep     run every bandwidth of the codec and print one table'
+	@echo 'make report    write build/report.md from the results of an edition, and print how to post it'
 	@echo 'make test      install, check style and types, execute the smoke edition, run the tests'
 	@echo 'make lint      check style and types'
 	@echo 'make publish   make book for the demo edition, then rewrite the tracked notebooks, clips and results'
@@ -44,6 +47,7 @@ help:
 	@echo 'BANDWIDTHS="1.5 3 6"    in kbps; default: as the edition says'
 	@echo 'JOBS=2                  notebooks executed at a time; default: one per core, four at most'
 	@echo 'PROFILE=slurm           a Snakemake profile, to run on a cluster'
+	@echo 'BOOK_URL=https://…      where the rendered book is published, for the links of make report; OUT=FILE'
 	@echo 'PYTHON=/path/to/python  use that environment, install nothing'
 
 environment:
@@ -59,6 +63,9 @@ book sweep publish: environment
 
 html: environment
 	@$(PIPELINE) html
+
+report: environment
+	@$(RUN) -m fmri_audio.cli report --edition "$$EDITION" --out "$$OUT"
 
 lint: environment
 	@$(RUN) -m ruff check .

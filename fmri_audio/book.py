@@ -154,7 +154,9 @@ class Page:
         display(Image(data=to_png(figure, limit_bytes), format="png"))
         plt.close(figure)
 
-    def table(self, frame: pd.DataFrame, caption: str, formats: Mapping[str, str] | None = None) -> None:
+    def table(
+        self, frame: pd.DataFrame, caption: str, formats: Mapping[str, str] | None = None, *, words: bool = False
+    ) -> None:
         """Show a table that a screen reader can read: caption, column and row headings, undefined as a dash.
 
         Parameters
@@ -165,8 +167,10 @@ class Page:
             Standalone: what the numbers are, over what, whose weights.
         formats
             Format of each numeric column, such as ``{"PESQ": ".2f"}``; ``.3g`` otherwise.
+        words
+            Whether the cells hold text to be read, which begins at the left, rather than numbers to be compared.
         """
-        display(HTML(table_html(frame, caption, formats or {})))
+        display(HTML(table_html(frame, caption, formats or {}, "results words" if words else "results")))
 
     def _clip_name(self, clip: str, condition: str, shared: np.ndarray | None) -> str:
         """Name a clip's file; an original is named by its content, so that every chapter shares one file."""
@@ -219,7 +223,7 @@ def players_html(clips: Sequence[Clip], title: str, transcript: str, labels: Seq
     )
 
 
-def table_html(frame: pd.DataFrame, caption: str, formats: Mapping[str, str]) -> str:
+def table_html(frame: pd.DataFrame, caption: str, formats: Mapping[str, str], style: str = "results") -> str:
     """Write a table as HTML with a caption and with headings that say what they head."""
     head = "".join(f'<th scope="col">{html.escape(str(column))}</th>' for column in frame.columns)
     rows = []
@@ -235,7 +239,7 @@ def table_html(frame: pd.DataFrame, caption: str, formats: Mapping[str, str]) ->
         )
     return (
         f'<div class="table-scroll" tabindex="0" role="region" aria-label="{html.escape(caption)}">'
-        f'<table class="results"><caption>{html.escape(caption)}</caption>\n'
+        f'<table class="{style}"><caption>{html.escape(caption)}</caption>\n'
         f"<thead><tr>{head}</tr></thead>\n<tbody>\n" + "\n".join(rows) + "\n</tbody></table></div>"
     )
 

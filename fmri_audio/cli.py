@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import os
 import sys
 import zipfile
 from collections.abc import Sequence
@@ -16,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fmri_audio.errors import UserError
-from fmri_audio.files import replacing
+from fmri_audio.files import replacing, write_text
 from fmri_audio.settings import BIDS_SPACE, FAMILIES, NAMED_CODECS, VARIANTS
 
 if TYPE_CHECKING:
@@ -275,6 +276,19 @@ def data_check(arguments: argparse.Namespace) -> int:
     return 1 if report.problems else 0
 
 
+def report(arguments: argparse.Namespace) -> None:
+    """Write the report to the issue, and the command that would post it."""
+    from fmri_audio import report as reports
+
+    text = reports.write(arguments.edition, arguments.book_url)
+    if arguments.out is None:
+        print(text, end="")
+        return
+    write_text(arguments.out, text)
+    print(f"{arguments.out}: {len(text):,} characters; nothing was posted, this would:")
+    print(reports.command(arguments.out))
+
+
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the whole command."""
     top = argparse.ArgumentParser(
@@ -284,6 +298,7 @@ def parser() -> argparse.ArgumentParser:
     _add_evaluate(commands)
     _add_codec(commands.add_parser("codec", help="look at a checkpoint, encode, decode"))
     _add_data(commands.add_parser("data", help="simulate or check a study on disk"))
+    _add_report(commands)
     return top
 
 
@@ -353,6 +368,20 @@ def _add_data(data: argparse.ArgumentParser) -> None:
     check.add_argument("--story", help="which story of that task (default: all that everybody heard)")
     check.add_argument("--space", default=BIDS_SPACE, help=f"standard space of its scans (default: {BIDS_SPACE})")
     check.set_defaults(run=data_check)
+
+
+def _add_report(commands: Any) -> None:
+    one = commands.add_parser(
+        "report", help="write the report to the issue that asked, as Markdown",
+        description="Verdict, conditions, claims, figures, sounds and how to reproduce them, from an edition's tables.",
+    )  # fmt: skip
+    one.add_argument("--edition", default="demo", help="a name in config/, or an edition file (default: demo)")
+    one.add_argument("--out", type=Path, metavar="FILE", help="file to write (default: print it)")
+    one.add_argument(
+        "--book-url", default=os.environ.get("BOOK_URL", ""), metavar="URL",
+        help="where the rendered book is published (default: the variable BOOK_URL; without it links are relative)",
+    )  # fmt: skip
+    one.set_defaults(run=report)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
