@@ -114,7 +114,8 @@ def write_study(folder: Path, suffix: str, n_trs: int, shape: Sequence[int], see
     folder.mkdir()
     first = max(1, round(n_trs * RELEASE.runs[0].n_trs / N_TRS))
     runs = [Run(name="1", first_tr=0, n_trs=first), Run(name="2", first_tr=first, n_trs=n_trs - first)]
-    write_facts(StudyFile(name="noise", simulated=True, shift_trs=RELEASE.shift_trs, subjects=[1], runs=runs), folder / STUDY_FILE)
+    facts = StudyFile(name="noise", simulated=True, shift_trs=RELEASE.shift_trs, subjects=[1], runs=runs)
+    write_facts(facts, folder / STUDY_FILE)
     nib.save(brain.mask_image(brain.load_mask("auditory", RELEASE_AFFINE, shape), RELEASE_AFFINE), folder / _MASK)
     tissue = np.flatnonzero((brain.grey_matter(RELEASE_AFFINE, shape) > 0).ravel(order="F"))
     volume = np.zeros(int(np.prod(shape)), np.float32)
