@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import pandas as pd
 import soundfile
 
-from fmri_audio import timeline
 from fmri_audio.segments import Window
 from fmri_audio.settings import Settings, project_root
+from fmri_audio.stimulus import PLAY, part_trs
 
 if TYPE_CHECKING:
     from fmri_audio.edition import Edition
@@ -62,7 +62,7 @@ def play_words(folder: Path, settings: Settings) -> pd.DataFrame:
         passage = str(part) + "-" + written["segment"].astype(str)
         parts.append(written.assign(shift=start, segment=passage))
         sound = soundfile.info(str(folder / f"part{part}.ogg"))
-        start += float(timeline.whole_trs(sound.frames, sound.samplerate, settings.tr) * settings.tr)
+        start += float(part_trs(int(part), sound.frames, sound.samplerate, settings.tr) * settings.tr)
     joined = pd.concat(parts, ignore_index=True)
     return joined.assign(onset=joined["onset"] + joined["shift"])[["onset", "word", "segment"]]
 
