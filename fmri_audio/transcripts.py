@@ -10,12 +10,10 @@ import soundfile
 
 from fmri_audio.segments import Window
 from fmri_audio.settings import Settings, project_root
-from fmri_audio.stimulus import PLAY, part_trs
+from fmri_audio.stimulus import PLAY, is_measured, part_trs
 
 if TYPE_CHECKING:
     from fmri_audio.edition import Edition
-
-PLAY = "play"
 
 
 def transcript(run: Edition, window: Window) -> str:
@@ -23,7 +21,8 @@ def transcript(run: Edition, window: Window) -> str:
 
     Empty where nobody speaks or nobody wrote it down.
     """
-    if run.settings.stimulus.source == PLAY:
+    # Its words are timed in the excerpt that simulated brains hear; with measured ones the table's passages serve.
+    if run.settings.stimulus.source == PLAY and not is_measured(run.settings):
         words = play_words(project_root() / "stimulus", run.settings)
         inside = words[(words["onset"] >= window.onset - 0.1) & (words["onset"] < window.offset - 0.1)]
         return _with_dots(inside, words) if len(inside) else ""
