@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,9 @@ from fmri_audio.files import replacing
 
 SAMPLE_RATE = 24_000
 """Sample rate of the stimulus in Hz: that of EnCodec's 24 kHz model."""
+
+FRAME_RATE = Fraction(75)
+"""Frames per second of that model, on whose grid runs are joined."""
 
 SILENCE_DBFS = -80.0
 """Peak level at or under which a recording counts as silent."""

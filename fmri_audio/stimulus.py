@@ -36,6 +36,9 @@ PLAY_TABLE = "the play's own timetable (stimulus/segments.tsv)"
 SPREADSHEET = ".xlsx"
 """How the name of the film's annotations ends, beside those of plain tables."""
 
+PARTS = (1, 2)
+"""Numbers of the play's parts: each is a run."""
+
 FEWEST_TRS = 40
 """Fewest TRs a stimulus may have: less leaves no room for a test stretch and a gap before it."""
 
@@ -238,9 +241,9 @@ def _play(tr: Fraction) -> Stimulus:
     table = segments.read_segments(folder / "segments.tsv")
     waveforms, tables = [], []
     runs: list[tuple[int, int]] = []
-    for number in (1, 2):
+    for number in PARTS:
         waveform, _ = audio.to_mono(audio.read_sound(folder / f"part{number}.ogg"))
-        n_trs = timeline.whole_trs(len(waveform), audio.SAMPLE_RATE, tr)
+        n_trs = part_trs(number, len(waveform), audio.SAMPLE_RATE, tr)
         first = sum(count for _, count in runs)
         waveforms.append(waveform[: timeline.trs_to_samples(n_trs, audio.SAMPLE_RATE, tr)])
         part = segments.cut(table[table["part"] == number], 0.0, float(n_trs * tr))
@@ -253,6 +256,12 @@ def _play(tr: Fraction) -> Stimulus:
         [f"joined {len(runs)} parts of {' and '.join(str(count) for _, count in runs)} TRs"],
         PLAY_TABLE, runs,
     )  # fmt: skip
+
+
+def part_trs(number: int, n_samples: int, sample_rate: int, tr: Fraction) -> int:
+    """Return how many whole TRs a part of the play holds; one that another follows ends with a whole codec frame."""
+    n_trs = timeline.whole_trs(n_samples, sample_rate, tr)
+    return n_trs if number == PARTS[-1] else n_trs - n_trs % (tr * audio.FRAME_RATE).denominator
 
 
 def play_waveform(tr: Fraction = Fraction(3, 2)) -> NDArray[np.float32]:
@@ -325,6 +334,12 @@ def _excerpt(whole: Stimulus, first_tr: int, n_trs: int | None, source: str) -> 
         for first, count in whole.runs
         if first < stop and first + count > first_tr
     ]
+    unit = (tr * audio.FRAME_RATE).denominator
+    if any(first % unit for first, _ in runs):
+        raise UserError(
+            f"stimulus.first_tr: {first_tr} leaves {runs[0][1]} TRs of the part it is in, so that the next would begin "
+            f"within a codec frame; choose it so that a multiple of {unit} is left"
+        )
     table = segments.cut(whole.segments, float(first_tr * tr), float(stop * tr))
     steps = [*whole.steps, f"took TRs {first_tr + 1} to {stop} of {whole.n_trs}"]
     return Stimulus(whole.waveform[begin:end], rate, tr, table, whole.name, steps, whole.segment_source, runs)

@@ -16,9 +16,6 @@ from fmri_audio.brain import clean_blocks
 from fmri_audio.errors import UserError
 from fmri_audio.study.reader import Block, Run, StudyFile, listed
 
-FRAME_RATE = Fraction(75)
-"""Frames per second of EnCodec's 24 kHz model, on whose grid runs are joined."""
-
 MOST_LAGS = 10
 """TRs to either side of the declared shift at which the envelope is compared with the brain."""
 
@@ -248,7 +245,7 @@ def _cut(
 
 def _on_whole_frames(sounds: list[RunSound], tr: Fraction) -> list[RunSound]:
     """Shorten every run but the last so that the next begins on a whole frame of the joined sound."""
-    unit = (tr * FRAME_RATE).denominator
+    unit = (tr * audio.FRAME_RATE).denominator
     fitted = []
     for sound in sounds[:-1]:
         surplus = (sound.block[1] - sound.block[0]) % unit

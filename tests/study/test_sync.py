@@ -75,7 +75,7 @@ def test_one_film_is_that_of_the_first_run_used(films: dict[str, Path], facts: S
 
 
 def test_the_frame_rate_is_the_codecs(tiny_checkpoint: Checkpoint) -> None:
-    assert tiny_checkpoint.model.frame_rate == sync.FRAME_RATE
+    assert tiny_checkpoint.model.frame_rate == audio.FRAME_RATE
 
 
 def test_a_film_that_ends_within_the_last_tr_leaves_it_out(tmp_path: Path, facts: StudyFile) -> None:
