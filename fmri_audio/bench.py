@@ -24,6 +24,7 @@ from __future__ import annotations
 import argparse
 import ctypes
 import importlib.util
+import signal
 import sys
 import threading
 import time
@@ -339,4 +340,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    # A stop from outside unwinds like one from the keyboard, so that the scan does not stay behind.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     sys.exit(main())

@@ -99,6 +99,15 @@ def test_held_out_sound_and_brain_leave_training_bit_identical(studies: dict[flo
     assert not np.array_equal(bold[split.bold_test[0] :], other[split.bold_test[0] :])
 
 
+def test_a_brain_from_the_cache_is_the_same(studies: dict[float, Study], tmp_path: Path) -> None:
+    study, split = studies[0.7], split_of()
+    mask = study.mask()
+    expected = decoding.brain_of(study, 1, mask, split)
+    for _ in range(2):
+        assert_array_equal(decoding.brain_of(study, 1, mask, split, cache=tmp_path), expected)
+    assert len(list(tmp_path.iterdir())) == 1
+
+
 def test_no_brain_predicts_the_training_mean() -> None:
     rng = np.random.default_rng(0)
     x, y = rng.standard_normal((60, 8)), rng.standard_normal((60, 3)) + 5

@@ -11,7 +11,7 @@ import pytest
 import torch
 from numpy.testing import assert_array_equal
 
-from fmri_audio import brain, decoding
+from fmri_audio import brain, checkpoints, decoding
 from fmri_audio.bench import random_codec
 from fmri_audio.representations import ComplexStft, MelGriffinLim
 from fmri_audio.study.dataset import StudyDataset
@@ -164,6 +164,7 @@ def test_a_block_in_the_middle_reaches_later_ones_by_the_codec_s_memory_alone(
     after = [name for name in report.compared if f"TRs {split.train_blocks[1][0]}" in name]
     assert any("mel" in name for name in after) and any("lagged_bold" in name for name in after)
     assert {name.split()[0] for name in report.later} == {"codes", "latents"}
+    assert max(report.later.values()) < 1e-4, "behind the gap there is rounding, no memory"
 
 
 def test_a_run_held_out_whole_leaves_the_other_bit_identical(
@@ -261,3 +262,15 @@ def test_the_causal_codec_forgets_and_never_foresees(encode: Encode) -> None:
     changed[8 * 36_000 :] = 0
     for one, other in zip(encode(wave), encode(changed), strict=True):
         assert_array_equal(one[:, :900], other[:, :900])
+
+
+def test_the_demo_codec_has_forgotten_long_before_the_gap_of_the_editions_is_over() -> None:
+    """Real weights: after two TRs the latents differ by rounding alone, and no code does."""
+    checkpoint = checkpoints.load("demo")
+    memory = codec_memory(
+        encoder_of(checkpoint, 8), noise_bursts(9), (2, 4), sample_rate=SAMPLE_RATE, frame_rate=RATE, tr=TR, seed=0
+    )
+    latents, codes = memory.beyond(0)
+    assert latents > 0.01 and codes > 0, "the first TR remembers"
+    latents, codes = memory.beyond(2)
+    assert latents < 1e-5 and codes < 0.005
