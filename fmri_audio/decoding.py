@@ -212,7 +212,8 @@ def fit_ridge(
     targets64 = np.asarray(targets, np.float64)
     mean = targets64.mean(axis=0)
     folds = cross_validation_folds(trs, n_folds, gap)
-    model = KernelRidgeCV(alphas=np.asarray(alphas, np.float64), kernel="linear", cv=folds)
+    # Where there are fewer predictors than TRs the primal form would be faster; there, either takes no time.
+    model = KernelRidgeCV(alphas=np.asarray(alphas, np.float64), kernel="linear", cv=folds, warn=False)
     model.fit(np.asarray(predictors, np.float64), targets64 - mean)
     return Ridge(model, mean, np.asarray(model.best_alphas_, np.float64))
 

@@ -23,7 +23,7 @@ Matrix = NDArray[np.float32]
 #: Delays (TRs of stimulus time) over which a voxel may answer a sound: 1.5 to 9 s for TRs of 1.5 s.
 DELAYS = (1, 2, 3, 4, 5, 6)
 #: Ways of weighing the kinds of features against each other that are tried for every voxel.
-N_MIXTURES = 50
+N_MIXTURES = 20
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def banded_ridge(
     n_folds: int,
     seed: int,
     delays: Sequence[int] = DELAYS,
-    n_mixtures: int = N_MIXTURES,
+    n_mixtures: int | None = None,
 ) -> Encoded:
     """Predict held-out BOLD from several kinds of features, each with a penalty of its own in every voxel.
 
@@ -102,8 +102,8 @@ def banded_ridge(
         Folds within training; of the random search.
     delays : sequence of int
         In TRs of stimulus time.
-    n_mixtures : int
-        Mixtures of kinds that the random search tries.
+    n_mixtures : int, optional
+        Mixtures of kinds that the random search tries; ``N_MIXTURES`` unless given.
 
     Returns
     -------
@@ -131,7 +131,7 @@ def banded_ridge(
     kernels = [np.stack([a @ b.T for a, b in zip(rows, designs[0], strict=True)]) for rows in designs]
     model = MultipleKernelRidgeCV(
         kernels="precomputed", solver="random_search", cv=cross_validation_folds(train, n_folds, split.gap),
-        solver_params={"n_iter": n_mixtures, "alphas": ALPHAS, "progress_bar": False}, random_state=seed,
+        solver_params={"n_iter": n_mixtures or N_MIXTURES, "alphas": ALPHAS, "progress_bar": False}, random_state=seed,
     )  # fmt: skip
     target = np.asarray(bold[train], np.float64)
     mean = target.mean(axis=0)
