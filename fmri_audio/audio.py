@@ -241,9 +241,13 @@ def _read_container(path: Path) -> Sound:
             pieces += [frame.to_ndarray() for frame in to_float.resample(None)]
             kind = path.suffix.removeprefix(".").upper() or container.format.name
             description = f"{kind}, {stream.codec_context.name.upper()}"
+            # A film's sound may begin later than its picture: silence keeps both on one clock.
+            unit = stream.time_base or Fraction(0)
+            begins = (stream.start_time or 0) * unit - Fraction(container.start_time or 0, av.time_base)
     except (av.FFmpegError, ValueError):
         raise UserError(
             f"{path} is not a sound file that can be read: give WAV, FLAC, Ogg, Opus, MP3, or MP4/M4V with sound"
         ) from None
     samples = np.concatenate(pieces, axis=1) if pieces else np.empty((1, 0), np.float32)
+    samples = np.pad(samples, ((0, 0), (max(0, round(begins * rate)), 0)))
     return Sound(np.ascontiguousarray(samples, np.float32), rate, path, description)

@@ -34,8 +34,11 @@ def bursts(seconds: float, seed: int = 0) -> np.ndarray:
     return np.asarray(0.2 * rng.standard_normal(n) * 10 ** (level / 20), np.float32)
 
 
-def write_film(path: Path, waveform: np.ndarray, rate: int = RATE) -> Path:
-    """Write a film with a picture and this sound, in the container that the name asks for (.mp4, .m4v, .mkv …)."""
+def write_film(path: Path, waveform: np.ndarray, rate: int = RATE, begins: int = 0) -> Path:
+    """Write a film with a picture and this sound, in the container that the name asks for (.mp4, .m4v, .mkv …).
+
+    The sound begins ``begins`` seconds after the picture.
+    """
     with av.open(str(path), "w", format="mp4" if path.suffix == ".m4v" else None) as container:
         picture = container.add_stream("mpeg4", rate=1)
         picture.width = picture.height = 16
@@ -45,7 +48,7 @@ def write_film(path: Path, waveform: np.ndarray, rate: int = RATE) -> Path:
             container.mux(picture.encode(still))
         container.mux(picture.encode(None))
         frame = av.AudioFrame.from_ndarray(np.asarray(waveform, np.float32)[None], format="fltp", layout="mono")
-        frame.sample_rate = rate
+        frame.sample_rate, frame.pts, frame.time_base = rate, begins * rate, Fraction(1, rate)
         container.mux(sound.encode(frame))
         container.mux(sound.encode(None))
     return path

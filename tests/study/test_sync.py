@@ -60,6 +60,20 @@ def test_each_run_begins_with_its_own_film_without_what_is_skipped(films: dict[s
     assert "took TRs 5 to 60 of run 2, TRs 66 to 121 of the scans" in "; ".join(two.steps)
 
 
+@pytest.mark.parametrize("begins", [0, 2])
+@pytest.mark.parametrize("container", ["m4v", "mkv"])
+def test_a_films_sound_is_heard_when_it_was_played(tmp_path: Path, container: str, begins: int) -> None:
+    wave = made.bursts(8)
+    film = made.write_film(tmp_path / f"film.{container}", wave, begins=begins)
+    heard, _ = audio.to_mono(audio.read_sound(film))
+    start, n = begins * RATE, 6 * RATE
+    # The codec's first window reaches a little ahead of the sound.
+    assert (heard[: max(0, start - RATE // 10)] == 0).all()
+    spectra = np.conj(np.fft.rfft(wave[:n], 2 * n)) * np.fft.rfft(heard[start : start + n], 2 * n)
+    lag = int(np.fft.irfft(spectra).argmax())
+    assert min(lag, 2 * n - lag) <= RATE // 1000  # a container's clock may count milliseconds
+
+
 def test_a_run_that_another_follows_ends_with_a_whole_frame(films: dict[str, Path], facts: StudyFile) -> None:
     one, two = sync.run_sounds(Path("unused"), facts, [7, 121], given(films, "1", "2"))
     assert one.block == (6, 60) and two.block == (65, 121)  # 55 TRs would be 6187.5 frames
