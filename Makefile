@@ -35,6 +35,7 @@ help:
 	@echo 'make test      install, check style and types, execute the smoke edition, run the tests'
 	@echo 'make lint      check style and types'
 	@echo 'make publish   make book for the demo edition, then rewrite the tracked notebooks, clips and results'
+	@echo 'make calibrate rewrite results/calibration.csv: false alarms and recovery of the decoding, over 1000 simulated studies'
 	@echo 'make codec     train the demo checkpoint on synthesised sound; DATA=DIR adds recordings'
 	@echo 'make bench     time codec and masking beside other ways, rewrite results/bench.csv; MINUTES=2 for a part of the play,'
 	@echo '               ONLY=codec or ONLY=masking for one of the two (the other keeps its figures)'
@@ -75,6 +76,9 @@ lint: environment
 test: lint
 	@$(PIPELINE) book --edition smoke --jobs "$$JOBS" --build build/tests --html build/tests/html --with-parent
 	@FMRI_AUDIO_BOOK="$(CURDIR)/build/tests/html" FMRI_AUDIO_BUILD="$(CURDIR)/build/tests/smoke" $(RUN) -m pytest -n 2 --dist loadfile
+
+calibrate: environment
+	@exec $(RUN) -m fmri_audio.calibration $(if $(JOBS),--jobs "$$JOBS")
 
 codec: environment
 	@exec $(RUN) -m fmri_audio.codec_training $(if $(DATA),--data "$$DATA") --out checkpoints/encodec-24khz-demo.safetensors
