@@ -1,7 +1,7 @@
 # The front door. "make" alone prints this help; fmri_audio/pipeline/ and the Snakefile do the work.
 
 .DEFAULT_GOAL := help
-.PHONY: help book html publish sweep report test lint codec bench lock clean environment
+.PHONY: help book html publish sweep report test lint calibrate codec bench lock clean environment
 
 # What is asked for; empty means: as the edition says.
 EDITION ?= demo
