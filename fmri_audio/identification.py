@@ -8,7 +8,7 @@ sound, so that shifts drawn for each of them would make chance look better behav
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
@@ -369,3 +369,24 @@ def _mean_over_folds(scores: NDArray[np.float64]) -> NDArray[np.float64]:
     defined = np.isfinite(scores).sum(axis=0)
     total = np.nansum(scores, axis=0)
     return np.asarray(np.divide(total, defined, out=np.full(len(total), np.nan), where=defined > 0))
+
+
+def holm(p_values: Mapping[str, float]) -> dict[str, float]:
+    """Adjust the p values of several comparisons so that the chance of any false alarm stays at its level (Holm 1979).
+
+    Parameters
+    ----------
+    p_values : mapping
+        Comparison → p; NaN where it was not tested, which stays NaN and does not count.
+
+    Returns
+    -------
+    dict
+        In the order given.
+    """
+    tested = sorted((name for name, p in p_values.items() if np.isfinite(p)), key=lambda name: p_values[name])
+    adjusted, least = dict.fromkeys(p_values, float("nan")), 0.0
+    for rank, name in enumerate(tested):
+        least = max(least, min(1.0, (len(tested) - rank) * p_values[name]))
+        adjusted[name] = least
+    return adjusted

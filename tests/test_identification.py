@@ -157,3 +157,11 @@ def test_runs_are_turned_each_by_itself() -> None:
     assert layout[0].columns.max() < 130 and layout[1].columns.max() < 110
     assert len(layout[0].columns) == 1 + 110 - 2 * GAP - 1
     assert layout[1].columns[0, 0] == 10
+
+
+def test_several_comparisons_are_corrected_as_holm_did() -> None:
+    found = identification.holm({"a": 0.01, "b": 0.04, "c": float("nan"), "d": 0.03})
+    assert found["a"] == pytest.approx(0.03) and found["d"] == pytest.approx(0.06) and found["b"] == pytest.approx(0.06)
+    assert list(found) == ["a", "b", "c", "d"] and np.isnan(found["c"])
+    assert identification.holm({"a": 0.9, "b": 0.8}) == {"a": 1.0, "b": 1.0}
+    assert identification.holm({}) == {}
