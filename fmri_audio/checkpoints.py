@@ -51,8 +51,10 @@ DEMO_LICENCE = "MIT (trained for this project on synthesised sound)"
 # Read in facebookresearch/encodec in 2026: the README licenses the code; whether that covers the weights is
 # asked in issue 69 and not answered.
 RELEASED_LICENCE = (
-    "code: MIT; weights: released by Meta without a licence of their own (facebookresearch/encodec, issue 69)"
+    "code: MIT in its repository, CC BY-NC 4.0 in the package encodec 0.1.1; weights: released by Meta without a "
+    "licence of their own (facebookresearch/encodec, issue 69)"
 )
+
 
 @dataclass(frozen=True)
 class Release:
