@@ -55,7 +55,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--start",
         default=Recipe.start,
-        help="weights to begin with: transform (default), random, or a checkpoint of the same width",
+        help="what to begin with: transform (default), random, or a checkpoint of the same width, codebooks included",
+    )
+    parser.add_argument(
+        "--decoder-only",
+        action="store_true",
+        help="hold encoder and codebooks of the checkpoint to start from as they are",
     )
     parser.add_argument(
         "--adversarial-from",
@@ -66,12 +71,15 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--filters", type=int, default=Recipe.n_filters, help="width: 32 is EnCodec's own")
     parser.add_argument("--batch", type=int, default=Recipe.batch)
     parser.add_argument("--seconds", type=float, default=Recipe.seconds, help="length of a segment")
+    parser.add_argument("--learning-rate", type=float, default=Recipe.learning_rate)
     parser.add_argument("--seed", type=int, default=Recipe.seed)
     parser.add_argument("--workers", type=int, default=2, help="processes that render the corpus")
     return parser
 
 
 def _train(options: argparse.Namespace) -> None:
+    if options.decoder_only and options.start in STARTS:
+        raise UserError("--decoder-only keeps a checkpoint's encoder and codebooks: name one with --start")
     work = options.work or project_root() / "build" / "codec"
     out = options.out or project_root() / "checkpoints" / DEMO_FILE
     device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -84,6 +92,7 @@ def _train(options: argparse.Namespace) -> None:
         batch=options.batch,
         seconds=options.seconds,
         seed=options.seed,
+        learning_rate=options.learning_rate,
         steps=options.steps or Recipe.steps,
         start=options.start,
         adversarial_from=options.adversarial_from,
@@ -91,7 +100,9 @@ def _train(options: argparse.Namespace) -> None:
     known = None
     if options.start not in STARTS:
         known = load(options.start)
-        recipe = replace(recipe, start=known.id)
+        recipe = replace(recipe, start=known.id, share_a=0.0)
+    if options.decoder_only:
+        recipe = replace(recipe, share_c=1.0)
     segments = corpus.Segments(corpus_folder, recipe.seconds, recipe.seed)
     held_out = corpus.Segments(held_out_folder, 2.0, recipe.seed)
     if options.minutes:

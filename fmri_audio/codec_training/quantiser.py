@@ -82,6 +82,18 @@ class TrainedQuantiser(nn.Module):
             self.sums[stage] = centres * self.counts[stage][:, None]
             residual -= centres[nearest(residual, centres)]
 
+    @torch.no_grad()
+    def take(self, codebooks: Tensor) -> None:
+        """Go on with codebooks [K, size, D] of an earlier training."""
+        self.codebooks.copy_(codebooks)
+        self.counts.fill_(1.0)
+        self.sums.copy_(codebooks)
+
+    @property
+    def ready(self) -> bool:
+        """Whether there are codebooks yet."""
+        return bool(self.counts.any())
+
     def forward(self, x: Tensor, stages: Tensor, generator: torch.Generator) -> Quantised:
         """Quantise each item with its own number of stages and, in training mode, update the codebooks.
 

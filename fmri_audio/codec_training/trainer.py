@@ -7,8 +7,8 @@ room; a start that is a transform already needs no such stage, and a random one 
 segment (sometimes none).
 *Stage C* holds encoder (its average) and codebooks still and trains the decoder on the codes as they will be.
 
-The sound's terms are balanced on their gradients (:mod:`fmri_audio.codec_training.balancer`). A run may start from
-the weights of an earlier checkpoint, and may be given a discriminator from some step on.
+The sound's terms are balanced on their gradients (:mod:`fmri_audio.codec_training.balancer`). A run may go on
+from an earlier checkpoint (without stage A), and may be given a discriminator from some step on.
 
 Everything random at step ``s`` is drawn from generators seeded by ``(seed, s)``, so a resumed run takes exactly the
 steps an uninterrupted one would have taken.
@@ -118,7 +118,7 @@ class Trainer:
         self.folder.mkdir(parents=True, exist_ok=True)
 
     def begin_with(self, checkpoint: Checkpoint) -> None:
-        """Take encoder and decoder from a checkpoint of the same width; stage B makes its own codebooks.
+        """Take encoder, decoder and codebooks from a checkpoint of the same width.
 
         Raises
         ------
@@ -131,6 +131,8 @@ class Trainer:
                 f"{checkpoint.id} has {width} filters, this run {self.recipe.n_filters}: give --filters {width}"
             )
         self.network.from_package(checkpoint.model)
+        layers = checkpoint.model.quantizer.vq.layers
+        self.quantiser.take(torch.stack([layer._codebook.embed for layer in layers]))
         self.average.load_state_dict(self.network.state_dict())
 
     # -- running ---------------------------------------------------------------------------------------------
@@ -140,7 +142,7 @@ class Trainer:
         until = self.recipe.steps if until is None else until
         began, recent = time.monotonic() - self.seconds, []
         while self.step < until:
-            if self.step == self.recipe.steps_a:
+            if self.step == self.recipe.steps_a and not self.quantiser.ready:
                 self._start_quantiser()
             if self.step == self.recipe.steps_ab:
                 self.network.encoder.load_state_dict(self.average.encoder.state_dict())

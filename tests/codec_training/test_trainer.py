@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from fmri_audio import checkpoints
+from fmri_audio.codec_training.__main__ import main
 from fmri_audio.codec_training.corpus import Segments
 from fmri_audio.codec_training.export import export
 from fmri_audio.codec_training.trainer import Recipe, Trainer
@@ -103,12 +104,30 @@ def test_a_discriminator_joins_and_survives_an_interruption(pool: Path, tmp_path
     assert resumed.balancer.norms == whole.balancer.norms
 
 
-def test_a_run_may_begin_with_a_checkpoint_of_its_width(pool: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("share_c", [0.0, 1.0], ids=["all of it", "the decoder alone"])
+def test_a_run_may_go_on_from_a_checkpoint_of_its_width(pool: Path, tmp_path: Path, share_c: float) -> None:
     demo = checkpoints.load("demo")
-    run = trainer(pool, tmp_path / "a", replace(RECIPE, n_filters=8, start=demo.id))
+    recipe = replace(RECIPE, n_filters=8, start=demo.id, steps=1, share_a=0.0, share_c=share_c)
+    run = trainer(pool, tmp_path, recipe)
+    assert not run.quantiser.ready
     run.begin_with(demo)
     wave = 0.1 * torch.randn(1, 3200, generator=torch.Generator().manual_seed(0))
     theirs = run.network.to_package().eval().encoder(wave[None])
     torch.testing.assert_close(theirs, demo.model.encoder(wave[None]), atol=1e-4, rtol=1e-4)
+    books, weight = run.quantiser.codebooks.clone(), run.network.encoder[-1].weight.clone()
+    assert torch.equal(books[3], demo.model.quantizer.vq.layers[3]._codebook.embed)
+    run.run()
+    moved = float((run.quantiser.codebooks - books).norm() / books.norm())
+    assert moved < 0.2  # at most they followed one batch; made anew they would have nothing in common
+    still = (moved == 0, torch.equal(run.network.encoder[-1].weight, weight))
+    assert still == ((True, True) if share_c else (False, False))
+
+
+def test_a_checkpoint_of_another_width_is_refused(pool: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="has 8 filters, this run 2"):
-        trainer(pool, tmp_path / "b").begin_with(demo)
+        trainer(pool, tmp_path).begin_with(checkpoints.load("demo"))
+
+
+def test_the_decoder_alone_needs_a_checkpoint_to_keep(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--decoder-only"]) == 1
+    assert "--start" in capsys.readouterr().err
