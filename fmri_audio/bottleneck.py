@@ -1,40 +1,36 @@
-"""The models: sound → as many units per TR as the mask has voxels → sound, with the codec frozen or fine-tuned.
+"""The bottleneck: a TR's features → as many units as the mask has voxels → features.
 
-EnCodec's quantiser is replaced by a linear projection. The latents of one TR (128 channels × 113 frames; a frame
-that two TRs share goes to both and comes back half from each) go to V units, and back; the map is a product of
-rank r, which is the bottleneck's real width however many units it has. The two arms differ in one thing only:
-whether the codec's own weights move.
+The features of one TR (for EnCodec's latents 128 channels × 113 frames; a frame that two TRs share goes to both and
+comes back half from each) go to V units, and back; the map is a product of rank r, which is the bottleneck's real
+width however many units it has. Every arm has one, on the grid of its own features.
 """
 
 from __future__ import annotations
 
-import copy
-import io
-from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING, TypeVar
+from typing import cast
 
+import complextorch.nn as complex_nn
 import numpy as np
 import torch
 from torch import nn
 
 from fmri_audio.timeline import frame_table, frames_per_tr, n_frames_of_trs
 
-if TYPE_CHECKING:
-    from encodec.model import EncodecModel
-
-
-Network = TypeVar("Network", bound=nn.Module)
-
 
 @dataclass(frozen=True)
 class Grid:
-    """The TR grid of a sequence of frames: TR length (s), frames per second, latent channels."""
+    """The TR grid of a sequence of frames: TR length (s), frames per second, channels."""
 
     tr: Fraction
     frame_rate: Fraction
     channels: int
+
+    @property
+    def step(self) -> int:
+        """TRs after which a TR's edge is a frame's edge again (2 for 1.5 s at 75 Hz)."""
+        return Fraction(self.tr * self.frame_rate).denominator
 
     @property
     def width(self) -> int:
@@ -54,24 +50,24 @@ class Grid:
         return torch.from_numpy(index).to(device), share.to(device)
 
 
-def cut(latents: torch.Tensor, grid: Grid, n_trs: int, first_tr: int = 0) -> torch.Tensor:
-    """Pieces of latents per TR; a frame that two TRs share goes to both.
+def cut(features: torch.Tensor, grid: Grid, n_trs: int, first_tr: int = 0) -> torch.Tensor:
+    """Pieces of features per TR; a frame that two TRs share goes to both.
 
     Parameters
     ----------
-    latents : tensor, shape [B, C, L]
-        From the first frame that TR ``first_tr`` touches.
+    features : tensor, shape [B, C, L]
+        Real or complex, from the first frame that TR ``first_tr`` touches.
 
     Returns
     -------
     tensor, shape [B, n_trs, C, width]
     """
-    index, _ = grid.frames(n_trs, first_tr, latents.device)
-    return latents[:, :, index].transpose(1, 2)
+    index, _ = grid.frames(n_trs, first_tr, features.device)
+    return features[:, :, index].transpose(1, 2)
 
 
 def join(pieces: torch.Tensor, grid: Grid, first_tr: int = 0) -> torch.Tensor:
-    """Overlap-add pieces [B, n_trs, C, width], shared frames half-weighted, to latents [B, C, L].
+    """Overlap-add pieces [B, n_trs, C, width], shared frames half-weighted, to features [B, C, L].
 
     The exact inverse of :func:`cut`.
     """
@@ -83,11 +79,12 @@ def join(pieces: torch.Tensor, grid: Grid, first_tr: int = 0) -> torch.Tensor:
 
 
 class TrProjection(nn.Module):
-    """Latents of a TR → V units → latents, both ways of rank r.
+    """Features of a TR → V units → features, both ways of rank r.
 
-    ``units = expand(reduce(x) / spread)`` and ``x = restore(spread · collect(units))`` with ``reduce``
-    [r, C·width], ``expand`` [V, r], ``collect`` [r, V] and ``restore`` [C·width, r]. ``spread`` is fixed: it
-    keeps the weights on one scale, so that one learning rate suits all four maps.
+    ``code = reduce(x) / spread``, ``units = expand(code)`` and ``x = restore(spread · collect(units))`` with
+    ``reduce`` [r, C·width], ``expand`` [V, r], ``collect`` [r, V] and ``restore`` [C·width, r]. ``spread`` is fixed: it
+    keeps the weights on one scale, so that one learning rate suits all four maps. Complex features are reduced to
+    r / 2 complex numbers, whose real and imaginary parts are the r numbers of the code: units are always real.
 
     Parameters
     ----------
@@ -95,47 +92,70 @@ class TrProjection(nn.Module):
     n_units : int
         V, the voxels of the mask.
     rank : int
-        r.
+        r; even where features are complex.
+    complex_valued : bool
+        Whether features are complex.
     """
 
     spread: torch.Tensor
 
-    def __init__(self, grid: Grid, n_units: int, rank: int) -> None:
+    def __init__(self, grid: Grid, n_units: int, rank: int, complex_valued: bool = False) -> None:
         super().__init__()
+        size = grid.channels * grid.width
         if rank > n_units:
             raise ValueError(f"a rank of {rank} does not fit through {n_units} units")
-        self.grid, self.n_units, self.rank = grid, n_units, rank
-        size = grid.channels * grid.width
-        self.reduce = nn.Linear(size, rank)
+        if complex_valued and rank % 2:
+            raise ValueError(f"a rank of {rank} is not a whole number of complex components")
+        self.n_components = rank // 2 if complex_valued else rank
+        if self.n_components > size:
+            raise ValueError(f"{size} features have no {self.n_components} components")
+        self.grid, self.n_units, self.rank, self.complex_valued = grid, n_units, rank, complex_valued
+        linear: type[nn.Module] = complex_nn.Linear if complex_valued else nn.Linear
+        self.reduce = linear(size, self.n_components)
         self.expand = nn.Linear(rank, n_units, bias=False)
         self.collect = nn.Linear(n_units, rank, bias=False)
-        self.restore = nn.Linear(rank, size)
+        self.restore = linear(self.n_components, size)
         self.register_buffer("spread", torch.ones(rank))
 
-    def to_units(self, latents: torch.Tensor, n_trs: int, first_tr: int = 0) -> torch.Tensor:
-        """Units [B, n_trs, V] of latents [B, C, L]."""
-        pieces = cut(latents, self.grid, n_trs, first_tr).flatten(2)
-        units: torch.Tensor = self.expand(self.reduce(pieces) / self.spread)
+    def to_code(self, features: torch.Tensor, n_trs: int, first_tr: int = 0) -> torch.Tensor:
+        """Code [B, n_trs, r] of features [B, C, L]: components of spread 1 in training."""
+        components = self.reduce(cut(features, self.grid, n_trs, first_tr).flatten(2))
+        return self._real(components) / self.spread
+
+    def from_code(self, code: torch.Tensor, first_tr: int = 0) -> torch.Tensor:
+        """Features [B, C, L] of a code [B, n_trs, r]."""
+        components = code * self.spread
+        if self.complex_valued:
+            components = torch.view_as_complex(components.float().unflatten(-1, (-1, 2)))
+        pieces = self.restore(components).unflatten(2, (self.grid.channels, self.grid.width))
+        return join(pieces, self.grid, first_tr)
+
+    def to_units(self, features: torch.Tensor, n_trs: int, first_tr: int = 0) -> torch.Tensor:
+        """Units [B, n_trs, V] of features [B, C, L]."""
+        units: torch.Tensor = self.expand(self.to_code(features, n_trs, first_tr))
         return units
 
     def from_units(self, units: torch.Tensor, first_tr: int = 0) -> torch.Tensor:
-        """Latents [B, C, L] of units [B, n_trs, V]."""
-        pieces = self.restore(self.collect(units) * self.spread)
-        return join(pieces.unflatten(2, (self.grid.channels, self.grid.width)), self.grid, first_tr)
+        """Features [B, C, L] of units [B, n_trs, V]."""
+        return self.from_code(self.collect(units), first_tr)
+
+    def _real(self, components: torch.Tensor) -> torch.Tensor:
+        """Components [..., n_components] as real numbers [..., r]."""
+        return torch.view_as_real(components).flatten(-2) if self.complex_valued else components
 
     @torch.no_grad()
-    def start_from(self, latents: torch.Tensor, blocks: list[tuple[int, int]], seed: int) -> float:
-        """Set the weights to a principal-component analysis of training latents.
+    def start_from(self, features: torch.Tensor, blocks: list[tuple[int, int]], seed: int) -> float:
+        """Set the weights to a principal-component analysis of training features.
 
-        A run of a few minutes has far fewer TRs than a TR has latents (14,464), so the covariance is taken as
-        a product of one over channels and one over time within a TR (2D-PCA), each well estimated; the r
-        products of their eigenvectors with most variance are kept. Units are a random rotation of the r
-        components, spread over V units with variance 1 in training.
+        A run of a few minutes has far fewer TRs than a TR has features (14,464 for EnCodec's latents), so the
+        covariance is taken as a product of one over channels and one over time within a TR (2D-PCA), each well
+        estimated; the products of their eigenvectors with most variance are kept. Units are a random rotation of
+        the r numbers, spread over V units with variance 1 in training.
 
         Parameters
         ----------
-        latents : tensor, shape [C, L]
-            The whole run; only frames of ``blocks`` are read.
+        features : tensor, shape [C, L]
+            The whole stimulus; only frames of ``blocks`` are read.
         blocks : list of (first, last)
             Training TRs.
         seed : int
@@ -144,129 +164,42 @@ class TrProjection(nn.Module):
         Returns
         -------
         float
-            Share of the training latents' variance that passes.
+            Share of the training features' variance that passes.
         """
-        pieces = torch.cat([cut(latents[None], self.grid, last)[0, first:] for first, last in blocks])
+        pieces = torch.cat([cut(features[None], self.grid, last)[0, first:] for first, last in blocks])
         mean = pieces.mean(dim=(0, 2), keepdim=True)
-        centred = (pieces - mean).double()
-        over_channels = torch.einsum("nct,ndt->cd", centred, centred) / centred[:, 0].numel()
-        over_time = torch.einsum("nct,ncs->ts", centred, centred) / centred[..., 0].numel()
+        centred = (pieces - mean).to(torch.complex128 if self.complex_valued else torch.float64)
+        over_channels = torch.einsum("nct,ndt->cd", centred, centred.conj()) / centred[:, 0].numel()
+        over_time = torch.einsum("nct,ncs->ts", centred, centred.conj()) / centred[..., 0].numel()
         channel_values, channel_vectors = torch.linalg.eigh(over_channels)
         time_values, time_vectors = torch.linalg.eigh(over_time)
-        strongest = torch.outer(channel_values, time_values).flatten().argsort(descending=True)[: self.rank]
+        order = torch.outer(channel_values, time_values).flatten().argsort(descending=True)
+        strongest = order[: self.n_components]
         c, t = strongest // len(time_values), strongest % len(time_values)
         basis = torch.einsum("cr,tr->rct", channel_vectors[:, c], time_vectors[:, t])
-        scores = torch.einsum("nct,rct->nr", centred, basis)
-        spread = scores.std(dim=0).clamp_min(1e-8)
-        passed = float((scores**2).sum() / (centred**2).sum())
-        self._set(basis.float(), mean.float(), spread.float(), seed)
+        scores = torch.einsum("nct,rct->nr", centred, basis.conj())
+        passed = float(scores.abs().square().sum() / centred.abs().square().sum())
+        spread = self._real(scores).std(dim=0).clamp_min(1e-8)
+        self._set(basis.to(pieces.dtype), mean, spread.float(), seed)
         return passed
 
     def _set(self, basis: torch.Tensor, mean: torch.Tensor, spread: torch.Tensor, seed: int) -> None:
-        """Write components [r, C, width], the mean [1, C, 1] and the components' spread [r] into the four maps."""
+        """Write components [n, C, width], the mean [1, C, 1] and the spread [r] into the four maps."""
         generator = torch.Generator().manual_seed(seed)
         rotation = torch.linalg.qr(torch.randn(self.n_units, self.rank, generator=generator)).Q
         rotation = rotation * (self.n_units / self.rank) ** 0.5
         everywhere = mean.expand(1, -1, self.grid.width).reshape(-1)
         flat = basis.flatten(1)
+        reduce, restore = linear_of(self.reduce), linear_of(self.restore)
         self.spread.copy_(spread)
-        self.reduce.weight.copy_(flat)
-        self.reduce.bias.copy_(-(flat @ everywhere))
+        reduce.weight.copy_(flat.conj())
+        reduce.bias.copy_(-(flat.conj() @ everywhere))
         self.expand.weight.copy_(rotation)
         self.collect.weight.copy_(torch.linalg.pinv(rotation))
-        self.restore.weight.copy_(flat.T)
-        self.restore.bias.copy_(everywhere)
+        restore.weight.copy_(flat.T)
+        restore.bias.copy_(everywhere)
 
 
-class SoundBottleneck(nn.Module):
-    """Encoder → projection to units and back → decoder.
-
-    Parameters
-    ----------
-    codec : EncodecModel
-        Copied: the original is never touched.
-    projection : TrProjection
-        Copied as well, so that two arms can start from the same one.
-    """
-
-    #: Name in the tables.
-    arm: str = ""
-    #: Whether the codec's own weights are trained; the only difference between the arms.
-    codec_moves: bool = False
-
-    def __init__(self, codec: EncodecModel, projection: TrProjection) -> None:
-        super().__init__()
-        self.encoder = _copy_of(codec.encoder).eval().requires_grad_(self.codec_moves)
-        self.decoder = _copy_of(codec.decoder).eval().requires_grad_(self.codec_moves)
-        device = next(self.decoder.parameters()).device
-        self.projection = copy.deepcopy(projection).to(device).requires_grad_(True)
-        self.hop_length = int(codec.encoder.hop_length)
-
-    @property
-    def device(self) -> torch.device:
-        """Where the weights are."""
-        device: torch.device = next(self.decoder.parameters()).device
-        return device
-
-    @property
-    def grid(self) -> Grid:
-        """The TR grid."""
-        return self.projection.grid
-
-    def codec_parameters(self) -> Iterator[nn.Parameter]:
-        """Parameters of encoder and decoder."""
-        yield from self.encoder.parameters()
-        yield from self.decoder.parameters()
-
-    def encode(self, waveform: torch.Tensor) -> torch.Tensor:
-        """Latents [B, C, L] of a waveform [B, 1, T]; gradients only where the codec's weights move."""
-        with torch.set_grad_enabled(torch.is_grad_enabled() and self.codec_moves):
-            latents: torch.Tensor = self.encoder(waveform)
-        return latents
-
-    def decode(self, latents: torch.Tensor) -> torch.Tensor:
-        """Waveform [B, 1, L × hop] of latents [B, C, L]."""
-        waveform: torch.Tensor = self.decoder(latents)
-        return waveform
-
-    def to_units(self, latents: torch.Tensor, n_trs: int, first_tr: int = 0) -> torch.Tensor:
-        """Units [B, n_trs, V] of latents [B, C, L] that begin with TR ``first_tr``."""
-        return self.projection.to_units(latents, n_trs, first_tr)
-
-    def from_units(self, units: torch.Tensor, first_tr: int = 0) -> torch.Tensor:
-        """Waveform [B, 1, T] of units [B, n_trs, V] that begin with TR ``first_tr``."""
-        return self.decode(self.projection.from_units(units, first_tr))
-
-    def forward(self, waveform: torch.Tensor, n_trs: int, first_tr: int = 0) -> torch.Tensor:
-        """Sound through the bottleneck: [B, 1, T] → [B, 1, T'] with T' the frames of ``n_trs`` TRs."""
-        latents = self.encode(waveform)[..., : self.grid.n_frames(n_trs, first_tr)]
-        return self.from_units(self.to_units(latents, n_trs, first_tr), first_tr)
-
-
-class FrozenLatents(SoundBottleneck):
-    """Only the projection is trained; encoder, decoder and codebooks stay as they came."""
-
-    arm = "frozen"
-    codec_moves = False
-
-
-class FineTuned(SoundBottleneck):
-    """The projection and the codec's encoder and decoder are trained together, end to end."""
-
-    arm = "finetuned"
-    codec_moves = True
-
-
-ARMS: tuple[type[SoundBottleneck], ...] = (FrozenLatents, FineTuned)
-
-
-def _copy_of(module: Network) -> Network:
-    """A copy that shares nothing with the original.
-
-    ``copy.deepcopy`` refuses modules with weight norm, whose ``weight`` is computed and not a leaf.
-    """
-    stream = io.BytesIO()
-    torch.save(module, stream)
-    stream.seek(0)
-    copied: Network = torch.load(stream, weights_only=False)
-    return copied
+def linear_of(layer: nn.Module) -> nn.Linear:
+    """The layer that holds the weights: the package's complex layer wraps torch's."""
+    return cast(nn.Linear, layer.linear if isinstance(layer, complex_nn.Linear) else layer)

@@ -8,8 +8,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from fmri_audio.bottleneck import ARMS, FineTuned, FrozenLatents, Grid, TrProjection, cut, join
-from fmri_audio.checkpoints import Checkpoint
+from fmri_audio.bottleneck import Grid, TrProjection, cut, join
 from fmri_audio.timeline import join_trs
 
 GRID = Grid(Fraction(3, 2), Fraction(75), 6)
@@ -89,36 +88,19 @@ def test_the_rank_is_the_real_width() -> None:
         TrProjection(GRID, n_units=4, rank=5)
 
 
-@pytest.fixture
-def start(tiny_checkpoint: Checkpoint) -> TrProjection:
-    grid = Grid(Fraction(3, 2), Fraction(75), 128)
-    projection = TrProjection(grid, 32, 8)
-    projection.start_from(torch.randn(128, grid.n_frames(6)), [(0, 6)], seed=0)
-    return projection
+def test_complex_features_pass_a_wide_projection_and_give_real_units() -> None:
+    grid = Grid(Fraction(2, 15), Fraction(75), 2)
+    generator = torch.Generator().manual_seed(2)
+    features = torch.randn(2, grid.n_frames(200), dtype=torch.complex64, generator=generator) + (1 - 2j)
+    projection = TrProjection(grid, n_units=50, rank=40, complex_valued=True)
+    assert projection.start_from(features, [(0, 200)], seed=0) == pytest.approx(1, abs=1e-5)
+    units = projection.to_units(features[None], 200)
+    assert units.shape == (1, 200, 50) and units.is_floating_point()
+    assert_close(projection.from_units(units)[0], features, atol=1e-4, rtol=1e-4)
+    with pytest.raises(ValueError, match="whole number of complex components"):
+        TrProjection(grid, n_units=50, rank=3, complex_valued=True)
 
 
-@pytest.mark.parametrize("kind", ARMS)
-def test_gradients_reach_the_codec_only_where_it_may_move(
-    kind: type[FrozenLatents | FineTuned], tiny_checkpoint: Checkpoint, start: TrProjection
-) -> None:
-    model = kind(tiny_checkpoint.model, start)
-    sound = 0.1 * torch.randn(1, 1, 72000, generator=torch.Generator().manual_seed(0))
-    passed = model(sound, 2)
-    assert passed.shape == sound.shape
-    passed.square().mean().backward()
-    moved = [p.grad is not None and bool(p.grad.abs().sum() > 0) for p in model.codec_parameters()]
-    assert any(moved) == model.codec_moves
-    assert all(moved) == model.codec_moves
-    assert all(p.grad is not None for p in model.projection.parameters())
-    assert all(p.grad is None and not p.requires_grad for p in tiny_checkpoint.model.parameters())
-
-
-def test_both_arms_start_from_the_same_sound(tiny_checkpoint: Checkpoint, start: TrProjection) -> None:
-    models = [kind(tiny_checkpoint.model, start) for kind in ARMS]
-    sound = 0.1 * torch.randn(1, 1, 72000)
-    with torch.no_grad():
-        assert torch.equal(models[0](sound, 2), models[1](sound, 2))
-    sizes = [sum(p.numel() for p in model.projection.parameters()) for model in models]
-    assert sizes[0] == sizes[1] == 2 * 8 * (128 * 113 + 32) + 8 + 128 * 113
-    models[1].projection.reduce.weight.data.zero_()
-    assert models[0].projection.reduce.weight.abs().sum() > 0
+def test_more_components_than_features_are_refused() -> None:
+    with pytest.raises(ValueError, match="20 features have no 21 components"):
+        TrProjection(Grid(Fraction(2, 15), Fraction(75), 2), n_units=50, rank=21)

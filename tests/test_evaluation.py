@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import torch
 import yaml
 
 from fmri_audio import scoring
+from fmri_audio.arms import ARMS, LABELS
 from fmri_audio.edition import Edition
 from fmri_audio.errors import UserError
 from fmri_audio.evaluation import HeldOut
@@ -31,7 +33,7 @@ def edition(folder: Path, wave: np.ndarray, codec: Path, kinds: list[tuple[float
         "edition": "mine", "codec": str(codec), "stimulus": {"source": str(sound)},
         "windows": {"seconds": 8, "n_windows": 3, "clip_seconds": 2},
         "study": {"n_subjects": 2, "shape": [20, 16, 16]},
-        "training": {"rank": 8, "steps": 4, "epochs": 2, "gap_trs": 8},
+        "training": {"rank": 8, "steps": 4, "epochs": 2, "gap_trs": 8, "seeds": 2},
     }  # fmt: skip
     path = folder / "mine.yml"
     path.write_text(yaml.safe_dump(settings))
@@ -66,6 +68,55 @@ def test_every_sound_is_as_long_as_the_block_and_they_differ(held_out: HeldOut) 
     }
     assert {wave.shape for wave in sounds.values()} == {held_out.original.shape}
     assert len({wave.tobytes() for wave in sounds.values()}) == len(sounds)
+
+
+@pytest.mark.parametrize("arm", ARMS)
+def test_every_arm_gives_the_block_back_from_its_units(held_out: HeldOut, arm: str) -> None:
+    assert list(held_out.arms) == list(ARMS)
+    wave = held_out.noise_free(arm)
+    assert wave.shape == held_out.original.shape and np.isfinite(wave).all()
+    assert held_out.own_units(arm).shape == (held_out.block[1] - held_out.block[0], held_out.n_units)
+
+
+def test_codes_stand_beside_their_unigram(held_out: HeldOut) -> None:
+    bits = held_out.code_bits()
+    assert sorted(set(bits["part"])) == ["held-out", "training"]
+    assert bits["codebook"].max() == len(held_out.material.codes) == 8  # at 6 kbps
+    assert (bits[["bits", "unigram_bits"]] >= 0).all(axis=None)
+
+
+def test_the_two_arms_compared_are_trained_from_every_seed(held_out: HeldOut) -> None:
+    assert list(held_out.repeated) == ["frozen", "finetuned"]
+    for name, several in held_out.repeated.items():
+        first = held_out.run.settings.seed
+        assert [one.seed for one in several] == [first, first + 1]
+        assert several[0] is held_out.arms[name]
+        assert not np.array_equal(several[0].units, several[1].units)
+
+
+def test_weights_are_counted_by_where_they_are(held_out: HeldOut) -> None:
+    table = held_out.parameters().set_index("arm")
+    assert list(table.index) == list(LABELS.values())
+    assert table.loc["frozen", "codec, trained"] == 0 < table.loc["fine-tuned", "codec, trained"]
+    assert table.loc["frozen", "codec, frozen"] == table.loc["fine-tuned", "codec, trained"]
+    assert table.loc["frozen", "bottleneck"] == table.loc["fine-tuned", "bottleneck"]
+
+
+def test_records_name_the_arm_s_features_and_the_codes_bandwidth(held_out: HeldOut) -> None:
+    assert held_out.describes("mel") == {"arm": "mel", "representation": "mel"}
+    assert held_out.describes("codes") == {
+        "arm": "codes", "representation": "encodec-codes", "bandwidth_kbps": 6.0,
+    }  # fmt: skip
+
+
+def test_identification_turns_the_sound_over_the_whole_run(held_out: HeldOut) -> None:
+    several = list(held_out.decoded("mel"))
+    found = held_out.identified("mel", several)
+    perfect = held_out.identified("mel", [dataclasses.replace(one, units=one.true) for one in several])
+    assert found.per_subject.shape == (2, 1 + N_TRS - 2 * held_out.split.gap - 1)
+    assert perfect.n_segments + perfect.n_left_out == (held_out.block[1] - held_out.block[0]) // 4
+    if perfect.n_segments:
+        assert perfect.accuracy == 1
 
 
 def test_the_codec_alone_is_the_package_s_decoder_begun_at_the_block(held_out: HeldOut) -> None:
