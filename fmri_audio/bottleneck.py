@@ -1,12 +1,15 @@
-"""The bottleneck: a TR's features → as many units as the mask has voxels → features.
+"""The bottleneck: a TR's features → a code of r numbers → as many voxels as the mask has → code → features.
 
 The features of one TR (for EnCodec's latents 128 channels × 113 frames; a frame that two TRs share goes to both and
-comes back half from each) go to V units, and back; the map is a product of rank r, which is the bottleneck's real
-width however many units it has. Every arm has one, on the grid of its own features.
+comes back half from each) become a code of rank r, the bottleneck's real width. The code drives V units, and the
+haemodynamic response turns their activity into volumes, as it would in a brain: what passes is BOLD, slow and
+mixed over TRs, and a decoder reads a TR's code back from the volumes of its lag window. Every arm has such a
+bottleneck, on the grid of its own features.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import cast
@@ -14,6 +17,7 @@ from typing import cast
 import complextorch.nn as complex_nn
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from fmri_audio.timeline import frame_table, frames_per_tr, n_frames_of_trs
@@ -78,19 +82,102 @@ def join(pieces: torch.Tensor, grid: Grid, first_tr: int = 0) -> torch.Tensor:
     return joined.index_add(2, index.reshape(-1), weighted)
 
 
-class TrProjection(nn.Module):
-    """Features of a TR → V units → features, both ways of rank r.
+class BoldSpace(nn.Module):
+    """Code of every TR → V units → volumes of BOLD, and from a lag window of volumes back to the code.
 
-    ``code = reduce(x) / spread``, ``units = expand(code)`` and ``x = restore(spread · collect(units))`` with
-    ``reduce`` [r, C·width], ``expand`` [V, r], ``collect`` [r, V] and ``restore`` [C·width, r]. ``spread`` is fixed: it
-    keeps the weights on one scale, so that one learning rate suits all four maps. Complex features are reduced to
-    r / 2 complex numbers, whose real and imaginary parts are the r numbers of the code: units are always real.
+    ``volumes = (response · code · expandᵀ − mean) / deviation`` and ``code = collect(volumes of the lag window)``, with
+    ``response`` [volumes, TRs] fixed, ``expand`` [V, r] and ``collect`` [r, lags · V] learned, and ``mean`` and
+    ``deviation`` [V] those of the training volumes.
+
+    Parameters
+    ----------
+    n_units : int
+        V, the voxels of the mask.
+    rank : int
+        r.
+    response : array, shape [volumes, TRs]
+        From :func:`fmri_audio.response.response_matrix`.
+    lags : sequence of int
+        That the decoder reads, in TRs of stimulus time.
+    shift : int
+        TRs by which the study is already shifted.
+    """
+
+    response: torch.Tensor
+    mean: torch.Tensor
+    deviation: torch.Tensor
+
+    def __init__(
+        self, n_units: int, rank: int, response: NDArray[np.float32], lags: Sequence[int], shift: int
+    ) -> None:
+        super().__init__()
+        if rank > n_units:
+            raise ValueError(f"a rank of {rank} does not fit through {n_units} units")
+        self.n_units, self.rank, self.lags, self.shift = n_units, rank, tuple(lags), shift
+        self.expand = nn.Linear(rank, n_units, bias=False)
+        self.collect = nn.Linear(len(self.lags) * n_units, rank)
+        self.register_buffer("response", torch.from_numpy(response), persistent=False)
+        self.register_buffer("mean", torch.zeros(n_units))
+        self.register_buffer("deviation", torch.ones(n_units))
+
+    def volumes(self, code: torch.Tensor, rows: torch.Tensor | None = None) -> torch.Tensor:
+        """Volumes [B, n, V], standardised, of a code [B, TRs, r]; ``rows`` [B, n] picks some of them."""
+        response = self.response if rows is None else self.response[rows]
+        volumes: torch.Tensor = (self.expand(response @ code) - self.mean) / self.deviation
+        return volumes
+
+    def read(self, windows: torch.Tensor) -> torch.Tensor:
+        """Code [..., r] of lag windows of volumes [..., lags, V]."""
+        code: torch.Tensor = self.collect(windows.flatten(-2))
+        return code
+
+    def rows(self, trs: torch.Tensor) -> torch.Tensor:
+        """Volumes [..., lags] that answer TRs [...]."""
+        return trs[..., None] + torch.tensor(self.lags, device=trs.device) - self.shift
+
+    @torch.no_grad()
+    def standardise_on(self, code: torch.Tensor, volumes: torch.Tensor) -> None:
+        """Take mean and deviation from the training volumes (row numbers) that a code [TRs, r] makes."""
+        raw = self.expand(self.response[volumes] @ code)
+        self.mean.copy_(raw.mean(dim=0))
+        self.deviation.copy_(raw.std(dim=0).clamp_min(1e-8))
+
+    @torch.no_grad()
+    def start_from(self, code: torch.Tensor, trs: torch.Tensor, volumes: torch.Tensor, seed: int) -> None:
+        """Set the weights from a code [TRs, r], of which only training TRs are read.
+
+        Units are a random rotation of the code, spread over V units. Back from volumes, every component of the code is
+        estimated from its own response at the lags read, by least squares over the training TRs: few weights, each
+        well determined, where the map from all voxels is not.
+        """
+        generator = torch.Generator().manual_seed(seed)
+        rotation = torch.linalg.qr(torch.randn(self.n_units, self.rank, generator=generator)).Q
+        rotation = (rotation * (self.n_units / self.rank) ** 0.5).to(code)
+        self.expand.weight.copy_(rotation)
+        self.standardise_on(code, volumes)
+        answered = (self.response @ code)[self.rows(trs)].permute(2, 0, 1).double()  # [r, training TRs, lags]
+        wanted = code[trs].T[..., None].double()
+        gram = answered.mT @ answered
+        ridge = 1e-3 * gram.diagonal(dim1=1, dim2=2).mean(dim=1)[:, None, None]
+        identity = torch.eye(len(self.lags), device=code.device, dtype=torch.float64)
+        gains = torch.linalg.solve(gram + ridge.clamp_min(1e-12) * identity, answered.mT @ wanted)[..., 0].to(code)
+        back = torch.linalg.pinv(rotation)
+        maps = gains[:, :, None] * back[:, None]  # [r, lags, V]
+        self.collect.weight.copy_((maps * self.deviation).flatten(1))
+        self.collect.bias.copy_((maps @ self.mean).sum(dim=1))
+
+
+class TrProjection(nn.Module):
+    """Features of a TR → code of rank r → features.
+
+    ``code = reduce(x) / spread`` and ``x = restore(spread · code)`` with ``reduce`` [r, C·width] and ``restore``
+    [C·width, r]. ``spread`` is fixed: it keeps the weights on one scale, so that one learning rate suits both maps.
+    Complex features are reduced to r / 2 complex numbers, whose real and imaginary parts are the r numbers of the
+    code: a code is always real.
 
     Parameters
     ----------
     grid : Grid
-    n_units : int
-        V, the voxels of the mask.
     rank : int
         r; even where features are complex.
     complex_valued : bool
@@ -99,21 +186,17 @@ class TrProjection(nn.Module):
 
     spread: torch.Tensor
 
-    def __init__(self, grid: Grid, n_units: int, rank: int, complex_valued: bool = False) -> None:
+    def __init__(self, grid: Grid, rank: int, complex_valued: bool = False) -> None:
         super().__init__()
         size = grid.channels * grid.width
-        if rank > n_units:
-            raise ValueError(f"a rank of {rank} does not fit through {n_units} units")
         if complex_valued and rank % 2:
             raise ValueError(f"a rank of {rank} is not a whole number of complex components")
         self.n_components = rank // 2 if complex_valued else rank
         if self.n_components > size:
             raise ValueError(f"{size} features have no {self.n_components} components")
-        self.grid, self.n_units, self.rank, self.complex_valued = grid, n_units, rank, complex_valued
+        self.grid, self.rank, self.complex_valued = grid, rank, complex_valued
         linear: type[nn.Module] = complex_nn.Linear if complex_valued else nn.Linear
         self.reduce = linear(size, self.n_components)
-        self.expand = nn.Linear(rank, n_units, bias=False)
-        self.collect = nn.Linear(n_units, rank, bias=False)
         self.restore = linear(self.n_components, size)
         self.register_buffer("spread", torch.ones(rank))
 
@@ -130,36 +213,24 @@ class TrProjection(nn.Module):
         pieces = self.restore(components).unflatten(2, (self.grid.channels, self.grid.width))
         return join(pieces, self.grid, first_tr)
 
-    def to_units(self, features: torch.Tensor, n_trs: int, first_tr: int = 0) -> torch.Tensor:
-        """Units [B, n_trs, V] of features [B, C, L]."""
-        units: torch.Tensor = self.expand(self.to_code(features, n_trs, first_tr))
-        return units
-
-    def from_units(self, units: torch.Tensor, first_tr: int = 0) -> torch.Tensor:
-        """Features [B, C, L] of units [B, n_trs, V]."""
-        return self.from_code(self.collect(units), first_tr)
-
     def _real(self, components: torch.Tensor) -> torch.Tensor:
         """Components [..., n_components] as real numbers [..., r]."""
         return torch.view_as_real(components).flatten(-2) if self.complex_valued else components
 
     @torch.no_grad()
-    def start_from(self, features: torch.Tensor, blocks: list[tuple[int, int]], seed: int) -> float:
+    def start_from(self, features: torch.Tensor, blocks: Sequence[tuple[int, int]]) -> float:
         """Set the weights to a principal-component analysis of training features.
 
         A run of a few minutes has far fewer TRs than a TR has features (14,464 for EnCodec's latents), so the
         covariance is taken as a product of one over channels and one over time within a TR (2D-PCA), each well
-        estimated; the products of their eigenvectors with most variance are kept. Units are a random rotation of
-        the r numbers, spread over V units with variance 1 in training.
+        estimated; the products of their eigenvectors with most variance are kept.
 
         Parameters
         ----------
         features : tensor, shape [C, L]
             The whole stimulus; only frames of ``blocks`` are read.
-        blocks : list of (first, last)
+        blocks : sequence of (first, last)
             Training TRs.
-        seed : int
-            Of the rotation.
 
         Returns
         -------
@@ -180,22 +251,17 @@ class TrProjection(nn.Module):
         scores = torch.einsum("nct,rct->nr", centred, basis.conj())
         passed = float(scores.abs().square().sum() / centred.abs().square().sum())
         spread = self._real(scores).std(dim=0).clamp_min(1e-8)
-        self._set(basis.to(pieces.dtype), mean, spread.float(), seed)
+        self._set(basis.to(pieces.dtype), mean, spread.float())
         return passed
 
-    def _set(self, basis: torch.Tensor, mean: torch.Tensor, spread: torch.Tensor, seed: int) -> None:
-        """Write components [n, C, width], the mean [1, C, 1] and the spread [r] into the four maps."""
-        generator = torch.Generator().manual_seed(seed)
-        rotation = torch.linalg.qr(torch.randn(self.n_units, self.rank, generator=generator)).Q
-        rotation = rotation * (self.n_units / self.rank) ** 0.5
+    def _set(self, basis: torch.Tensor, mean: torch.Tensor, spread: torch.Tensor) -> None:
+        """Write components [n, C, width], the mean [1, C, 1] and the spread [r] into the maps."""
         everywhere = mean.expand(1, -1, self.grid.width).reshape(-1)
         flat = basis.flatten(1)
         reduce, restore = linear_of(self.reduce), linear_of(self.restore)
         self.spread.copy_(spread)
         reduce.weight.copy_(flat.conj())
         reduce.bias.copy_(-(flat.conj() @ everywhere))
-        self.expand.weight.copy_(rotation)
-        self.collect.weight.copy_(torch.linalg.pinv(rotation))
         restore.weight.copy_(flat.T)
         restore.bias.copy_(everywhere)
 

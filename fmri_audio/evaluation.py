@@ -22,10 +22,12 @@ from fmri_audio import decoding, scoring
 from fmri_audio.arms import LABELS, CodesArm, Material, Sound
 from fmri_audio.arms.base import features_of_block, frames_of_blocks, samples_of_block
 from fmri_audio.bottleneck import Grid
+from fmri_audio.brain import standardise
 from fmri_audio.decoding import FoldPrediction
 from fmri_audio.edition import Edition
 from fmri_audio.errors import UserError
 from fmri_audio.identification import Identified, identify_segments, trials
+from fmri_audio.noise import VoxelNoise, voxel_noise
 from fmri_audio.representations import EncodecCodes
 from fmri_audio.representations.streaming import decode_in_pieces
 from fmri_audio.results import Record
@@ -43,23 +45,24 @@ SEEDED = ("frozen", "finetuned")
 
 @dataclass(frozen=True)
 class Decoded:
-    """One subject's held-out block, decoded through one arm's bottleneck.
+    """The held-out block's code, decoded from volumes by a decoder trained on the same kind of volumes.
 
     Attributes
     ----------
-    subject : int
+    subject : int or None
+        Whose BOLD it was; None where it was the model's own, with noise.
     arm : str
-    units : array, shape [TRs, V]
+    code : array, shape [TRs, r]
         Predicted.
-    true : array, shape [TRs, V]
-        What the sound's own bottleneck holds (noise-free).
-    alphas : array, shape [V]
-        Ridge penalty of each unit, chosen within training.
+    true : array, shape [TRs, r]
+        What the sound's own code is.
+    alphas : array, shape [r]
+        Ridge penalty of each number of the code, chosen within training.
     """
 
-    subject: int
+    subject: int | None
     arm: str
-    units: NDArray[np.float32]
+    code: NDArray[np.float32]
     true: NDArray[np.float32]
     alphas: NDArray[np.float64]
 
@@ -122,8 +125,14 @@ class HeldOut:
         return Material(
             checkpoint, Sound(sound.waveform, sound.sample_rate, sound.tr, sound.runs),
             self.run.encoding.latents, self.run.encoding.codes[:n_codebooks], self.run.settings.mel,
-            self.n_units, self.settings.rank,
+            self.settings.rank, self.group_bold, self.settings.lag_trs, self.study.shift,
         )  # fmt: skip
+
+    @cached_property
+    def group_bold(self) -> NDArray[np.float32]:
+        """Mean BOLD of all subjects, standardised on training volumes, [volumes, voxels]: what bottlenecks match."""
+        total = sum(self.bold(subject) for subject in self.study.subjects)
+        return standardise(np.asarray(total / len(self.study.subjects), np.float32), self.split.bold_train_rows)
 
     @cached_property
     def arms(self) -> dict[str, TrainedArm]:
@@ -205,26 +214,34 @@ class HeldOut:
 
     # The sounds ---------------------------------------------------------------------------------------------------
 
-    def of_units(self, arm: str, units: NDArray[np.float32]) -> Waveform:
-        """The sound of the block's units [TRs, V] through one arm's decoder."""
-        return self.arms[arm].model.sound_of_units(units, self.block[0])
+    def of_code(self, arm: str, code: NDArray[np.float32]) -> Waveform:
+        """The sound of the block's code [TRs, r] through one arm's way back."""
+        return self.arms[arm].model.sound_of_code(code, self.block[0])
 
-    def own_units(self, arm: str) -> NDArray[np.float32]:
-        """The model's own bottleneck for the block (noise-free), [TRs, V]."""
-        return self.arms[arm].units[self.block[0] : self.block[1]]
+    def own_code(self, arm: str) -> NDArray[np.float32]:
+        """The code of the block's sound before the bottleneck, [TRs, r]."""
+        return self.arms[arm].code[self.block[0] : self.block[1]]
 
-    def mean_units(self, arm: str) -> NDArray[np.float32]:
-        """The training mean of an arm's units at every held-out TR: what there is without any brain."""
-        mean = self.arms[arm].units[self.split.train].mean(axis=0)
+    def read_code(self, arm: str) -> NDArray[np.float32]:
+        """The block's code as the arm's own decoder reads it from its own BOLD (noise-free), [TRs, r]."""
+        return np.asarray(self.arms[arm].model.read(self.block).cpu().numpy())
+
+    def mean_code(self, arm: str) -> NDArray[np.float32]:
+        """The training mean of an arm's code at every held-out TR: what there is without any brain."""
+        mean = self.arms[arm].code[self.split.train].mean(axis=0)
         return np.tile(mean, (self.block[1] - self.block[0], 1))
 
     def noise_free(self, arm: str) -> Waveform:
         """The block through an arm's own bottleneck: no brain, no noise."""
-        return self.of_units(arm, self.own_units(arm))
+        return self.of_code(arm, self.read_code(arm))
+
+    def before_bottleneck(self, arm: str) -> Waveform:
+        """The block from its own code: the rank, but no response and no voxels."""
+        return self.of_code(arm, self.own_code(arm))
 
     def without_brain(self, arm: str) -> Waveform:
-        """The block decoded from the training mean of the units."""
-        return self.of_units(arm, self.mean_units(arm))
+        """The block decoded from the training mean of the code."""
+        return self.of_code(arm, self.mean_code(arm))
 
     def codec_only(self, quantised: bool = True) -> Waveform:
         """The block through the codec alone, at the run's bandwidth or with its latents as they are."""
@@ -235,8 +252,7 @@ class HeldOut:
         """The block through an arm's bottleneck, its latents quantised again at the run's bandwidth."""
         model = self.arms[arm].model
         with torch.inference_mode():
-            units = torch.from_numpy(self.own_units(arm))[None].to(model.device)
-            latents = model.projection.from_units(units, self.block[0])[0].cpu().numpy()
+            latents = model.through(self.block).cpu().numpy()
         return self._decode(self._quantised(latents))
 
     def _quantised(self, latents: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -264,35 +280,65 @@ class HeldOut:
         return decoding.brain_of(self.study, subject, self.mask, self.split, first)
 
     def decoded(self, arm: str) -> Iterator[Decoded]:
-        """Every subject's held-out block, decoded by ridge regression trained on that subject alone."""
+        """Every subject's held-out block, decoded by ridge regression trained on that subject alone (measured)."""
         for subject in self.study.subjects:
-            predicted, ridge = decoding.decode_units(
-                self.bold(subject), self.arms[arm].units, self.split, lags=self.settings.lag_trs,
-                shift=self.study.shift, n_folds=self.settings.cv_folds,
-            )  # fmt: skip
-            yield Decoded(subject, arm, predicted, self.own_units(arm), ridge.alphas)
+            yield self._decoded_from(self.bold(subject), arm, subject)
+
+    @cached_property
+    def _noises(self) -> dict[str, VoxelNoise]:
+        return {}
+
+    def noise_of(self, arm: str) -> VoxelNoise:
+        """Voxel noise for an arm's volumes, from training residuals of all subjects."""
+        if arm not in self._noises:
+            several = [self.bold(subject) for subject in self.study.subjects]
+            self._noises[arm] = voxel_noise(several, self.arms[arm].volumes, self.split.bold_train)
+        return self._noises[arm]
+
+    def decoded_with_noise(self, arm: str, level: float = 1.0, independent: bool = False) -> Decoded:
+        """The block decoded from the model's own BOLD with voxel noise, by ridge trained on as noisy volumes.
+
+        Parameters
+        ----------
+        arm : str
+        level : float
+            Times the noise's standard deviation; 1 is that of the brains.
+        independent : bool
+            Leave out the noise's covariance in space and time: an upper bound, nothing more.
+        """
+        volumes = self.arms[arm].volumes
+        noise = self.noise_of(arm).sample(len(volumes), self.run.settings.seed, independent=independent)
+        noisy = standardise(volumes + level * noise, self.split.bold_train_rows)
+        return self._decoded_from(noisy, arm, None)
+
+    def _decoded_from(self, bold: NDArray[np.float32], arm: str, subject: int | None) -> Decoded:
+        predicted, ridge = decoding.decode_units(
+            bold, self.arms[arm].code, self.split, lags=self.settings.lag_trs,
+            shift=self.study.shift, n_folds=self.settings.cv_folds,
+        )  # fmt: skip
+        return Decoded(subject, arm, predicted, self.own_code(arm), ridge.alphas)
 
     def identified(self, arm: str, several: Sequence[Decoded]) -> Identified:
-        """Segments of the held-out block identified from all subjects by an arm's units, with its joint null.
+        """Segments of the held-out block identified from all subjects by an arm's code, with its joint null.
 
         Distractors lie further away than the gap; the sound is turned over the whole run, the same for all subjects.
         """
-        units, train = self.arms[arm].units, self.arms[arm].units[self.split.train].astype(np.float64)
+        code, train = self.arms[arm].code, self.arms[arm].code[self.split.train].astype(np.float64)
         mean, spread = train.mean(axis=0), np.maximum(train.std(axis=0), 1e-6)
-        folds = [[FoldPrediction(self.block, one.units, mean, spread, one.alphas)] for one in several]
+        folds = [[FoldPrediction(self.block, one.code, mean, spread, one.alphas)] for one in several]
         runs = [(first, first + count) for first, count in self.stimulus.runs]
         layout = trials([self.block], runs, n_trs=self.segment_trs, gap=self.split.gap)
-        return identify_segments(folds, units, runs, layout, n_trs=self.segment_trs)
+        return identify_segments(folds, code, runs, layout, n_trs=self.segment_trs)
 
     @property
     def segment_trs(self) -> int:
         """TRs of a segment to identify."""
         return int(np.ceil(self.settings.segment_seconds / float(self.stimulus.tr)))
 
-    def centred(self, arm: str, units: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Units standardised by their training mean and spread, as identification compares them."""
-        train = self.arms[arm].units[self.split.train]
-        return np.asarray((units - train.mean(axis=0)) / np.maximum(train.std(axis=0), 1e-6), np.float32)
+    def centred(self, arm: str, code: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Code standardised by its training mean and spread, as identification compares it."""
+        train = self.arms[arm].code[self.split.train]
+        return np.asarray((code - train.mean(axis=0)) / np.maximum(train.std(axis=0), 1e-6), np.float32)
 
     # The tables ---------------------------------------------------------------------------------------------------
 
@@ -326,13 +372,11 @@ class HeldOut:
         model = self.arms["codes"].model
         if not isinstance(model, CodesArm):
             raise TypeError("the arm called codes carries no codes")
-        codes = torch.from_numpy(self.material.codes)[None].to(model.device)
-        with torch.inference_mode():
-            restored = model.through(codes, self.stimulus.n_trs)
+        codes = torch.from_numpy(self.material.codes).to(model.device)
         rows = []
         for part, blocks in (("training", self.split.train_blocks), ("held-out", (self.block,))):
-            true = frames_of_blocks(codes[0], list(blocks), model.grid)[None]
-            ours = frames_of_blocks(restored[0], list(blocks), model.grid)[None]
+            true = frames_of_blocks(codes, list(blocks), model.grid)[None]
+            ours = torch.cat([model.through(block) for block in blocks], dim=1)[None]
             with torch.inference_mode():
                 pair = model.bits(ours, true).tolist(), model.unigram_bits(true).tolist()
             rows += [(part, k, *both) for k, both in enumerate(zip(*pair, strict=True), start=1)]

@@ -163,6 +163,9 @@ class TrainingSettings(Section):
     codec_learning_rate: PositiveFloat = Field(
         2e-4, description="of the codec's weights, where they may move"
     )
+    balance: float = Field(
+        0.1, ge=0, description="weight of the distance to measured BOLD, beside the loss of what is heard"
+    )
     test_fraction: float = Field(0.25, gt=0, lt=1, description="share of the TRs held out, contiguous")
     gap_trs: int = Field(12, ge=1, description="TRs left out between training and held-out TRs")
     lag_trs: list[int] = Field(
@@ -179,6 +182,11 @@ class TrainingSettings(Section):
             raise ValueError("arms: should not name an arm twice")
         if not {"frozen", "finetuned"} <= set(self.arms):
             raise ValueError("arms: should name frozen and finetuned, which the book compares")
+        if self.gap_trs <= max(self.lag_trs):
+            raise ValueError(
+                f"gap_trs: {self.gap_trs} should be more than the longest lag, {max(self.lag_trs)}, "
+                "or the last training volumes answer held-out sound"
+            )
         if "complex-stft" in self.arms and self.rank % 2:
             raise ValueError(
                 f"rank: {self.rank} should be even, because the complex-stft arm carries real and imaginary parts"

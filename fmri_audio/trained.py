@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from fmri_audio.settings import TrainingSettings
 
 _CODE = (
-    "bottleneck.py", "timeline.py", "training.py", "trained.py", "representations/mel.py", "representations/stft.py",
+    "bottleneck.py", "response.py", "timeline.py", "training.py", "trained.py",
+    "representations/mel.py", "representations/stft.py", "study/simulator.py",
     *(f"arms/{name}.py" for name in ("base", "codes", "complex_stft", "latents", "losses", "mel")),
 )  # fmt: skip
 
@@ -45,18 +46,21 @@ class TrainedArm:
         In evaluation mode.
     seed : int
         Of the start and of the order of the windows.
-    units : array, shape [TRs, V]
-        The model's own bottleneck for the whole stimulus (noise-free), not standardised.
+    code : array, shape [TRs, r]
+        What the sound of every TR is for the model, before the bottleneck.
+    volumes : array, shape [volumes, V]
+        The model's own BOLD for the whole stimulus (noise-free), standardised on training volumes.
     curves : DataFrame
-        ``step``, ``part`` (training, held-out), ``loss``, ``seconds``.
+        ``step``, ``part`` (training, held-out), ``loss``, ``bold_error``, ``seconds``.
     convergence : Convergence
     variance_passed : float
-        Share of the training features' variance that the starting projection passes.
+        Share of the training features' variance that the starting code has.
     """
 
     model: Arm
     seed: int
-    units: NDArray[np.float32]
+    code: NDArray[np.float32]
+    volumes: NDArray[np.float32]
     curves: pd.DataFrame
     convergence: Convergence
     variance_passed: float
@@ -149,12 +153,10 @@ def _train_into(
     working = folder / "working"
     working.mkdir(parents=True, exist_ok=True)
     features = features_of(model, material)
-    passed = model.start(features, list(split.train_blocks), seed)
-    curves = train(model, material.sound, features, split, settings, step=step, seed=seed, folder=working, say=say)
-    if model.codec_moves:
-        features = model.stimulus_features(material.sound)
+    passed = model.start(features, split, seed)
+    curves = train(model, material, features, split, settings, step=step, seed=seed, folder=working, say=say)
     save_file(model.trained_state(), folder / "weights.safetensors")
-    np.save(folder / "units.npy", model.units(features, material.sound.n_trs))
+    np.save(folder / "code.npy", model.around.cpu().numpy())
     curves.to_csv(folder / "curves.csv", index=False)
     judged = judge(curves.loc[curves["part"] == "training", "loss"].to_list())
     temporary = folder / "facts.json.part"
@@ -168,8 +170,10 @@ def _restore(folder: Path, model: Arm, seed: int) -> TrainedArm:
     """Read a stored arm back."""
     model.load_trained_state(load_file(folder / "weights.safetensors"))
     facts = json.loads((folder / "facts.json").read_text(encoding="utf-8"))
+    code = np.load(folder / "code.npy")
+    model.around.copy_(torch.from_numpy(code))
     return TrainedArm(
-        model.eval(), seed, np.load(folder / "units.npy"), pd.read_csv(folder / "curves.csv"),
+        model.eval(), seed, code, model.volumes().cpu().numpy(), pd.read_csv(folder / "curves.csv"),
         Convergence(facts["converged"], facts["falling"]), facts["variance_passed"],
     )  # fmt: skip
 
@@ -177,13 +181,13 @@ def _restore(folder: Path, model: Arm, seed: int) -> TrainedArm:
 def _key(material: Material, split: Split, settings: TrainingSettings, step: int, seed: int) -> str:
     """Hash of all that decides trained models: sound, weights, split, settings, seed and code."""
     digest = hashlib.sha256(package_digest(*_CODE).encode())
-    for array in (material.sound.waveform, material.latents, material.codes):
+    for array in (material.sound.waveform, material.latents, material.codes, material.bold):
         digest.update(np.ascontiguousarray(array).tobytes())
     # Which arms are trained, and from how many seeds, decides nothing about any one of them.
     facts = (
         material.checkpoint.sha256, list(material.sound.runs), str(material.sound.tr), repr(split),
-        settings.model_dump_json(exclude={"arms", "seeds"}), material.mel.model_dump_json(), material.n_units,
-        step, seed, torch.cuda.is_available(), precision_of(settings),
+        settings.model_dump_json(exclude={"arms", "seeds"}), material.mel.model_dump_json(),
+        list(material.lags), material.shift, step, seed, torch.cuda.is_available(), precision_of(settings),
     )  # fmt: skip
     digest.update(repr(facts).encode())
     return digest.hexdigest()[:16]

@@ -1,6 +1,7 @@
 """One training loop for every arm: the same windows in the same order, the same number of steps, the last step kept.
 
-Each arm brings its own loss, because what comes out of the bottleneck differs; all else is shared. Training runs on a
+Each arm brings its own loss, because what comes out of the bottleneck differs; all else is shared, and so is the
+second term, the distance of the bottleneck's volumes from measured BOLD. Training runs on a
 GPU where there is one, there in bfloat16 if it can, and can be resumed after every epoch.
 """
 
@@ -21,9 +22,10 @@ import numpy as np
 import pandas as pd
 import torch
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
+from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset
 
-from fmri_audio.arms.base import Arm, Block, Sound, Window
+from fmri_audio.arms.base import Arm, Block, Material, Sound, Window
 from fmri_audio.bottleneck import Grid
 from fmri_audio.errors import UserError
 from fmri_audio.study.splits import Split
@@ -76,7 +78,7 @@ def judge(losses: Sequence[float]) -> Convergence:
 
 
 class Windows(Dataset[Window]):
-    """Windows of sound [1, T] and of the features [C, L] of the same TRs.
+    """Windows of sound [1, T], of the features [C, L] of the same TRs, and of the BOLD [volumes, V] that answers them.
 
     Parameters
     ----------
@@ -89,11 +91,23 @@ class Windows(Dataset[Window]):
         First TR of each window, where a TR's edge is a frame's edge.
     n_trs : int
         TRs per window.
+    bold : array, shape [volumes, V]
+        Measured.
+    answer : (first, last)
+        Volumes that answer a TR, counted from it, both included.
     """
 
     def __init__(
-        self, sound: Sound, features: torch.Tensor, grid: Grid, starts: Sequence[int], n_trs: int
+        self,
+        sound: Sound,
+        features: torch.Tensor,
+        grid: Grid,
+        starts: Sequence[int],
+        n_trs: int,
+        bold: NDArray[np.float32],
+        answer: tuple[int, int],
     ) -> None:
+        self.bold, self.answer, self.n_trs = torch.from_numpy(bold), answer, n_trs
         self.waveform, self.features, self.starts = torch.from_numpy(sound.waveform), features, list(starts)
         self.n_samples = trs_to_samples(n_trs, sound.sample_rate, sound.tr)
         self.n_frames = grid.n_frames(n_trs)
@@ -105,7 +119,10 @@ class Windows(Dataset[Window]):
 
     def __getitem__(self, index: int) -> Window:
         sample, frame = self.samples[index], self.frames[index]
+        start = self.starts[index]
         return {
+            "first": torch.tensor(start),
+            "bold": self.bold[start + self.answer[0] : start + self.n_trs + self.answer[1]],
             "waveform": self.waveform[None, sample : sample + self.n_samples],
             "features": self.features[:, frame : frame + self.n_frames],
         }
@@ -127,7 +144,7 @@ def precision_of(settings: TrainingSettings) -> Precision:
 
 def train(
     model: Arm,
-    sound: Sound,
+    material: Material,
     features: torch.Tensor,
     split: Split,
     settings: TrainingSettings,
@@ -146,7 +163,7 @@ def train(
     ----------
     model : Arm
         Changed in place; only what its arm allows to move.
-    sound : Sound
+    material : Material
     features : tensor, shape [C, L]
         The arm's features of the whole stimulus.
     split : Split
@@ -165,9 +182,12 @@ def train(
     Returns
     -------
     DataFrame
-        ``step``, ``part``, ``loss``, ``seconds``.
+        ``step``, ``part``, ``loss`` (of what is heard), ``bold_error`` (mean square, to measured BOLD), ``seconds``.
     """
     loop = _Loop(model, settings, say or tell)
+    loop.renew = lambda: model.refresh(
+        model.stimulus_features(material.sound) if model.codec_moves else features, split
+    )
     device = model.device
     starts = [k for block in split.train_blocks for k in window_starts(block, settings.window_trs, step)]
     held_out = window_starts(split.test_block, settings.window_trs, step)
@@ -176,7 +196,10 @@ def train(
             f"training.window_trs: {settings.window_trs} TRs do not fit into the blocks of the split"
         )
     loop.data = _Data(
-        lambda which: Windows(sound, features, model.grid, which, settings.window_trs),
+        lambda which: Windows(
+            material.sound, features, model.grid, which, settings.window_trs, material.bold,
+            (min(material.lags) - material.shift, max(material.lags) - material.shift),
+        ),
         starts, held_out, settings, seed,
     )  # fmt: skip
     last = folder / "last.ckpt"
@@ -192,6 +215,7 @@ def train(
         )  # fmt: skip
         trainer.fit(loop, datamodule=loop.data, ckpt_path=last if last.is_file() else None)
     model.to(device)
+    loop.renew()
     return loop.curves()
 
 
@@ -239,6 +263,7 @@ class _Loop(lightning.LightningModule):
 
     PARTS = ("training", "held-out")
     data: _Data
+    renew: Callable[[], None]
 
     def __init__(self, model: Arm, settings: TrainingSettings, say: Say) -> None:
         super().__init__()
@@ -248,14 +273,23 @@ class _Loop(lightning.LightningModule):
 
     def training_step(self, batch: Window, batch_idx: int) -> torch.Tensor:
         """One optimiser step."""
-        return self.model.window_loss(batch, self.settings.window_trs)
+        heard, error = self.model.window_losses(batch, self.settings.window_trs)
+        return heard + self.settings.balance * error
+
+    def on_train_start(self) -> None:
+        """Take the codes around the windows from the weights as they are, read back or not."""
+        self.renew()
+
+    def on_validation_start(self) -> None:
+        """Take them again after every epoch."""
+        self.renew()
 
     def validation_step(self, batch: Window, batch_idx: int, dataloader_idx: int = 0) -> None:
         """Follow the loss; nothing is chosen by it."""
-        loss = float(self.model.window_loss(batch, self.settings.window_trs))
+        heard, error = self.model.window_losses(batch, self.settings.window_trs)
         self.rows.append({
-            "step": self.global_step, "part": self.PARTS[dataloader_idx], "loss": loss,
-            "seconds": self.seconds_before + time.monotonic() - self.began,
+            "step": self.global_step, "part": self.PARTS[dataloader_idx], "loss": float(heard),
+            "bold_error": float(error), "seconds": self.seconds_before + time.monotonic() - self.began,
         })  # fmt: skip
 
     def on_train_epoch_start(self) -> None:
@@ -284,7 +318,7 @@ class _Loop(lightning.LightningModule):
 
     def curves(self) -> pd.DataFrame:
         """The curve as a tidy table."""
-        return pd.DataFrame(self.rows, columns=["step", "part", "loss", "seconds"])
+        return pd.DataFrame(self.rows, columns=["step", "part", "loss", "bold_error", "seconds"])
 
 
 class _Progress(Callback):
@@ -292,6 +326,7 @@ class _Progress(Callback):
 
     def on_fit_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         if isinstance(pl_module, _Loop) and not pl_module.rows and trainer.ckpt_path is None:
+            pl_module.renew()
             with torch.no_grad():
                 for part, loader in enumerate(pl_module.data.val_dataloader()):
                     for batch in loader:
@@ -303,7 +338,8 @@ class _Progress(Callback):
             row = pl_module.rows[-2:]
             pl_module.say(
                 f"training the {pl_module.model.name} arm: step {row[0]['step']} of {pl_module.settings.steps}, "
-                f"loss {row[0]['loss']:.3f} (held-out {row[1]['loss']:.3f}), {row[1]['seconds']:.0f} s"
+                f"loss {row[0]['loss']:.3f} (held-out {row[1]['loss']:.3f}), BOLD error {row[0]['bold_error']:.2f} "
+                f"(held-out {row[1]['bold_error']:.2f}), {row[1]['seconds']:.0f} s"
             )
 
 

@@ -12,10 +12,12 @@ from fmri_audio.arms import Material, Sound
 from fmri_audio.checkpoints import Checkpoint
 from fmri_audio.representations import EncodecLatents
 from fmri_audio.settings import MelSettings
+from fmri_audio.study.splits import Split
 
 from .study.conftest import SAMPLE_RATE, noise_bursts
 
 N_TRS, N_UNITS, RANK = 24, 10, 4
+LAGS, SHIFT = (3, 4), 3
 MEL = MelSettings(n_fft=1024, hop_length=360, n_mels=20, n_iter=2)
 
 MakeMaterial = Callable[..., Material]
@@ -30,6 +32,9 @@ def material_about(
     rank: int = RANK,
     mel: MelSettings = MEL,
     n_codebooks: int = 2,
+    bold: np.ndarray | None = None,
+    lags: tuple[int, ...] = LAGS,
+    shift: int = SHIFT,
 ) -> Material:
     """Material about a sound: 24 TRs of noise through 10 units of rank 4, with two codebooks, unless said otherwise."""
     wave = noise_bursts(N_TRS) if wave is None else wave
@@ -38,7 +43,19 @@ def material_about(
         latents = codec.analyse(torch.from_numpy(wave)[None, None])
         codes = codec.latents_to_codes(latents, n_codebooks)
     sound = Sound(wave, SAMPLE_RATE, tr, runs)
-    return Material(checkpoint, sound, latents[0].numpy().copy(), codes[0].numpy().copy(), mel, n_units, rank)
+    if bold is None:
+        bold = np.random.default_rng(0).standard_normal((sound.n_trs, n_units)).astype(np.float32)
+    return Material(
+        checkpoint, sound, latents[0].numpy().copy(), codes[0].numpy().copy(), mel, rank, bold, lags, shift
+    )
+
+
+def split_into(
+    train: tuple[int, int], test: tuple[int, int], lags: tuple[int, ...] = LAGS, shift: int = SHIFT
+) -> Split:
+    """One training and one held-out block, and the volumes that answer them."""
+    answers = [(first + min(lags) - shift, last + max(lags) - shift) for first, last in (train, test)]
+    return Split((train,), test, (answers[0],), answers[1], test[0] - train[1])
 
 
 def fitting_codebooks(checkpoint: Checkpoint) -> Checkpoint:

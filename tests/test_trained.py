@@ -16,14 +16,14 @@ from fmri_audio.settings import TrainingSettings
 from fmri_audio.study.splits import Split, contiguous_split
 from fmri_audio.trained import TrainedArm, build, features_of, trained_arms
 
-from .materials import MEL, N_TRS, N_UNITS
+from .materials import LAGS, MEL, N_TRS, N_UNITS, SHIFT
 from .study.conftest import SAMPLE_RATE, noise_bursts
 from .test_training import SMALL, same, state
 
 
 @pytest.fixture(scope="module")
 def split() -> Split:
-    return contiguous_split([(0, N_TRS)], test_fraction=0.25, gap=4, lags=[3, 4], shift=3)
+    return contiguous_split([(0, N_TRS)], test_fraction=0.25, gap=6, lags=[3, 4], shift=3)
 
 
 def arms(material: Material, split: Split, cache: Path, lines: list[str], names: list[str],
@@ -41,18 +41,22 @@ def test_every_arm_is_trained_once_and_restored_exactly(material: Material, spli
     for name, one in first.items():
         again = second[name]
         assert same(state(one.model), state(again.model))
-        np.testing.assert_array_equal(one.units, again.units)
-        assert one.units.shape == (N_TRS, N_UNITS)
+        np.testing.assert_array_equal(one.code, again.code)
+        np.testing.assert_array_equal(one.volumes, again.volumes)
+        assert (one.code.shape, one.volumes.shape) == ((N_TRS, SMALL.rank), (N_TRS, N_UNITS))
         assert 0 < one.variance_passed == again.variance_passed <= 1
-        sounds = [each.model.sound_of_units(one.units[2:4], 2) for each in (one, again)]
+        sounds = [each.model.sound_of_code(one.code[2:4], 2) for each in (one, again)]
         np.testing.assert_array_equal(*sounds)
     assert not list(tmp_path.glob("*/working"))
 
 
-def test_the_stored_units_are_the_trained_model_s_own(material: Material, split: Split, tmp_path: Path) -> None:
+def test_the_stored_code_is_the_trained_model_s_own(material: Material, split: Split, tmp_path: Path) -> None:
     for name, one in arms(material, split, tmp_path, [], ["frozen", "finetuned"]).items():
         own = one.model.stimulus_features(material.sound) if name == "finetuned" else torch.from_numpy(material.latents)
-        np.testing.assert_allclose(one.units, one.model.units(own, N_TRS), atol=1e-5)
+        np.testing.assert_allclose(one.code, one.model.code(own).numpy(), atol=1e-4)
+        volumes = one.volumes[split.bold_train_rows]
+        np.testing.assert_allclose(volumes.mean(axis=0), 0, atol=1e-4)
+        np.testing.assert_allclose(volumes.std(axis=0, ddof=1), 1, atol=1e-3)
 
 
 def test_what_decides_a_model_is_trained_anew_and_what_does_not_is_not(
@@ -74,7 +78,7 @@ def test_what_decides_a_model_is_trained_anew_and_what_does_not_is_not(
 def test_another_seed_is_another_training(material: Material, split: Split, tmp_path: Path) -> None:
     one, two = (arms(material, split, tmp_path, [], ["mel"], seed=seed)["mel"] for seed in (3, 4))
     assert (one.seed, two.seed) == (3, 4)
-    assert not np.array_equal(one.units, two.units)
+    assert not np.array_equal(one.volumes, two.volumes)
 
 
 @pytest.mark.parametrize("name", ["frozen", "complex-stft"])
@@ -91,10 +95,11 @@ def _train_in_process(path: str, spec: str, lines: object) -> None:
     none = np.zeros((1, 1800), np.int64)  # the mel arm reads neither latents nor codes
     sound = Sound(wave, SAMPLE_RATE, Fraction(3, 2), [(0, N_TRS)])
     about = Material(
-        checkpoints.load(spec), sound, none.astype(np.float32), none, MEL, N_UNITS, SMALL.rank
-    )
+        checkpoints.load(spec), sound, none.astype(np.float32), none, MEL, SMALL.rank,
+        np.zeros((N_TRS, N_UNITS), np.float32), LAGS, SHIFT,
+    )  # fmt: skip
     said: list[str] = []
-    blocks = contiguous_split([(0, N_TRS)], test_fraction=0.25, gap=4, lags=[3, 4], shift=3)
+    blocks = contiguous_split([(0, N_TRS)], test_fraction=0.25, gap=6, lags=[3, 4], shift=3)
     trained_arms(["mel"], about, blocks, SMALL, seed=3, cache=Path(path), say=said.append)
     lines.put(said)  # type: ignore[attr-defined]
 

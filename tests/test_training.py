@@ -20,23 +20,24 @@ from fmri_audio.settings import TrainingSettings
 from fmri_audio.study.splits import Split, contiguous_split
 from fmri_audio.trained import build, features_of
 
-from .materials import N_TRS
+from .materials import N_TRS, N_UNITS
 from .study.conftest import SAMPLE_RATE, noise_bursts
 
 SMALL = TrainingSettings(
-    rank=4, steps=4, epochs=2, batch_size=1, gap_trs=4, learning_rate=1e-3, codec_learning_rate=1e-3
+    rank=4, steps=4, epochs=2, batch_size=1, gap_trs=6, learning_rate=1e-3, codec_learning_rate=1e-3
 )
-PARTS = ("encoder.", "decoder.")
+CODEC = ("encoder.", "decoder.")
+BOTTLENECK = ("projection.reduce", "projection.restore", "space.expand", "space.collect")
 
 
 @pytest.fixture(scope="module")
 def split() -> Split:
-    return contiguous_split([(0, N_TRS)], test_fraction=0.25, gap=4, lags=[3, 4], shift=3)
+    return contiguous_split([(0, N_TRS)], test_fraction=0.25, gap=6, lags=[3, 4], shift=3)
 
 
 def fresh(name: str, material: Material, split: Split) -> Arm:
     model = build(name, material)
-    model.start(features_of(model, material), list(split.train_blocks), seed=0)
+    model.start(features_of(model, material), split, seed=0)
     return model
 
 
@@ -44,7 +45,7 @@ def fit(
     model: Arm, material: Material, split: Split, folder: Path, settings: TrainingSettings = SMALL, **options: object
 ) -> pd.DataFrame:
     return training.train(
-        model, material.sound, features_of(model, material), split, settings, step=2, seed=3, folder=folder,
+        model, material, features_of(model, material), split, settings, step=2, seed=3, folder=folder,
         say=lambda line: None, **options,
     )  # type: ignore[arg-type]  # fmt: skip
 
@@ -67,19 +68,19 @@ def test_the_codec_moves_only_where_it_may_and_the_bottleneck_in_every_arm(
     curves = fit(model, material, split, tmp_path)
     assert same(original, state(material.checkpoint.model))
     after = state(model)
-    for part, may in ((PARTS, model.codec_moves), (("projection.reduce", "projection.restore"), True)):
+    for part, may in ((CODEC, model.codec_moves), (BOTTLENECK, True)):
         names = [key for key in before if key.startswith(part)]
         moved = [key for key in names if not torch.equal(before[key], after[key])]
         assert bool(moved) == (may and bool(names))
     assert torch.equal(before["projection.spread"], after["projection.spread"])
-    assert list(curves.columns) == ["step", "part", "loss", "seconds"]
+    assert list(curves.columns) == ["step", "part", "loss", "bold_error", "seconds"]
     assert curves["step"].tolist() == [0, 0, 2, 2, 4, 4]
     assert curves["part"].tolist() == ["training", "held-out"] * 3
     assert np.isfinite(curves["loss"]).all()
 
 
 @pytest.mark.parametrize("name", ARMS)
-def test_held_out_sound_leaves_every_training_tensor_bit_identical(
+def test_held_out_sound_and_brains_leave_every_training_tensor_bit_identical(
     name: str, make_material: Callable[..., Material], split: Split, tmp_path: Path
 ) -> None:
     wave = noise_bursts(N_TRS)
@@ -87,7 +88,9 @@ def test_held_out_sound_leaves_every_training_tensor_bit_identical(
     other[round(split.test[0] * 1.5 * SAMPLE_RATE) :] *= -2
     states, curves = [], []
     for key, sound in (("a", wave), ("b", other)):
-        about = make_material(sound)
+        bold = np.random.default_rng(0).standard_normal((N_TRS, N_UNITS)).astype(np.float32)
+        bold[split.bold_test[0] :] *= 1 if key == "a" else -3
+        about = make_material(sound, bold=bold)
         model = fresh(name, about, split)
         curves.append(fit(model, about, split, tmp_path / key))
         states.append(state(model))
@@ -106,12 +109,18 @@ def test_an_interrupted_training_ends_as_an_uninterrupted_one(
     fit(parts, material, split, tmp_path / "parts", stop_after=1)
     again = fit(resumed, material, split, tmp_path / "parts")
     assert same(state(whole), state(resumed))
-    assert curves[["step", "loss"]].equals(again[["step", "loss"]])
+    assert curves[["step", "loss", "bold_error"]].equals(again[["step", "loss", "bold_error"]])
 
 
-@pytest.mark.parametrize("name", ["mel", "codes", "finetuned", "complex-stft"])
-def test_training_lowers_the_training_loss(name: str, material: Material, split: Split, tmp_path: Path) -> None:
-    longer = SMALL.model_copy(update={"steps": 12, "epochs": 2, "batch_size": 2})
+@pytest.mark.parametrize(
+    ("name", "rate"), [("mel", 2e-4), ("codes", 1e-5), ("finetuned", 2e-4), ("complex-stft", 2e-4)]
+)
+def test_training_lowers_the_training_loss(
+    name: str, rate: float, material: Material, split: Split, tmp_path: Path
+) -> None:
+    longer = SMALL.model_copy(
+        update={"steps": 12, "epochs": 2, "batch_size": 2, "learning_rate": rate, "balance": 0.0}
+    )
     curves = fit(fresh(name, material, split), material, split, tmp_path, longer)
     losses = curves.loc[curves["part"] == "training", "loss"].to_list()
     assert losses[-1] < losses[0]
@@ -128,6 +137,26 @@ def test_every_arm_trains_in_bfloat16(name: str, material: Material, split: Spli
     assert {value.dtype for value in state(model).values() if value.is_floating_point()} == {torch.float32}
 
 
+def test_weight_on_measured_bold_brings_the_bottleneck_closer_to_it(
+    make_material: Callable[..., Material], split: Split, tmp_path: Path
+) -> None:
+    plain = make_material()
+    model = fresh("mel", plain, split)
+    with torch.no_grad():  # brains that another rotation of the same code drives
+        mixing = torch.randn(N_UNITS, SMALL.rank, generator=torch.Generator().manual_seed(5))
+        bold = (model.space.response @ model.around @ mixing.T).numpy()
+    rows = split.bold_train_rows
+    material = make_material(bold=((bold - bold[rows].mean(0)) / bold[rows].std(0)).astype(np.float32))
+    errors = {}
+    for balance in (0.0, 10.0):
+        settings = SMALL.model_copy(
+            update={"steps": 100, "epochs": 20, "batch_size": 4, "balance": balance, "learning_rate": 1e-2}
+        )
+        curves = fit(fresh("mel", material, split), material, split, tmp_path / str(balance), settings)
+        errors[balance] = curves.loc[curves["part"] == "training", "bold_error"].iloc[-1]
+    assert errors[10.0] < 0.5 * errors[0.0]
+
+
 def test_precision_is_bfloat16_by_itself_only_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     assert training.precision_of(SMALL.model_copy(update={"precision": "float32"})) == "32-true"
     for gpu in (False, True):
@@ -139,11 +168,13 @@ def test_precision_is_bfloat16_by_itself_only_on_a_gpu(monkeypatch: pytest.Monke
 def test_windows_hold_the_sound_and_the_features_of_the_same_trs(material: Material) -> None:
     grid = Grid(Fraction(3, 2), Fraction(75), 128)
     features = torch.from_numpy(material.latents)
-    window = training.Windows(material.sound, features, grid, [4, 6], 2)[1]
+    window = training.Windows(material.sound, features, grid, [4, 6], 2, material.bold, (0, 1))[1]
     torch.testing.assert_close(
         window["waveform"][0], torch.from_numpy(material.sound.waveform[6 * 36_000 : 8 * 36_000])
     )
     torch.testing.assert_close(window["features"], features[:, 675:900])
+    assert int(window["first"]) == 6
+    np.testing.assert_array_equal(window["bold"], material.bold[6:9])
 
 
 def test_windows_start_where_trs_and_frames_meet() -> None:

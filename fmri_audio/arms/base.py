@@ -13,7 +13,9 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from fmri_audio.bottleneck import Grid, TrProjection
+from fmri_audio.bottleneck import BoldSpace, Grid, TrProjection
+from fmri_audio.response import response_matrix
+from fmri_audio.study.splits import Split
 from fmri_audio.timeline import frames_of_tr, run_samples, trs_to_samples
 
 if TYPE_CHECKING:
@@ -64,10 +66,14 @@ class Material:
         The same, quantised with as many codebooks as the *codes* arm carries.
     mel : MelSettings
         Of the mel spectrogram; its window and hop serve the complex STFT too.
-    n_units : int
-        V, the voxels of the mask.
     rank : int
         r, the same for every arm.
+    bold : array, shape [volumes, V]
+        Measured, the mean of all subjects, standardised on training volumes; NaN outside the split's blocks.
+    lags : sequence of int
+        That the decoder reads, in TRs of stimulus time.
+    shift : int
+        TRs by which the study is already shifted.
     """
 
     checkpoint: Checkpoint
@@ -75,17 +81,29 @@ class Material:
     latents: NDArray[np.float32]
     codes: NDArray[np.int64]
     mel: MelSettings
-    n_units: int
     rank: int
+    bold: NDArray[np.float32]
+    lags: Sequence[int]
+    shift: int
 
     @property
     def device(self) -> torch.device:
         """Where the codec's weights are: arms are made there."""
         return next(self.checkpoint.model.parameters()).device
 
+    @property
+    def n_units(self) -> int:
+        """V, the voxels of the mask."""
+        return int(self.bold.shape[1])
+
     def grid(self, frame_rate: Fraction, channels: int) -> Grid:
         """The TR grid of features."""
         return Grid(self.sound.tr, frame_rate, channels)
+
+    def space(self) -> BoldSpace:
+        """The bottleneck between codes."""
+        response = response_matrix(self.sound.runs, self.sound.tr, self.shift)
+        return BoldSpace(self.n_units, self.rank, response, self.lags, self.shift)
 
 
 @dataclass(frozen=True)
@@ -95,7 +113,7 @@ class Parameters:
     Attributes
     ----------
     bottleneck : int
-        Of the projection to the units and back.
+        Of the projection to the code, from there to the units, and back.
     own : int
         Of what only this arm has between its features and the projection.
     codec_trained, codec_frozen : int
@@ -108,16 +126,23 @@ class Parameters:
 
 
 Window = dict[str, torch.Tensor]
-"""Training windows: ``waveform`` [B, 1, T] and the ``features`` [B, C, L] of the same TRs, cut from the whole run."""
+"""Training windows: ``waveform`` [B, 1, T] and the ``features`` [B, C, L] of the same TRs, cut from the whole run;
+their ``first`` TR [B]; and measured ``bold`` [B, volumes, V] from the first volume that answers them to the last."""
 
 
 class Arm(nn.Module, ABC):
-    """Sound → features → (embedded) → bottleneck → features → sound.
+    """Sound → features → (embedded) → code → BOLD → code → features → sound.
+
+    Volumes mix the TRs of half a minute, and a training window is much shorter. The codes of the TRs around it are
+    those of the whole stimulus as the weights gave them at the last :meth:`refresh` (after every epoch), without
+    gradients; only the window's own carry them. Standardisation is renewed at the same time, on training volumes.
 
     Parameters
     ----------
     projection : TrProjection
-        From features, as :meth:`embed` gives them, to units and back.
+        From features, as :meth:`embed` gives them, to the code and back.
+    space : BoldSpace
+        From codes to volumes and back.
     sample_rate : int
     hop_length : int
         Samples per frame.
@@ -134,9 +159,12 @@ class Arm(nn.Module, ABC):
     #: Parts whose weights never change: not stored with the trained ones.
     untrained: ClassVar[tuple[str, ...]] = ()
 
-    def __init__(self, projection: TrProjection, sample_rate: int, hop_length: int) -> None:
+    around: torch.Tensor
+
+    def __init__(self, projection: TrProjection, space: BoldSpace, sample_rate: int, hop_length: int) -> None:
         super().__init__()
-        self.projection = projection
+        self.projection, self.space = projection, space
+        self.register_buffer("around", torch.zeros(space.response.shape[1], space.rank), persistent=False)
         self.sample_rate, self.hop_length = sample_rate, hop_length
 
     @classmethod
@@ -182,10 +210,15 @@ class Arm(nn.Module, ABC):
         return device
 
     @torch.no_grad()
-    def start(self, features: torch.Tensor, blocks: list[Block], seed: int) -> float:
-        """Set the weights from training features [C, L]; returns the share of their variance that passes."""
+    def start(self, features: torch.Tensor, split: Split, seed: int) -> float:
+        """Set the weights from training features [C, L]; returns the share of their variance that the code has."""
+        blocks = list(split.train_blocks)
         self.prepare(features, blocks)
-        passed = self.projection.start_from(self.embed(features[None])[0].cpu(), blocks, seed)
+        passed = self.projection.start_from(self.embed(features[None].to(self.device))[0].cpu(), blocks)
+        code = self.code(features)
+        trs, volumes = (torch.from_numpy(rows).to(self.device) for rows in (split.train, split.bold_train_rows))
+        self.space.start_from(code, trs, volumes, seed)
+        self.refresh(features, split)
         self.settle(features, blocks)
         return passed
 
@@ -193,16 +226,48 @@ class Arm(nn.Module, ABC):
         """Set what :meth:`embed` needs from training features, before the projection starts."""
 
     def settle(self, features: torch.Tensor, blocks: list[Block]) -> None:
-        """Set what depends on the projection's start."""
+        """Set what depends on the bottleneck's start."""
 
-    def through(self, features: torch.Tensor, n_trs: int, first_tr: int = 0) -> torch.Tensor:
-        """Features [B, C, L] through the bottleneck, [B, D, L]."""
-        units = self.projection.to_units(self.embed(features), n_trs, first_tr)
-        return self.projection.from_units(units, first_tr)
+    @torch.no_grad()
+    def code(self, features: torch.Tensor) -> torch.Tensor:
+        """Code [TRs, r] of features [C, L] of the whole stimulus."""
+        return self.projection.to_code(self.embed(features[None].to(self.device)), len(self.around))[0]
 
-    def window_loss(self, window: Window, n_trs: int) -> torch.Tensor:
-        """Loss of training windows that begin where a TR's edge is a frame's edge."""
-        return self.loss(self.through(self.features_in(window), n_trs), window)
+    @torch.no_grad()
+    def refresh(self, features: torch.Tensor, split: Split) -> None:
+        """Take the codes of the whole stimulus, and standardise on what training volumes they make."""
+        self.around.copy_(self.code(features))
+        volumes = torch.from_numpy(split.bold_train_rows).to(self.device)
+        self.space.standardise_on(self.around, volumes)
+
+    @torch.no_grad()
+    def volumes(self) -> torch.Tensor:
+        """The model's own BOLD for the whole stimulus (noise-free), [volumes, V]."""
+        return self.space.volumes(self.around[None])[0]
+
+    @torch.no_grad()
+    def read(self, block: Block) -> torch.Tensor:
+        """Code [n, r] of a block of TRs, read from the model's own BOLD (noise-free)."""
+        return self.space.read(self.volumes()[self.space.rows(torch.arange(*block, device=self.device))])
+
+    @torch.no_grad()
+    def through(self, block: Block) -> torch.Tensor:
+        """Features [D, L] of a block of TRs after the noise-free bottleneck."""
+        return self.projection.from_code(self.read(block)[None], block[0])[0]
+
+    def window_losses(self, window: Window, n_trs: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Loss of windows that begin where a TR's edge is a frame's edge, and mean square error to measured BOLD."""
+        own = self.projection.to_code(self.embed(self.features_in(window)), n_trs).float()
+        trs = window["first"][:, None] + torch.arange(n_trs, device=self.device)
+        batch = torch.arange(len(trs), device=self.device)[:, None].expand_as(trs)
+        code = self.around.expand(len(trs), -1, -1).index_put((batch, trs), own)
+        rows = self.space.rows(trs)
+        first = rows.flatten(1).amin(dim=1)
+        answering = first[:, None] + torch.arange(window["bold"].shape[1], device=self.device)
+        volumes = self.space.volumes(code, answering)
+        windows = volumes[batch[..., None].expand_as(rows), rows - first[:, None, None]]
+        restored = self.projection.from_code(self.space.read(windows))
+        return self.loss(restored, window), (volumes.float() - window["bold"]).square().mean()
 
     def stimulus_features(self, sound: Sound) -> torch.Tensor:
         """Features [C, L] of the whole stimulus, every run from rest, on the CPU."""
@@ -217,17 +282,11 @@ class Arm(nn.Module, ABC):
                 dim=-1,
             )
 
-    def units(self, features: torch.Tensor, n_trs: int) -> NDArray[np.float32]:
-        """Units [TRs, V] of features [C, L] that begin with TR 0."""
+    def sound_of_code(self, code: NDArray[np.float32], first_tr: int) -> Waveform:
+        """The waveform of consecutive TRs' code [TRs, r], exactly as long as the TRs."""
         with torch.inference_mode():
-            units = self.projection.to_units(self.embed(features[None].to(self.device)), n_trs)
-        return np.asarray(units[0].cpu().numpy())
-
-    def sound_of_units(self, units: NDArray[np.float32], first_tr: int) -> Waveform:
-        """The waveform of consecutive TRs' units [TRs, V], exactly as long as the TRs."""
-        with torch.inference_mode():
-            given = torch.from_numpy(np.ascontiguousarray(units, np.float32))[None].to(self.device)
-            return self.sound_of(self.projection.from_units(given, first_tr)[0], (first_tr, first_tr + len(units)))
+            given = torch.from_numpy(np.ascontiguousarray(code, np.float32))[None].to(self.device)
+            return self.sound_of(self.projection.from_code(given, first_tr)[0], (first_tr, first_tr + len(code)))
 
     def sound_of(self, restored: torch.Tensor, block: Block) -> Waveform:
         """The waveform of what came through the bottleneck [D, L] for a block of TRs, cut to begin and end with it."""
@@ -254,7 +313,7 @@ class Arm(nn.Module, ABC):
     def parameter_counts(self) -> Parameters:
         """How many weights there are, and where."""
         codec = sum(_reals(p) for p in self.codec_parameters())
-        bottleneck = sum(_reals(p) for p in self.projection.parameters())
+        bottleneck = sum(_reals(p) for part in (self.projection, self.space) for p in part.parameters())
         own = sum(_reals(p) for p in self.parameters()) - codec - bottleneck
         return Parameters(
             bottleneck, own, codec if self.codec_moves else 0, 0 if self.codec_moves else codec

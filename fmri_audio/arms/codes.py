@@ -12,7 +12,7 @@ from torch import nn
 
 from fmri_audio.arms.base import Arm, Block, Material, Window, frames_of_blocks
 from fmri_audio.arms.latents import copy_of
-from fmri_audio.bottleneck import TrProjection, linear_of
+from fmri_audio.bottleneck import BoldSpace, TrProjection, linear_of
 from fmri_audio.representations.streaming import decode_in_pieces, encode_in_pieces
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ _SHARPNESSES = 16
 
 
 class CodesArm(Arm):
-    r"""Codes → embeddings, summed over codebooks → projection to units and back → a distribution per codebook.
+    r"""Codes → embeddings, summed over codebooks → bottleneck → a distribution per codebook.
 
     Residual quantisation is coarse to fine, and so is the prediction: codebook *k* sees what the projection restored
     and the embeddings of the coarser codes of the same frame, the true ones in training (teacher forcing), its own
@@ -46,6 +46,7 @@ class CodesArm(Arm):
         Copied; never trained.
     n_codebooks : int
     projection : TrProjection
+    space : BoldSpace
     """
 
     name = "codes"
@@ -55,8 +56,8 @@ class CodesArm(Arm):
     unigram: torch.Tensor
     entries: torch.Tensor
 
-    def __init__(self, codec: EncodecModel, n_codebooks: int, projection: TrProjection) -> None:
-        super().__init__(projection, codec.sample_rate, int(codec.encoder.hop_length))
+    def __init__(self, codec: EncodecModel, n_codebooks: int, projection: TrProjection, space: BoldSpace) -> None:
+        super().__init__(projection, space, codec.sample_rate, int(codec.encoder.hop_length))
         self.encoder = copy_of(codec.encoder).eval().requires_grad_(False)
         self.decoder = copy_of(codec.decoder).eval().requires_grad_(False)
         entries = torch.stack([layer.codebook for layer in codec.quantizer.vq.layers[:n_codebooks]]).detach().cpu()
@@ -73,8 +74,8 @@ class CodesArm(Arm):
         codec = material.checkpoint.model
         rate = Fraction(codec.sample_rate, int(codec.encoder.hop_length))
         grid = material.grid(rate, int(codec.quantizer.dimension))
-        projection = TrProjection(grid, material.n_units, material.rank)
-        return cls(codec, len(material.codes), projection).to(material.device)
+        projection = TrProjection(grid, material.rank)
+        return cls(codec, len(material.codes), projection, material.space()).to(material.device)
 
     @property
     def n_codebooks(self) -> int:
@@ -159,9 +160,7 @@ class CodesArm(Arm):
 
     def settle(self, features: torch.Tensor, blocks: list[Block]) -> None:
         """Start the heads: training frequencies times a likelihood of the restored residual, as sharp as pays."""
-        last = max(end for _, end in blocks)
-        whole = self.through(features[None].to(self.device), last)[0]
-        state = frames_of_blocks(whole, blocks, self.grid).T[::_SETTLE_EVERY]
+        state = torch.cat([self.through(block).T for block in blocks])[::_SETTLE_EVERY]
         codes = frames_of_blocks(features, blocks, self.grid).to(self.device)[:, ::_SETTLE_EVERY]
         for k, entries in enumerate(self._scaled_entries()):
             nearness = state @ entries.T - entries.square().sum(1) / 2

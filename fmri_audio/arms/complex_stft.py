@@ -11,12 +11,12 @@ from torch import nn
 
 from fmri_audio.arms.base import Arm, Block, Material, Window, frames_of_blocks
 from fmri_audio.arms.losses import SoundLoss
-from fmri_audio.bottleneck import TrProjection, linear_of
+from fmri_audio.bottleneck import BoldSpace, TrProjection, linear_of
 from fmri_audio.representations import ComplexStft
 
 
 class ComplexStftArm(Arm):
-    """Complex STFT → fewer complex channels → projection to units and back → complex STFT → inverse STFT.
+    """Complex STFT → fewer complex channels → bottleneck → complex STFT → inverse STFT.
 
     A TR of the STFT has several times as many values as one of latents. Complex linear layers (``complextorch``) take
     its bins to as many channels as give the projection the size it has in the other arms, and back; they start
@@ -28,6 +28,7 @@ class ComplexStftArm(Arm):
     stft : ComplexStft
     projection : TrProjection
         On the grid of the reduced channels.
+    space : BoldSpace
     """
 
     name = "complex-stft"
@@ -35,8 +36,8 @@ class ComplexStftArm(Arm):
     loss_unit = "mel and waveform distance"
     untrained = ("sound_loss.",)
 
-    def __init__(self, stft: ComplexStft, projection: TrProjection) -> None:
-        super().__init__(projection, stft.sample_rate, stft.hop_length)
+    def __init__(self, stft: ComplexStft, projection: TrProjection, space: BoldSpace) -> None:
+        super().__init__(projection, space, stft.sample_rate, stft.hop_length)
         self.stft = stft
         bins, channels = stft.channels // 2, projection.grid.channels
         self.inward = complex_nn.Linear(bins, channels, bias=False)
@@ -59,8 +60,8 @@ class ComplexStftArm(Arm):
         width = material.grid(stft.feature_rate, 1).width
         channels = min(stft.channels // 2, round(latents.channels * latents.width / width))
         grid = material.grid(stft.feature_rate, channels)
-        projection = TrProjection(grid, material.n_units, material.rank, complex_valued=True)
-        return cls(stft, projection).to(material.device)
+        projection = TrProjection(grid, material.rank, complex_valued=True)
+        return cls(stft, projection, material.space()).to(material.device)
 
     def analyse(self, waveform: torch.Tensor) -> torch.Tensor:
         """Complex STFT [B, n_fft / 2 + 1, L]."""

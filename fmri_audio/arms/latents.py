@@ -16,7 +16,7 @@ from torch import nn
 
 from fmri_audio.arms.base import Arm, Material, Window
 from fmri_audio.arms.losses import SoundLoss
-from fmri_audio.bottleneck import TrProjection
+from fmri_audio.bottleneck import BoldSpace, TrProjection
 from fmri_audio.representations.streaming import decode_in_pieces, encode_in_pieces
 
 if TYPE_CHECKING:
@@ -26,20 +26,21 @@ Network = TypeVar("Network", bound=nn.Module)
 
 
 class _Latents(Arm):
-    """Encoder → projection to units and back → decoder; the loss compares sounds.
+    """Encoder → bottleneck → decoder; the loss compares sounds.
 
     Parameters
     ----------
     codec : EncodecModel
         Copied: the original is never touched.
     projection : TrProjection
+    space : BoldSpace
     """
 
     representation = "encodec-latents"
     loss_unit = "mel and waveform distance"
 
-    def __init__(self, codec: EncodecModel, projection: TrProjection) -> None:
-        super().__init__(projection, codec.sample_rate, int(codec.encoder.hop_length))
+    def __init__(self, codec: EncodecModel, projection: TrProjection, space: BoldSpace) -> None:
+        super().__init__(projection, space, codec.sample_rate, int(codec.encoder.hop_length))
         self.encoder = copy_of(codec.encoder).eval().requires_grad_(self.codec_moves)
         self.decoder = copy_of(codec.decoder).eval().requires_grad_(self.codec_moves)
         self.sound_loss = SoundLoss(codec.sample_rate)
@@ -50,7 +51,7 @@ class _Latents(Arm):
         codec = material.checkpoint.model
         rate = Fraction(codec.sample_rate, int(codec.encoder.hop_length))
         grid = material.grid(rate, len(material.latents))
-        return cls(codec, TrProjection(grid, material.n_units, material.rank)).to(material.device)
+        return cls(codec, TrProjection(grid, material.rank), material.space()).to(material.device)
 
     def codec_parameters(self) -> Iterator[nn.Parameter]:
         """Parameters of encoder and decoder."""

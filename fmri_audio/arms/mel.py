@@ -7,12 +7,12 @@ from typing import Self
 import torch
 
 from fmri_audio.arms.base import Arm, Block, Material, Window, frames_of_blocks
-from fmri_audio.bottleneck import TrProjection
+from fmri_audio.bottleneck import BoldSpace, TrProjection
 from fmri_audio.representations import MelGriffinLim
 
 
 class MelArm(Arm):
-    """Log-mel powers → projection to units and back → Griffin-Lim.
+    """Log-mel powers → bottleneck → Griffin-Lim.
 
     Griffin-Lim is an iteration without useful gradients, so the loss compares log-mel powers and the phase guess
     comes afterwards. What the projection restores is kept within each band's range in training: a logarithm that
@@ -22,6 +22,7 @@ class MelArm(Arm):
     ----------
     mel : MelGriffinLim
     projection : TrProjection
+    space : BoldSpace
     """
 
     name = "mel"
@@ -30,8 +31,8 @@ class MelArm(Arm):
     lowest: torch.Tensor
     highest: torch.Tensor
 
-    def __init__(self, mel: MelGriffinLim, projection: TrProjection) -> None:
-        super().__init__(projection, mel.sample_rate, mel.hop_length)
+    def __init__(self, mel: MelGriffinLim, projection: TrProjection, space: BoldSpace) -> None:
+        super().__init__(projection, space, mel.sample_rate, mel.hop_length)
         self.mel = mel
         self.register_buffer("lowest", torch.zeros(mel.channels, 1))
         self.register_buffer("highest", torch.zeros(mel.channels, 1))
@@ -41,7 +42,7 @@ class MelArm(Arm):
         """Make the arm with the edition's mel settings."""
         mel = MelGriffinLim(**material.mel.model_dump(), sample_rate=material.sound.sample_rate)
         grid = material.grid(mel.feature_rate, mel.channels)
-        return cls(mel, TrProjection(grid, material.n_units, material.rank)).to(material.device)
+        return cls(mel, TrProjection(grid, material.rank), material.space()).to(material.device)
 
     def analyse(self, waveform: torch.Tensor) -> torch.Tensor:
         """Log-mel powers [B, n_mels, L]."""
