@@ -112,14 +112,13 @@ def test_an_interrupted_training_ends_as_an_uninterrupted_one(
     assert curves[["step", "loss", "bold_error"]].equals(again[["step", "loss", "bold_error"]])
 
 
-@pytest.mark.parametrize(
-    ("name", "rate"), [("mel", 2e-4), ("codes", 1e-5), ("finetuned", 2e-4), ("complex-stft", 2e-4)]
-)
-def test_training_lowers_the_training_loss(
-    name: str, rate: float, material: Material, split: Split, tmp_path: Path
-) -> None:
+@pytest.mark.parametrize("name", ["mel", "codes", "finetuned", "complex-stft"])
+def test_training_lowers_the_training_loss(name: str, material: Material, split: Split, tmp_path: Path) -> None:
+    if name == "codes":  # those of a codec with random weights follow nothing but its own rounding
+        codes = np.random.default_rng(0).integers(0, 64, (2, N_TRS // 2)).repeat(225, axis=1)
+        material = Material(**{**vars(material), "codes": codes})
     longer = SMALL.model_copy(
-        update={"steps": 12, "epochs": 2, "batch_size": 2, "learning_rate": rate, "balance": 0.0}
+        update={"steps": 12, "epochs": 2, "batch_size": 2, "learning_rate": 2e-4, "balance": 0.0}
     )
     curves = fit(fresh(name, material, split), material, split, tmp_path, longer)
     losses = curves.loc[curves["part"] == "training", "loss"].to_list()
