@@ -9,6 +9,7 @@ bottleneck, on the grid of its own features.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -85,9 +86,10 @@ def join(pieces: torch.Tensor, grid: Grid, first_tr: int = 0) -> torch.Tensor:
 class BoldSpace(nn.Module):
     """Code of every TR → V units → volumes of BOLD, and from a lag window of volumes back to the code.
 
-    ``volumes = (response · code · expandᵀ − mean) / deviation`` and ``code = collect(volumes of the lag window)``, with
+    ``volumes = (response · expand(code) − mean) / deviation`` and ``code = collect(volumes of the lag window)``, with
     ``response`` [volumes, TRs] fixed, ``expand`` [V, r] and ``collect`` [r, lags · V] learned, and ``mean`` and
-    ``deviation`` [V] those of the training volumes.
+    ``deviation`` [V] those of the training volumes. What either map reads is divided by the root of the number of
+    values read, so that a step of one size changes a sum of thousands as little as a sum of a few.
 
     Parameters
     ----------
@@ -116,6 +118,7 @@ class BoldSpace(nn.Module):
         self.n_units, self.rank, self.lags, self.shift = n_units, rank, tuple(lags), shift
         self.expand = nn.Linear(rank, n_units, bias=False)
         self.collect = nn.Linear(len(self.lags) * n_units, rank)
+        self.wide, self.narrow = math.sqrt(len(self.lags) * n_units), math.sqrt(rank)
         self.register_buffer("response", torch.from_numpy(response), persistent=False)
         self.register_buffer("mean", torch.zeros(n_units))
         self.register_buffer("deviation", torch.ones(n_units))
@@ -123,12 +126,12 @@ class BoldSpace(nn.Module):
     def volumes(self, code: torch.Tensor, rows: torch.Tensor | None = None) -> torch.Tensor:
         """Volumes [B, n, V], standardised, of a code [B, TRs, r]; ``rows`` [B, n] picks some of them."""
         response = self.response if rows is None else self.response[rows]
-        volumes: torch.Tensor = (self.expand(response @ code) - self.mean) / self.deviation
+        volumes: torch.Tensor = (self.expand(response @ code / self.narrow) - self.mean) / self.deviation
         return volumes
 
     def read(self, windows: torch.Tensor) -> torch.Tensor:
         """Code [..., r] of lag windows of volumes [..., lags, V]."""
-        code: torch.Tensor = self.collect(windows.flatten(-2))
+        code: torch.Tensor = self.collect(windows.flatten(-2) / self.wide)
         return code
 
     def rows(self, trs: torch.Tensor) -> torch.Tensor:
@@ -138,7 +141,7 @@ class BoldSpace(nn.Module):
     @torch.no_grad()
     def standardise_on(self, code: torch.Tensor, volumes: torch.Tensor) -> None:
         """Take mean and deviation from the training volumes (row numbers) that a code [TRs, r] makes."""
-        raw = self.expand(self.response[volumes] @ code)
+        raw = self.expand(self.response[volumes] @ code / self.narrow)
         self.mean.copy_(raw.mean(dim=0))
         self.deviation.copy_(raw.std(dim=0).clamp_min(1e-8))
 
@@ -153,7 +156,7 @@ class BoldSpace(nn.Module):
         generator = torch.Generator().manual_seed(seed)
         rotation = torch.linalg.qr(torch.randn(self.n_units, self.rank, generator=generator)).Q
         rotation = (rotation * (self.n_units / self.rank) ** 0.5).to(code)
-        self.expand.weight.copy_(rotation)
+        self.expand.weight.copy_(self.narrow * rotation)
         self.standardise_on(code, volumes)
         answered = (self.response @ code)[self.rows(trs)].permute(2, 0, 1).double()  # [r, training TRs, lags]
         wanted = code[trs].T[..., None].double()
@@ -163,7 +166,7 @@ class BoldSpace(nn.Module):
         gains = torch.linalg.solve(gram + ridge.clamp_min(1e-12) * identity, answered.mT @ wanted)[..., 0].to(code)
         back = torch.linalg.pinv(rotation)
         maps = gains[:, :, None] * back[:, None]  # [r, lags, V]
-        self.collect.weight.copy_((maps * self.deviation).flatten(1))
+        self.collect.weight.copy_(self.wide * (maps * self.deviation).flatten(1))
         self.collect.bias.copy_((maps @ self.mean).sum(dim=1))
 
 

@@ -149,7 +149,7 @@ def test_weight_on_measured_bold_brings_the_bottleneck_closer_to_it(
     errors = {}
     for balance in (0.0, 10.0):
         settings = SMALL.model_copy(
-            update={"steps": 100, "epochs": 20, "batch_size": 4, "balance": balance, "learning_rate": 1e-2}
+            update={"steps": 300, "epochs": 20, "batch_size": 4, "balance": balance, "learning_rate": 1e-2}
         )
         curves = fit(fresh("mel", material, split), material, split, tmp_path / str(balance), settings)
         errors[balance] = curves.loc[curves["part"] == "training", "bold_error"].iloc[-1]

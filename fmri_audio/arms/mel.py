@@ -27,7 +27,7 @@ class MelArm(Arm):
 
     name = "mel"
     representation = "mel"
-    loss_unit = "mean absolute difference of log-mel power"
+    loss_unit = "log-mel difference"
     lowest: torch.Tensor
     highest: torch.Tensor
 
