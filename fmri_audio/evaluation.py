@@ -7,7 +7,7 @@ first held-out TR and starts from the same cold decoder, so that conditions diff
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
@@ -19,42 +19,53 @@ import torch
 from numpy.typing import NDArray
 
 from fmri_audio import decoding, scoring
+from fmri_audio.arms import LABELS, CodesArm, Material, Sound
+from fmri_audio.arms.base import features_of_block, frames_of_blocks, samples_of_block
 from fmri_audio.bottleneck import Grid
+from fmri_audio.brain import standardise
+from fmri_audio.decoding import FoldPrediction
 from fmri_audio.edition import Edition
 from fmri_audio.errors import UserError
+from fmri_audio.identification import Identified, identify_segments, trials
+from fmri_audio.noise import VoxelNoise, voxel_noise
 from fmri_audio.representations import EncodecCodes
+from fmri_audio.representations.streaming import decode_in_pieces
 from fmri_audio.results import Record
 from fmri_audio.segments import Window
 from fmri_audio.study.reader import Subject
 from fmri_audio.study.splits import Split, contiguous_split
 from fmri_audio.timeline import trs_to_samples
-from fmri_audio.training import TrainedArm, latents_of_block, sound_of_latents, sound_of_units, trained_arms
+from fmri_audio.trained import TrainedArm, trained_arms
 from fmri_audio.transcripts import transcript
 
 Waveform = NDArray[np.float32]
 
-ARM_LABELS = {"frozen": "frozen", "finetuned": "fine-tuned"}
-"""The arms as a reader knows them."""
+SEEDED = ("frozen", "finetuned")
+"""Arms that are trained from several seeds where the edition asks for it: the two that the book compares."""
 
 
 @dataclass(frozen=True)
 class Decoded:
-    """One subject's held-out block, decoded through one arm's bottleneck.
+    """The held-out block's code, decoded from volumes by a decoder trained on the same kind of volumes.
 
     Attributes
     ----------
-    subject : int or str
+    subject : int, str or None
+        Whose BOLD it was; None where it was the model's own, with noise.
     arm : str
-    units : array, shape [TRs, V]
+    code : array, shape [TRs, r]
         Predicted.
-    true : array, shape [TRs, V]
-        What the sound's own bottleneck holds (noise-free).
+    true : array, shape [TRs, r]
+        What the sound's own code is.
+    alphas : array, shape [r]
+        Ridge penalty of each number of the code, chosen within training.
     """
 
-    subject: Subject
+    subject: Subject | None
     arm: str
-    units: NDArray[np.float32]
+    code: NDArray[np.float32]
     true: NDArray[np.float32]
+    alphas: NDArray[np.float64]
 
 
 class HeldOut:
@@ -106,16 +117,44 @@ class HeldOut:
         return Grid(self.stimulus.tr, rate, len(self.run.encoding.latents))
 
     @cached_property
-    def arms(self) -> dict[str, TrainedArm]:
-        """Both arms, trained on the training blocks, or taken from where an earlier run left them.
-
-        They do not depend on the bandwidth: their latents are continuous, and the quantiser is not part of them.
-        """
-        return trained_arms(
-            self.run.checkpoint, self.stimulus.waveform, self.stimulus.sample_rate, self.run.encoding.latents,
-            self.split, self.settings, n_units=self.n_units, runs=self.stimulus.runs, tr=self.stimulus.tr,
-            seed=self.run.settings.seed, cache=self.run.build / "models",
+    def material(self) -> Material:
+        """What all arms are made from; codes at the edition's main bandwidth, whatever bandwidth the chapter has."""
+        checkpoint, sound = self.run.checkpoint, self.stimulus
+        n_codebooks = checkpoint.model.quantizer.get_num_quantizers_for_bandwidth(
+            checkpoint.model.frame_rate, self.run.settings.main_bandwidth
+        )
+        return Material(
+            checkpoint, Sound(sound.waveform, sound.sample_rate, sound.tr, sound.runs),
+            self.run.encoding.latents, self.run.encoding.codes[:n_codebooks], self.run.settings.mel,
+            self.settings.rank, self.group_bold, self.settings.lag_trs, self.study.shift,
         )  # fmt: skip
+
+    @cached_property
+    def group_bold(self) -> NDArray[np.float32]:
+        """Mean BOLD of all subjects, standardised on training volumes, [volumes, voxels]: what bottlenecks match."""
+        total = sum(self.bold(subject) for subject in self.study.subjects)
+        return standardise(np.asarray(total / len(self.study.subjects), np.float32), self.split.bold_train_rows)
+
+    @cached_property
+    def arms(self) -> dict[str, TrainedArm]:
+        """The edition's arms, trained on the training blocks, or taken from where an earlier run left them.
+
+        They do not depend on the chapter's bandwidth: the latents are continuous, and codes are carried at the
+        edition's main bandwidth.
+        """
+        return self._trained(self.settings.arms, self.run.settings.seed)
+
+    @cached_property
+    def repeated(self) -> dict[str, list[TrainedArm]]:
+        """Trainings of the frozen and the fine-tuned arm from all seeds of the edition, the first one's first."""
+        first = self.run.settings.seed
+        more = [self._trained(SEEDED, seed) for seed in range(first + 1, first + self.settings.seeds)]
+        return {name: [self.arms[name], *(arms[name] for arms in more)] for name in SEEDED}
+
+    def _trained(self, names: Sequence[str], seed: int) -> dict[str, TrainedArm]:
+        return trained_arms(
+            names, self.material, self.split, self.settings, seed=seed, cache=self.run.build / "models"
+        )
 
     @property
     def block(self) -> tuple[int, int]:
@@ -176,42 +215,45 @@ class HeldOut:
 
     # The sounds ---------------------------------------------------------------------------------------------------
 
-    def of_units(self, arm: str, units: NDArray[np.float32]) -> Waveform:
-        """The sound of the block's units [TRs, V] through one arm's decoder."""
-        return sound_of_units(self.arms[arm].model, units, self.block[0], self.stimulus.sample_rate)
+    def of_code(self, arm: str, code: NDArray[np.float32]) -> Waveform:
+        """The sound of the block's code [TRs, r] through one arm's way back."""
+        return self.arms[arm].model.sound_of_code(code, self.block[0])
 
-    def own_units(self, arm: str) -> NDArray[np.float32]:
-        """The model's own bottleneck for the block (noise-free), [TRs, V]."""
-        return self.arms[arm].units[self.block[0] : self.block[1]]
+    def own_code(self, arm: str) -> NDArray[np.float32]:
+        """The code of the block's sound before the bottleneck, [TRs, r]."""
+        return self.arms[arm].code[self.block[0] : self.block[1]]
 
-    def mean_units(self, arm: str) -> NDArray[np.float32]:
-        """The training mean of an arm's units at every held-out TR: what there is without any brain."""
-        mean = self.arms[arm].units[self.split.train].mean(axis=0)
+    def read_code(self, arm: str) -> NDArray[np.float32]:
+        """The block's code as the arm's own decoder reads it from its own BOLD (noise-free), [TRs, r]."""
+        return np.asarray(self.arms[arm].model.read(self.block).cpu().numpy())
+
+    def mean_code(self, arm: str) -> NDArray[np.float32]:
+        """The training mean of an arm's code at every held-out TR: what there is without any brain."""
+        mean = self.arms[arm].code[self.split.train].mean(axis=0)
         return np.tile(mean, (self.block[1] - self.block[0], 1))
 
     def noise_free(self, arm: str) -> Waveform:
         """The block through an arm's own bottleneck: no brain, no noise."""
-        return self.of_units(arm, self.own_units(arm))
+        return self.of_code(arm, self.read_code(arm))
+
+    def before_bottleneck(self, arm: str) -> Waveform:
+        """The block from its own code: the rank, but no response and no voxels."""
+        return self.of_code(arm, self.own_code(arm))
 
     def without_brain(self, arm: str) -> Waveform:
-        """The block decoded from the training mean of the units."""
-        return self.of_units(arm, self.mean_units(arm))
+        """The block decoded from the training mean of the code."""
+        return self.of_code(arm, self.mean_code(arm))
 
     def codec_only(self, quantised: bool = True) -> Waveform:
         """The block through the codec alone, at the run's bandwidth or with its latents as they are."""
-        latents = self.run.encoding.latents
-        if quantised:
-            latents = self._quantised(latents_of_block(latents, self.block, self.grid))
-        else:
-            latents = latents_of_block(latents, self.block, self.grid)
-        return self._decode(latents)
+        latents = features_of_block(self.run.encoding.latents, self.block, self.grid)
+        return self._decode(self._quantised(latents) if quantised else latents)
 
     def requantised(self, arm: str = "frozen") -> Waveform:
         """The block through an arm's bottleneck, its latents quantised again at the run's bandwidth."""
         model = self.arms[arm].model
         with torch.inference_mode():
-            units = torch.from_numpy(self.own_units(arm))[None]
-            latents = model.projection.from_units(units, self.block[0])[0].numpy()
+            latents = model.through(self.block).cpu().numpy()
         return self._decode(self._quantised(latents))
 
     def _quantised(self, latents: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -221,9 +263,14 @@ class HeldOut:
             return representation.codes_to_latents(codes)[0].numpy()
 
     def _decode(self, latents: NDArray[np.float32]) -> Waveform:
-        return sound_of_latents(
-            self.run.checkpoint, latents, self.block, self.stimulus.tr, self.stimulus.sample_rate
+        """The waveform of the block by the untouched codec's decoder, from its latents [C, l]."""
+        decoder = self.run.checkpoint.model.decoder
+        into, length = samples_of_block(
+            self.block, self.grid, self.stimulus.sample_rate, int(decoder.hop_length)
         )
+        with torch.inference_mode():
+            wave = decode_in_pieces(decoder, torch.from_numpy(latents)[None])[0, 0, into : into + length]
+        return np.ascontiguousarray(wave.cpu().numpy())
 
     # The brains ---------------------------------------------------------------------------------------------------
 
@@ -232,18 +279,65 @@ class HeldOut:
         return decoding.brain_of(self.study, subject, self.mask, self.split, self.stimulus.rows, self.run.cache)
 
     def decoded(self, arm: str) -> Iterator[Decoded]:
-        """Every subject's held-out block, decoded by ridge regression trained on that subject alone."""
+        """Every subject's held-out block, decoded by ridge regression trained on that subject alone (measured)."""
         for subject in self.study.subjects:
-            predicted, _ = decoding.decode_units(
-                self.bold(subject), self.arms[arm].units, self.split, lags=self.settings.lag_trs,
-                shift=self.study.shift, n_folds=self.settings.cv_folds,
-            )  # fmt: skip
-            yield Decoded(subject, arm, predicted, self.own_units(arm))
+            yield self._decoded_from(self.bold(subject), arm, subject)
 
-    def centred(self, arm: str, units: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Units standardised by their training mean and spread, as identification compares them."""
-        train = self.arms[arm].units[self.split.train]
-        return np.asarray((units - train.mean(axis=0)) / np.maximum(train.std(axis=0), 1e-6), np.float32)
+    @cached_property
+    def _noises(self) -> dict[str, VoxelNoise]:
+        return {}
+
+    def noise_of(self, arm: str) -> VoxelNoise:
+        """Voxel noise for an arm's volumes, from training residuals of all subjects."""
+        if arm not in self._noises:
+            several = [self.bold(subject) for subject in self.study.subjects]
+            self._noises[arm] = voxel_noise(several, self.arms[arm].volumes, self.split.bold_train)
+        return self._noises[arm]
+
+    def decoded_with_noise(self, arm: str, level: float = 1.0, independent: bool = False) -> Decoded:
+        """The block decoded from the model's own BOLD with voxel noise, by ridge trained on as noisy volumes.
+
+        Parameters
+        ----------
+        arm : str
+        level : float
+            Times the noise's standard deviation; 1 is that of the brains.
+        independent : bool
+            Leave out the noise's covariance in space and time: an upper bound, nothing more.
+        """
+        volumes = self.arms[arm].volumes
+        noise = self.noise_of(arm).sample(len(volumes), self.run.settings.seed, independent=independent)
+        noisy = standardise(volumes + level * noise, self.split.bold_train_rows)
+        return self._decoded_from(noisy, arm, None)
+
+    def _decoded_from(self, bold: NDArray[np.float32], arm: str, subject: Subject | None) -> Decoded:
+        predicted, ridge = decoding.decode_units(
+            bold, self.arms[arm].code, self.split, lags=self.settings.lag_trs,
+            shift=self.study.shift, n_folds=self.settings.cv_folds,
+        )  # fmt: skip
+        return Decoded(subject, arm, predicted, self.own_code(arm), ridge.alphas)
+
+    def identified(self, arm: str, several: Sequence[Decoded]) -> Identified:
+        """Segments of the held-out block identified from all subjects by an arm's code, with its joint null.
+
+        Distractors lie further away than the gap; the sound is turned over the whole run, the same for all subjects.
+        """
+        code, train = self.arms[arm].code, self.arms[arm].code[self.split.train].astype(np.float64)
+        mean, spread = train.mean(axis=0), np.maximum(train.std(axis=0), 1e-6)
+        folds = [[FoldPrediction(self.block, one.code, mean, spread, one.alphas)] for one in several]
+        runs = [(first, first + count) for first, count in self.stimulus.runs]
+        layout = trials([self.block], runs, n_trs=self.segment_trs, gap=self.split.gap)
+        return identify_segments(folds, code, runs, layout, n_trs=self.segment_trs)
+
+    @property
+    def segment_trs(self) -> int:
+        """TRs of a segment to identify."""
+        return int(np.ceil(self.settings.segment_seconds / float(self.stimulus.tr)))
+
+    def centred(self, arm: str, code: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Code standardised by its training mean and spread, as identification compares it."""
+        train = self.arms[arm].code[self.split.train]
+        return np.asarray((code - train.mean(axis=0)) / np.maximum(train.std(axis=0), 1e-6), np.float32)
 
     # The tables ---------------------------------------------------------------------------------------------------
 
@@ -266,6 +360,44 @@ class HeldOut:
             rows.append({"window": window.name, "kind": window.kind, **scores})
         return pd.DataFrame(rows)
 
+    def code_bits(self) -> pd.DataFrame:
+        """What the codes arm needs for every code, beside a predictor that knows the training frequencies alone.
+
+        Returns
+        -------
+        DataFrame
+            ``part`` (training, held-out), ``codebook`` (from 1), ``bits`` and ``unigram_bits`` per code.
+        """
+        model = self.arms["codes"].model
+        if not isinstance(model, CodesArm):
+            raise TypeError("the arm called codes carries no codes")
+        codes = torch.from_numpy(self.material.codes).to(model.device)
+        rows = []
+        for part, blocks in (("training", self.split.train_blocks), ("held-out", (self.block,))):
+            true = frames_of_blocks(codes, list(blocks), model.grid)[None]
+            ours = torch.cat([model.through(block) for block in blocks], dim=1)[None]
+            with torch.inference_mode():
+                pair = model.bits(ours, true).tolist(), model.unigram_bits(true).tolist()
+            rows += [(part, k, *both) for k, both in enumerate(zip(*pair, strict=True), start=1)]
+        return pd.DataFrame(rows, columns=["part", "codebook", "bits", "unigram_bits"])
+
+    def describes(self, arm: str) -> dict[str, Any]:
+        """The columns of a record that say which arm it is, of which features, and for codes at which bandwidth."""
+        model = self.arms[arm].model
+        rate = {"bandwidth_kbps": self.run.settings.main_bandwidth} if arm == "codes" else {}
+        return {"arm": arm, "representation": model.representation, **rate}
+
+    def parameters(self) -> pd.DataFrame:
+        """Weights of every arm: in the bottleneck, in what only this arm has beside it, and in the codec."""
+        rows = []
+        for name, one in self.arms.items():
+            counts = one.model.parameter_counts()
+            rows.append({
+                "arm": LABELS[name], "features": one.model.representation, "bottleneck": counts.bottleneck,
+                "own layers": counts.own, "codec, trained": counts.codec_trained, "codec, frozen": counts.codec_frozen,
+            })  # fmt: skip
+        return pd.DataFrame(rows)
+
     @property
     def columns(self) -> dict[str, Any]:
         """What all records of the held-out block have in common."""
@@ -274,6 +406,6 @@ class HeldOut:
 
     def records(self, scores: pd.DataFrame, **columns: Any) -> list[Record]:
         """Records of one condition's scores; a condition that goes through the bottleneck says how wide that is."""
-        if columns.get("arm") in ARM_LABELS:
+        if columns.get("arm") in LABELS:
             columns = {"units": self.n_units, "rank": self.settings.rank, **columns}
         return scoring.to_records(scores, **{**self.columns, **columns})

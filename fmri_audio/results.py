@@ -19,9 +19,9 @@ from fmri_audio.files import replacing
 class Record:
     """One value and what it belongs to; ``None`` where a column does not apply.
 
-    ``arm`` is one of roundtrip, ridge, frozen, finetuned; ``condition`` one of none, noise-free,
-    voxel-noise, measured; ``control`` names a baseline (mean, random, other-segment, envelope, no-brain …)
-    or is "none"; ``units`` and ``rank`` are the bottleneck's size and real width; ``n`` is how many
+    ``arm`` is one of roundtrip, ridge, mel, codes, frozen, finetuned, complex-stft; ``condition`` one of none,
+    noise-free, voxel-noise, measured; ``control`` names a baseline (mean, random, other-segment, envelope,
+    no-brain …) or is "none"; ``units`` and ``rank`` are the bottleneck's size and real width; ``n`` is how many
     observations the value summarises. A value that is undefined is NaN, never a stand-in number.
     """
 

@@ -77,6 +77,8 @@ ExactSeconds = Annotated[
 ]
 PositiveInt = Annotated[int, Field(gt=0)]
 PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+ArmName = Literal["mel", "codes", "frozen", "finetuned", "complex-stft"]
+"""Ways through the bottleneck, by their names in the tables."""
 
 
 class Section(BaseModel):
@@ -199,6 +201,16 @@ class StudySettings(Section):
 class TrainingSettings(Section):
     """The bottleneck, its training, and the decoding that is compared with it."""
 
+    arms: list[ArmName] = Field(
+        ["mel", "codes", "frozen", "finetuned", "complex-stft"],
+        description="ways through the bottleneck that are trained",
+    )
+    seeds: PositiveInt = Field(
+        1, description="trainings of the frozen and the fine-tuned arm, each from its own seed"
+    )
+    precision: Literal["auto", "float32", "bf16"] = Field(
+        "auto", description="arithmetic of training; auto: bf16 where a GPU can do it, else float32"
+    )
     rank: PositiveInt = Field(64, description="real width of the bottleneck, in numbers per TR")
     steps: PositiveInt = Field(160, description="optimiser steps, the same for every arm")
     epochs: PositiveInt = Field(
@@ -210,6 +222,9 @@ class TrainingSettings(Section):
     codec_learning_rate: PositiveFloat = Field(
         2e-4, description="of the codec's weights, where they may move"
     )
+    balance: float = Field(
+        0.1, ge=0, description="weight of the distance to measured BOLD, beside the loss of what is heard"
+    )
     test_fraction: float = Field(0.25, gt=0, lt=1, description="share of the TRs held out, contiguous")
     gap_trs: int = Field(12, ge=1, description="TRs left out between training and held-out TRs")
     lag_trs: list[int] = Field(
@@ -219,6 +234,23 @@ class TrainingSettings(Section):
         4, ge=2, description="contiguous folds within training that choose the ridge penalty"
     )
     segment_seconds: float = Field(6.0, ge=6, description="length of the segments to identify")
+
+    @model_validator(mode="after")
+    def _arms_make_sense(self) -> TrainingSettings:
+        if len(set(self.arms)) != len(self.arms):
+            raise ValueError("arms: should not name an arm twice")
+        if not {"frozen", "finetuned"} <= set(self.arms):
+            raise ValueError("arms: should name frozen and finetuned, which the book compares")
+        if self.gap_trs <= max(self.lag_trs):
+            raise ValueError(
+                f"gap_trs: {self.gap_trs} should be more than the longest lag, {max(self.lag_trs)}, "
+                "or the last training volumes answer held-out sound"
+            )
+        if "complex-stft" in self.arms and self.rank % 2:
+            raise ValueError(
+                f"rank: {self.rank} should be even, because the complex-stft arm carries real and imaginary parts"
+            )
+        return self
 
 
 class Settings(Section):

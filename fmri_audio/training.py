@@ -1,60 +1,46 @@
-"""One training loop for every arm: same start, same windows in the same order, same number of steps.
+"""One training loop for every arm: the same windows in the same order, the same number of steps, the last step kept.
 
-The loss compares sounds: mel spectrograms at three resolutions and, lightly, the waveforms. Training runs on a
-GPU where there is one, can be resumed after every epoch, and what it made is kept under the hash of all that decides
-it, so that no model is trained twice.
+Each arm brings its own loss, because what comes out of the bottleneck differs; all else is shared, and so is the
+second term, the distance of the bottleneck's volumes from measured BOLD. Training runs on a
+GPU where there is one, there in bfloat16 if it can, and can be resumed after every epoch.
 """
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import hashlib
-import json
 import logging
-import os
-import shutil
 import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
-from fractions import Fraction
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import lightning
 import numpy as np
 import pandas as pd
 import torch
-import torchaudio
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from numpy.typing import NDArray
-from safetensors.torch import load_file, save_file
-from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
-from fmri_audio.bottleneck import ARMS, Grid, SoundBottleneck, TrProjection
+from fmri_audio.arms.base import Arm, Block, Material, Sound, Window
+from fmri_audio.bottleneck import Grid
 from fmri_audio.errors import UserError
-from fmri_audio.representations.streaming import decode_in_pieces, encode_in_pieces
 from fmri_audio.study.splits import Split
-from fmri_audio.timeline import frames_of_tr, run_samples, trs_to_samples
+from fmri_audio.timeline import frames_of_tr, trs_to_samples
 
 if TYPE_CHECKING:
-    from encodec.modules.seanet import SEANetDecoder
-
-    from fmri_audio.checkpoints import Checkpoint
     from fmri_audio.settings import TrainingSettings
 
-Waveform = NDArray[np.float32]
-Block = tuple[int, int]
+Say = Callable[[str], None]
+Precision = Literal["32-true", "bf16-mixed"]
 
 #: Windows on which the loss is followed, in training and in held-out sound each.
 PROBES = 4
 #: A curve that falls by more than this share of its last value over the last third of training still falls.
 STILL_FALLING = 0.01
-_MEL_SIZES = (512, 1024, 2048)
-_WAVEFORM_WEIGHT = 0.1
 
 
 @dataclass(frozen=True)
@@ -77,93 +63,6 @@ class Convergence:
         return "converged" if self.converged else "not converged: the loss was still falling"
 
 
-@dataclass(frozen=True)
-class TrainedArm:
-    """A trained model and how it came about.
-
-    Attributes
-    ----------
-    model : SoundBottleneck
-        In evaluation mode.
-    units : array, shape [TRs, V]
-        The model's own bottleneck for the whole stimulus (noise-free), not standardised.
-    curves : DataFrame
-        ``step``, ``part`` (training, held-out), ``loss``, ``seconds``.
-    convergence : Convergence
-    variance_passed : float
-        Share of the training latents' variance that the starting projection passes.
-    """
-
-    model: SoundBottleneck
-    units: NDArray[np.float32]
-    curves: pd.DataFrame
-    convergence: Convergence
-    variance_passed: float
-
-    @property
-    def arm(self) -> str:
-        """Name in the tables."""
-        return self.model.arm
-
-
-class SoundLoss(nn.Module):
-    """How far a sound is from another: mel spectrograms at three resolutions, and lightly the waveforms.
-
-    Spectrograms are compared twice, after Yamamoto et al. (2020): L1 of their logarithms, which hears what is
-    quiet, and the Frobenius norm of their difference relative to the reference's, which hears what is strong.
-
-    Parameters
-    ----------
-    sample_rate : int
-    """
-
-    def __init__(self, sample_rate: int) -> None:
-        super().__init__()
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # the smallest size leaves a few low mel bands empty
-            self.mels = nn.ModuleList(
-                torchaudio.transforms.MelSpectrogram(
-                    sample_rate, size, hop_length=size // 4, n_mels=64, power=1.0
-                )
-                for size in _MEL_SIZES
-            )
-
-    def forward(self, degraded: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
-        """Loss of ``degraded`` [B, 1, T] against ``reference`` [B, 1, T]."""
-        loss = _WAVEFORM_WEIGHT * (degraded - reference).abs().mean()
-        for mel in self.mels:
-            ours, theirs = mel(degraded), mel(reference)
-            quiet = (torch.log(ours + 1e-3) - torch.log(theirs + 1e-3)).abs().mean()
-            strong = (ours - theirs).norm() / (theirs.norm() + 1e-3)
-            loss = loss + (quiet + strong) / len(self.mels)
-        return loss
-
-
-class SoundWindows(Dataset[torch.Tensor]):
-    """Windows of sound [1, T], ``window`` TRs from each of the TRs in ``starts``."""
-
-    def __init__(
-        self, waveform: Waveform, starts: Sequence[int], window: int, sample_rate: int, tr: Fraction
-    ) -> None:
-        self.waveform, self.starts = torch.from_numpy(waveform), list(starts)
-        self.length = trs_to_samples(window, sample_rate, tr)
-        self.onsets = [trs_to_samples(start, sample_rate, tr) for start in self.starts]
-
-    def __len__(self) -> int:
-        return len(self.starts)
-
-    def __getitem__(self, index: int) -> torch.Tensor:
-        onset = self.onsets[index]
-        return self.waveform[None, onset : onset + self.length]
-
-
-def window_starts(block: Block, window: int, grid: Grid) -> list[int]:
-    """TRs of a block at which a window may start: where a TR's edge is also a frame's edge."""
-    step = Fraction(grid.tr * grid.frame_rate).denominator
-    first = -(-block[0] // step) * step
-    return list(range(first, block[1] - window + 1, step))
-
-
 def judge(losses: Sequence[float]) -> Convergence:
     """Judge a training curve, one loss per epoch from before the first on.
 
@@ -174,21 +73,87 @@ def judge(losses: Sequence[float]) -> Convergence:
     if len(tail) < 3:
         return Convergence(False, float("nan"))
     slope = float(np.polyfit(np.arange(len(tail)), tail, 1)[0])
-    falling = -slope * (len(tail) - 1) / float(tail[-1])
+    falling = -slope * (len(tail) - 1) / max(float(tail[-1]), 1e-9)
     return Convergence(falling <= STILL_FALLING, falling)
 
 
+class Windows(Dataset[Window]):
+    """Windows of sound [1, T], of the features [C, L] of the same TRs, and of the BOLD [volumes, V] that answers them.
+
+    Parameters
+    ----------
+    sound : Sound
+    features : tensor, shape [C, L]
+        Of the whole stimulus.
+    grid : Grid
+        Of the features.
+    starts : sequence of int
+        First TR of each window, where a TR's edge is a frame's edge.
+    n_trs : int
+        TRs per window.
+    bold : array, shape [volumes, V]
+        Measured.
+    answer : (first, last)
+        Volumes that answer a TR, counted from it, both included.
+    """
+
+    def __init__(
+        self,
+        sound: Sound,
+        features: torch.Tensor,
+        grid: Grid,
+        starts: Sequence[int],
+        n_trs: int,
+        bold: NDArray[np.float32],
+        answer: tuple[int, int],
+    ) -> None:
+        self.bold, self.answer, self.n_trs = torch.from_numpy(bold), answer, n_trs
+        self.waveform, self.features, self.starts = torch.from_numpy(sound.waveform), features, list(starts)
+        self.n_samples = trs_to_samples(n_trs, sound.sample_rate, sound.tr)
+        self.n_frames = grid.n_frames(n_trs)
+        self.samples = [trs_to_samples(start, sound.sample_rate, sound.tr) for start in self.starts]
+        self.frames = [frames_of_tr(start, grid.tr, grid.frame_rate).first for start in self.starts]
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def __getitem__(self, index: int) -> Window:
+        sample, frame = self.samples[index], self.frames[index]
+        start = self.starts[index]
+        return {
+            "first": torch.tensor(start),
+            "bold": self.bold[start + self.answer[0] : start + self.n_trs + self.answer[1]],
+            "waveform": self.waveform[None, sample : sample + self.n_samples],
+            "features": self.features[:, frame : frame + self.n_frames],
+        }
+
+
+def window_starts(block: Block, window: int, step: int) -> list[int]:
+    """TRs of a block at which a window may start: multiples of ``step``, so that every arm can take them."""
+    first = -(-block[0] // step) * step
+    return list(range(first, block[1] - window + 1, step))
+
+
+def precision_of(settings: TrainingSettings) -> Precision:
+    """The arithmetic that settings ask for; by itself bfloat16 where a GPU can do it."""
+    wanted = settings.precision
+    if wanted == "auto":
+        wanted = "bf16" if torch.cuda.is_available() and torch.cuda.is_bf16_supported() else "float32"
+    return "bf16-mixed" if wanted == "bf16" else "32-true"
+
+
 def train(
-    model: SoundBottleneck,
-    waveform: Waveform,
-    sample_rate: int,
+    model: Arm,
+    material: Material,
+    features: torch.Tensor,
     split: Split,
     settings: TrainingSettings,
     *,
+    step: int,
     seed: int,
     folder: Path,
     stop_after: int | None = None,
-    say: Callable[[str], None] | None = None,
+    say: Say | None = None,
 ) -> pd.DataFrame:
     """Train a model, resuming where an earlier call in the same folder was interrupted.
 
@@ -196,12 +161,15 @@ def train(
 
     Parameters
     ----------
-    model : SoundBottleneck
+    model : Arm
         Changed in place; only what its arm allows to move.
-    waveform : array, shape [T]
-        The whole stimulus.
+    material : Material
+    features : tensor, shape [C, L]
+        The arm's features of the whole stimulus.
     split : Split
     settings : TrainingSettings
+    step : int
+        TRs between possible starts of a window; see :func:`window_starts`.
     seed : int
         Decides the order of the windows, and nothing else does.
     folder : Path
@@ -214,177 +182,63 @@ def train(
     Returns
     -------
     DataFrame
-        ``step``, ``part``, ``loss``, ``seconds``.
+        ``step``, ``part``, ``loss`` (of what is heard), ``bold_error`` (mean square, to measured BOLD), ``seconds``.
     """
-    loop = _Loop(model, SoundLoss(sample_rate), settings, say or _say)
+    loop = _Loop(model, settings, say or tell)
+    loop.renew = lambda: model.refresh(
+        model.stimulus_features(material.sound) if model.codec_moves else features, split
+    )
     device = model.device
-    starts = [
-        k for block in split.train_blocks for k in window_starts(block, settings.window_trs, model.grid)
-    ]
-    held_out = window_starts(split.test_block, settings.window_trs, model.grid)
+    starts = [k for block in split.train_blocks for k in window_starts(block, settings.window_trs, step)]
+    held_out = window_starts(split.test_block, settings.window_trs, step)
     if not starts or not held_out:
         raise UserError(
             f"training.window_trs: {settings.window_trs} TRs do not fit into the blocks of the split"
         )
-    data = _Windows(waveform, sample_rate, starts, held_out, model.grid.tr, settings, seed)
+    loop.data = _Data(
+        lambda which: Windows(
+            material.sound, features, model.grid, which, settings.window_trs, material.bold,
+            (min(material.lags) - material.shift, max(material.lags) - material.shift),
+        ),
+        starts, held_out, settings, seed,
+    )  # fmt: skip
     last = folder / "last.ckpt"
     with warnings.catch_warnings(), _deterministic(seed):
         # Lightning's advice on workers and the codec's evaluation mode does not apply to this small loop.
         warnings.simplefilter("ignore")
         trainer = lightning.Trainer(
             max_epochs=settings.epochs if stop_after is None else stop_after,
-            accelerator="auto", devices=1, logger=False, enable_progress_bar=False, enable_model_summary=False,
-            num_sanity_val_steps=0, reload_dataloaders_every_n_epochs=1, inference_mode=False,
+            accelerator="auto", devices=1, precision=precision_of(settings), logger=False,
+            enable_progress_bar=False, enable_model_summary=False, num_sanity_val_steps=0,
+            reload_dataloaders_every_n_epochs=1, inference_mode=False,
             callbacks=[_Progress(), ModelCheckpoint(folder, "last", save_top_k=1, enable_version_counter=False)],
         )  # fmt: skip
-        loop.data = data
-        trainer.fit(loop, datamodule=data, ckpt_path=last if last.is_file() else None)
+        trainer.fit(loop, datamodule=loop.data, ckpt_path=last if last.is_file() else None)
     model.to(device)
+    loop.renew()
     return loop.curves()
 
 
-def trained_arms(
-    checkpoint: Checkpoint,
-    waveform: Waveform,
-    sample_rate: int,
-    latents: NDArray[np.float32],
-    split: Split,
-    settings: TrainingSettings,
-    *,
-    n_units: int,
-    runs: Sequence[tuple[int, int]],
-    tr: Fraction,
-    seed: int,
-    cache: Path,
-    say: Callable[[str], None] | None = None,
-) -> dict[str, TrainedArm]:
-    """All arms, trained once and kept in ``cache`` under the hash of everything that decides them.
-
-    Two processes that ask for the same model at once do not train it twice: the second waits for the first.
-
-    Parameters
-    ----------
-    checkpoint : Checkpoint
-        The codec both arms start from; never changed.
-    waveform : array, shape [T]
-    latents : array, shape [C, L]
-        The codec's encoding of the whole waveform.
-    split : Split
-    settings : TrainingSettings
-    n_units : int
-        Voxels of the mask.
-    runs : sequence of (first TR, number of TRs)
-        Of the stimulus; an encoder starts afresh with every run.
-    tr : Fraction
-    seed : int
-    cache : Path
-
-    Returns
-    -------
-    dict
-        Name of the arm → :class:`TrainedArm`, in the order of :data:`fmri_audio.bottleneck.ARMS`.
-    """
-    if settings.rank > n_units:
-        raise UserError(
-            f"training.rank: {settings.rank} does not fit through the {n_units} voxels of the mask"
-        )
-    codec = checkpoint.model
-    grid = Grid(tr, Fraction(sample_rate, int(codec.encoder.hop_length)), latents.shape[0])
-    start = TrProjection(grid, n_units, settings.rank)
-    passed = start.start_from(torch.from_numpy(latents), list(split.train_blocks), seed)
-    key = _key(checkpoint, waveform, runs, split, settings, n_units, tr, seed)
-    arms = {}
-    for kind in ARMS:
-        model = kind(codec, start)
-        folder = cache / f"{model.arm}-{key}"
-        with _locked(folder, say or _say):
-            if not (folder / "facts.json").is_file():
-                _train_into(folder, model, waveform, sample_rate, latents, split, settings, runs, seed, say)
-        arms[model.arm] = _restore(folder, model, passed)
-    return arms
+def tell(line: str) -> None:
+    """Print a line of progress to standard error."""
+    print(line, file=sys.stderr, flush=True)
 
 
-def own_latents(
-    model: SoundBottleneck, waveform: Waveform, sample_rate: int, runs: Sequence[tuple[int, int]]
-) -> torch.Tensor:
-    """Latents [C, L] of a whole waveform [T] by the model's own encoder, every run from rest, on the CPU."""
-    whole = torch.from_numpy(waveform)[None, None]
-    spans = run_samples(runs, sample_rate, model.grid.tr, model.hop_length)
-    with torch.inference_mode():
-        return torch.cat([encode_in_pieces(model.encoder, whole[..., a:b])[0].cpu() for a, b in spans], dim=-1)
-
-
-def units_of(model: SoundBottleneck, latents: torch.Tensor, n_trs: int) -> NDArray[np.float32]:
-    """Units [TRs, V] of latents [C, L] that begin with TR 0."""
-    with torch.inference_mode():
-        return np.asarray(model.to_units(latents[None].to(model.device), n_trs)[0].cpu().numpy())
-
-
-def sound_of_units(
-    model: SoundBottleneck, units: NDArray[np.float32], first_tr: int, sample_rate: int
-) -> Waveform:
-    """The waveform of consecutive TRs' units [TRs, V], exactly as long as the TRs."""
-    with torch.inference_mode():
-        given = torch.from_numpy(np.ascontiguousarray(units, np.float32))[None].to(model.device)
-        latents = model.projection.from_units(given, first_tr)
-        wave = _decoded(model.decoder, latents)
-    return _exact(wave, first_tr, len(units), model.grid, sample_rate, model.hop_length)
-
-
-def sound_of_latents(
-    checkpoint: Checkpoint, latents: NDArray[np.float32], block: Block, tr: Fraction, sample_rate: int
-) -> Waveform:
-    """The waveform of one block of TRs by the untouched codec's decoder, from latents [C, L] of that block."""
-    hop = int(checkpoint.model.encoder.hop_length)
-    grid = Grid(tr, Fraction(sample_rate, hop), latents.shape[0])
-    with torch.inference_mode():
-        wave = _decoded(checkpoint.model.decoder, torch.from_numpy(latents)[None])
-    return _exact(wave, block[0], block[1] - block[0], grid, sample_rate, hop)
-
-
-def latents_of_block(latents: NDArray[np.float32], block: Block, grid: Grid) -> NDArray[np.float32]:
-    """The frames [C, l] that a block of TRs touches, of latents [C, L] that begin with TR 0."""
-    first = frames_of_tr(block[0], grid.tr, grid.frame_rate).first
-    return np.ascontiguousarray(latents[:, first : first + grid.n_frames(block[1] - block[0], block[0])])
-
-
-def _decoded(decoder: SEANetDecoder, latents: torch.Tensor) -> Waveform:
-    """Waveform [T] of latents [1, C, L]."""
-    return np.asarray(decode_in_pieces(decoder, latents)[0, 0].cpu().numpy())
-
-
-def _exact(wave: Waveform, first_tr: int, n_trs: int, grid: Grid, sample_rate: int, hop: int) -> Waveform:
-    """Cut the half frames off a decoded block, so that it begins and ends with its TRs."""
-    begin = (
-        trs_to_samples(first_tr, sample_rate, grid.tr)
-        - frames_of_tr(first_tr, grid.tr, grid.frame_rate).first * hop
-    )
-    length = trs_to_samples(first_tr + n_trs, sample_rate, grid.tr) - trs_to_samples(
-        first_tr, sample_rate, grid.tr
-    )
-    return np.ascontiguousarray(wave[begin : begin + length], np.float32)
-
-
-class _Windows(lightning.LightningDataModule):
+class _Data(lightning.LightningDataModule):
     """Windows in an order that depends on seed and epoch alone, so that a resumed run sees what it would have seen."""
 
     def __init__(
         self,
-        waveform: Waveform,
-        sample_rate: int,
+        make: Callable[[Sequence[int]], Windows],
         starts: list[int],
         held_out: list[int],
-        tr: Fraction,
         settings: TrainingSettings,
         seed: int,
     ) -> None:
         super().__init__()
-        self.starts, self.held_out, self.seed = starts, held_out, seed
+        self.make, self.starts, self.held_out, self.seed = make, starts, held_out, seed
         self.batch_size = settings.batch_size
         self.per_epoch = [len(part) for part in np.array_split(np.arange(settings.steps), settings.epochs)]
-        self.make: Callable[[Sequence[int]], SoundWindows] = lambda which: SoundWindows(
-            waveform, which, settings.window_trs, sample_rate, tr
-        )
 
     def order(self, epoch: int) -> list[int]:
         """TRs at which the windows of an epoch start."""
@@ -393,12 +247,12 @@ class _Windows(lightning.LightningDataModule):
         passes = [rng.permutation(self.starts) for _ in range(-(-needed // len(self.starts)))]
         return [int(k) for k in np.concatenate(passes)[:needed]]
 
-    def train_dataloader(self) -> DataLoader[torch.Tensor]:
+    def train_dataloader(self) -> DataLoader[Window]:
         """Batches of the epoch to come."""
         epoch = self.trainer.current_epoch if self.trainer is not None else 0
         return DataLoader(self.make(self.order(epoch)), batch_size=self.batch_size)
 
-    def val_dataloader(self) -> list[DataLoader[torch.Tensor]]:
+    def val_dataloader(self) -> list[DataLoader[Window]]:
         """The windows that are followed: of training sound and of held-out sound."""
         probes = [_spread(self.starts, PROBES), _spread(self.held_out, PROBES)]
         return [DataLoader(self.make(which), batch_size=len(which)) for which in probes]
@@ -408,32 +262,34 @@ class _Loop(lightning.LightningModule):
     """The step, the optimiser and the curve."""
 
     PARTS = ("training", "held-out")
-    data: _Windows
+    data: _Data
+    renew: Callable[[], None]
 
-    def __init__(
-        self, model: SoundBottleneck, loss: SoundLoss, settings: TrainingSettings, say: Callable[[str], None]
-    ) -> None:
+    def __init__(self, model: Arm, settings: TrainingSettings, say: Say) -> None:
         super().__init__()
-        self.model, self.loss, self.settings, self.say = model, loss, settings, say
+        self.model, self.settings, self.say = model, settings, say
         self.rows: list[dict[str, Any]] = []
         self.seconds_before, self.began = 0.0, time.monotonic()
 
-    def sound_loss(self, waveform: torch.Tensor) -> torch.Tensor:
-        """Loss of sound [B, 1, T] that went through the bottleneck."""
-        passed = self.model(waveform, self.settings.window_trs)
-        length = min(passed.shape[-1], waveform.shape[-1])
-        loss: torch.Tensor = self.loss(passed[..., :length], waveform[..., :length])
-        return loss
-
-    def training_step(self, batch: torch.Tensor, batch_idx: int) -> torch.Tensor:
+    def training_step(self, batch: Window, batch_idx: int) -> torch.Tensor:
         """One optimiser step."""
-        return self.sound_loss(batch)
+        heard, error = self.model.window_losses(batch, self.settings.window_trs)
+        return heard + self.settings.balance * error
 
-    def validation_step(self, batch: torch.Tensor, batch_idx: int, dataloader_idx: int = 0) -> None:
+    def on_train_start(self) -> None:
+        """Take the codes around the windows from the weights as they are, read back or not."""
+        self.renew()
+
+    def on_validation_start(self) -> None:
+        """Take them again after every epoch."""
+        self.renew()
+
+    def validation_step(self, batch: Window, batch_idx: int, dataloader_idx: int = 0) -> None:
         """Follow the loss; nothing is chosen by it."""
+        heard, error = self.model.window_losses(batch, self.settings.window_trs)
         self.rows.append({
-            "step": self.global_step, "part": self.PARTS[dataloader_idx], "loss": float(self.sound_loss(batch)),
-            "seconds": self.seconds_before + time.monotonic() - self.began,
+            "step": self.global_step, "part": self.PARTS[dataloader_idx], "loss": float(heard),
+            "bold_error": float(error), "seconds": self.seconds_before + time.monotonic() - self.began,
         })  # fmt: skip
 
     def on_train_epoch_start(self) -> None:
@@ -441,10 +297,10 @@ class _Loop(lightning.LightningModule):
         self.model.eval()
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """Adam: the projection at one rate in every arm, and the codec's weights at their own where they may move."""
-        groups: list[dict[str, Any]] = [
-            {"params": list(self.model.projection.parameters()), "lr": self.settings.learning_rate}
-        ]
+        """Adam: the arm's own weights at one rate in every arm, and the codec's at theirs where they may move."""
+        codec = {id(p) for p in self.model.codec_parameters()}
+        own = [p for p in self.model.parameters() if id(p) not in codec]
+        groups: list[dict[str, Any]] = [{"params": own, "lr": self.settings.learning_rate}]
         if self.model.codec_moves:
             groups.append(
                 {"params": list(self.model.codec_parameters()), "lr": self.settings.codec_learning_rate}
@@ -462,7 +318,7 @@ class _Loop(lightning.LightningModule):
 
     def curves(self) -> pd.DataFrame:
         """The curve as a tidy table."""
-        return pd.DataFrame(self.rows, columns=["step", "part", "loss", "seconds"])
+        return pd.DataFrame(self.rows, columns=["step", "part", "loss", "bold_error", "seconds"])
 
 
 class _Progress(Callback):
@@ -470,101 +326,21 @@ class _Progress(Callback):
 
     def on_fit_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         if isinstance(pl_module, _Loop) and not pl_module.rows and trainer.ckpt_path is None:
+            pl_module.renew()
             with torch.no_grad():
                 for part, loader in enumerate(pl_module.data.val_dataloader()):
                     for batch in loader:
-                        pl_module.validation_step(batch.to(pl_module.device), 0, part)
+                        moved = {name: value.to(pl_module.device) for name, value in batch.items()}
+                        pl_module.validation_step(moved, 0, part)
 
     def on_validation_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         if isinstance(pl_module, _Loop):
             row = pl_module.rows[-2:]
             pl_module.say(
-                f"training the {pl_module.model.arm} arm: step {row[0]['step']} of {pl_module.settings.steps}, "
-                f"loss {row[0]['loss']:.3f} (held-out {row[1]['loss']:.3f}), {row[1]['seconds']:.0f} s"
+                f"training the {pl_module.model.name} arm: step {row[0]['step']} of {pl_module.settings.steps}, "
+                f"loss {row[0]['loss']:.3f} (held-out {row[1]['loss']:.3f}), BOLD error {row[0]['bold_error']:.2f} "
+                f"(held-out {row[1]['bold_error']:.2f}), {row[1]['seconds']:.0f} s"
             )
-
-
-def _train_into(
-    folder: Path,
-    model: SoundBottleneck,
-    waveform: Waveform,
-    sample_rate: int,
-    latents: NDArray[np.float32],
-    split: Split,
-    settings: TrainingSettings,
-    runs: Sequence[tuple[int, int]],
-    seed: int,
-    say: Callable[[str], None] | None,
-) -> None:
-    """Train one arm and store it; ``facts.json`` is written last and says that the rest is whole."""
-    working = folder / "working"
-    working.mkdir(parents=True, exist_ok=True)
-    curves = train(model, waveform, sample_rate, split, settings, seed=seed, folder=working, say=say)
-    known = (
-        own_latents(model, waveform, sample_rate, runs) if model.codec_moves else torch.from_numpy(latents)
-    )
-    kept = model.state_dict() if model.codec_moves else model.projection.state_dict()
-    save_file({name: value.contiguous() for name, value in kept.items()}, folder / "weights.safetensors")
-    np.save(folder / "units.npy", units_of(model, known, sum(count for _, count in runs)))
-    curves.to_csv(folder / "curves.csv", index=False)
-    judged = judge(curves.loc[curves["part"] == "training", "loss"].to_list())
-    temporary = folder / "facts.json.part"
-    temporary.write_text(json.dumps({"arm": model.arm, **asdict(judged)}, indent=1) + "\n", encoding="utf-8")
-    os.replace(temporary, folder / "facts.json")
-    shutil.rmtree(working)
-
-
-def _restore(folder: Path, model: SoundBottleneck, passed: float) -> TrainedArm:
-    """Read a stored arm back."""
-    state = load_file(folder / "weights.safetensors")
-    (model if model.codec_moves else model.projection).load_state_dict(state)
-    facts = json.loads((folder / "facts.json").read_text(encoding="utf-8"))
-    return TrainedArm(
-        model.eval(), np.load(folder / "units.npy"), pd.read_csv(folder / "curves.csv"),
-        Convergence(facts["converged"], facts["falling"]), passed,
-    )  # fmt: skip
-
-
-def _key(
-    checkpoint: Checkpoint,
-    waveform: Waveform,
-    runs: Sequence[tuple[int, int]],
-    split: Split,
-    settings: TrainingSettings,
-    n_units: int,
-    tr: Fraction,
-    seed: int,
-) -> str:
-    """Hash of all that decides a trained model: sound, weights, split, settings, seed and code."""
-    digest = hashlib.sha256(waveform.tobytes())
-    here = Path(__file__).parent
-    for name in ("bottleneck.py", "training.py", "timeline.py"):
-        digest.update((here / name).read_bytes())
-    facts = (
-        checkpoint.sha256,
-        list(runs),
-        repr(split),
-        settings.model_dump_json(),
-        n_units,
-        str(tr),
-        seed,
-        torch.cuda.is_available(),
-    )
-    digest.update(repr(facts).encode())
-    return digest.hexdigest()[:16]
-
-
-@contextlib.contextmanager
-def _locked(folder: Path, say: Callable[[str], None]) -> Iterator[None]:
-    """Hold a folder's lock; the system lets go of it if the process dies."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with open(folder.with_suffix(".lock"), "w") as stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            say(f"waiting for another run that is training {folder.name}")
-            fcntl.flock(stream, fcntl.LOCK_EX)
-        yield
 
 
 @contextlib.contextmanager
@@ -585,7 +361,3 @@ def _spread(items: list[int], count: int) -> list[int]:
     """At most ``count`` of the items, evenly spread."""
     picks = np.unique(np.linspace(0, len(items) - 1, min(count, len(items))).round().astype(int))
     return [items[i] for i in picks]
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)

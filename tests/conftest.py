@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,10 @@ from encodec.modules.seanet import SEANetDecoder, SEANetEncoder
 from encodec.quantization.vq import ResidualVectorQuantizer
 
 from fmri_audio import audio, checkpoints
+from fmri_audio.arms import Material
 from fmri_audio.checkpoints import Checkpoint
+
+from .materials import MakeMaterial, fitting_codebooks, material_about
 
 # Tests run side by side; threads of each that wait for each other's cores are slower than one alone.
 torch.set_num_threads(1)
@@ -120,3 +124,15 @@ def narrow_48khz() -> EncodecModel:
     rates = [3.0, 6.0, 12.0, 24.0]
     model = EncodecModel(encoder, decoder, quantiser, rates, 48_000, 2, normalize=True, segment=1.0)
     return model.eval()
+
+
+@pytest.fixture(scope="session")
+def make_material(tiny_checkpoint_file: Path) -> MakeMaterial:
+    """Maker of what arms are made from."""
+    return partial(material_about, fitting_codebooks(checkpoints.load(str(tiny_checkpoint_file))))
+
+
+@pytest.fixture(scope="session")
+def material(make_material: MakeMaterial) -> Material:
+    """24 TRs of noise through 10 units of rank 4."""
+    return make_material()

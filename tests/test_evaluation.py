@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import torch
 import yaml
 
 from fmri_audio import scoring
+from fmri_audio.arms import ARMS, LABELS
 from fmri_audio.edition import Edition
 from fmri_audio.errors import UserError
 from fmri_audio.evaluation import HeldOut
@@ -31,7 +33,7 @@ def edition(folder: Path, wave: np.ndarray, codec: Path, kinds: list[tuple[float
         "edition": "mine", "codec": str(codec), "stimulus": {"source": str(sound)},
         "windows": {"seconds": 8, "n_windows": 3, "clip_seconds": 2},
         "study": {"n_subjects": 2, "shape": [20, 16, 16]},
-        "training": {"rank": 8, "steps": 4, "epochs": 2, "gap_trs": 12},
+        "training": {"rank": 8, "steps": 4, "epochs": 2, "gap_trs": 12, "seeds": 2},
     }  # fmt: skip
     path = folder / "mine.yml"
     path.write_text(yaml.safe_dump(settings))
@@ -65,7 +67,60 @@ def test_every_sound_is_as_long_as_the_block_and_they_differ(held_out: HeldOut) 
         "mean": held_out.without_brain("frozen"),
     }
     assert {wave.shape for wave in sounds.values()} == {held_out.original.shape}
+    del sounds["again"]  # a codec of random weights has a single code, whatever it is given
     assert len({wave.tobytes() for wave in sounds.values()}) == len(sounds)
+
+
+@pytest.mark.parametrize("arm", ARMS)
+def test_every_arm_gives_the_block_back_from_its_units(held_out: HeldOut, arm: str) -> None:
+    assert list(held_out.arms) == list(ARMS)
+    wave = held_out.noise_free(arm)
+    assert wave.shape == held_out.original.shape and np.isfinite(wave).all()
+    n_trs = held_out.block[1] - held_out.block[0]
+    assert held_out.own_code(arm).shape == held_out.read_code(arm).shape == (n_trs, 8)
+    assert held_out.arms[arm].volumes.shape == (N_TRS, held_out.n_units)
+    assert not np.allclose(held_out.own_code(arm), held_out.read_code(arm), atol=1e-2)  # volumes are slow
+
+
+def test_codes_stand_beside_their_unigram(held_out: HeldOut) -> None:
+    bits = held_out.code_bits()
+    assert sorted(set(bits["part"])) == ["held-out", "training"]
+    assert bits["codebook"].max() == len(held_out.material.codes) == 8  # at 6 kbps
+    assert (bits[["bits", "unigram_bits"]] >= 0).all(axis=None)
+
+
+def test_the_two_arms_compared_are_trained_from_every_seed(held_out: HeldOut) -> None:
+    assert list(held_out.repeated) == ["frozen", "finetuned"]
+    for name, several in held_out.repeated.items():
+        first = held_out.run.settings.seed
+        assert [one.seed for one in several] == [first, first + 1]
+        assert several[0] is held_out.arms[name]
+        assert not np.array_equal(several[0].volumes, several[1].volumes)
+
+
+def test_weights_are_counted_by_where_they_are(held_out: HeldOut) -> None:
+    table = held_out.parameters().set_index("arm")
+    assert list(table.index) == list(LABELS.values())
+    assert table.loc["frozen", "codec, trained"] == 0 < table.loc["fine-tuned", "codec, trained"]
+    assert table.loc["frozen", "codec, frozen"] == table.loc["fine-tuned", "codec, trained"]
+    assert table.loc["frozen", "bottleneck"] == table.loc["fine-tuned", "bottleneck"]
+
+
+def test_records_name_the_arm_s_features_and_the_codes_bandwidth(held_out: HeldOut) -> None:
+    assert held_out.describes("mel") == {"arm": "mel", "representation": "mel"}
+    assert held_out.describes("codes") == {
+        "arm": "codes", "representation": "encodec-codes", "bandwidth_kbps": 6.0,
+    }  # fmt: skip
+
+
+def test_identification_turns_the_sound_over_the_whole_run(held_out: HeldOut) -> None:
+    several = list(held_out.decoded("mel"))
+    found = held_out.identified("mel", several)
+    perfect = held_out.identified("mel", [dataclasses.replace(one, code=one.true) for one in several])
+    assert found.per_subject.shape == (2, 1 + N_TRS - 2 * held_out.split.gap - 1)
+    assert perfect.n_segments + perfect.n_left_out == (held_out.block[1] - held_out.block[0]) // 4
+    if perfect.n_segments:
+        assert perfect.accuracy == 1
 
 
 def test_the_codec_alone_is_the_package_s_decoder_begun_at_the_block(held_out: HeldOut) -> None:
@@ -87,10 +142,10 @@ def test_the_clip_lies_in_the_block(held_out: HeldOut) -> None:
 
 
 def test_sound_without_a_brain_is_the_same_for_every_brain_and_knows_no_moment(held_out: HeldOut) -> None:
-    units = held_out.mean_units("frozen")
-    assert np.ptp(units, axis=0).max() == 0
+    code = held_out.mean_code("frozen")
+    assert np.ptp(code, axis=0).max() == 0
     np.testing.assert_allclose(
-        units[0], held_out.arms["frozen"].units[held_out.split.train].mean(axis=0), rtol=1e-6
+        code[0], held_out.arms["frozen"].code[held_out.split.train].mean(axis=0), rtol=1e-6
     )
 
 
@@ -99,10 +154,21 @@ def test_decodes_are_of_the_block_and_of_single_subjects(held_out: HeldOut) -> N
     assert [one.subject for one in several] == list(held_out.study.subjects)
     n_trs = held_out.block[1] - held_out.block[0]
     for one in several:
-        assert one.units.shape == one.true.shape == (n_trs, held_out.n_units)
-        assert np.isfinite(one.units).all()
-    assert not np.array_equal(several[0].units, several[1].units)
+        assert one.code.shape == one.true.shape == (n_trs, 8)
+        assert np.isfinite(one.code).all()
+    assert not np.array_equal(several[0].code, several[1].code)
     np.testing.assert_array_equal(several[0].true, several[1].true)
+
+
+def test_noise_of_voxels_makes_decoding_worse_and_a_little_of_it_hardly(held_out: HeldOut) -> None:
+    def error(level: float) -> float:
+        one = held_out.decoded_with_noise("frozen", level)
+        assert one.subject is None and one.code.shape == one.true.shape
+        return float(np.square(held_out.centred("frozen", one.code - one.true)).mean())
+
+    none, little, real = error(0.0), error(0.01), error(1.0)
+    assert abs(little - none) < 0.1 * none < none < real
+    assert held_out.noise_of("frozen").reliability.shape == (held_out.n_units,)
 
 
 def test_the_right_segment_scores_above_the_wrong_one(held_out: HeldOut) -> None:

@@ -131,3 +131,18 @@ def test_project_root_is_found_from_a_folder_below(monkeypatch: pytest.MonkeyPat
     assert project_root() == root
     monkeypatch.chdir(tmp_path)
     assert project_root() == root
+
+
+@pytest.mark.parametrize(
+    ("update", "wrong"),
+    [
+        ({"arms": ["frozen", "finetuned", "frozen"]}, "arms: should not name an arm twice"),
+        ({"arms": ["mel", "frozen"]}, "should name frozen and finetuned"),
+        ({"rank": 3}, "rank: 3 should be even"),
+        ({"gap_trs": 5}, "gap_trs: 5 should be more than the longest lag, 5"),
+        ({"balance": -1.0}, "balance"),
+    ],
+)
+def test_training_settings_that_make_no_sense_are_named(update: dict[str, object], wrong: str) -> None:
+    with pytest.raises(UserError, match=wrong):
+        load_settings("demo", {f"training.{key}": value for key, value in update.items()})

@@ -19,7 +19,7 @@ def response_trs(tr: Fraction) -> int:
     return math.ceil(RESPONSE_SECONDS / tr)
 
 
-def canonical_response(rate: int) -> np.ndarray:
+def canonical_response(rate: float) -> np.ndarray:
     """SPM's double gamma (Friston et al. 1998, by ``nilearn``) sampled at ``rate`` Hz over 32 s, sum 1, [samples]."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -1,0 +1,206 @@
+"""Trained arms, each trained once and kept under the hash of all that decides it."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import math
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import load_file, save_file
+
+from fmri_audio.arms import ARMS, Arm, Material
+from fmri_audio.errors import UserError
+from fmri_audio.files import package_digest, to_json
+from fmri_audio.study.splits import Split
+from fmri_audio.training import Convergence, Say, judge, precision_of, tell, train
+
+if TYPE_CHECKING:
+    from fmri_audio.settings import TrainingSettings
+
+_CODE = (
+    "bottleneck.py", "response.py", "timeline.py", "training.py", "trained.py",
+    "representations/mel.py", "representations/stft.py", "study/simulator.py",
+    *(f"arms/{name}.py" for name in ("base", "codes", "complex_stft", "latents", "losses", "mel")),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class TrainedArm:
+    """A trained model and how it came about.
+
+    Attributes
+    ----------
+    model : Arm
+        In evaluation mode.
+    seed : int
+        Of the start and of the order of the windows.
+    code : array, shape [TRs, r]
+        What the sound of every TR is for the model, before the bottleneck.
+    volumes : array, shape [volumes, V]
+        The model's own BOLD for the whole stimulus (noise-free), standardised on training volumes.
+    curves : DataFrame
+        ``step``, ``part`` (training, held-out), ``loss``, ``bold_error``, ``seconds``.
+    convergence : Convergence
+    variance_passed : float
+        Share of the training features' variance that the starting code has.
+    """
+
+    model: Arm
+    seed: int
+    code: NDArray[np.float32]
+    volumes: NDArray[np.float32]
+    curves: pd.DataFrame
+    convergence: Convergence
+    variance_passed: float
+
+    @property
+    def arm(self) -> str:
+        """Name in the tables."""
+        return self.model.name
+
+
+def build(name: str, material: Material, seed: int = 0) -> Arm:
+    """Make an arm whose weights are still to be set; what no start sets is drawn with ``seed``.
+
+    Raises
+    ------
+    UserError
+        The rank fits neither the units nor the features.
+    """
+    try:
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            return ARMS[name].build(material).eval()
+    except ValueError as error:
+        raise UserError(f"training.rank: {error}; the {name} arm needs another rank, or a larger mask") from None
+
+
+def trained_arms(
+    names: Sequence[str],
+    material: Material,
+    split: Split,
+    settings: TrainingSettings,
+    *,
+    seed: int,
+    cache: Path,
+    say: Say | None = None,
+) -> dict[str, TrainedArm]:
+    """Arms, trained once and kept in ``cache`` under the hash of everything that decides them.
+
+    Two processes that ask for the same model at once do not train it twice: the second waits for the first.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Of :data:`fmri_audio.arms.ARMS`.
+    material : Material
+    split : Split
+    settings : TrainingSettings
+    seed : int
+    cache : Path
+
+    Returns
+    -------
+    dict
+        Name of the arm → :class:`TrainedArm`, in the order given.
+    """
+    models = {name: build(name, material, seed) for name in names}
+    # One step for all arms that the edition trains, so that they are trained on the same windows.
+    step = math.lcm(*(build(name, material).grid.step for name in settings.arms if name not in models),
+                    *(model.grid.step for model in models.values()))  # fmt: skip
+    key = _key(material, split, settings, step, seed)
+    arms = {}
+    for name, model in models.items():
+        folder = cache / f"{name}-{key}"
+        with _locked(folder, say or tell):
+            if not (folder / "facts.json").is_file():
+                _train_into(folder, model, material, split, settings, step, seed, say)
+        arms[name] = _restore(folder, model, seed)
+    return arms
+
+
+def features_of(model: Arm, material: Material) -> torch.Tensor:
+    """Features [C, L] of the whole stimulus with which an arm starts; the codec's are known beforehand."""
+    known = {"encodec-latents": material.latents, "encodec-codes": material.codes}
+    if model.representation in known:
+        return torch.from_numpy(np.ascontiguousarray(known[model.representation]))
+    return model.stimulus_features(material.sound)
+
+
+def _train_into(
+    folder: Path,
+    model: Arm,
+    material: Material,
+    split: Split,
+    settings: TrainingSettings,
+    step: int,
+    seed: int,
+    say: Say | None,
+) -> None:
+    """Train one arm and store it; ``facts.json`` is written last and says that the rest is whole."""
+    working = folder / "working"
+    working.mkdir(parents=True, exist_ok=True)
+    features = features_of(model, material)
+    passed = model.start(features, split, seed)
+    curves = train(model, material, features, split, settings, step=step, seed=seed, folder=working, say=say)
+    save_file(model.trained_state(), folder / "weights.safetensors")
+    np.save(folder / "code.npy", model.around.cpu().numpy())
+    curves.to_csv(folder / "curves.csv", index=False)
+    judged = judge(curves.loc[curves["part"] == "training", "loss"].to_list())
+    temporary = folder / "facts.json.part"
+    facts = {"arm": model.name, **asdict(judged), "variance_passed": passed}
+    temporary.write_text(to_json(facts), encoding="utf-8")
+    os.replace(temporary, folder / "facts.json")
+    shutil.rmtree(working)
+
+
+def _restore(folder: Path, model: Arm, seed: int) -> TrainedArm:
+    """Read a stored arm back."""
+    model.load_trained_state(load_file(folder / "weights.safetensors"))
+    facts = json.loads((folder / "facts.json").read_text(encoding="utf-8"))
+    code = np.load(folder / "code.npy")
+    model.around.copy_(torch.from_numpy(code))
+    return TrainedArm(
+        model.eval(), seed, code, model.volumes().cpu().numpy(), pd.read_csv(folder / "curves.csv"),
+        Convergence(facts["converged"], facts["falling"]), facts["variance_passed"],
+    )  # fmt: skip
+
+
+def _key(material: Material, split: Split, settings: TrainingSettings, step: int, seed: int) -> str:
+    """Hash of all that decides trained models: sound, weights, split, settings, seed and code."""
+    digest = hashlib.sha256(package_digest(*_CODE).encode())
+    for array in (material.sound.waveform, material.latents, material.codes, material.bold):
+        digest.update(np.ascontiguousarray(array).tobytes())
+    # Which arms are trained, and from how many seeds, decides nothing about any one of them.
+    facts = (
+        material.checkpoint.sha256, list(material.sound.runs), str(material.sound.tr), repr(split),
+        settings.model_dump_json(exclude={"arms", "seeds"}), material.mel.model_dump_json(),
+        list(material.lags), material.shift, step, seed, torch.cuda.is_available(), precision_of(settings),
+    )  # fmt: skip
+    digest.update(repr(facts).encode())
+    return digest.hexdigest()[:16]
+
+
+@contextlib.contextmanager
+def _locked(folder: Path, say: Say) -> Iterator[None]:
+    """Hold a folder's lock; the system lets go of it if the process dies."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with open(folder.with_suffix(".lock"), "w") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say(f"waiting for another run that is training {folder.name}")
+            fcntl.flock(stream, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,124 @@
+"""Trained arms: each trained once, restored exactly, and never confused with another."""
+
+from __future__ import annotations
+
+import multiprocessing
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from fmri_audio.arms import ARMS, Material, Sound
+from fmri_audio.errors import UserError
+from fmri_audio.settings import TrainingSettings
+from fmri_audio.study.splits import Split, contiguous_split
+from fmri_audio.trained import TrainedArm, build, features_of, trained_arms
+
+from .materials import LAGS, MEL, N_TRS, N_UNITS, SHIFT
+from .study.conftest import SAMPLE_RATE, noise_bursts
+from .test_training import SMALL, same, state
+
+
+@pytest.fixture(scope="module")
+def split() -> Split:
+    return contiguous_split([(0, N_TRS)], test_fraction=0.25, gap=10, lags=[3, 4], shift=3, tr=Fraction(3, 2))
+
+
+def arms(material: Material, split: Split, cache: Path, lines: list[str], names: list[str],
+         settings: TrainingSettings = SMALL, seed: int = 3) -> dict[str, TrainedArm]:  # fmt: skip
+    return trained_arms(names, material, split, settings, seed=seed, cache=cache, say=lines.append)
+
+
+def test_every_arm_is_trained_once_and_restored_exactly(material: Material, split: Split, tmp_path: Path) -> None:
+    lines: list[str] = []
+    first = arms(material, split, tmp_path, lines, list(ARMS))
+    assert list(first) == list(ARMS)
+    assert len(lines) == 2 * len(ARMS) and "training the mel arm: step 4 of 4" in lines[1]
+    second = arms(material, split, tmp_path, lines, list(ARMS))
+    assert len(lines) == 2 * len(ARMS)
+    for name, one in first.items():
+        again = second[name]
+        assert same(state(one.model), state(again.model))
+        np.testing.assert_array_equal(one.code, again.code)
+        np.testing.assert_array_equal(one.volumes, again.volumes)
+        assert (one.code.shape, one.volumes.shape) == ((N_TRS, SMALL.rank), (N_TRS, N_UNITS))
+        assert 0 < one.variance_passed == again.variance_passed <= 1
+        sounds = [each.model.sound_of_code(one.code[2:4], 2) for each in (one, again)]
+        np.testing.assert_array_equal(*sounds)
+    assert not list(tmp_path.glob("*/working"))
+
+
+def test_the_stored_code_is_the_trained_model_s_own(material: Material, split: Split, tmp_path: Path) -> None:
+    for name, one in arms(material, split, tmp_path, [], ["frozen", "finetuned"]).items():
+        own = one.model.stimulus_features(material.sound) if name == "finetuned" else torch.from_numpy(material.latents)
+        np.testing.assert_allclose(one.code, one.model.code(own).numpy(), atol=1e-4)
+        volumes = one.volumes[split.bold_train_rows]
+        np.testing.assert_allclose(volumes.mean(axis=0), 0, atol=1e-4)
+        np.testing.assert_allclose(volumes.std(axis=0, ddof=1), 1, atol=1e-3)
+
+
+def test_what_decides_a_model_is_trained_anew_and_what_does_not_is_not(
+    material: Material, split: Split, tmp_path: Path
+) -> None:
+    lines: list[str] = []
+    arms(material, split, tmp_path, lines, ["mel"])
+    for update in ({"learning_rate": 2e-3}, {"steps": 6}):
+        before = len(lines)
+        arms(material, split, tmp_path, lines, ["mel"], SMALL.model_copy(update=update))
+        assert len(lines) == before + 2
+    arms(material, split, tmp_path, lines, ["mel"], seed=4)
+    assert len(lines) == 8
+    others = SMALL.model_copy(update={"seeds": 3, "arms": ["frozen", "finetuned"]})
+    arms(material, split, tmp_path, lines, ["mel"], others)
+    assert len(lines) == 8
+
+
+def test_another_seed_is_another_training(material: Material, split: Split, tmp_path: Path) -> None:
+    one, two = (arms(material, split, tmp_path, [], ["mel"], seed=seed)["mel"] for seed in (3, 4))
+    assert (one.seed, two.seed) == (3, 4)
+    assert not np.array_equal(one.volumes, two.volumes)
+
+
+@pytest.mark.parametrize("name", ["frozen", "complex-stft"])
+def test_a_rank_that_does_not_fit_is_refused(name: str, material: Material) -> None:
+    with pytest.raises(UserError, match=r"training.rank: .*50 does not fit through 10 units"):
+        build(name, Material(**{**vars(material), "rank": 50}))
+
+
+def _train_in_process(path: str, spec: str, lines: object) -> None:
+    from fmri_audio import checkpoints
+
+    torch.set_num_threads(1)  # two processes of several threads each would wait for each other's cores
+    wave = noise_bursts(N_TRS)
+    none = np.zeros((1, 1800), np.int64)  # the mel arm reads neither latents nor codes
+    sound = Sound(wave, SAMPLE_RATE, Fraction(3, 2), [(0, N_TRS)])
+    about = Material(
+        checkpoints.load(spec), sound, none.astype(np.float32), none, MEL, SMALL.rank,
+        np.zeros((N_TRS, N_UNITS), np.float32), LAGS, SHIFT,
+    )  # fmt: skip
+    said: list[str] = []
+    blocks = contiguous_split([(0, N_TRS)], test_fraction=0.25, gap=10, lags=[3, 4], shift=3, tr=Fraction(3, 2))
+    trained_arms(["mel"], about, blocks, SMALL, seed=3, cache=Path(path), say=said.append)
+    lines.put(said)  # type: ignore[attr-defined]
+
+
+def test_two_processes_do_not_train_the_same_model_twice(tiny_checkpoint_file: Path, tmp_path: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    lines = context.Queue()
+    processes = [
+        context.Process(target=_train_in_process, args=(str(tmp_path), str(tiny_checkpoint_file), lines))
+        for _ in range(2)
+    ]
+    for process in processes:
+        process.start()
+    said = [line for _ in processes for line in lines.get(timeout=300)]
+    for process in processes:
+        process.join()
+    assert sum("step 4 of 4" in line for line in said) == 1
+
+
+def test_the_codec_s_features_are_not_computed_again(material: Material) -> None:
+    np.testing.assert_array_equal(features_of(build("frozen", material), material).numpy(), material.latents)
+    np.testing.assert_array_equal(features_of(build("codes", material), material).numpy(), material.codes)
