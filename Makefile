@@ -1,7 +1,7 @@
 # The front door. "make" alone prints this help; fmri_audio/pipeline/ and the Snakefile do the work.
 
 .DEFAULT_GOAL := help
-.PHONY: help book html publish sweep test lint codec bench lock clean environment
+.PHONY: help book html publish sweep report test lint calibrate codec bench lock clean environment
 
 # What is asked for; empty means: as the edition says.
 EDITION ?= demo
@@ -12,9 +12,12 @@ JOBS ?=
 PROFILE ?=
 DATA ?=
 MINUTES ?=
+ONLY ?=
+BOOK_URL ?=
+OUT ?= build/report.md
 PYTHON ?=
 # By way of the environment, so that spaces and quotes in a path arrive as they are.
-export EDITION STIMULUS CODEC BANDWIDTHS JOBS PROFILE DATA MINUTES
+export EDITION STIMULUS CODEC BANDWIDTHS JOBS PROFILE DATA MINUTES ONLY BOOK_URL OUT
 
 # The oldest Python that will do is 3.11; "python3" is not always it.
 PYTHON3 := $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
@@ -28,11 +31,14 @@ help:
 	@echo 'make book      install, execute what is out of date, render to _build/html/index.html'
 	@echo 'make html      render the published book; nothing is executed'
 	@echo 'make sweep     run every bandwidth of the codec and print one table'
+	@echo 'make report    write build/report.md from the results of an edition, and print how to post it'
 	@echo 'make test      install, check style and types, execute the smoke edition, run the tests'
 	@echo 'make lint      check style and types'
 	@echo 'make publish   make book for the demo edition, then rewrite the tracked notebooks, clips and results'
+	@echo 'make calibrate rewrite results/calibration.csv: false alarms and recovery of the decoding, over 1000 simulated studies'
 	@echo 'make codec     train the demo checkpoint on synthesised sound; DATA=DIR adds recordings'
-	@echo 'make bench     time the codec beside other ways to run it, rewrite results/bench.csv; MINUTES=2 for a part of the play'
+	@echo 'make bench     time codec and masking beside other ways, rewrite results/bench.csv; MINUTES=2 for a part of the play,'
+	@echo '               ONLY=codec or ONLY=masking for one of the two (the other keeps its figures)'
 	@echo 'make lock      write requirements.lock and bootstrap.lock anew from pyproject.toml'
 	@echo 'make clean     remove what has been made: build/, _build/ and caches'
 	@echo
@@ -42,6 +48,7 @@ help:
 	@echo 'BANDWIDTHS="1.5 3 6"    in kbps; default: as the edition says'
 	@echo 'JOBS=2                  notebooks executed at a time; default: one per core, four at most'
 	@echo 'PROFILE=slurm           a Snakemake profile, to run on a cluster'
+	@echo 'BOOK_URL=https://…      where the rendered book is published, for the links of make report; OUT=FILE'
 	@echo 'PYTHON=/path/to/python  use that environment, install nothing'
 
 environment:
@@ -58,6 +65,9 @@ book sweep publish: environment
 html: environment
 	@$(PIPELINE) html
 
+report: environment
+	@$(RUN) -m fmri_audio.cli report --edition "$$EDITION" --out "$$OUT"
+
 lint: environment
 	@$(RUN) -m ruff check .
 	@$(RUN) -m mypy
@@ -67,11 +77,14 @@ test: lint
 	@$(PIPELINE) book --edition smoke --jobs "$$JOBS" --build build/tests --html build/tests/html --with-parent
 	@FMRI_AUDIO_BOOK="$(CURDIR)/build/tests/html" FMRI_AUDIO_BUILD="$(CURDIR)/build/tests/smoke" $(RUN) -m pytest -n 2 --dist loadfile
 
+calibrate: environment
+	@exec $(RUN) -m fmri_audio.calibration $(if $(JOBS),--jobs "$$JOBS")
+
 codec: environment
 	@exec $(RUN) -m fmri_audio.codec_training $(if $(DATA),--data "$$DATA") --out checkpoints/encodec-24khz-demo.safetensors
 
 bench: environment
-	@exec $(RUN) -W ignore::FutureWarning -m fmri_audio.bench --out results/bench.csv $(if $(MINUTES),--minutes "$$MINUTES")
+	@exec $(RUN) -W ignore::FutureWarning -m fmri_audio.bench --out results/bench.csv $(if $(MINUTES),--minutes "$$MINUTES") $(if $(ONLY),--only "$$ONLY")
 
 lock: environment
 	@.bootstrap/bin/uv pip compile pyproject.toml --extra test --universal --generate-hashes --no-header --no-annotate \

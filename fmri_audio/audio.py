@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,12 @@ from fmri_audio.files import replacing
 
 SAMPLE_RATE = 24_000
 """Sample rate of the stimulus in Hz: that of EnCodec's 24 kHz model."""
+
+FRAME_RATE = Fraction(75)
+"""Frames per second of that model, on whose grid runs are joined."""
+
+SILENCE_DBFS = -80.0
+"""Peak level at or under which a recording counts as silent."""
 
 Waveform = NDArray[np.float32]
 
@@ -82,6 +89,12 @@ def read_sound(path: Path | str) -> Sound:
             f"{int(bad.argmax()) / sound.sample_rate:.3f} s): export it again without them"
         )
     return sound
+
+
+def refuse_silence(waveform: NDArray[np.floating], name: Path | str) -> None:
+    """Raise a UserError if a recording's peak is no higher than −80 dBFS."""
+    if float(np.abs(waveform).max(initial=0.0)) <= 10 ** (SILENCE_DBFS / 20):
+        raise UserError(f"{name} is silent (peak under {SILENCE_DBFS:g} dBFS): give a recording with sound")
 
 
 def to_mono(sound: Sound, sample_rate: int = SAMPLE_RATE) -> tuple[Waveform, list[str]]:
@@ -228,9 +241,13 @@ def _read_container(path: Path) -> Sound:
             pieces += [frame.to_ndarray() for frame in to_float.resample(None)]
             kind = path.suffix.removeprefix(".").upper() or container.format.name
             description = f"{kind}, {stream.codec_context.name.upper()}"
+            # A film's sound may begin later than its picture: silence keeps both on one clock.
+            unit = stream.time_base or Fraction(0)
+            begins = (stream.start_time or 0) * unit - Fraction(container.start_time or 0, av.time_base)
     except (av.FFmpegError, ValueError):
         raise UserError(
             f"{path} is not a sound file that can be read: give WAV, FLAC, Ogg, Opus, MP3, or MP4/M4V with sound"
         ) from None
     samples = np.concatenate(pieces, axis=1) if pieces else np.empty((1, 0), np.float32)
+    samples = np.pad(samples, ((0, 0), (max(0, round(begins * rate)), 0)))
     return Sound(np.ascontiguousarray(samples, np.float32), rate, path, description)

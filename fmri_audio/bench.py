@@ -1,7 +1,7 @@
-"""``make bench``: how fast the codec is, beside the ways there were before, in one run on one machine.
+"""``make bench``: how fast the codec and masking are, beside the ways there were before, in one run on one machine.
 
-At full width with random weights (what arithmetic costs does not depend on their values), the stimulus is encoded to
-all codebooks and decoded again by
+Masking is :mod:`fmri_audio.bench_masking`'s part. The codec's: at full width with random weights (what arithmetic costs
+does not depend on their values), the stimulus is encoded to all codebooks and decoded again by
 
 ``ours``
     the stream of :mod:`fmri_audio.representations.streaming`, quantiser included;
@@ -22,16 +22,15 @@ Repetitions are interleaved, so that what else the machine does meets all alike;
 from __future__ import annotations
 
 import argparse
-import csv
 import ctypes
 import importlib.util
-import statistics
+import signal
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import replace
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
@@ -42,10 +41,10 @@ import torch
 from encodec.model import EncodecModel
 from torch import Tensor
 
-from fmri_audio import checkpoints
+from fmri_audio import bench_masking, checkpoints
+from fmri_audio.bench_table import Row, as_text, described_hardware, summary, write
 from fmri_audio.checkpoints import Checkpoint
 from fmri_audio.errors import UserError
-from fmri_audio.files import replacing
 from fmri_audio.representations import EncodecCodes
 from fmri_audio.representations.streaming import (
     PIECE_FRAMES,
@@ -54,7 +53,6 @@ from fmri_audio.representations.streaming import (
     decode_in_pieces,
     encode_in_pieces,
 )
-from fmri_audio.results import hardware
 from fmri_audio.stimulus import play_waveform
 from fmri_audio.timeline import trs_to_samples
 
@@ -65,29 +63,10 @@ FIRST_CODEBOOKS = 8
 WHOLE_BYTES = 20
 """Memory that the package takes for a whole sound, per sample and filter: measured, about five activations."""
 
+DIRECTIONS = {"codec": ("encode", "decode"), "masking": bench_masking.DIRECTIONS}
+"""Parts of the table that can be measured alone, and the directions in which their rows lie."""
+
 Work = Callable[[], object]
-
-
-@dataclass(frozen=True)
-class Row:
-    """One figure.
-
-    ``metric`` is one of seconds, realtime_factor, times_ours (how many times as long as ``ours`` it takes; for
-    ``network``, times_bound), peak_megabytes (above what was there before) and, for ``ours`` against ``package``,
-    codes_differing_… (a share) and largest_difference (of samples). ``low`` and ``high`` are the extremes of ``n``.
-    """
-
-    direction: str
-    contender: str
-    metric: str
-    value: float
-    unit: str
-    low: float | None = None
-    high: float | None = None
-    n: int = 1
-    minutes: float = 0.0
-    threads: int = 0
-    hardware: str = ""
 
 
 def random_codec(config: dict[str, Any] | None = None, seed: int = 0) -> Checkpoint:
@@ -129,7 +108,7 @@ def measure(checkpoint: Checkpoint, waveform: Tensor, repetitions: int, say: Cal
         rows += _rows(direction, times, peaks, seconds)
     if "package" in encoders:
         rows += _exactness(checkpoint, sound, top)
-    minutes, threads, machine = seconds / 60, torch.get_num_threads(), _hardware()
+    minutes, threads, machine = seconds / 60, torch.get_num_threads(), described_hardware()
     return [replace(row, minutes=minutes, threads=threads, hardware=machine) for row in rows]
 
 
@@ -301,17 +280,12 @@ def _rows(direction: str, times: dict[str, list[float]], peaks: dict[str, float]
         against = times["bound" if name == "network" else "ours"]
         ratios = [mine / theirs for mine, theirs in zip(taken, against, strict=True)]
         rows += [
-            _summary(direction, name, "seconds", taken, "s"),
-            _summary(direction, name, "realtime_factor", [seconds / value for value in taken], "1"),
-            _summary(direction, name, "times_bound" if name == "network" else "times_ours", ratios, "1"),
+            summary(direction, name, "seconds", taken, "s"),
+            summary(direction, name, "realtime_factor", [seconds / value for value in taken], "1"),
+            summary(direction, name, "times_bound" if name == "network" else "times_ours", ratios, "1"),
             Row(direction, name, "peak_megabytes", peaks[name], "MB", n=len(taken)),
         ]
     return rows
-
-
-def _summary(direction: str, name: str, metric: str, values: list[float], unit: str) -> Row:
-    middle = statistics.median(values)
-    return Row(direction, name, metric, middle, unit, min(values), max(values), len(values))
 
 
 def _exactness(checkpoint: Checkpoint, sound: Tensor, top: float) -> list[Row]:
@@ -329,64 +303,43 @@ def _exactness(checkpoint: Checkpoint, sound: Tensor, top: float) -> list[Row]:
     ]
 
 
-def _hardware() -> str:
-    """Describe what computes, the processor by its name where the system tells it."""
-    described = hardware()
-    if torch.cuda.is_available() or not Path("/proc/cpuinfo").is_file():
-        return described
-    lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    model = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "CPU")
-    return described.replace("CPU", model, 1)
-
-
-def write(path: Path, rows: Sequence[Row]) -> None:
-    """Write the figures as CSV, whole or not at all; floats keep four significant digits."""
-    with replacing(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow([field.name for field in fields(Row)])
-        for row in rows:
-            writer.writerow([_cell(value) for value in asdict(row).values()])
-
-
-def _cell(value: float | str | None) -> str:
-    if value is None:
-        return ""
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-def _table(rows: Sequence[Row]) -> str:
-    """Return the figures for the terminal: a line per contender."""
-    lines = []
-    for direction, name in dict.fromkeys((row.direction, row.contender) for row in rows):
-        found = [row for row in rows if (row.direction, row.contender) == (direction, name)]
-        values = ", ".join(f"{row.metric} {row.value:.4g}" for row in found)
-        lines.append(f"{direction} {name}: {values}")
-    return "\n".join(lines)
+def measure_codec(minutes: float | None, repetitions: int, say: Callable[[str], None]) -> list[Row]:
+    """Time the codec on the embedded play, or on its first minutes."""
+    waveform = torch.from_numpy(play_waveform(TR))
+    checkpoint = random_codec()
+    if minutes is not None:
+        waveform = waveform[: round(minutes * 60 * checkpoint.model.sample_rate)]
+    checkpoint.model.to("cuda" if torch.cuda.is_available() else "cpu")
+    return measure(checkpoint, waveform, repetitions, say)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the benchmark; return the exit status."""
-    parser = argparse.ArgumentParser("python -m fmri_audio.bench", description="How fast the codec is.")
+    parser = argparse.ArgumentParser("python -m fmri_audio.bench", description="How fast codec and masking are.")
+    parser.add_argument("--only", choices=sorted(DIRECTIONS), help="measure this part alone; the other's rows stay")
     parser.add_argument("--minutes", type=float, help="of the embedded play (default: all of it)")
+    parser.add_argument("--trs", type=int, default=bench_masking.N_TRS, help="of the scan (default: the release's)")
     parser.add_argument("--repetitions", type=int, default=3, metavar="N")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE.csv")
     arguments = parser.parse_args(argv)
+    say = partial(print, flush=True)
+    rows: list[Row] = []
     try:
-        waveform = torch.from_numpy(play_waveform(TR))
-        checkpoint = random_codec()
-        if arguments.minutes is not None:
-            waveform = waveform[: round(arguments.minutes * 60 * checkpoint.model.sample_rate)]
-        if not len(waveform) or arguments.repetitions < 1:
+        if (arguments.minutes is not None and arguments.minutes <= 0) or arguments.repetitions < 1:
             raise UserError("--minutes and --repetitions: give positive numbers")
-        checkpoint.model.to("cuda" if torch.cuda.is_available() else "cpu")
-        rows = measure(checkpoint, waveform, arguments.repetitions, partial(print, flush=True))
-        write(arguments.out, rows)
+        if arguments.only != "masking":
+            rows += measure_codec(arguments.minutes, arguments.repetitions, say)
+        if arguments.only != "codec":
+            rows += bench_masking.measure(arguments.trs, arguments.repetitions, say)
+        write(arguments.out, rows, DIRECTIONS[arguments.only] if arguments.only else None)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    print(_table(rows))
+    print(as_text(rows))
     return 0
 
 
 if __name__ == "__main__":
+    # A stop from outside unwinds like one from the keyboard, so that the scan does not stay behind.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     sys.exit(main())

@@ -149,12 +149,17 @@ class Page:
         found = [entry for entry in found if clip is None or entry.clip == clip]
         return sorted(found, key=lambda entry: entry.bandwidth_kbps or 0.0)
 
-    def figure(self, figure: Figure, limit_bytes: int = 80_000) -> None:
-        """Show a figure as a small PNG. Its alt text and caption stand in the cell's ``mystnb`` metadata."""
-        display(Image(data=to_png(figure, limit_bytes), format="png"))
+    def figure(self, figure: Figure, limit_bytes: int = 80_000, *, true_colours: bool = False) -> None:
+        """Show a figure as a small PNG. Its alt text and caption stand in the cell's ``mystnb`` metadata.
+
+        With ``true_colours`` it loses dots rather than colours, for maps that are read by their colour.
+        """
+        display(Image(data=to_png(figure, limit_bytes, true_colours=true_colours), format="png"))
         plt.close(figure)
 
-    def table(self, frame: pd.DataFrame, caption: str, formats: Mapping[str, str] | None = None) -> None:
+    def table(
+        self, frame: pd.DataFrame, caption: str, formats: Mapping[str, str] | None = None, *, words: bool = False
+    ) -> None:
         """Show a table that a screen reader can read: caption, column and row headings, undefined as a dash.
 
         Parameters
@@ -165,8 +170,10 @@ class Page:
             Standalone: what the numbers are, over what, whose weights.
         formats
             Format of each numeric column, such as ``{"PESQ": ".2f"}``; ``.3g`` otherwise.
+        words
+            Whether the cells hold text to be read, which begins at the left, rather than numbers to be compared.
         """
-        display(HTML(table_html(frame, caption, formats or {})))
+        display(HTML(table_html(frame, caption, formats or {}, "results words" if words else "results")))
 
     def _clip_name(self, clip: str, condition: str, shared: np.ndarray | None) -> str:
         """Name a clip's file; an original is named by its content, so that every chapter shares one file."""
@@ -219,7 +226,7 @@ def players_html(clips: Sequence[Clip], title: str, transcript: str, labels: Seq
     )
 
 
-def table_html(frame: pd.DataFrame, caption: str, formats: Mapping[str, str]) -> str:
+def table_html(frame: pd.DataFrame, caption: str, formats: Mapping[str, str], style: str = "results") -> str:
     """Write a table as HTML with a caption and with headings that say what they head."""
     head = "".join(f'<th scope="col">{html.escape(str(column))}</th>' for column in frame.columns)
     rows = []
@@ -235,20 +242,26 @@ def table_html(frame: pd.DataFrame, caption: str, formats: Mapping[str, str]) ->
         )
     return (
         f'<div class="table-scroll" tabindex="0" role="region" aria-label="{html.escape(caption)}">'
-        f'<table class="results"><caption>{html.escape(caption)}</caption>\n'
+        f'<table class="{style}"><caption>{html.escape(caption)}</caption>\n'
         f"<thead><tr>{head}</tr></thead>\n<tbody>\n" + "\n".join(rows) + "\n</tbody></table></div>"
     )
 
 
-def to_png(figure: Figure, limit_bytes: int) -> bytes:
+_SHARP = ((160, 128), (160, 32), (130, 32), (110, 32), (90, 24), (72, 24))
+_TRUE_COLOURS = tuple((dots, 256) for dots in (160, 145, 130, 120, 110, 100, 90, 80, 72))
+
+
+def to_png(figure: Figure, limit_bytes: int, *, true_colours: bool = False) -> bytes:
     """Draw a figure as a palette PNG of at most ``limit_bytes``, with fewer colours or dots only if it must.
+
+    With ``true_colours``, dots are the first to go.
 
     Raises
     ------
     ValueError
         The figure does not fit even at 72 dots per inch.
     """
-    for dots_per_inch, colours in ((160, 128), (160, 32), (130, 32), (110, 32), (90, 24), (72, 24)):
+    for dots_per_inch, colours in _TRUE_COLOURS if true_colours else _SHARP:
         stream = io.BytesIO()
         figure.savefig(stream, format="png", dpi=dots_per_inch, bbox_inches="tight", facecolor="white")
         picture = Picture.open(stream).convert("RGB").quantize(colours, dither=Picture.Dither.NONE)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import os
 import sys
 import zipfile
 from collections.abc import Sequence
@@ -16,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fmri_audio.errors import UserError
-from fmri_audio.files import replacing
-from fmri_audio.settings import NAMED_CODECS
+from fmri_audio.files import replacing, write_text
+from fmri_audio.settings import BIDS_SPACE, FAMILIES, NAMED_CODECS, VARIANTS
 
 if TYPE_CHECKING:
     from fmri_audio.audio import Sound, Waveform
@@ -37,6 +38,9 @@ CODES_KEYS = (
 
 SEGMENT_KEYS = ("segment_frames", "scales")
 """What it holds besides if the codec works in segments (48 kHz): frames of each, which add up to T, and levels."""
+
+DEFAULT_TRS = 240
+"""TRs of a simulated study, unless it is told how many."""
 
 
 def evaluate(arguments: argparse.Namespace) -> None:
@@ -242,26 +246,47 @@ def data_simulate(arguments: argparse.Namespace) -> None:
     from fmri_audio.stimulus import play_waveform
     from fmri_audio.study.simulator import simulate_study
 
+    counts = arguments.runs or [DEFAULT_TRS if arguments.trs is None else arguments.trs]
+    n_trs = sum(counts) if arguments.trs is None else arguments.trs
+    runs = [(sum(counts[:i]), count) for i, count in enumerate(counts)]
     if arguments.sound is None:
         waveform = play_waveform()
     else:
         waveform, _ = audio.to_mono(audio.read_sound(arguments.sound))
     folder = simulate_study(
-        arguments.out, waveform, audio.SAMPLE_RATE, n_subjects=arguments.subjects, n_trs=arguments.trs,
-        shape=tuple(arguments.shape), seed=arguments.seed, strength=arguments.strength,
+        arguments.out, waveform, audio.SAMPLE_RATE, n_subjects=arguments.subjects, n_trs=n_trs,
+        shape=tuple(arguments.shape), seed=arguments.seed, strength=arguments.strength, variant=arguments.variant,
+        features=arguments.features, runs=runs,
     )  # fmt: skip
-    print(f"{folder}: {arguments.subjects} subjects, {arguments.trs} TRs")
+    print(f"{folder}: {arguments.subjects} subjects, {n_trs} TRs")
 
 
 def data_check(arguments: argparse.Namespace) -> int:
     """List what a study folder holds and what is wrong with it."""
     from fmri_audio.study.checker import check_study
 
-    report = check_study(arguments.folder)
+    report = check_study(
+        arguments.folder, task=arguments.task, story=arguments.story, space=arguments.space,
+        films=[str(film) for film in arguments.film],
+    )  # fmt: skip
     print(report.table)
-    for problem in report.problems:
-        print(f"problem: {problem}")
+    for kind in ("notes", "warnings", "problems"):
+        for sentence in getattr(report, kind):
+            print(f"{kind.removesuffix('s')}: {sentence}")
     return 1 if report.problems else 0
+
+
+def report(arguments: argparse.Namespace) -> None:
+    """Write the report to the issue, and the command that would post it."""
+    from fmri_audio import report as reports
+
+    text = reports.write(arguments.edition, arguments.book_url)
+    if arguments.out is None:
+        print(text, end="")
+        return
+    write_text(arguments.out, text)
+    print(f"{arguments.out}: {len(text):,} characters; nothing was posted, this would:")
+    print(reports.command(arguments.out))
 
 
 def parser() -> argparse.ArgumentParser:
@@ -273,6 +298,7 @@ def parser() -> argparse.ArgumentParser:
     _add_evaluate(commands)
     _add_codec(commands.add_parser("codec", help="look at a checkpoint, encode, decode"))
     _add_data(commands.add_parser("data", help="simulate or check a study on disk"))
+    _add_report(commands)
     return top
 
 
@@ -313,17 +339,49 @@ def _add_data(data: argparse.ArgumentParser) -> None:
     simulate = commands.add_parser("simulate", help="write a study with simulated brains")
     simulate.add_argument("out", type=Path, metavar="OUT")
     simulate.add_argument("--subjects", type=int, default=3, metavar="N")
-    simulate.add_argument("--trs", type=int, default=240, metavar="T")
+    simulate.add_argument(
+        "--trs", type=int, metavar="T", help=f"TRs of 1.5 s (default: those of --runs, or {DEFAULT_TRS})"
+    )
+    simulate.add_argument("--runs", type=int, nargs="+", metavar="A", help="TRs of each run (default: one run)")
     simulate.add_argument("--shape", type=int, nargs=3, default=[20, 24, 20], metavar=("X", "Y", "Z"))
     simulate.add_argument("--seed", type=int, default=0, metavar="S")
     simulate.add_argument(
-        "--strength", type=float, default=0.3, help="share of variance that follows the sound"
+        "--variant", choices=VARIANTS, default="realistic",
+        help="null: noise only; null-shared: brains share a signal that has nothing to do with the sound",
+    )  # fmt: skip
+    simulate.add_argument(
+        "--strength", type=float, help="share of variance that subjects share (default: the variant's own)"
     )
+    simulate.add_argument(
+        "--features", nargs="+", choices=FAMILIES, default=list(FAMILIES), metavar="FAMILY",
+        help=f"what auditory cortex follows: {', '.join(FAMILIES)} (default: all)",
+    )  # fmt: skip
     simulate.add_argument("--sound", type=Path, help="what the brains hear (default: the embedded play)")
     simulate.set_defaults(run=data_simulate)
     check = commands.add_parser("check", help="list what a study holds and every problem")
     check.add_argument("folder", type=Path, metavar="DIR")
+    check.add_argument(
+        "--film", nargs="+", default=[], metavar="FILE",
+        help="the film or its sound, one per run in their order, or RUN=FILE (default: the study's own)",
+    )  # fmt: skip
+    check.add_argument("--task", help="which task of a BIDS data set")
+    check.add_argument("--story", help="which story of that task (default: all that everybody heard)")
+    check.add_argument("--space", default=BIDS_SPACE, help=f"standard space of its scans (default: {BIDS_SPACE})")
     check.set_defaults(run=data_check)
+
+
+def _add_report(commands: Any) -> None:
+    one = commands.add_parser(
+        "report", help="write the report to the issue that asked, as Markdown",
+        description="Verdict, conditions, claims, figures, sounds and how to reproduce them, from an edition's tables.",
+    )  # fmt: skip
+    one.add_argument("--edition", default="demo", help="a name in config/, or an edition file (default: demo)")
+    one.add_argument("--out", type=Path, metavar="FILE", help="file to write (default: print it)")
+    one.add_argument(
+        "--book-url", default=os.environ.get("BOOK_URL", ""), metavar="URL",
+        help="where the rendered book is published (default: the variable BOOK_URL; without it links are relative)",
+    )  # fmt: skip
+    one.set_defaults(run=report)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fmri_audio.brain import clean_blocks, correlate, standardise
+from fmri_audio.brain import clean_blocks, correlate, standardise_by_run
 from fmri_audio.errors import UserError
-from fmri_audio.study.dataset import lagged
-from fmri_audio.study.reader import Study
+from fmri_audio.study.dataset import lagged, readable
+from fmri_audio.study.masked import masked_bold
+from fmri_audio.study.reader import Study, Subject
 from fmri_audio.study.splits import Split, cross_validation_folds
 
 #: Ridge penalties that cross-validation chooses from, for standardised predictors.
@@ -104,32 +107,71 @@ class ShiftNull:
         return f"p = {self.p:.3f} ({n} shifts, smallest attainable {self.smallest_p:.3f})"
 
 
-def brain_of(study: Study, subject: int, mask: NDArray[np.bool_], split: Split, first_tr: int = 0) -> Matrix:
+def brain_of(
+    study: Study,
+    subject: Subject,
+    mask: NDArray[np.bool_],
+    split: Split,
+    rows: NDArray[np.int64] | None = None,
+    cache: Path | None = None,
+) -> Matrix:
     """BOLD of one subject, ready for decoding.
 
-    Every block of the split is detrended and filtered on its own, and every voxel standardised by the training
-    blocks alone; rows outside the blocks are NaN.
+    Every block of the split is detrended and filtered on its own, and every voxel standardised run by run by the
+    training blocks alone; rows outside the blocks are NaN. A run without training
+    blocks is standardised by its own BOLD, which the split declares (``split.declarations``).
 
     Parameters
     ----------
     study : Study
-    subject : int
+    subject : int or str
     mask : array of bool, shape [x, y, z]
     split : Split
-        In TRs of the stimulus used.
-    first_tr : int
-        TR of the study with which the stimulus used begins.
+        In TRs of the stimulus.
+    rows : array of int, shape [TRs], optional
+        Volume of the study that belongs to every TR of the stimulus; unless given, all of them in their order.
+    cache : Path, optional
+        Folder of masked matrices (:func:`fmri_audio.study.masked.masked_bold`); without it the scan is read.
 
     Returns
     -------
     array of float32, shape [TRs, voxels]
+
+    Raises
+    ------
+    UserError
+        There are fewer volumes than the split needs.
     """
-    bold = study.bold(subject, mask)[first_tr:]
+    whole = study.bold(subject, mask) if cache is None else masked_bold(study, subject, mask, cache)
+    bold = whole if rows is None else whole[rows]
     if split.bold_test[1] > len(bold):
-        raise UserError(
-            f"{study.folder}: {len(bold)} volumes from TR {first_tr + 1} on, the stimulus needs {split.bold_test[1]}"
-        )
-    return standardise(clean_blocks(bold, split.bold_blocks, study.tr), split.bold_train_rows)
+        raise UserError(f"{study.folder}: {len(bold)} volumes are used, the stimulus needs {split.bold_test[1]}")
+    return cleaned_for(bold, split, study.tr)
+
+
+def cleaned_for(bold: Matrix, split: Split, tr: Fraction) -> Matrix:
+    """Filter every block of a split on its own, and standardise run by run by training volumes alone.
+
+    Parameters
+    ----------
+    bold : array, shape [TRs, voxels]
+        As read, one row per TR of the stimulus; filler volumes are NaN.
+    split : Split
+    tr : Fraction
+        Seconds.
+
+    Returns
+    -------
+    array of float32, shape [TRs, voxels]
+        NaN outside the blocks.
+    """
+    blocks = clean_blocks(bold, split.bold_blocks, tr)
+    return standardise_by_run(blocks, split.bold_train_rows, split.runs, split.runs_without_training)
+
+
+def has_held_out(bold: Matrix, split: Split) -> bool:
+    """Whether a subject has all volumes that the held-out block reads: filler there leaves nothing to decode."""
+    return bool(np.isfinite(bold[split.bold_test[0] : split.bold_test[1]]).all())
 
 
 def fit_ridge(
@@ -170,7 +212,8 @@ def fit_ridge(
     targets64 = np.asarray(targets, np.float64)
     mean = targets64.mean(axis=0)
     folds = cross_validation_folds(trs, n_folds, gap)
-    model = KernelRidgeCV(alphas=np.asarray(alphas, np.float64), kernel="linear", cv=folds)
+    # Where there are fewer predictors than TRs the primal form would be faster; there, either takes no time.
+    model = KernelRidgeCV(alphas=np.asarray(alphas, np.float64), kernel="linear", cv=folds, warn=False)
     model.fit(np.asarray(predictors, np.float64), targets64 - mean)
     return Ridge(model, mean, np.asarray(model.best_alphas_, np.float64))
 
@@ -183,7 +226,7 @@ def decode_units(
     Parameters
     ----------
     bold : array, shape [TRs, voxels]
-        From :func:`brain_of`.
+        From :func:`brain_of`. Training TRs that would read filler volumes are left out.
     units : array, shape [TRs, V]
         What the sound's own bottleneck holds; only training TRs are read.
     split : Split
@@ -198,13 +241,8 @@ def decode_units(
     predicted : array of float32, shape [held-out TRs, V]
     ridge : Ridge
     """
-    ridge = fit_ridge(
-        lagged(bold, split.train, lags, shift),
-        units[split.train],
-        split.train,
-        n_folds=n_folds,
-        gap=split.gap,
-    )
+    train = readable(bold, split.train, lags, shift)
+    ridge = fit_ridge(lagged(bold, train, lags, shift), units[train], train, n_folds=n_folds, gap=split.gap)
     return ridge.predict(lagged(bold, split.test, lags, shift)), ridge
 
 

@@ -22,16 +22,29 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from fmri_audio import results, segments
+from fmri_audio.brain import NAMED_MASKS
 from fmri_audio.errors import UserError
 from fmri_audio.files import package_digest, replacing, to_json, write_if_changed
 from fmri_audio.segments import Window
-from fmri_audio.settings import NAMED_CODECS, Settings, dump_settings, load_settings, project_root
-from fmri_audio.stimulus import PLAY, Stimulus, fingerprint, prepare, prepared
+from fmri_audio.settings import (
+    NAMED_CODECS,
+    SIMULATE,
+    Settings,
+    dump_settings,
+    load_settings,
+    project_root,
+)
+from fmri_audio.stimulus import PLAY, Stimulus, fingerprint, is_measured, prepare, prepared, study_facts
 from fmri_audio.timeline import run_samples
 
 if TYPE_CHECKING:
     from fmri_audio.checkpoints import Checkpoint
     from fmri_audio.study.reader import Study
+
+SIMULATOR = tuple(
+    f"study/{name}.py" for name in ("acoustics", "grid", "haemodynamics", "noise", "simulation", "simulator")
+)
+"""Modules of the package that decide what a simulated study holds."""
 
 
 @dataclass(frozen=True)
@@ -179,11 +192,16 @@ class Edition:
 
     @cached_property
     def study(self) -> Study:
-        """The brains: the study on disk that the settings name, or one simulated into ``<build>/study``."""
+        """The brains: the study on disk that the settings name, or one simulated into ``<build>/study``.
+
+        Of a study on disk, those subjects whose scans hold filler at a TR of the stimulus are left out.
+        """
         from fmri_audio.study.reader import Study
 
-        if self.settings.study.source != "simulate":
-            return Study.open(str(self.settings.study.source))
+        wanted = self.settings.study
+        if is_measured(self.settings):
+            whole = Study.open(str(wanted.source), task=wanted.task, story=wanted.story, space=wanted.space)
+            return whole.with_data_at(self.stimulus.rows)
         folder = self.build / "study"
         facts = to_json({"fingerprint": _study_fingerprint(self.settings)})
         marker = self.build / "study.json"
@@ -243,11 +261,14 @@ def absolute(settings: Settings) -> Settings:
     def full(value: str | None, names: Sequence[str]) -> str | None:
         return value if value is None or value in names else str((root / Path(value).expanduser()).absolute())
 
+    source = settings.stimulus.source
+    films = source if not isinstance(source, dict) else {run: full(film, []) for run, film in source.items()}
     stimulus = settings.stimulus.model_copy(update={
-        "source": full(settings.stimulus.source, [PLAY]), "segments": full(settings.stimulus.segments, []),
+        "source": films if isinstance(films, dict) else full(films, [PLAY]),
+        "segments": full(settings.stimulus.segments, []),
     })  # fmt: skip
     study = settings.study.model_copy(update={
-        "source": full(settings.study.source, ["simulate"]), "mask": full(settings.study.mask, ["auditory"]),
+        "source": full(settings.study.source, [SIMULATE]), "mask": full(settings.study.mask, NAMED_MASKS),
     })  # fmt: skip
     codec = full(settings.codec, NAMED_CODECS)
     return settings.model_copy(update={"stimulus": stimulus, "study": study, "codec": codec})
@@ -311,7 +332,7 @@ def _study_fingerprint(settings: Settings) -> str:
     """Hash all that decides a simulated study."""
     facts = [
         fingerprint(settings), settings.study.model_dump_json(), str(settings.seed),
-        package_digest("study/simulator.py"),
+        package_digest(*SIMULATOR),
     ]  # fmt: skip
     return hashlib.sha256("\n".join(facts).encode()).hexdigest()
 
@@ -323,8 +344,8 @@ def _simulate(settings: Settings, stimulus: Stimulus, folder: Path) -> None:
     wanted = settings.study
     simulate_study(
         folder, stimulus.waveform, stimulus.sample_rate, n_subjects=wanted.n_subjects, n_trs=stimulus.n_trs,
-        shape=wanted.shape, seed=settings.seed, strength=wanted.strength, tr=settings.tr, runs=stimulus.runs,
-        overwrite=True,
+        shape=wanted.shape, seed=settings.seed, strength=wanted.strength, variant=wanted.variant,
+        features=wanted.features, tr=settings.tr, runs=stimulus.runs, overwrite=True,
     )  # fmt: skip
 
 
@@ -401,23 +422,25 @@ def _with_overrides(settings: Settings, stimulus: str | None, codec: str | None)
 
 def _check_given(settings: Settings, edition: str) -> None:
     """Raise a UserError if the edition needs something that only the user has."""
-    missing = [
-        f"{key} ({what})"
-        for key, value, what in (
-            (
-                "stimulus.source",
-                settings.stimulus.source,
-                "your copy of the film or its sound, or STIMULUS=FILE",
-            ),
-            ("study.source", settings.study.source, "the folder with your scans"),
-        )
-        if value is None
-    ]
+    source = settings.study.source
+    if is_measured(settings) and not Path(str(source)).is_dir():
+        raise UserError(f"study.source: {source} is not a folder: give the folder of a study, or {SIMULATE}")
+    missing = []
+    if settings.stimulus.source is None and not _has_own_sound(settings):
+        missing.append("stimulus.source (your copy of the film or its sound, or STIMULUS=FILE)")
+    if source is None:
+        missing.append("study.source (the folder with your scans)")
     if missing:
         raise UserError(f"edition {edition} needs what only you can provide: set {' and '.join(missing)}")
-    source = settings.study.source
-    if source != "simulate" and not Path(str(source)).is_dir():
-        raise UserError(f"study.source: {source} is not a folder: give the folder of a study, or simulate")
+
+
+def _has_own_sound(settings: Settings) -> bool:
+    """Whether the study holds the sound that was heard; of one that is not there yet, whether it is a BIDS data set."""
+    from fmri_audio.study.sync import has_own_sound
+
+    if is_measured(settings):
+        return has_own_sound(study_facts(settings))
+    return settings.study.source is None and settings.study.task is not None
 
 
 def _parse_bandwidths(text: str) -> list[float]:
@@ -450,6 +473,11 @@ def _write_study_marker(opened: Edition) -> None:
     if study.folder.resolve() != marker.parent.resolve():
         with replacing(marker) as temporary:
             write_facts(study.facts, temporary)
+
+
+def _all_subjects(settings: Settings) -> list[int | str]:
+    """Everybody in a measured study."""
+    return study_facts(settings).subjects if is_measured(settings) else []
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -490,7 +518,10 @@ def _run(arguments: argparse.Namespace) -> None:
         print(f"{opened.checkpoint.id}: {frames} frames, {codebooks} codebooks")
     else:
         _write_study_marker(opened)
-        print(f"study {opened.study.name}: {len(opened.study.subjects)} subjects, {opened.study.n_trs} TRs")
+        study, n_used = opened.study, opened.stimulus.n_trs
+        print(f"study {study.name}: {len(study.subjects)} subjects, {study.n_trs} TRs, {n_used} of them used")
+        for subject in sorted(set(_all_subjects(opened.settings)) - set(study.subjects), key=str):
+            print(f"subject {subject} is left out: filler instead of data at some of these TRs")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

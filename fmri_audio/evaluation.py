@@ -32,6 +32,7 @@ from fmri_audio.representations import EncodecCodes
 from fmri_audio.representations.streaming import decode_in_pieces
 from fmri_audio.results import Record
 from fmri_audio.segments import Window
+from fmri_audio.study.reader import Subject
 from fmri_audio.study.splits import Split, contiguous_split
 from fmri_audio.timeline import trs_to_samples
 from fmri_audio.trained import TrainedArm, trained_arms
@@ -49,7 +50,7 @@ class Decoded:
 
     Attributes
     ----------
-    subject : int or None
+    subject : int, str or None
         Whose BOLD it was; None where it was the model's own, with noise.
     arm : str
     code : array, shape [TRs, r]
@@ -60,7 +61,7 @@ class Decoded:
         Ridge penalty of each number of the code, chosen within training.
     """
 
-    subject: int | None
+    subject: Subject | None
     arm: str
     code: NDArray[np.float32]
     true: NDArray[np.float32]
@@ -95,7 +96,7 @@ class HeldOut:
         return contiguous_split(
             [(first, first + count) for first, count in self.stimulus.runs],
             test_fraction=self.settings.test_fraction, gap=self.settings.gap_trs, lags=self.settings.lag_trs,
-            shift=self.study.shift,
+            shift=self.study.shift, tr=self.stimulus.tr,
         )  # fmt: skip
 
     @cached_property
@@ -273,11 +274,9 @@ class HeldOut:
 
     # The brains ---------------------------------------------------------------------------------------------------
 
-    def bold(self, subject: int) -> NDArray[np.float32]:
+    def bold(self, subject: Subject) -> NDArray[np.float32]:
         """One subject's BOLD in the mask, cleaned by block and standardised by training alone, [TRs, voxels]."""
-        measured = self.run.settings.study.source != "simulate"
-        first = self.run.settings.stimulus.first_tr if measured else 0
-        return decoding.brain_of(self.study, subject, self.mask, self.split, first)
+        return decoding.brain_of(self.study, subject, self.mask, self.split, self.stimulus.rows, self.run.cache)
 
     def decoded(self, arm: str) -> Iterator[Decoded]:
         """Every subject's held-out block, decoded by ridge regression trained on that subject alone (measured)."""
@@ -311,7 +310,7 @@ class HeldOut:
         noisy = standardise(volumes + level * noise, self.split.bold_train_rows)
         return self._decoded_from(noisy, arm, None)
 
-    def _decoded_from(self, bold: NDArray[np.float32], arm: str, subject: int | None) -> Decoded:
+    def _decoded_from(self, bold: NDArray[np.float32], arm: str, subject: Subject | None) -> Decoded:
         predicted, ridge = decoding.decode_units(
             bold, self.arms[arm].code, self.split, lags=self.settings.lag_trs,
             shift=self.study.shift, n_folds=self.settings.cv_folds,

@@ -69,9 +69,19 @@ def sha256_of(path: Path | str) -> str:
 
 
 def package_digest(*names: str) -> str:
-    """Hash source files of the package, so that results of older code are not taken for the present one's."""
+    """Hash source files of the package, so that results of older code are not taken for the present one's.
+
+    A name may be a pattern (``brain/*.py``); one that matches no file is an error.
+    """
     here = Path(__file__).parent
-    return hashlib.sha256(b"".join((here / name).read_bytes() for name in names)).hexdigest()
+    digest = hashlib.sha256()
+    for name in names:
+        found = sorted(here.glob(name))
+        if not found:
+            raise FileNotFoundError(f"{here / name} does not exist")
+        for path in found:
+            digest.update(path.read_bytes())
+    return digest.hexdigest()
 
 
 def to_json(facts: dict[str, Any]) -> str:

@@ -10,13 +10,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
+from itertools import pairwise
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import comb
 
 from fmri_audio.decoding import FoldPrediction
 from fmri_audio.errors import UserError
+from fmri_audio.timeline import trs_to_samples, whole_trs
 
 Block = tuple[int, int]
 
@@ -24,6 +28,8 @@ Block = tuple[int, int]
 FEWEST_SHIFTS = 99
 #: Choices in the many-way task: the segment itself and nine distractors.
 WAYS = 10
+#: What is quieter counts as silence (mean square).
+SILENCE_POWER = 1e-8
 #: Two segments are equally loud if their levels differ by no more (dB).
 SAME_LEVEL_DB = 6.0
 
@@ -42,6 +48,34 @@ class SoundFacts:
 
     kind: NDArray[np.int64]
     level_db: NDArray[np.float64]
+
+    @classmethod
+    def of(
+        cls, waveform: NDArray[np.float32], sample_rate: int, tr: Fraction, segments: pd.DataFrame
+    ) -> SoundFacts:
+        """Look at every TR of a sound.
+
+        Parameters
+        ----------
+        waveform : array, shape [T]
+        sample_rate : int
+            In Hz.
+        tr : Fraction
+            Seconds.
+        segments : DataFrame
+            ``onset`` and ``offset`` in seconds, and ``kind``; what is in none of them is a kind of its own.
+        """
+        n_trs = whole_trs(len(waveform), sample_rate, tr)
+        edges = [trs_to_samples(k, sample_rate, tr) for k in range(n_trs + 1)]
+        power = [float(np.square(waveform[a:b], dtype=np.float64).mean()) for a, b in pairwise(edges)]
+        kinds = sorted(segments["kind"].unique())
+        filled = np.zeros((len(kinds) + 1, n_trs))
+        begin = np.arange(n_trs) * float(tr)
+        for onset, offset, kind in segments[["onset", "offset", "kind"]].itertuples(index=False):
+            covered = np.minimum(offset, begin + float(tr)) - np.maximum(onset, begin)
+            filled[kinds.index(kind)] += np.clip(covered, 0, None)
+        filled[-1] = float(tr) - filled[:-1].sum(axis=0)
+        return cls(filled.argmax(axis=0), 10 * np.log10(np.maximum(power, SILENCE_POWER)))
 
 
 @dataclass(frozen=True)
@@ -251,7 +285,7 @@ def _unit_rows(windows: NDArray[np.floating]) -> NDArray[np.float64]:
     return np.asarray(np.divide(rows, norms, out=np.zeros_like(rows), where=norms > 1e-12))
 
 
-def pairwise(similarities: NDArray[np.float64], trial: Trial) -> NDArray[np.float64]:
+def pair_accuracy(similarities: NDArray[np.float64], trial: Trial) -> NDArray[np.float64]:
     """Share of a fold's pairs won under every shift, mean over segments; a tie counts half, [shifts].
 
     NaN where no segment has a distractor.
@@ -262,7 +296,7 @@ def pairwise(similarities: NDArray[np.float64], trial: Trial) -> NDArray[np.floa
         return np.asarray(np.nansum(shares, axis=1) / (counts > 0).sum(axis=1))
 
 
-def many_way(similarities: NDArray[np.float64], trial: Trial, ways: int = WAYS) -> NDArray[np.float64]:
+def many_way_accuracy(similarities: NDArray[np.float64], trial: Trial, ways: int = WAYS) -> NDArray[np.float64]:
     r"""Share of a fold's segments that would be found among ``ways``, under every shift, [shifts].
 
     With :math:`n` admissible distractors of which :math:`w` are less similar, a segment is found among itself and
@@ -319,7 +353,11 @@ def identify_segments(
         rows = []
         for fold, trial in zip(folds, layout, strict=True):
             similarities = similarity(fold, features, run_of(fold.block, runs), trial, n_trs)
-            rows.append(pairwise(similarities, trial) if ways == 2 else many_way(similarities, trial, ways))
+            rows.append(
+                pair_accuracy(similarities, trial)
+                if ways == 2
+                else many_way_accuracy(similarities, trial, ways)
+            )
         scored.append(_mean_over_folds(np.stack(rows)))
     counts = np.concatenate([trial.admissible[0].sum(axis=1) for trial in layout])
     used = int((counts >= ways - 1).sum())

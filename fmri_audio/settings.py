@@ -10,7 +10,7 @@ import difflib
 from collections.abc import Iterable, Mapping
 from fractions import Fraction
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import yaml
 from pydantic import (
@@ -27,8 +27,23 @@ from pydantic import (
 from fmri_audio.errors import UserError
 from fmri_audio.files import write_if_changed
 
+SIMULATE = "simulate"
+"""What ``study.source`` is where the brains are simulated from the sound."""
+
+BIDS_SPACE = "MNI152NLin2009cAsym"
+"""Standard space of fMRIPrep's scans that is read unless another is named."""
+
 NAMED_CODECS = ("demo", "released", "released-48khz")
 """Codecs that go by a name rather than by a path; the last is for the command line, not for editions."""
+
+Variant = Literal["realistic", "null", "null-shared", "strong"]
+VARIANTS: tuple[Variant, ...] = get_args(Variant)
+"""What a simulated study's brains share: a realistic or strong response to the sound, nothing, or a response that
+has nothing to do with the sound."""
+
+Family = Literal["bands", "envelope", "modulation", "pitch"]
+FAMILIES: tuple[Family, ...] = get_args(Family)
+"""Families of acoustic features that simulated brains can follow."""
 
 
 def _to_fraction(value: object) -> object:
@@ -39,6 +54,16 @@ def _to_fraction(value: object) -> object:
         return Fraction(str(value))
     except (ValueError, ZeroDivisionError):
         raise ValueError("should be a number such as 1.5 or 3/2") from None
+
+
+def _to_films(value: object) -> object:
+    """Read runs that are named by a number without quotes; refuse what is neither a path nor one path per run."""
+    if isinstance(value, dict):
+        value = {str(name): path for name, path in value.items()}
+    paths = value.values() if isinstance(value, dict) else [value]
+    if not all(isinstance(path, str) for path in paths) and value is not None:
+        raise ValueError('should be a path, or one per run such as {"1": part1.m4v, "2": part2.m4v}')
+    return value
 
 
 def _from_fraction(value: Fraction) -> str:
@@ -69,16 +94,24 @@ def _check_hop(hop_length: int, n_fft: int) -> None:
 
 
 class StimulusSettings(Section):
-    """The sound: the embedded play, or a recording of the user's own."""
+    """The sound: the embedded play, or a recording of the user's own.
 
-    source: str | None = Field(
-        "play", description='"play", or the path of a recording (WAV, FLAC, MP3, Ogg, MP4 …)'
+    With a study on disk a recording is the film of its first run that is used, a mapping from the names of runs to
+    recordings that of several, and null the sound that the study itself holds; ``study.trs`` chooses the TRs.
+    """
+
+    source: Annotated[str | dict[str, str] | None, BeforeValidator(_to_films)] = Field(
+        "play",
+        description='"play", the path of a recording (WAV, FLAC, MP3, Ogg, MP4 …), or one per run: {"1": part1.m4v}',
     )
     segments: str | None = Field(
-        None, description="path of a table with onset, offset, kind (speech, music, …)"
+        None,
+        description="path of a table with onset, offset, kind (speech, music, …), or of the annotations (.xlsx)",
     )
-    first_tr: int = Field(0, ge=0, description="first TR used, counted from 0")
-    n_trs: PositiveInt | None = Field(None, description="how many TRs are used; null: to the end")
+    first_tr: int = Field(0, ge=0, description="simulated brains: first TR of the sound used, counted from 0")
+    n_trs: PositiveInt | None = Field(
+        None, description="simulated brains: how many TRs of the sound are used; null: to the end"
+    )
 
 
 class WindowSettings(Section):
@@ -130,13 +163,39 @@ class ProblemSettings(Section):
 class StudySettings(Section):
     """The brains: simulated on disk, or measured."""
 
-    source: str | None = Field("simulate", description='"simulate", or the folder of a study on disk')
+    source: str | None = Field(SIMULATE, description='"simulate", or the folder of a study on disk')
+    trs: list[PositiveInt] | None = Field(
+        None, description="first and last TR used, counted from 1 in the joined scans; null: all but those skipped"
+    )
+    task: str | None = Field(None, description="task of a BIDS data set; null: the only one there is")
+    story: str | None = Field(None, description="one story of that task; null: all that everybody heard")
+    space: str = Field(BIDS_SPACE, description="standard space of a BIDS data set's scans")
     n_subjects: PositiveInt = Field(3, description="subjects simulated")
     shape: list[PositiveInt] = Field(
         [48, 20, 16], min_length=3, max_length=3, description="voxels along x, y, z"
     )
-    mask: str = Field("auditory", description='"auditory", or the path of a NIfTI mask')
-    strength: float = Field(0.2, ge=0, lt=0.75, description="share of a voxel's variance that subjects share")
+    mask: str = Field("auditory", description='"auditory", "grey-matter", or the path of a NIfTI mask')
+    variant: Variant = Field("realistic", description=f"what simulated brains share: {', '.join(VARIANTS)}")
+    features: list[Family] = Field(
+        list(FAMILIES), min_length=1, description=f"families of features they follow: {', '.join(FAMILIES)}"
+    )
+    strength: float | None = Field(
+        None, ge=0, lt=0.75, description="share of a voxel's variance that subjects share; null: the variant's own"
+    )
+
+    @model_validator(mode="after")
+    def _simulation_possible(self) -> StudySettings:
+        if len(set(self.features)) != len(self.features):
+            raise ValueError("features: should not name a family twice")
+        if self.variant == "null" and self.strength:
+            raise ValueError("strength: the variant null has no signal; leave strength out")
+        return self
+
+    @model_validator(mode="after")
+    def _trs_are_a_range(self) -> StudySettings:
+        if self.trs is not None and (len(self.trs) != 2 or self.trs[0] > self.trs[1]):
+            raise ValueError(f"trs: {self.trs} should be the first and the last TR, such as [27, 946]")
+        return self
 
 
 class TrainingSettings(Section):
@@ -348,9 +407,8 @@ def _sentence(error: ValidationError) -> str:
     if first["type"] == "value_error":
         text = str(first["msg"]).removeprefix("Value error, ")
         # What a whole section's check says begins with the key's own name.
-        return (
-            text if not name else f"{name}.{text}" if isinstance(first["input"], dict) else f"{name}: {text}"
-        )
+        of_section = isinstance(first["input"], dict) and not text.startswith("should ")
+        return text if not name else f"{name}.{text}" if of_section else f"{name}: {text}"
     text = str(first["msg"]).removeprefix("Input ")
     return f"{name}: {text}, not {first['input']!r}"
 

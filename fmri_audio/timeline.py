@@ -237,6 +237,26 @@ def join_trs(pieces: Features, tr: Fraction, frame_rate: Fraction, first_tr: int
     return result.T
 
 
+def pooled(
+    features: Features, n_trs: int, tr: Fraction, frame_rate: Fraction, first_tr: int = 0
+) -> NDArray[np.float32]:
+    """Average features over each TR; a frame that two TRs share counts in each by its share.
+
+    Parameters
+    ----------
+    features : array or tensor of shape [C, L]
+        From the first frame that TR ``first_tr`` touches.
+
+    Returns
+    -------
+    array of float32, shape [n_trs, C]
+    """
+    pieces = np.asarray(cut_trs(features, n_trs, tr, frame_rate, first_tr))
+    _, weight = frame_table(n_trs, tr, frame_rate, first_tr)
+    total = (pieces * weight[:, None]).sum(axis=2) / weight.sum(axis=1, keepdims=True)
+    return np.asarray(total, np.float32)
+
+
 def _is_integer(features: NDArray[np.generic] | torch.Tensor) -> bool:
     """Tell codes from real features."""
     if isinstance(features, torch.Tensor):

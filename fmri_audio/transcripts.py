@@ -8,14 +8,12 @@ from typing import TYPE_CHECKING
 import pandas as pd
 import soundfile
 
-from fmri_audio import timeline
 from fmri_audio.segments import Window
 from fmri_audio.settings import Settings, project_root
+from fmri_audio.stimulus import PLAY, is_measured, part_trs
 
 if TYPE_CHECKING:
     from fmri_audio.edition import Edition
-
-PLAY = "play"
 
 
 def transcript(run: Edition, window: Window) -> str:
@@ -23,7 +21,8 @@ def transcript(run: Edition, window: Window) -> str:
 
     Empty where nobody speaks or nobody wrote it down.
     """
-    if run.settings.stimulus.source == PLAY:
+    # Its words are timed in the excerpt that simulated brains hear; with measured ones the table's passages serve.
+    if run.settings.stimulus.source == PLAY and not is_measured(run.settings):
         words = play_words(project_root() / "stimulus", run.settings)
         inside = words[(words["onset"] >= window.onset - 0.1) & (words["onset"] < window.offset - 0.1)]
         return _with_dots(inside, words) if len(inside) else ""
@@ -62,7 +61,7 @@ def play_words(folder: Path, settings: Settings) -> pd.DataFrame:
         passage = str(part) + "-" + written["segment"].astype(str)
         parts.append(written.assign(shift=start, segment=passage))
         sound = soundfile.info(str(folder / f"part{part}.ogg"))
-        start += float(timeline.whole_trs(sound.frames, sound.samplerate, settings.tr) * settings.tr)
+        start += float(part_trs(int(part), sound.frames, sound.samplerate, settings.tr) * settings.tr)
     joined = pd.concat(parts, ignore_index=True)
     return joined.assign(onset=joined["onset"] + joined["shift"])[["onset", "word", "segment"]]
 

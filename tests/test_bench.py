@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import torch
 
-from fmri_audio import bench
+from fmri_audio import bench, bench_masking
 
 WAVEFORM = 0.1 * torch.randn(24_000 * 2, generator=torch.Generator().manual_seed(0))
 
@@ -69,6 +69,29 @@ def test_hugging_face_has_the_same_weights() -> None:
 
 
 def test_nonsense_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert bench.main(["--minutes", "0", "--out", str(tmp_path / "b.csv")]) == 1
-    assert "give positive numbers" in capsys.readouterr().err
+    for arguments, said in (
+        (["--minutes", "0"], "give positive numbers"),
+        (["--repetitions", "0"], "give positive numbers"),
+        (["--only", "masking", "--trs", "5"], "--trs 5: give at least 40"),
+    ):
+        assert bench.main([*arguments, "--out", str(tmp_path / "b.csv")]) == 1
+        assert said in capsys.readouterr().err
     assert not (tmp_path / "b.csv").exists()
+
+
+def test_a_part_is_replaced_and_the_other_keeps_its_figures(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "bench.csv"
+    codec = bench.Row("encode", "ours", "seconds", 1.23456, "s", 1.0, 2.0, 3, hardware="CPU, 2 cores")
+    old = bench.Row("mask .nii", "ours", "seconds", 9.0, "s")
+    bench.write(path, [codec, old])
+    lines = path.read_text().splitlines()
+    new = bench.Row("mask .nii", "nilearn", "seconds", 7.0, "s")
+    monkeypatch.setattr(bench_masking, "measure", lambda *_: [new])
+    assert bench.main(["--only", "masking", "--out", str(path)]) == 0
+    assert path.read_text().splitlines() == [*lines[:2], "mask .nii,nilearn,seconds,7,s,,,1,0,0,"]
+    path.write_text("direction,value\nencode,1\n")
+    assert bench.main(["--only", "masking", "--out", str(path)]) == 1
+    assert "other columns" in capsys.readouterr().err
+    assert path.read_text() == "direction,value\nencode,1\n"

@@ -154,6 +154,13 @@ def test_table_marks_headings_and_undefined_values() -> None:
     assert "<td>0.123</td><td>3</td><td>\u22122.5</td>" in text and f"<td>{UNDEFINED}</td>" in text
 
 
+def test_a_table_of_words_is_styled_as_one() -> None:
+    frame = pd.DataFrame({"claim": ["a"], "verdict": ["holds"]})
+    assert '<table class="results">' in table_html(frame, "A table of numbers", {})
+    assert '<table class="results words">' in table_html(frame, "A table of words", {}, "results words")
+    assert "table.results.words td" in (Path(__file__).parents[1] / "_static" / "book.css").read_text()
+
+
 @pytest.mark.parametrize(
     ("value", "spec", "shown"),
     [(-0.001, ".2f", "0.00"), (np.float32(-0.2), "+.1f", "\u22120.2"), (0.2, "+.1f", "+0.2"), (1234.5, ",.0f", "1,234"),

@@ -250,9 +250,37 @@ def test_data_simulate_and_check(tmp_path: Path, recording: Path, capsys: Output
     assert "there is no such folder" in fails(["data", "check", str(tmp_path / "none")], capsys)
 
 
+def test_data_simulate_has_variants_features_and_runs(
+    tmp_path: Path, recording: Path, capsys: Output, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from fmri_audio.study import simulator
+
+    asked: dict[str, object] = {}
+    monkeypatch.setattr(simulator, "simulate_study", lambda out, *_, **options: asked.update(options) or out)
+    start = ["data", "simulate", str(tmp_path / "study"), "--sound", str(recording)]
+    assert cli.main([*start, "--variant", "null-shared", "--features", "envelope", "pitch", "--runs", "12", "30"]) == 0
+    assert "42 TRs" in capsys.readouterr().out
+    assert (asked["variant"], asked["features"], asked["strength"]) == ("null-shared", ["envelope", "pitch"], None)
+    assert (asked["n_trs"], asked["runs"]) == (42, [(0, 12), (12, 30)])
+    assert cli.main(start) == 0
+    assert (asked["variant"], asked["n_trs"], asked["runs"]) == ("realistic", 240, [(0, 240)])
+    assert asked["features"] == ["bands", "envelope", "modulation", "pitch"]
+
+
+def test_data_simulate_refuses_what_does_not_fit(tmp_path: Path, recording: Path, capsys: Output) -> None:
+    start = ["data", "simulate", str(tmp_path / "study"), "--sound", str(recording)]
+    assert "hold 3 TRs, 2 were asked for" in fails([*start, "--runs", "1", "2", "--trs", "2"], capsys)
+    assert "at least one TR, not 0" in fails([*start, "--trs", "0"], capsys)
+    assert "TRs of 1.5 s at most" in fails([*start, "--trs", "5000"], capsys)
+    null = ["--trs", "2", "--variant", "null", "--strength", ".2"]
+    assert "no signal; leave strength out" in fails([*start, *null], capsys)
+    assert not list(tmp_path.glob("*study*"))
+
+
 @pytest.mark.parametrize(
     "arguments",
     [[], ["evaluate"], ["codec"], ["codec", "encode", "a.wav"], ["sing"], ["data", "simulate", "x", "--shape", "1"],
+     ["data", "simulate", "x", "--features", "latents"], ["data", "simulate", "x", "--variant", "weak"],
      ["codec", "encode", "a.wav", "b.npz", "--bandwidth", "wide"]],
 )  # fmt: skip
 def test_wrong_usage_exits_2(arguments: list[str], capsys: Output) -> None:

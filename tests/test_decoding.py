@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -17,11 +18,11 @@ from fmri_audio.study.splits import Split, contiguous_split
 
 from .study.conftest import SAMPLE_RATE, SHAPE, noise_bursts
 
-LAGS, SHIFT, N_TRS = [2, 3, 4], 3, 160
+LAGS, SHIFT, N_TRS, TR = [2, 3, 4], 3, 160, Fraction(3, 2)
 
 
 def split_of(n_trs: int = N_TRS) -> Split:
-    return contiguous_split([(0, n_trs)], test_fraction=0.3, gap=10, lags=LAGS, shift=SHIFT)
+    return contiguous_split([(0, n_trs)], test_fraction=0.3, gap=11, lags=LAGS, shift=SHIFT, tr=TR)
 
 
 def smooth(n: int, columns: int, seed: int) -> np.ndarray:
@@ -96,6 +97,15 @@ def test_held_out_sound_and_brain_leave_training_bit_identical(studies: dict[flo
     probe = lagged(bold, split.train, LAGS, SHIFT)
     assert_array_equal(ridge.predict(probe), again.predict(probe))
     assert not np.array_equal(bold[split.bold_test[0] :], other[split.bold_test[0] :])
+
+
+def test_a_brain_from_the_cache_is_the_same(studies: dict[float, Study], tmp_path: Path) -> None:
+    study, split = studies[0.7], split_of()
+    mask = study.mask()
+    expected = decoding.brain_of(study, 1, mask, split)
+    for _ in range(2):
+        assert_array_equal(decoding.brain_of(study, 1, mask, split, cache=tmp_path), expected)
+    assert len(list(tmp_path.iterdir())) == 1
 
 
 def test_no_brain_predicts_the_training_mean() -> None:

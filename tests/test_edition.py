@@ -136,6 +136,10 @@ def test_the_play_joins_its_parts(tmp_path: Path, speech: Maker, monkeypatch: py
     assert whole.segments["speaker"].tolist() == ["Ann", "", "", "Bob"]
     second = audio.read_sound(folder / "part2.ogg").samples[0]
     np.testing.assert_array_equal(whole.waveform[30 * 36_000 :], second[: 20 * 36_000])
+    with pytest.raises(UserError, match=r"stimulus.first_tr: 9 leaves 21 TRs .* a multiple of 2 is left"):
+        stimulus.prepare(load_settings("demo", {"stimulus": {"first_tr": 9, "n_trs": 40}}))
+    longer = stimulus.prepare(load_settings("demo", {"stimulus.n_trs": None, "tr": "1.1"}))
+    assert longer.runs == [(0, 40), (40, 28)], "the first part gives up its 41st TR: 82.5 frames each"
     part = stimulus.prepare(load_settings("demo", {"stimulus": {"first_tr": 10, "n_trs": 40}}))
     assert part.runs == [(0, 20), (20, 20)]
     assert part.segments["onset"].tolist() == [0, 29, 30, 32]

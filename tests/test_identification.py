@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import numpy as np
+import pandas as pd
 import pytest
 from numpy.testing import assert_allclose
 
@@ -102,7 +105,7 @@ def test_many_way_is_the_expectation_over_random_distractors() -> None:
         i = rng.integers(n)
         others = rng.choice(np.delete(np.arange(n), i), 9, replace=False)
         drawn.append(similarities[i, i] > similarities[i, others].max())
-    assert_allclose(identification.many_way(similarities, trial)[0], np.mean(drawn), atol=0.03)
+    assert_allclose(identification.many_way_accuracy(similarities, trial)[0], np.mean(drawn), atol=0.03)
 
 
 def test_distractors_are_far_of_the_same_kind_and_as_loud() -> None:
@@ -122,6 +125,17 @@ def test_distractors_are_far_of_the_same_kind_and_as_loud() -> None:
     i, j = np.nonzero(matched.admissible[30])
     middle = (shifted + 1) % 240  # a segment's kind is that of most of its TRs
     assert (kind[middle[i]] == kind[middle[j]]).mean() > 0.9
+
+
+def test_facts_of_a_sound_are_those_of_every_tr() -> None:
+    rate, tr = 8_000, Fraction(3, 2)
+    waveform = np.concatenate([np.full(2 * 12_000, 0.1), np.zeros(12_000)]).astype(np.float32)
+    table = pd.DataFrame({"onset": [0.0, 2.0], "offset": [2.0, 2.5], "kind": ["speech", "music"]})
+    facts = SoundFacts.of(waveform, rate, tr, table)
+    names = ["music", "speech", "none"]
+    # The middle TR is .5 s of speech, .5 s of music, .5 s of nothing: the first of equal shares by name
+    assert [names[k] for k in facts.kind] == ["speech", "music", "none"]
+    assert_allclose(facts.level_db, [-20, -20, -80], atol=1e-4)
 
 
 def test_too_few_is_said_and_not_tested() -> None:

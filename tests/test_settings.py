@@ -19,7 +19,7 @@ def write(folder: Path, **values: Any) -> Path:
     return path
 
 
-@pytest.mark.parametrize("name", ["smoke", "demo", "sherlock"])
+@pytest.mark.parametrize("name", ["smoke", "demo", "sherlock", "narratives"])
 def test_every_edition_in_config_is_valid(name: str) -> None:
     settings = load_settings(name)
     assert settings.edition == name
@@ -51,9 +51,19 @@ def test_all_editions_are_listed() -> None:
         ({"bandwidths": [1.5, 3]}, "main_bandwidth: 6 should be one of the bandwidths listed"),
         ({"bandwidths": [1.5, -3]}, "bandwidths.1: should be greater than 0, not -3"),
         ({"stimulus": "play"}, "stimulus: should be"),
+        ({"stimulus": {"source": {"1": 3}}}, "stimulus.source: should be a path, or one per run such as"),
+        ({"stimulus": {"source": ["a.wav"]}}, "stimulus.source: should be a path, or one per run such as"),
+        ({"study": {"trs": [946, 27]}}, "study.trs: [946, 27] should be the first and the last TR, such as [27, 946]"),
+        ({"study": {"trs": [27]}}, "study.trs: [27] should be the first and the last TR"),
+        ({"study": {"trs": [0, 946]}}, "study.trs.0: should be greater than 0, not 0"),
+        ({"study": {"tasks": "pieman"}}, "study.tasks is not a setting (did you mean study.task?)"),
         ({"stimulus": {"first_tr": -1}}, "stimulus.first_tr: should be greater than or equal to 0"),
         ({"edition": "a/b"}, "edition: "),
         ({"codec": True}, "codec: should be a valid string, not True"),
+        ({"study": {"variant": "weak"}}, "study.variant: should be 'realistic', 'null', 'null-shared' or 'strong'"),
+        ({"study": {"features": ["mel"]}}, "study.features.0: should be 'bands', 'envelope', 'modulation' or 'pitch'"),
+        ({"study": {"features": ["pitch", "pitch"]}}, "study.features: should not name a family twice"),
+        ({"study": {"variant": "null", "strength": 0.2}}, "study.strength: the variant null has no signal"),
     ],
 )
 def test_bad_values_are_refused_by_name(tmp_path: Path, values: dict[str, Any], sentence: str) -> None:
@@ -63,6 +73,11 @@ def test_bad_values_are_refused_by_name(tmp_path: Path, values: dict[str, Any], 
     message = str(caught.value)
     assert message.startswith(f"{path}: {sentence}"), message
     assert "\n" not in message
+
+
+def test_runs_may_be_named_without_quotes(tmp_path: Path) -> None:
+    path = write(tmp_path, stimulus={"source": {1: "a.m4v", "2": "b.m4v"}})
+    assert load_settings(path).stimulus.source == {"1": "a.m4v", "2": "b.m4v"}
 
 
 def test_missing_name_is_refused(tmp_path: Path) -> None:

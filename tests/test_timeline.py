@@ -132,6 +132,16 @@ def test_shared_frame_of_disagreeing_trs() -> None:
     assert codes[0, 111:114].tolist() == [0, 0, 1], "of equal shares the earlier TR's code is kept"
 
 
+@pytest.mark.parametrize("first", [0, 1])
+def test_pooling_is_the_mean_over_a_trs_own_time(first: int) -> None:
+    ramp = np.arange(225 * 2, dtype=np.float64)[None]
+    means = timeline.pooled(ramp[:, 112 * first :], 3, TR, RATE, first)
+    # Sampled finely, a frame lasts 1/75 s; the mean over a TR's seconds is the mean of what lies within.
+    fine = np.repeat(ramp[0], 2)  # half frames
+    expected = [fine[225 * k : 225 * (k + 1)].mean() for k in range(first, first + 3)]
+    np.testing.assert_allclose(means[:, 0], expected, rtol=1e-6)
+
+
 def test_gradients_pass_through() -> None:
     features = torch.randn(2, 225, requires_grad=True)
     timeline.join_trs(timeline.cut_trs(features, 2, TR, RATE), TR, RATE).sum().backward()

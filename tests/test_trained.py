@@ -23,7 +23,7 @@ from .test_training import SMALL, same, state
 
 @pytest.fixture(scope="module")
 def split() -> Split:
-    return contiguous_split([(0, N_TRS)], test_fraction=0.25, gap=6, lags=[3, 4], shift=3)
+    return contiguous_split([(0, N_TRS)], test_fraction=0.25, gap=10, lags=[3, 4], shift=3, tr=Fraction(3, 2))
 
 
 def arms(material: Material, split: Split, cache: Path, lines: list[str], names: list[str],
@@ -99,7 +99,7 @@ def _train_in_process(path: str, spec: str, lines: object) -> None:
         np.zeros((N_TRS, N_UNITS), np.float32), LAGS, SHIFT,
     )  # fmt: skip
     said: list[str] = []
-    blocks = contiguous_split([(0, N_TRS)], test_fraction=0.25, gap=6, lags=[3, 4], shift=3)
+    blocks = contiguous_split([(0, N_TRS)], test_fraction=0.25, gap=10, lags=[3, 4], shift=3, tr=Fraction(3, 2))
     trained_arms(["mel"], about, blocks, SMALL, seed=3, cache=Path(path), say=said.append)
     lines.put(said)  # type: ignore[attr-defined]
 

@@ -24,7 +24,7 @@ from .materials import N_TRS, N_UNITS
 from .study.conftest import SAMPLE_RATE, noise_bursts
 
 SMALL = TrainingSettings(
-    rank=4, steps=4, epochs=2, batch_size=1, gap_trs=6, learning_rate=1e-3, codec_learning_rate=1e-3
+    rank=4, steps=4, epochs=2, batch_size=1, gap_trs=10, learning_rate=1e-3, codec_learning_rate=1e-3
 )
 CODEC = ("encoder.", "decoder.")
 BOTTLENECK = ("projection.reduce", "projection.restore", "space.expand", "space.collect")
@@ -32,7 +32,7 @@ BOTTLENECK = ("projection.reduce", "projection.restore", "space.expand", "space.
 
 @pytest.fixture(scope="module")
 def split() -> Split:
-    return contiguous_split([(0, N_TRS)], test_fraction=0.25, gap=6, lags=[3, 4], shift=3)
+    return contiguous_split([(0, N_TRS)], test_fraction=0.25, gap=10, lags=[3, 4], shift=3, tr=Fraction(3, 2))
 
 
 def fresh(name: str, material: Material, split: Split) -> Arm:

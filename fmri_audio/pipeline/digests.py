@@ -149,7 +149,8 @@ class Digests:
         lines = [*self._settings(without=LIST_SETTINGS), *self._stimulus()]
         if step != "stimulus":
             lines += self._checkpoint()
-        if step == "study":
+        if step != "encoding":
+            # The runs of a study on disk decide which sound is used, and it may hold that sound.
             lines += self._listing(self.plan.settings.get("study", {}).get("source"))
         return lines
 
@@ -205,8 +206,8 @@ class Digests:
         if source == "play":
             play = self.root / "stimulus"
             return self.hashes.lines(p for p in sorted(play.rglob("*")) if p.suffix in SOUND_SUFFIXES and p.is_file())
-        sound = self.root / source
-        paths = [sound, *(sound.with_suffix(suffix) for suffix in (".tsv", ".csv"))]
+        sounds = [self.root / name for name in (source.values() if isinstance(source, dict) else [source])]
+        paths = [path for sound in sounds for path in (sound, *map(sound.with_suffix, (".tsv", ".csv")))]
         if stimulus.get("segments"):
             paths.append(self.root / stimulus["segments"])
         return self.hashes.lines(paths)

@@ -1,36 +1,33 @@
 """A simulated study with known truth, written in the layout of the Sherlock release.
 
-Auditory cortex of every simulated subject follows acoustic features of the sound (band energies, onsets,
-slow modulation: none of them taken from the codec) through a haemodynamic response; every other voxel of grey
-matter carries noise alone. What a scanner adds is added: noise that is correlated in time and space, drift,
-differences between subjects. The truth is saved beside it.
+Auditory cortex of every simulated subject follows acoustic features of the sound, none of them taken from the
+codec, through a haemodynamic response; some other voxels follow something that subjects share but cannot be
+heard, and the rest of grey matter carries noise alone. What a scanner adds is added: noise that is correlated in
+time and space, drift, artefacts of motion. The truth is saved beside the brains.
 """
 
 from __future__ import annotations
 
 import gzip
-import itertools
 import os
 import shutil
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
 from fractions import Fraction
-from math import gamma
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import soundfile as sf
-from scipy.ndimage import gaussian_filter
-from scipy.signal import butter, fftconvolve, sosfiltfilt
 
-from fmri_audio.brain import auditory_mask, grey_matter, voxel_positions
 from fmri_audio.errors import UserError
+from fmri_audio.settings import FAMILIES, Variant
+from fmri_audio.study.acoustics import FEATURE_RATE, acoustic_features, check_families
+from fmri_audio.study.grid import Grid, box_affine
+from fmri_audio.study.haemodynamics import SHIFT_TRS
 from fmri_audio.study.reader import (
     PATTERN,
-    RELEASE_AFFINE,
     RELEASE_SHAPE,
     STUDY_FILE,
     Run,
@@ -38,32 +35,19 @@ from fmri_audio.study.reader import (
     read_facts,
     write_facts,
 )
+from fmri_audio.study.simulation import (
+    Simulation,
+    Subject,
+    plan_simulation,
+    strength_of,
+    volumes,
+)
 from fmri_audio.timeline import trs_to_samples, whole_trs
 
-#: Features are computed at this rate (Hz), fine enough for onsets and 8 Hz modulation.
-FEATURE_RATE = 40
-N_BANDS = 16
-BAND_EDGES_HZ = (80.0, 8000.0)
-SHIFT_TRS = 3
-#: Grey matter outside the auditory mask starts at this probability; elsewhere the volumes are 0.
-TISSUE = 0.2
-#: Volumes are written on a scanner's scale: a mean of 1000 and 1 % of noise.
-BASELINE, NOISE_UNITS = 1000.0, 10.0
-#: Autocorrelation of the noise from one TR of 1.5 s to the next, its smoothness (FWHM) and the drift's variance
-#: as a share of the noise's.
-NOISE_AR, NOISE_FWHM_MM, DRIFT_SHARE = 0.4, 6.0, 0.5
-#: Share of the sound-driven variance that is a subject's own.
-INDIVIDUAL_SHARE = 0.25
-_MIN_ACTIVE_VOXELS = 20
-_BOTH_HEMISPHERES_VOXELS = 44
+__all__ = ["TRUTH_FILE", "box_affine", "simulate_study", "write_truth"]
 
-
-@dataclass(frozen=True)
-class Features:
-    """Acoustic features: ``values`` [features, frames] at ``FEATURE_RATE``, 0 in silence, and their names."""
-
-    values: np.ndarray
-    names: list[str]
+TRUTH_FILE = "truth.npz"
+_SILENT = 1e-5
 
 
 def simulate_study(
@@ -75,7 +59,9 @@ def simulate_study(
     n_trs: int,
     shape: Sequence[int],
     seed: int,
-    strength: float,
+    strength: float | None = None,
+    variant: Variant = "realistic",
+    features: Sequence[str] = FAMILIES,
     tr: Fraction = Fraction(3, 2),
     runs: Sequence[tuple[int, int]] | None = None,
     overwrite: bool = False,
@@ -87,7 +73,8 @@ def simulate_study(
     ----------
     out : path
         Folder to create: ``sherlock_movie_s<N>.nii.gz`` (float32, MNI 3 mm, already shifted by 3 TRs),
-        ``study.yml``, ``stimulus.flac`` and ``truth.npz``. It appears whole or not at all.
+        ``study.yml``, ``stimulus.flac`` and ``truth.npz`` (see :func:`write_truth`). It appears whole or not at
+        all.
     waveform : array, shape [T]
         The stimulus, mono; TR 0 begins with its first sample.
     sample_rate : int
@@ -97,9 +84,16 @@ def simulate_study(
         auditory cortex: both sides where at least 44 voxels span x, else the left.
     seed : int
         Two studies with the same arguments are identical.
-    strength : float
-        Share of an auditory voxel's variance (drift apart) that all subjects have in common, 0 ≤ s < 0.75.
-        The correlation that a model of the shared response can reach with one subject is √s.
+    strength : float, optional
+        Mean share of an auditory voxel's variance (drift and artefacts apart) that all subjects have in common,
+        0 ≤ s < 0.75; the variant's own unless given. The correlation that a model of the shared response can
+        reach with one subject is about √s.
+    variant : str
+        ``realistic``; ``null``: noise only; ``null-shared``: auditory cortex shares a signal that has nothing to
+        do with this sound; ``strong``.
+    features : sequence of str
+        Families of acoustic features that auditory cortex follows, of
+        :data:`fmri_audio.study.acoustics.FAMILIES`.
     tr : Fraction
         Seconds.
     runs : sequence of (first_tr, n_trs), optional
@@ -117,122 +111,100 @@ def simulate_study(
     Raises
     ------
     UserError
-        More TRs than there is sound, a silent sound, an impossible size or strength, or ``out`` is in use.
+        More TRs than there is sound, a silent sound, an impossible size, strength, variant or family, or ``out``
+        is in use or cannot be written.
     """
     out = Path(out)
     scans = _runs(runs, n_trs)
-    _validate(waveform, sample_rate, n_subjects, n_trs, shape, strength, tr)
+    _validate(waveform, sample_rate, n_subjects, n_trs, shape, tr)
+    strength = strength_of(variant, strength)
+    check_families(features)
     _make_way(out, overwrite, remove=False)
-    affine = box_affine(shape)
-    tissue = grey_matter(affine, shape) > TISSUE
-    active = auditory_mask(affine, shape)
-    if active.sum() < _MIN_ACTIVE_VOXELS:
-        raise UserError(
-            f"a box of {'×'.join(map(str, shape))} voxels holds too little auditory cortex; use a larger one"
-        )
-    features = acoustic_features(waveform[: trs_to_samples(n_trs, sample_rate, tr)], sample_rate)
-    design = responses(features, scans, tr)
-    shared_weights = _weights(
-        voxel_positions(affine, shape)[active], features.names, np.random.default_rng([seed, 0])
+    heard = waveform[: trs_to_samples(n_trs, sample_rate, tr)]
+    simulation = plan_simulation(
+        acoustic_features(heard, sample_rate), Grid.of_shape(shape), scans, tr, seed=seed, families=features,
+        variant=variant, strength=strength,
+    )  # fmt: skip
+    facts = StudyFile(
+        name="simulated" if variant == "realistic" else f"simulated, {variant}",
+        simulated=True,
+        tr=tr,
+        shift_trs=SHIFT_TRS,
+        subjects=list(range(1, n_subjects + 1)),
+        runs=scans,
+        stimulus="stimulus.flac",
+        seed=seed,
+        strength=float(strength),
     )
-    shared = _unit(design @ shared_weights)
-
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as temporary:
-        folder = Path(temporary) / out.name
-        folder.mkdir()
-        for subject in range(1, n_subjects + 1):
-            if progress:
-                print(
-                    f"simulating subject {subject} of {n_subjects}: {n_trs} TRs", file=sys.stderr, flush=True
-                )
-            rng = np.random.default_rng([seed, subject])
-            signal = _subject_signal(shared, design, rng, strength)
-            path = folder / (PATTERN.format(subject=subject) + ".gz")
-            _write_subject(path, signal, active, tissue | active, affine, scans, tr, rng)
-        sf.write(folder / "stimulus.flac", np.clip(waveform, -1, 1), sample_rate, subtype="PCM_16")
-        np.savez_compressed(
-            folder / "truth.npz", active=active, features=design.astype(np.float32), names=np.array(features.names),
-            weights=shared_weights.astype(np.float32), shared=shared.astype(np.float32),
-            attainable=np.full(int(active.sum()), np.sqrt(strength), np.float32),
-        )  # fmt: skip
-        facts = StudyFile(
-            name="simulated",
-            simulated=True,
-            tr=tr,
-            shift_trs=SHIFT_TRS,
-            subjects=list(range(1, n_subjects + 1)),
-            runs=scans,
-            stimulus="stimulus.flac",
-            seed=seed,
-            strength=float(strength),
-        )
-        write_facts(facts, folder / STUDY_FILE)
-        _make_way(out, overwrite, remove=True)
-        os.replace(folder, out)
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as temporary:
+            folder = Path(temporary) / out.name
+            folder.mkdir()
+            sf.write(folder / "stimulus.flac", np.clip(waveform, -1, 1), sample_rate, subtype="PCM_16")
+            subjects = [simulation.subject(number) for number in range(1, n_subjects + 1)]
+            write_truth(folder / TRUTH_FILE, simulation, subjects)
+            write_facts(facts, folder / STUDY_FILE)
+            for subject in subjects:
+                if progress:
+                    done = f"simulating subject {subject.number} of {n_subjects}: {n_trs} TRs"
+                    print(done, file=sys.stderr, flush=True)
+                path = folder / (PATTERN.format(subject=subject.number) + ".gz")
+                _write_subject(path, simulation, subject)
+            _make_way(out, overwrite, remove=True)
+            os.replace(folder, out)
+    except OSError as error:
+        raise UserError(
+            f"{out}: cannot be written ({error.strerror}); choose a folder with room that you may write to"
+        ) from None
     return out
 
 
-def box_affine(shape: Sequence[int]) -> np.ndarray:
-    """Affine of a box of ``shape`` voxels cut from the release's grid around auditory cortex, [4, 4].
+def write_truth(path: Path, simulation: Simulation, subjects: Sequence[Subject]) -> None:
+    """Save what is known about a simulated study, as a NumPy archive.
 
-    The box keeps the grid's voxel centres. It covers both hemispheres where it spans at least 44 voxels
-    along x, and the left one otherwise.
+    ===================  ==================================================================================
+    ``active``           voxels that follow the sound, [x, y, z] of bool; ``other``: voxels that follow
+                         something else
+    ``features``         features through the canonical response, above the drift, z-scored, [TRs, features];
+                         of ``null-shared`` its surrogates. ``names`` and ``families`` name the columns.
+    ``level``            level of the real sound, likewise, [TRs], in every variant
+    ``weights``          [features, active]; ``features @ weights`` is
+    ``shared``           the noise-free response that subjects share, of variance 1, [TRs, active]
+    ``share``            its share of a voxel's variance in a subject of average gain, [active]
+    ``other_shared``     the same for the other voxels, [TRs, other]
+    ``attainable``       correlation that ``shared`` can reach with one subject, mean over subjects, [active];
+                         ``attainable_by_subject``: [subjects, active]; ``attainable_full``: of all that
+                         follows the sound in that subject, [subjects, active]
+    ``response``         haemodynamic response of each subject, [subjects, samples] at ``response_rate`` Hz;
+                         ``latency`` (s) and ``dispersion``: how they differ from the canonical one
+    ``gain``             size of each subject's signal
+    ``artefact_subject`` and ``artefact_row``: whose head jerked in which volume; ``artefact_displacement``:
+                         along x, y, z
+    ``variant``          and ``seed``: a subject's signal is drawn again from them by
+                         :meth:`fmri_audio.study.simulation.Simulation.signal`
+    ===================  ==================================================================================
     """
-    both = shape[0] >= _BOTH_HEMISPHERES_VOXELS
-    centre = np.array([0.0 if both else -54.0, -20.0, 8.0, 1.0])
-    middle = np.linalg.solve(RELEASE_AFFINE, centre)[:3]
-    first = np.round(middle - np.asarray(shape) / 2).astype(int)
-    first = np.clip(first, 0, np.asarray(RELEASE_SHAPE) - np.asarray(shape))
-    affine = RELEASE_AFFINE.copy()
-    affine[:3, 3] = (RELEASE_AFFINE @ np.append(first, 1.0))[:3]
-    return affine
-
-
-def acoustic_features(waveform: np.ndarray, sample_rate: int) -> Features:
-    """Energy in 16 bands, level, onsets and slow modulation of a sound.
-
-    Band energies are log power in logarithmically spaced bands from 80 Hz to 8 kHz, in dB above a floor 60 dB
-    below the loudest moment, and counted from their mean over bands, the level: real auditory cortex follows
-    what the sound is more than how loud it is. The onset is the summed rise over the bands; modulation is the
-    strength of 2–4 and 4–8 Hz fluctuations of the level.
-    """
-    bands = _band_levels(waveform, sample_rate)
-    onset = np.clip(np.diff(bands, axis=1, prepend=bands[:, :1]), 0, None).sum(axis=0, keepdims=True)
-    level = bands.mean(axis=0)
-    modulation = [np.abs(_band_pass(level, low, high)) for low, high in ((2.0, 4.0), (4.0, 8.0))]
-    names = [f"band {i + 1}" for i in range(N_BANDS)] + [
-        "level",
-        "onset",
-        "modulation 2-4 Hz",
-        "modulation 4-8 Hz",
-    ]
-    return Features(np.concatenate([bands - level, level[None], onset, np.stack(modulation)]), names)
-
-
-def haemodynamic_response(rate: float, seconds: float = 32.0) -> np.ndarray:
-    """The canonical double-gamma response (Friston et al. 1998; SPM's constants), sampled at ``rate`` Hz, sum 1."""
-    t = np.arange(0, seconds, 1 / rate)
-    response = t**5 * np.exp(-t) / gamma(6) - t**15 * np.exp(-t) / (6 * gamma(16))
-    return np.asarray(response / response.sum())
-
-
-def responses(features: Features, runs: Sequence[Run], tr: Fraction) -> np.ndarray:
-    """Features as BOLD would follow them, one row per volume of the shifted file, [TRs, features], z-scored.
-
-    Row k is taken at the middle of TR k + 3, because the release is already shifted by 3 TRs. Every run
-    starts from rest, and rest follows its end.
-    """
-    kernel = haemodynamic_response(FEATURE_RATE)
-    rows = []
-    for run in runs:
-        start, stop = (round(k * tr * FEATURE_RATE) for k in (run.first_tr, run.last_tr))
-        heard = features.values[:, start:stop]
-        after = round((SHIFT_TRS + 1) * tr * FEATURE_RATE)
-        followed = fftconvolve(np.pad(heard, ((0, 0), (0, after))), kernel[None], axes=1)
-        at = [round((k + SHIFT_TRS + Fraction(1, 2)) * tr * FEATURE_RATE) for k in range(run.n_trs)]
-        rows.append(followed[:, at].T)
-    return _unit(np.concatenate(rows))
+    sound, grid = simulation.sound, simulation.grid
+    reached = [simulation.attainable(subject) for subject in subjects]
+    shared, full = (np.array([one[i] for one in reached], np.float32) for i in (0, 1))
+    jerks = [subject.artefacts for subject in subjects]
+    np.savez_compressed(
+        path, active=grid.active, other=grid.other, features=sound.design.astype(np.float32),
+        names=np.array(sound.process.names), families=np.array(sound.process.families),
+        level=simulation.level.astype(np.float32), weights=sound.weights.astype(np.float32),
+        shared=sound.shared.astype(np.float32), share=sound.share.astype(np.float32),
+        other_shared=simulation.pictures.shared.astype(np.float32), attainable=shared.mean(axis=0),
+        attainable_by_subject=shared, attainable_full=full,
+        response=np.stack([subject.haemodynamics.kernel() for subject in subjects]), response_rate=FEATURE_RATE,
+        latency=np.array([subject.haemodynamics.latency for subject in subjects]),
+        dispersion=np.array([subject.haemodynamics.dispersion for subject in subjects]),
+        gain=np.array([subject.gain for subject in subjects]),
+        artefact_subject=np.repeat([subject.number for subject in subjects], [len(one.rows) for one in jerks]),
+        artefact_row=np.concatenate([one.rows for one in jerks]),
+        artefact_displacement=np.concatenate([one.displacement for one in jerks]),
+        variant=simulation.variant, seed=simulation.seed,
+    )  # fmt: skip
 
 
 def _validate(
@@ -241,11 +213,10 @@ def _validate(
     n_subjects: int,
     n_trs: int,
     shape: Sequence[int],
-    strength: float,
     tr: Fraction,
 ) -> None:
-    if n_subjects < 1 or n_trs < 1:
-        raise UserError(f"a study needs at least one subject and one TR; asked for {n_subjects} and {n_trs}")
+    if n_subjects < 1:
+        raise UserError(f"a study needs at least one subject, not {n_subjects}")
     available = whole_trs(len(waveform), sample_rate, tr)
     if n_trs > available:
         seconds = len(waveform) / sample_rate
@@ -261,11 +232,9 @@ def _validate(
         raise UserError(
             f"shape {list(shape)}: should be three numbers of voxels, at most {list(RELEASE_SHAPE)}"
         )
-    if not 0 <= strength < 1 - INDIVIDUAL_SHARE:
-        raise UserError(f"strength {strength:g}: should be at least 0 and below {1 - INDIVIDUAL_SHARE:g}")
     if not np.isfinite(waveform).all():
         raise UserError("the sound holds NaN or infinite samples; nothing can be simulated from it")
-    if np.abs(waveform).max(initial=0.0) < 1e-5:
+    if np.abs(waveform).max(initial=0.0) < _SILENT:
         raise UserError("the sound is silent; a brain cannot be made to follow it")
 
 
@@ -274,7 +243,9 @@ def _runs(runs: Sequence[tuple[int, int]] | None, n_trs: int) -> list[Run]:
     pairs = [(0, n_trs)] if runs is None else list(runs)
     expected = 0
     for first, count in pairs:
-        if first != expected or count < 1:
+        if count < 1:
+            raise UserError(f"runs: each should have at least one TR, not {count}")
+        if first != expected:
             raise UserError(f"runs {pairs}: each should begin where the one before ends")
         expected = first + count
     if expected != n_trs:
@@ -296,121 +267,16 @@ def _make_way(out: Path, overwrite: bool, *, remove: bool) -> None:
         shutil.rmtree(out)
 
 
-def _band_levels(waveform: np.ndarray, sample_rate: int, chunk: int = 4096) -> np.ndarray:
-    """Log power per band and frame, dB above the floor, [bands, frames]."""
-    n_fft = 1 << round(np.log2(0.05 * sample_rate))
-    n_frames = int(len(waveform) * FEATURE_RATE / sample_rate)
-    starts = (np.arange(n_frames) * sample_rate / FEATURE_RATE).astype(int)
-    padded = np.pad(waveform, (n_fft // 2, n_fft))
-    window = np.hanning(n_fft)
-    frequency = np.fft.rfftfreq(n_fft, 1 / sample_rate)
-    edges = np.geomspace(*BAND_EDGES_HZ, N_BANDS + 1)
-    # A band narrower than a bin of the spectrum takes the bin nearest to its centre.
-    member = np.stack(
-        [
-            (frequency >= low) & (frequency < high)
-            | (np.arange(len(frequency)) == np.argmin(np.abs(frequency - np.sqrt(low * high))))
-            for low, high in itertools.pairwise(edges)
-        ]
-    )
-    power = [
-        member @ (np.abs(np.fft.rfft(padded[s[:, None] + np.arange(n_fft)] * window, axis=1)) ** 2).T
-        for s in np.array_split(starts, max(1, -(-n_frames // chunk)))
-    ]
-    level = 10 * np.log10(np.concatenate(power, axis=1) + 1e-12)
-    return np.asarray(np.clip(level - (level.max() - 60), 0, None))
-
-
-def _band_pass(x: np.ndarray, low: float, high: float) -> np.ndarray:
-    sos = butter(2, (low, high), "bandpass", fs=FEATURE_RATE, output="sos")
-    return np.asarray(sosfiltfilt(sos, x, padlen=min(len(x) - 1, 3 * FEATURE_RATE)))
-
-
-def _weights(positions: np.ndarray, names: list[str], rng: np.random.Generator) -> np.ndarray:
-    """Weights of the features per voxel, [features, voxels].
-
-    Preferred frequency runs high-low-high from back to front, two mirrored gradients that meet at the middle
-    (Formisano et al. 2003); level, onsets and modulation weigh more towards the side of the head.
-    """
-    y = positions[:, 1]
-    back_to_front = (y - y.min()) / max(float(np.ptp(y)), 1e-9)
-    preferred = np.abs(2 * back_to_front - 1) * (N_BANDS - 1)
-    bands = np.exp(-0.5 * ((np.arange(N_BANDS)[:, None] - preferred) / 2.0) ** 2)
-    lateral = np.abs(positions[:, 0]) - np.abs(positions[:, 0]).min()
-    others = np.outer(np.ones(len(names) - N_BANDS), 0.3 + 0.6 * lateral / max(float(lateral.max()), 1e-9))
-    weights = np.concatenate([bands, others])
-    return np.asarray(weights * rng.lognormal(0.0, 0.3, weights.shape))
-
-
-def _subject_signal(
-    shared: np.ndarray, design: np.ndarray, rng: np.random.Generator, strength: float
-) -> np.ndarray:
-    """Sound-driven part of one subject, [TRs, voxels]: the shared response and one of the subject's own.
-
-    The subject's own part follows the sound too, but is orthogonal to the shared one in every voxel, so that
-    the variance shared between subjects is ``strength`` exactly.
-    """
-    own = design @ rng.standard_normal((design.shape[1], shared.shape[1]))
-    own -= shared * (own * shared).mean(axis=0)
-    individual = strength * INDIVIDUAL_SHARE / (1 - INDIVIDUAL_SHARE)
-    return np.asarray(np.sqrt(strength) * shared + np.sqrt(individual) * _unit(own))
-
-
-def _write_subject(
-    path: Path,
-    signal: np.ndarray,
-    active: np.ndarray,
-    tissue: np.ndarray,
-    affine: np.ndarray,
-    runs: Sequence[Run],
-    tr: Fraction,
-    rng: np.random.Generator,
-) -> None:
-    """Stream one subject to disk, volume by volume, so that memory does not grow with the number of TRs."""
-    header = _header((*active.shape, len(signal)), affine, tr)
-    sigma = NOISE_FWHM_MM / 2.3548 / np.abs(np.diag(affine))[:3]
-    gain = _smoothing_gain(sigma)
-    carry = NOISE_AR ** float(tr / Fraction(3, 2))
-    driven = strength_of(signal)
-    noise = np.zeros(active.shape, np.float32)
+def _write_subject(path: Path, simulation: Simulation, subject: Subject) -> None:
+    """Stream one subject to disk, so that memory does not grow with its volumes."""
+    tissue = simulation.grid.tissue
+    volume = np.zeros(tissue.shape, "<f4", order="F")
     with open(path, "wb") as raw, gzip.GzipFile("", "wb", compresslevel=1, fileobj=raw, mtime=0) as stream:
-        stream.write(header)
-        for run in runs:
-            drift = _drift(run.n_trs, active.shape, sigma, rng)
-            for k in range(run.n_trs):
-                fresh = gaussian_filter(rng.standard_normal(active.shape, dtype=np.float32), sigma) * gain
-                noise = fresh if k == 0 else carry * noise + np.sqrt(1 - carry**2) * fresh
-                volume = noise + np.tensordot(drift[0][k], drift[1], 1)
-                volume[active] = (
-                    signal[run.first_tr + k] + np.sqrt(1 - driven) * noise[active] + (volume - noise)[active]
-                )
-                scaled = np.where(tissue, BASELINE + NOISE_UNITS * volume, 0.0).astype("<f4")
-                stream.write(scaled.tobytes(order="F"))
-
-
-def strength_of(signal: np.ndarray) -> np.ndarray:
-    """Variance of the sound-driven part per voxel; noise fills what is missing to 1."""
-    return np.asarray(np.clip(signal.var(axis=0), 0.0, 1.0))
-
-
-def _drift(
-    n_trs: int, shape: tuple[int, ...], sigma: np.ndarray, rng: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray]:
-    """Slow cosines [TRs, 3] and how much of each goes into a voxel [3, x, y, z]."""
-    phase = np.pi * (np.arange(n_trs) + 0.5) / n_trs
-    course = np.stack([np.cos((i + 1) * phase) for i in range(3)], axis=1) * np.sqrt(2 / 3)
-    amount = np.stack(
-        [gaussian_filter(rng.standard_normal(shape), sigma) * _smoothing_gain(sigma) for _ in range(3)]
-    )
-    return course.astype(np.float32), (np.sqrt(DRIFT_SHARE) * amount).astype(np.float32)
-
-
-def _smoothing_gain(sigma: np.ndarray) -> np.float32:
-    """What smoothed white noise must be multiplied by to have variance 1 again."""
-    size = [2 * int(4 * s + 0.5) + 3 for s in sigma]
-    impulse = np.zeros(size)
-    impulse[tuple(n // 2 for n in size)] = 1
-    return np.float32(1 / np.sqrt((gaussian_filter(impulse, sigma) ** 2).sum()))
+        stream.write(_header((*tissue.shape, simulation.n_trs), simulation.grid.affine, simulation.tr))
+        for chunk in volumes(simulation, subject, tissue):
+            for values in chunk:
+                volume[tissue] = values
+                stream.write(volume.tobytes(order="F"))
 
 
 def _header(shape: tuple[int, ...], affine: np.ndarray, tr: Fraction) -> bytes:
@@ -426,10 +292,3 @@ def _header(shape: tuple[int, ...], affine: np.ndarray, tr: Fraction) -> bytes:
     image["vox_offset"] = 352
     image["descrip"] = b"simulated brains"
     return bytes(image.binaryblock) + b"\0\0\0\0"
-
-
-def _unit(x: np.ndarray) -> np.ndarray:
-    """Columns with mean 0 and variance 1; a column that does not vary becomes 0."""
-    centred = x - x.mean(axis=0)
-    spread = centred.std(axis=0)
-    return np.asarray(np.divide(centred, spread, out=np.zeros_like(centred), where=spread > 1e-9))

@@ -6,28 +6,36 @@ TRs reads volume k + 1 for the sound of TR k.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
 
+from fmri_audio.brain import RESPONSE_SECONDS, response_trs
 from fmri_audio.errors import UserError
 
 Block = tuple[int, int]
 
+_FEWEST_TEST_TRS = 4
+
 
 @dataclass(frozen=True)
 class Split:
-    """One way to divide a study in time.
+    """One way to divide a study in time. It holds for all subjects: what is held out of one is held out of all.
 
     Attributes
     ----------
     train_blocks, test_block
-        TRs of the *stimulus*, ``first <= k < last``. Blocks never cross a run.
+        TRs of the *stimulus*, ``first <= k < last``. Blocks never cross a run; training blocks may lie on both sides
+        of the held-out one.
     bold_train, bold_test
         The volumes that these TRs may read with their lag window: the blocks that are cleaned separately.
     gap : int
         TRs between training and testing that neither uses.
+    runs
+        TRs of each run, ``first <= k < last``.
     """
 
     train_blocks: tuple[Block, ...]
@@ -35,6 +43,7 @@ class Split:
     bold_train: tuple[Block, ...]
     bold_test: Block
     gap: int
+    runs: tuple[Block, ...]
 
     @property
     def train(self) -> np.ndarray:
@@ -56,14 +65,39 @@ class Split:
         """Volumes that standardising may learn from."""
         return np.concatenate([np.arange(*block) for block in self.bold_train])
 
+    @property
+    def runs_without_training(self) -> tuple[Block, ...]:
+        """Runs that no training block lies in."""
+        return tuple(
+            run for run in self.runs if not any(run[0] <= first < run[1] for first, _ in self.train_blocks)
+        )
+
+    @property
+    def declarations(self) -> list[str]:
+        """What has to be said about this split: one sentence for every run that is standardised by its own BOLD."""
+        return [
+            f"The run of TRs {first + 1} to {last} has no training TRs: its voxels are standardised by its own BOLD, "
+            "without any knowledge of the sound."
+            for first, last in self.runs_without_training
+        ]
+
 
 def usable_block(first: int, last: int, lags: Sequence[int], shift: int) -> Block:
     """TRs of a run whose lag window lies within the run."""
     return first - min(0, min(lags) - shift), last - max(0, max(lags) - shift)
 
 
+def least_gap(lags: Sequence[int], tr: Fraction) -> int:
+    """The shortest admissible gap in TRs: the width of the lag window and the response.
+
+    The lag window, so that no volume serves both sides; the response
+    (:data:`fmri_audio.brain.RESPONSE_SECONDS`), so that no volume of one side still answers the sound of the other.
+    """
+    return max(lags) - min(lags) + 1 + response_trs(tr)
+
+
 def contiguous_split(
-    runs: Sequence[Block], *, test_fraction: float, gap: int, lags: Sequence[int], shift: int
+    runs: Sequence[Block], *, test_fraction: float, gap: int, lags: Sequence[int], shift: int, tr: Fraction
 ) -> Split:
     """Hold out the end of the last run, and leave a gap before it.
 
@@ -77,39 +111,140 @@ def contiguous_split(
     test_fraction : float
         Share of all TRs that is held out.
     gap : int
-        TRs left out before the held-out block; at least the width of the lag window, so that no volume serves
-        both sides.
+        TRs left out before the held-out block; at least :func:`least_gap`.
     lags : sequence of int
         In stimulus time.
     shift : int
         TRs by which the study is already shifted.
+    tr : Fraction
+        Seconds.
 
     Raises
     ------
     UserError
-        The gap is shorter than the lag window, or too little is left on one side.
+        The gap is too short, or too little is left on one side.
     """
-    width = max(lags) - min(lags) + 1
-    if gap < width:
-        raise UserError(
-            f"training.gap_trs: {gap} is shorter than the lag window of {width} TRs; give at least {width}"
-        )
-    offsets = min(lags) - shift, max(lags) - shift
-    blocks = [usable_block(first, last, lags, shift) for first, last in runs]
     n_test = round(test_fraction * sum(last - first for first, last in runs))
-    first, last = blocks[-1]
-    test = (max(last - n_test, first), last)
-    train = tuple((a, b) for a, b in [*blocks[:-1], (first, test[0] - gap)] if b - a > 2 * width)
-    if not train or test[1] - test[0] < 4:
-        total = sum(last - first for first, last in runs)
+    first, last = usable_block(*runs[-1], lags, shift)
+    try:
+        return _split(runs, (max(last - n_test, first), last), gap, lags, shift, tr)
+    except _TooLittle as error:
+        raise UserError(f"{error}; use more TRs or another training.test_fraction") from None
+
+
+def k_fold(
+    runs: Sequence[Block], n_folds: int, *, gap: int, lags: Sequence[int], shift: int, tr: Fraction
+) -> list[Split]:
+    """Hold out every TR once, in contiguous blocks, with a gap on either side of the held-out one.
+
+    Every run is cut into equal blocks, as many as its share of the TRs. Training on what follows a held-out block is
+    not free of it where the codec remembers: :func:`fmri_audio.study.leakage.codec_memory` measures how much.
+
+    Parameters
+    ----------
+    runs : sequence of (first, last)
+    n_folds : int
+        Blocks in all; at least one per run.
+    gap, lags, shift, tr
+        As for :func:`contiguous_split`.
+
+    Returns
+    -------
+    list of Split
+        In the order of their held-out blocks.
+
+    Raises
+    ------
+    UserError
+        The gap is too short, there are fewer folds than runs, or too little is left on one side.
+    """
+    if n_folds < max(2, len(runs)):
+        raise UserError(f"{n_folds} folds are too few for {len(runs)} runs; ask for at least {max(2, len(runs))}")
+    usable = [usable_block(first, last, lags, shift) for first, last in runs]
+    blocks = [
+        block
+        for run, count in zip(usable, _folds_per_run([b - a for a, b in usable], n_folds), strict=True)
+        for block in itertools.pairwise(np.linspace(*run, count + 1).round().astype(int).tolist())
+    ]
+    try:
+        return [_split(runs, block, gap, lags, shift, tr) for block in blocks]
+    except _TooLittle as error:
+        raise UserError(f"{error}; use more TRs or other than {n_folds} folds") from None
+
+
+def leave_one_run_out(
+    runs: Sequence[Block], *, gap: int, lags: Sequence[int], shift: int, tr: Fraction
+) -> list[Split]:
+    """Hold out every run once, whole, and train on the others.
+
+    The held-out run has no training TRs to be standardised by; the split says so (:attr:`Split.declarations`). No gap
+    is left out between runs, because the scanner stopped there.
+
+    Parameters
+    ----------
+    runs : sequence of (first, last)
+    gap, lags, shift, tr
+        As for :func:`contiguous_split`.
+
+    Returns
+    -------
+    list of Split
+
+    Raises
+    ------
+    UserError
+        There is only one run, the gap is too short, or a run is.
+    """
+    if len(runs) < 2:
+        raise UserError(f"leaving one run out needs at least 2 runs; there are {len(runs)}: ask for folds instead")
+    blocks = [usable_block(first, last, lags, shift) for first, last in runs]
+    try:
+        return [_split(runs, block, gap, lags, shift, tr) for block in blocks]
+    except _TooLittle as error:
+        raise UserError(f"{error}; use longer runs") from None
+
+
+class _TooLittle(Exception):
+    """A split leaves too little on one side; its message is the beginning of a sentence."""
+
+
+def _split(
+    runs: Sequence[Block], test: Block, gap: int, lags: Sequence[int], shift: int, tr: Fraction
+) -> Split:
+    """Train on all that lies further than ``gap`` from a held-out block of one of the runs.
+
+    Training blocks of up to twice the lag window are left out, because they are too short to be filtered.
+    """
+    width, needed = max(lags) - min(lags) + 1, least_gap(lags, tr)
+    if gap < needed:
         raise UserError(
-            f"{total} TRs leave too little on one side of a gap of {gap}; "
-            "use more TRs or another training.test_fraction"
+            f"training.gap_trs: {gap} is shorter than the lag window of {width} TRs and the response of "
+            f"{response_trs(tr)} TRs ({RESPONSE_SECONDS} s) together; give at least {needed}"
         )
+    train = []
+    for run in runs:
+        first, last = usable_block(*run, lags, shift)
+        sides = [(first, last)]
+        if run[0] <= test[0] < run[1]:
+            sides = [(first, test[0] - gap), (test[1] + gap, last)]
+        train += [(a, b) for a, b in sides if b - a > 2 * width]
+    if not train or test[1] - test[0] < _FEWEST_TEST_TRS:
+        total = sum(last - first for first, last in runs)
+        raise _TooLittle(f"{total} TRs leave too little on one side of a gap of {gap}")
+    before, after = min(lags) - shift, max(lags) - shift
     return Split(
-        train, test, tuple((a + offsets[0], b + offsets[1]) for a, b in train),
-        (test[0] + offsets[0], test[1] + offsets[1]), gap,
+        tuple(train), test, tuple((a + before, b + after) for a, b in train), (test[0] + before, test[1] + after),
+        gap, tuple((int(first), int(last)) for first, last in runs),
     )  # fmt: skip
+
+
+def _folds_per_run(lengths: Sequence[int], n_folds: int) -> list[int]:
+    """Give every run one fold, and each further one to the run whose blocks are longest."""
+    counts = [1] * len(lengths)
+    for _ in range(n_folds - len(lengths)):
+        longest = max(range(len(lengths)), key=lambda run: lengths[run] / counts[run])
+        counts[longest] += 1
+    return counts
 
 
 def cross_validation_folds(trs: np.ndarray, n_folds: int, gap: int) -> list[tuple[np.ndarray, np.ndarray]]:

@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import pytest
-from numpy.testing import assert_allclose
+from numpy.testing import assert_allclose, assert_array_equal
 
-from fmri_audio import brain
 from fmri_audio.errors import UserError
-from fmri_audio.study.reader import RELEASE_AFFINE, Run, Study
-from fmri_audio.study.simulator import (
-    FEATURE_RATE,
-    Features,
-    acoustic_features,
-    box_affine,
-    haemodynamic_response,
-    responses,
-    simulate_study,
+from fmri_audio.settings import FAMILIES
+from fmri_audio.study import simulator
+from fmri_audio.study.acoustics import acoustic_features
+from fmri_audio.study.grid import Grid
+from fmri_audio.study.reader import Study
+from fmri_audio.study.simulation import (
+    BASELINE,
+    NOISE_UNITS,
+    Simulation,
+    Subject,
+    plan_simulation,
+    simulate_bold,
 )
+from fmri_audio.study.simulator import simulate_study
 
-from .conftest import N_TRS, SAMPLE_RATE, SHAPE, noise_bursts
+from .conftest import N_TRS, SAMPLE_RATE, SHAPE
 
 SIZE = {"n_subjects": 1, "n_trs": 30, "shape": SHAPE, "seed": 7, "strength": 0.3, "progress": False}
 
@@ -40,17 +42,6 @@ def test_nibabel_reads_the_release_layout(study_folder: Path) -> None:
     ]  # fmt: skip
 
 
-def test_both_hemispheres_lie_in_a_wide_box_and_voxel_centres_keep_the_release_grid() -> None:
-    full = brain.auditory_mask(RELEASE_AFFINE, (61, 73, 61))
-    assert 500 <= full.sum() <= 3000
-    affine = box_affine((48, 20, 16))
-    box = brain.auditory_mask(affine, (48, 20, 16))
-    assert box.sum() == full.sum()
-    offset = np.linalg.solve(RELEASE_AFFINE, affine[:, 3])[:3]
-    assert_allclose(offset, np.round(offset), atol=1e-9)
-    assert (brain.voxel_positions(box_affine(SHAPE), SHAPE)[..., 0] < 0).all()  # a narrow one covers the left
-
-
 def test_the_same_seed_gives_the_same_bytes_and_another_seed_does_not(
     tmp_path: Path, sound: np.ndarray
 ) -> None:
@@ -62,75 +53,62 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_does_not(
     assert a == b != c
 
 
-def test_only_auditory_cortex_follows_the_sound(tmp_path: Path) -> None:
-    sound = noise_bursts(120)
-    folder = simulate_study(
-        tmp_path / "s",
-        sound,
-        SAMPLE_RATE,
-        n_subjects=2,
-        n_trs=120,
-        shape=SHAPE,
-        seed=3,
-        strength=0.5,
-        progress=False,
-    )
-    study, truth = Study.open(folder), np.load(folder / "truth.npz")
-    mask = study.mask()
-    assert (mask == truth["active"]).all()
-    bold = np.stack([brain.clean_blocks(study.bold(s, mask), [(0, 120)], study.tr) for s in study.subjects])
-    reached = np.stack([brain.correlate(truth["shared"], one) for one in bold]).mean()
-    assert 0.75 * truth["attainable"].mean() < reached < 1.05 * truth["attainable"].mean()
-    grey = brain.grey_matter(study.affine, study.shape) > 0.4
-    other = np.stack(
-        [brain.clean_blocks(study.bold(s, grey & ~mask), [(0, 120)], study.tr) for s in study.subjects]
-    )
-    assert brain.pairwise_isc(bold).mean() > 0.3
-    assert abs(brain.pairwise_isc(other).mean()) < 0.06
+def test_the_file_holds_what_is_simulated_in_memory_and_nothing_outside_tissue(
+    tmp_path: Path, sound: np.ndarray
+) -> None:
+    """Two runs, the later of which begins within the sound, in auditory cortex and everywhere else."""
+    runs = [(0, 18), (18, 12)]
+    folder = simulate_study(tmp_path / "s", sound, SAMPLE_RATE, **{**SIZE, "n_subjects": 2}, runs=runs)
+    study, grid = Study.open(folder), Grid.of_shape(SHAPE)
+    assert [(run.first_tr, run.n_trs) for run in study.runs] == runs
+    heard = acoustic_features(sound[: 30 * 36_000], SAMPLE_RATE)
+    plan = plan_simulation(heard, grid, study.runs, study.tr, seed=7, families=FAMILIES, strength=0.3)
+    assert (study.mask() == grid.active).all()
+    for subject in (1, 2):
+        assert_array_equal(study.bold(subject, grid.active), simulate_bold(plan, subject))
+    volumes = nib.load(study.path(1)).get_fdata(dtype=np.float32)
+    assert not volumes[~grid.tissue].any()
+    inside = volumes[grid.tissue]
+    assert abs(inside.mean() - BASELINE) < 0.2 * NOISE_UNITS
+    assert inside.std(axis=1).min() > 0.3 * NOISE_UNITS
 
 
-def test_without_strength_nothing_is_shared(tmp_path: Path) -> None:
+def test_the_truth_is_saved_beside_the_brains(tmp_path: Path, sound: np.ndarray) -> None:
     folder = simulate_study(
-        tmp_path / "null", noise_bursts(100), SAMPLE_RATE, n_subjects=2, n_trs=100, shape=SHAPE, seed=3, strength=0,
-        progress=False,
+        tmp_path / "s", sound, SAMPLE_RATE, **{**SIZE, "n_subjects": 3, "n_trs": N_TRS, "strength": None},
+        variant="strong", features=["envelope", "pitch"],
     )  # fmt: skip
     study = Study.open(folder)
-    mask = study.mask()
-    bold = np.stack([brain.clean_blocks(study.bold(s, mask), [(0, 100)], study.tr) for s in study.subjects])
-    assert abs(brain.pairwise_isc(bold).mean()) < 0.05
+    truth = np.load(folder / "truth.npz")
+    n_active, n_other = int(truth["active"].sum()), int(truth["other"].sum())
+    assert truth["names"].tolist() == ["level", "onset", "periodicity", "pitch height"]
+    assert truth["families"].tolist() == ["envelope"] * 2 + ["pitch"] * 2
+    assert truth["features"].shape == (N_TRS, 4) and truth["weights"].shape == (4, n_active)
+    assert_allclose(truth["features"] @ truth["weights"], truth["shared"], atol=1e-4)
+    assert_allclose(truth["level"], truth["features"][:, 0], atol=1e-5)
+    assert truth["other_shared"].shape == (N_TRS, n_other)
+    assert truth["attainable"].shape == truth["share"].shape == (n_active,)
+    assert_allclose(truth["attainable_by_subject"].mean(axis=0), truth["attainable"], rtol=1e-5)
+    assert (truth["attainable_full"] > truth["attainable_by_subject"]).all()
+    assert_allclose(truth["share"].mean(), study.facts.strength, rtol=1e-5)
+    peaks = truth["response"].argmax(axis=1) / truth["response_rate"]
+    assert_allclose(peaks, 5 * truth["dispersion"] + truth["latency"], atol=0.06)
+    assert len(truth["artefact_row"]) == len(truth["artefact_subject"]) == len(truth["artefact_displacement"])
+    assert (str(truth["variant"]), int(truth["seed"])) == ("strong", 7)
+    assert study.name == "simulated, strong"
 
 
-def test_volumes_are_shifted_by_three_trs() -> None:
-    click = np.zeros((1, 20 * 3 * FEATURE_RATE // 2))
-    click[0, : FEATURE_RATE // 2] = 1
-    rows = responses(Features(click, ["click"]), [Run(name="1", first_tr=0, n_trs=20)], Fraction(3, 2))
-    kernel = haemodynamic_response(FEATURE_RATE)
-    peak = kernel.argmax() / FEATURE_RATE
-    # The response peaks about 5 s after the click; row k was acquired in the middle of TR k + 3.
-    assert rows[:, 0].argmax() == round((peak + 0.25) / 1.5 - 3.5)
+def test_level_stays_the_seventeenth_feature_of_a_study_with_all(study_folder: Path) -> None:
+    truth = np.load(study_folder / "truth.npz")
+    assert truth["names"][16] == "level"
+    assert_allclose(truth["features"][:, 16], truth["level"], atol=1e-6)
 
 
-def test_each_run_starts_from_rest() -> None:
-    values = np.ones((1, 20 * 3 * FEATURE_RATE // 2))
-    values[0, :600] = np.linspace(0, 1, 600)
-    runs = [Run(name="1", first_tr=0, n_trs=10), Run(name="2", first_tr=10, n_trs=10)]
-    once = responses(Features(values, ["x"]), [Run(name="1", first_tr=0, n_trs=20)], Fraction(3, 2))
-    twice = responses(Features(values, ["x"]), runs, Fraction(3, 2))
-    assert twice[10] < twice[14]
-    assert not np.allclose(once[10] - once[14], twice[10] - twice[14], atol=0.1)
-
-
-def test_features_are_zero_in_silence_and_tell_frequencies_apart() -> None:
-    t = np.arange(SAMPLE_RATE) / SAMPLE_RATE
-    tones = np.concatenate([np.sin(2 * np.pi * 200 * t), np.sin(2 * np.pi * 4000 * t), np.zeros(SAMPLE_RATE)])
-    features = acoustic_features(tones.astype(np.float32), SAMPLE_RATE)
-    bands = features.values[:16]
-    low, high, silent = (
-        bands[:, 10 + i * FEATURE_RATE : 30 + i * FEATURE_RATE].mean(axis=1) for i in range(3)
-    )
-    assert low.argmax() < high.argmax()
-    assert_allclose(silent, 0, atol=1e-9)
-    assert_allclose(features.values[16, 90:110], 0, atol=1e-9)
+@pytest.mark.parametrize("n_trs", [1, 2, 3])
+def test_a_study_of_few_volumes_can_be_written(tmp_path: Path, sound: np.ndarray, n_trs: int) -> None:
+    folder = simulate_study(tmp_path / "s", sound, SAMPLE_RATE, **{**SIZE, "n_trs": n_trs})
+    study = Study.open(folder)
+    assert np.isfinite(study.bold(1, study.mask())).all()
 
 
 @pytest.mark.parametrize(
@@ -140,6 +118,9 @@ def test_features_are_zero_in_silence_and_tell_frequencies_apart() -> None:
         ({"shape": (62, 10, 10)}, "at most"),
         ({"shape": (2, 2, 2)}, "too little auditory cortex"),
         ({"strength": 0.9}, "strength 0.9"),
+        ({"variant": "null"}, "the variant null has no signal"),
+        ({"features": ["latents"]}, "no family 'latents'"),
+        ({"n_trs": 0}, "at least one TR"),
         ({"n_subjects": 0}, "at least one subject"),
         ({"runs": [(0, 10), (12, 18)]}, "begin where the one before ends"),
     ],
@@ -159,6 +140,22 @@ def test_silent_or_broken_sound_is_refused(tmp_path: Path, sound: np.ndarray) ->
     broken[100] = np.nan
     with pytest.raises(UserError, match="NaN"):
         simulate_study(tmp_path / "x", broken, SAMPLE_RATE, **SIZE)
+
+
+def test_a_study_that_cannot_be_finished_leaves_nothing(
+    tmp_path: Path, sound: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Here the disk is full when the second subject is written."""
+
+    def full(path: Path, plan: Simulation, subject: Subject) -> None:
+        if subject.number == 2:
+            raise OSError(28, "No space left on device")
+        path.write_bytes(b"one")
+
+    monkeypatch.setattr(simulator, "_write_subject", full)
+    with pytest.raises(UserError, match="x: cannot be written .No space left on device"):
+        simulate_study(tmp_path / "x", sound, SAMPLE_RATE, **{**SIZE, "n_subjects": 2})
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_only_an_earlier_simulation_is_written_over(tmp_path: Path, sound: np.ndarray) -> None:

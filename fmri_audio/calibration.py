@@ -1,0 +1,381 @@
+"""Calibration: whether the decoding rejects as often as it says, and recovers what can be recovered.
+
+``make calibrate`` simulates brains many times over to the same sound. They go, in memory, through the pipeline that the
+book uses: every block is cleaned on its own, ridge regression chooses its penalties within training, every TR is held
+out once, and segments are identified against the null of joint circular shifts.
+
+``null``, ``null-shared``
+    Brains that do not hear the sound; in the second they share a response to something else. The share of
+    repetitions with p ≤ .05 is the rate of false alarms.
+``strong``
+    Brains that follow the sound closely. The response that all subjects share, which the simulation knows, should
+    correlate with each subject's BOLD as much as is attainable; ridge regression from the true features should come
+    near that on held-out volumes, and nothing should exceed it.
+``leaky``
+    A pipeline that filters and standardises over everything. The test that perturbs held-out volumes must notice.
+
+The table carries the hash of the code, the sound and the weights that made it. It has no column that a second run on
+the same machine with the same seed could change.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import hashlib
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from fractions import Fraction
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import joblib
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import beta, t
+
+from fmri_audio import brain, decoding, stimulus, timeline
+from fmri_audio.errors import UserError
+from fmri_audio.files import package_digest, replacing, sha256_of
+from fmri_audio.identification import Identified, SoundFacts, Trial, identify_segments, trials
+from fmri_audio.settings import FAMILIES, Variant, load_settings, project_root
+from fmri_audio.stimulus import Stimulus
+from fmri_audio.study.acoustics import Features, acoustic_features
+from fmri_audio.study.grid import Grid
+from fmri_audio.study.leakage import Built, perturbation_report
+from fmri_audio.study.reader import Run
+from fmri_audio.study.simulation import Simulation, plan_simulation, simulate_bold
+from fmri_audio.study.splits import Split, k_fold
+
+TR = Fraction(3, 2)
+N_TRS, N_SUBJECTS, N_FOLDS, SEGMENT_TRS = 240, 3, 4, 4
+#: A corner of the left temporal lobe: few voxels, so that many repetitions are cheap.
+SHAPE = (16, 14, 14)
+LAGS, SHIFT, GAP, CV_FOLDS = (2, 3, 4, 5), 3, 12, 4
+ALPHA, CONFIDENCE = 0.05, 0.99
+FEWEST_REPETITIONS = 500
+STRONG_REPETITIONS = 40
+RUNS = [(0, N_TRS)]
+
+#: What decides the table: code, sound and weights. A test compares their hash with the table's.
+CODE = (
+    "brain/*.py", "calibration.py", "decoding.py", "identification.py", "study/acoustics.py", "study/dataset.py",
+    "study/haemodynamics.py", "study/leakage.py", "study/noise.py", "study/simulation.py", "study/splits.py",
+    "timeline.py",
+)  # fmt: skip
+TABLE = Path("results") / "calibration.csv"
+
+Matrix = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One figure: ``value`` with its 99 % interval, over ``n`` repetitions, and what was expected of it."""
+
+    variant: str
+    quantity: str
+    value: float
+    ci_low: float | None
+    ci_high: float | None
+    n: int
+    expected: str
+    holds: bool
+    seed: int
+    made_by: str
+
+
+@dataclass(frozen=True)
+class Sound:
+    """What all repetitions share: the sound's acoustic features, and what is to be decoded.
+
+    Attributes
+    ----------
+    acoustic : Features
+        What simulated voxels follow.
+    decoded : array, shape [TRs, channels]
+        The codec's latents, averaged over each TR: what ridge predicts and segments are identified by.
+    grid : Grid
+    splits : list of Split
+    layout : list of Trial
+    """
+
+    acoustic: Features
+    decoded: Matrix
+    grid: Grid
+    splits: list[Split]
+    layout: list[Trial]
+
+    @classmethod
+    def of(cls, heard: Stimulus) -> Sound:
+        """Prepare a sound of ``N_TRS`` TRs."""
+        splits = k_fold(RUNS, N_FOLDS, gap=GAP, lags=LAGS, shift=SHIFT, tr=TR)
+        facts = SoundFacts.of(heard.waveform, heard.sample_rate, TR, heard.segments)
+        layout = trials([split.test_block for split in splits], RUNS, n_trs=SEGMENT_TRS, gap=GAP, facts=facts)
+        return cls(
+            acoustic_features(heard.waveform, heard.sample_rate), pooled_latents(heard.waveform), Grid.of_shape(SHAPE),
+            splits, layout,
+        )  # fmt: skip
+
+    def simulate(self, variant: Variant, seed: int) -> Simulation:
+        """Plan one repetition."""
+        return plan_simulation(
+            self.acoustic, self.grid, [Run(name="1", first_tr=0, n_trs=N_TRS)], TR, seed=seed, families=FAMILIES,
+            variant=variant,
+        )  # fmt: skip
+
+
+def opening_of_the_play() -> Stimulus:
+    """The first six minutes of the embedded play."""
+    return stimulus.prepare(load_settings("demo", {"stimulus": {"first_tr": 0, "n_trs": N_TRS}}))
+
+
+def pooled_latents(waveform: Matrix) -> Matrix:
+    """Latents of the demo codec, averaged over each TR, [TRs, channels]."""
+    import torch
+
+    from fmri_audio import checkpoints
+    from fmri_audio.representations import EncodecLatents
+
+    codec = EncodecLatents(checkpoints.load("demo"))
+    with torch.inference_mode():
+        latents = codec.analyse(torch.from_numpy(waveform)[None, None])[0].numpy()
+    return timeline.pooled(latents, N_TRS, TR, codec.feature_rate)
+
+
+def cleaned(bold: Matrix, split: Split) -> Matrix:
+    """BOLD as the book prepares it for a split."""
+    return decoding.cleaned_for(bold, split, TR)
+
+
+def identify_once(sound: Sound, variant: Variant, seed: int) -> Identified:
+    """One repetition of a study, decoded and identified."""
+    simulation = sound.simulate(variant, seed)
+    predictions = [
+        decoding.predict_folds(
+            partial(cleaned, simulate_bold(simulation, subject)), sound.decoded, sound.splits, lags=LAGS, shift=SHIFT,
+            n_folds=CV_FOLDS,
+        )
+        for subject in range(1, N_SUBJECTS + 1)
+    ]  # fmt: skip
+    return identify_segments(predictions, sound.decoded, RUNS, sound.layout, n_trs=SEGMENT_TRS)
+
+
+def recover_once(sound: Sound, seed: int) -> tuple[float, float, float]:
+    """One repetition of the strong study: correlations with BOLD, mean over voxels and subjects.
+
+    Returns
+    -------
+    attainable, known, ridge : float
+        What a perfect model of the shared response reaches by the simulation's account; what the shared response
+        itself reaches; what ridge regression from the true features reaches on held-out volumes.
+    """
+    simulation = sound.simulate("strong", seed)
+    rows = []
+    for subject in range(1, N_SUBJECTS + 1):
+        bold = simulate_bold(simulation, subject)
+        attainable = simulation.attainable(simulation.subject(subject))[0]
+        known = brain.correlate(simulation.sound.shared, brain.clean_blocks(bold, RUNS, TR))
+        ridge = [_encoded(simulation.sound.design, cleaned(bold, split), split) for split in sound.splits]
+        rows.append((attainable.mean(), known.mean(), float(np.mean(ridge))))
+    return tuple(np.mean(rows, axis=0).tolist())  # type: ignore[return-value]
+
+
+def _encoded(design: NDArray[np.float64], bold: Matrix, split: Split) -> float:
+    """Held-out correlation of ridge from true features with BOLD, both filtered alike."""
+    features = cleaned(np.asarray(design, np.float32), split)
+    first, last = split.bold_test
+    train = split.bold_train_rows
+    ridge = decoding.fit_ridge(features[train], bold[train], train, n_folds=CV_FOLDS, gap=GAP)
+    return decoding.prediction_correlation(ridge.predict(features[first:last]), bold[first:last])
+
+
+def exact_interval(hits: int, n: int, confidence: float = CONFIDENCE) -> tuple[float, float]:
+    """Interval of a binomial rate by Clopper and Pearson (1934)."""
+    tail = (1 - confidence) / 2
+    low = float(beta.ppf(tail, hits, n - hits + 1)) if hits else 0.0
+    high = float(beta.ppf(1 - tail, hits + 1, n - hits)) if hits < n else 1.0
+    return low, high
+
+
+def mean_interval(values: NDArray[np.float64], confidence: float = CONFIDENCE) -> tuple[float, float]:
+    """Student's interval of the mean of independent repetitions."""
+    half = float(t.ppf((1 + confidence) / 2, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values)))
+    return float(values.mean()) - half, float(values.mean()) + half
+
+
+def rejections(variant: str, found: Sequence[Identified], expected_rate: bool, seed: int, made_by: str) -> list[Row]:
+    """How often p ≤ .05, and how often segments were identified."""
+    hits, n = sum(one.p <= ALPHA for one in found), len(found)
+    low, high = exact_interval(hits, n)
+    accuracy = np.array([one.accuracy for one in found])
+    bounds = mean_interval(accuracy)
+    at_chance = "the interval holds .5" if expected_rate else "above .5"
+    return [
+        Row(variant, "rejection_rate", hits / n, low, high, n,
+            f"the interval holds {ALPHA:g}" if expected_rate else f"above {ALPHA:g}",
+            low <= ALPHA <= high if expected_rate else low > ALPHA, seed, made_by),
+        Row(variant, "pairwise_identification", float(accuracy.mean()), *bounds, n, at_chance,
+            bounds[0] <= 0.5 <= bounds[1] if expected_rate else bounds[0] > 0.5, seed, made_by),
+    ]  # fmt: skip
+
+
+def recovery(rows: Sequence[tuple[float, float, float]], seed: int, made_by: str) -> list[Row]:
+    """How near the attainable correlation the known response and ridge regression come."""
+    attainable, known, ridge = np.array(rows).T
+    n = len(rows)
+    scale = float(attainable.mean())
+    made = [Row("strong", "attainable_correlation", scale, None, None, n, "for scale", True, seed, made_by)]
+    for name, values, least in (("known_response", known, 1.0), ("ridge_on_true_features", ridge, 0.8)):
+        low, high = mean_interval(values / attainable)
+        reaches = high >= least if least == 1.0 else low >= least
+        made.append(
+            Row("strong", f"{name}_share_of_attainable", float((values / attainable).mean()), low, high, n,
+                f"at least {least:g} within the interval, and not significantly above 1",
+                reaches and low <= 1.0, seed, made_by)
+        )  # fmt: skip
+    return made
+
+
+def leaks(heard: Stimulus, sound: Sound, seed: int, made_by: str) -> list[Row]:
+    """Whether perturbing the held-out block clears the book's pipeline and betrays a leaky one."""
+    simulation = sound.simulate("strong", seed)
+    brains = {subject: simulate_bold(simulation, subject) for subject in range(1, N_SUBJECTS + 1)}
+    rows, known = [], {heard.waveform.tobytes(): sound.decoded}
+    for name, prepare, expected in (("pipeline", cleaned, 0), ("leaky_pipeline", _leaky, 1)):
+        report = perturbation_report(
+            partial(_built, prepare, sound.splits[-1], known), heard.waveform, brains, sound.splits[-1],
+            sample_rate=heard.sample_rate, tr=TR, shift=SHIFT, seed=seed,
+        )  # fmt: skip
+        found = int(not report.clean)
+        rows.append(
+            Row("leaky", f"{name}_flagged", float(found), None, None, len(report.compared),
+                "flagged" if expected else "not flagged", found == expected, seed, made_by)
+        )  # fmt: skip
+    return rows
+
+
+def _leaky(bold: Matrix, split: Split) -> Matrix:
+    """What must not be done: filter and standardise over training and held-out volumes together."""
+    whole = brain.clean_blocks(bold, RUNS, TR)
+    return brain.standardise(whole, np.arange(len(whole)))
+
+
+def _built(
+    prepare: Callable[[Matrix, Split], Matrix],
+    split: Split,
+    known: dict[bytes, Matrix],
+    waveform: Matrix,
+    brains: Mapping[int, Matrix],
+) -> Built:
+    """All that decoding makes of a sound and of brains; no sound is encoded twice."""
+    key = waveform.tobytes()
+    if key not in known:
+        known[key] = pooled_latents(np.asarray(waveform, np.float32))
+    features = known[key]
+    training: dict[str, NDArray[Any]] = {"features": features[split.train]}
+    held_out: dict[str, NDArray[Any]] = {"true features": features[split.test]}
+    for subject, raw in brains.items():
+        bold = prepare(raw, split)
+        predicted, ridge = decoding.decode_units(
+            bold, features, split, lags=LAGS, shift=SHIFT, n_folds=CV_FOLDS
+        )
+        training |= {
+            f"BOLD of subject {subject}": bold[split.bold_train_rows],
+            f"penalties of subject {subject}": ridge.alphas, f"mean of subject {subject}": ridge.mean,
+        }  # fmt: skip
+        held_out[f"prediction of subject {subject}"] = predicted
+    return Built(training, held_out)
+
+
+def code_hash() -> str:
+    """Hash of all that decides the table."""
+    root = project_root()
+    digest = hashlib.sha256(package_digest(*CODE).encode())
+    for path in (root / "stimulus" / "part1.ogg", root / "checkpoints" / "encodec-24khz-demo.safetensors"):
+        digest.update(sha256_of(path).encode())
+    return digest.hexdigest()[:16]
+
+
+def calibrate(repetitions: int, seed: int, jobs: int, say: Callable[[str], None]) -> list[Row]:
+    """Make the whole table.
+
+    Parameters
+    ----------
+    repetitions : int
+        Of each null variant; at least 500.
+    seed : int
+        Of the first repetition; the others count on from it.
+    jobs : int
+        Processes. They change nothing but the time.
+    say : callable
+        Takes one line of progress.
+    """
+    if repetitions < FEWEST_REPETITIONS:
+        raise UserError(
+            f"--repetitions {repetitions}: at least {FEWEST_REPETITIONS} are needed to tell 5 % from 8 %"
+        )
+    heard, made_by = opening_of_the_play(), code_hash()
+    sound = Sound.of(heard)
+    run = joblib.Parallel(n_jobs=jobs)
+    rows: list[Row] = []
+    for variant, count in (("null", repetitions), ("null-shared", repetitions), ("strong", STRONG_REPETITIONS)):
+        say(f"{variant}: {count} studies of {N_SUBJECTS} subjects")
+        found = run(joblib.delayed(identify_once)(sound, variant, seed + i) for i in range(count))
+        rows += rejections(variant, found, variant != "strong", seed, made_by)
+    rows += recovery(
+        run(joblib.delayed(recover_once)(sound, seed + i) for i in range(STRONG_REPETITIONS)), seed, made_by
+    )
+    return rows + leaks(heard, sound, seed, made_by)
+
+
+def write(rows: Sequence[Row], path: Path) -> None:
+    """Write the table, whole or not at all."""
+    with replacing(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as stream:
+        table = csv.DictWriter(stream, [field.name for field in fields(Row)], lineterminator="\n")
+        table.writeheader()
+        for row in rows:
+            shown = {k: f"{v:.6g}" if isinstance(v, float) else v for k, v in asdict(row).items()}
+            table.writerow(shown)
+
+
+def read(path: Path) -> list[dict[str, str]]:
+    """Read the table.
+
+    Raises
+    ------
+    UserError
+        It is not there.
+    """
+    if not path.is_file():
+        raise UserError(f"{path}: not there; make it with `make calibrate`")
+    with open(path, newline="", encoding="utf-8") as stream:
+        return list(csv.DictReader(stream))
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Make the table and print it; return the exit status: 1 where something does not hold."""
+    parser = argparse.ArgumentParser("python -m fmri_audio.calibration", description=str(__doc__).split("\n\n")[0])
+    parser.add_argument("--repetitions", type=int, default=FEWEST_REPETITIONS, help="of each null variant")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--jobs", type=int, default=2, help="processes")
+    parser.add_argument("--out", type=Path, default=project_root() / TABLE)
+    asked = parser.parse_args(argv)
+    try:
+        rows = calibrate(
+            asked.repetitions, asked.seed, asked.jobs, lambda line: print(line, file=sys.stderr, flush=True)
+        )
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    write(rows, asked.out)
+    for row in rows:
+        interval = "" if row.ci_low is None else f" ({row.ci_low:.3f} to {row.ci_high:.3f})"
+        verdict = "yes" if row.holds else "NO"
+        print(f"{row.variant:12} {row.quantity:44} {row.value:.3f}{interval}: {row.expected}, {verdict}")
+    return 0 if all(row.holds for row in rows) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,135 @@
+"""The whole study decoded without a bottleneck: every TR held out once, from single subjects, by ridge regression.
+
+What is predicted is the codec's latents, averaged over each TR, as Denk et al. (2023) did with SoundStream's. No
+network is trained for it, so that every TR can be held out and every circular shift within a run can serve as a null.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property, partial
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from fmri_audio import decoding, timeline
+from fmri_audio.decoding import FoldPrediction
+from fmri_audio.encoding import Encoded, banded_ridge
+from fmri_audio.evaluation import HeldOut
+from fmri_audio.identification import Identified, SoundFacts, Trial, identify_segments, trials
+from fmri_audio.information import Bits, gaussian_bits
+from fmri_audio.representations import MelGriffinLim
+from fmri_audio.study.envelope import level_db
+from fmri_audio.study.reader import Subject
+from fmri_audio.study.splits import Split, k_fold
+
+Matrix = NDArray[np.float32]
+
+N_FOLDS = 4
+"""Blocks in which the stimulus is held out, if it has no more runs than that."""
+
+
+class WholeStudy:
+    """Every TR of an edition's stimulus, held out once and predicted from each subject.
+
+    Parameters
+    ----------
+    held_out : HeldOut
+        The edition, its mask, lags and gap.
+
+    Raises
+    ------
+    UserError
+        The stimulus is too short to be divided.
+    """
+
+    def __init__(self, held_out: HeldOut) -> None:
+        self.held_out, self.run = held_out, held_out.run
+        self.settings, self.study, self.stimulus = held_out.settings, held_out.study, held_out.stimulus
+        self.runs = [(first, first + count) for first, count in self.stimulus.runs]
+        self.splits: list[Split] = k_fold(
+            self.runs, max(N_FOLDS, len(self.runs)), gap=self.settings.gap_trs, lags=self.settings.lag_trs,
+            shift=self.study.shift, tr=self.study.tr,
+        )  # fmt: skip
+
+    @cached_property
+    def latents(self) -> Matrix:
+        """The codec's latents averaged over each TR, [TRs, channels]: what is predicted."""
+        grid = self.held_out.grid
+        return timeline.pooled(
+            self.run.encoding.latents, self.stimulus.n_trs, self.study.tr, grid.frame_rate
+        )
+
+    @cached_property
+    def predictions(self) -> dict[Subject, list[FoldPrediction]]:
+        """Held-out predictions of every subject that has all volumes, one per fold."""
+        found = {}
+        for subject in self.study.subjects:
+            bold_of = partial(self._bold, subject)
+            if all(decoding.has_held_out(bold_of(split), split) for split in self.splits):
+                found[subject] = decoding.predict_folds(
+                    bold_of, self.latents, self.splits, lags=self.settings.lag_trs, shift=self.study.shift,
+                    n_folds=self.settings.cv_folds,
+                )  # fmt: skip
+        return found
+
+    @property
+    def segment_trs(self) -> int:
+        """TRs of the segments that are told apart: at least ``training.segment_seconds``."""
+        return int(np.ceil(self.settings.segment_seconds / float(self.study.tr)))
+
+    @cached_property
+    def facts(self) -> SoundFacts:
+        """Kind and level of every TR."""
+        return SoundFacts.of(
+            self.stimulus.waveform, self.stimulus.sample_rate, self.study.tr, self.stimulus.segments
+        )
+
+    def layout(self, matched: bool = True) -> list[Trial]:
+        """Segments of every fold, their distractors of the same kind and loudness if ``matched``."""
+        return trials(
+            [split.test_block for split in self.splits], self.runs, n_trs=self.segment_trs, gap=self.settings.gap_trs,
+            facts=self.facts if matched else None,
+        )  # fmt: skip
+
+    def identify(self, ways: int = 2, matched: bool = True) -> Identified:
+        """Segments told from others by the latents predicted for them, of all subjects."""
+        return identify_segments(
+            list(self.predictions.values()), self.latents, self.runs, self.layout(matched), n_trs=self.segment_trs,
+            ways=ways,
+        )  # fmt: skip
+
+    def bits(self) -> dict[Subject, Bits]:
+        """Bits per TR that each subject's predictions carry about the latents."""
+        return {
+            subject: gaussian_bits(folds, self.latents, self.splits, self.runs, gap=self.settings.gap_trs)
+            for subject, folds in self.predictions.items()
+        }
+
+    def kinds(self) -> dict[str, Matrix]:
+        """Features of the sound that BOLD is predicted from, per TR: its envelope, its mel spectrum, the latents."""
+        rate, tr, n_trs = self.stimulus.sample_rate, self.study.tr, self.stimulus.n_trs
+        level = level_db(self.stimulus.waveform, rate)
+        per_tr = np.array([part.mean() for part in np.array_split(level, n_trs)], np.float32)
+        mel = self.run.settings.mel
+        spectrogram = MelGriffinLim(mel.n_fft, mel.hop_length, mel.n_mels, mel.n_iter, rate)
+        log_mel = spectrogram.analyse(torch.from_numpy(self.stimulus.waveform)[None, None])[0].numpy()
+        return {
+            "envelope": per_tr[:, None],
+            "mel": timeline.pooled(log_mel, n_trs, tr, spectrogram.feature_rate),
+            "latents": self.latents,
+        }
+
+    def encode(self, subject: Subject) -> Encoded:
+        """Predict the BOLD of the bottleneck's held-out block from all kinds of features, by banded ridge."""
+        split = self.held_out.split
+        return banded_ridge(
+            self.kinds(), self._bold(subject, split), split, self.runs, shift=self.study.shift,
+            n_folds=self.settings.cv_folds, seed=self.run.settings.seed,
+        )  # fmt: skip
+
+    def _bold(self, subject: Subject, split: Split) -> Matrix:
+        """One subject's BOLD prepared for a split, [TRs, voxels]."""
+        return decoding.brain_of(
+            self.study, subject, self.held_out.mask, split, self.stimulus.rows, self.run.cache
+        )

@@ -1,0 +1,136 @@
+"""Answers to the note's questions: they say what the verdicts say, whichever that is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from fmri_audio import claim_answers, claims
+from fmri_audio.claim_functions import Case
+from fmri_audio.claims import DEPENDS, FAILS, HOLDS, SIMULATION, UNTESTED, Claim, Verdict
+
+IDS = {
+    "codec-intelligible",
+    "beats-mel-at-equal-bits",
+    "snr-gate",
+    "pesq-gate",
+    "bottleneck-intelligible",
+    "brains-intelligible",
+    "question-proceed",
+    "question-finetune",
+    "question-metrics",
+    "question-complex",
+    "finetuned-is-better",
+    "finetuned-is-closer",
+    "finetuned-from-brains",
+    "complex-arm",
+    "perfect-reconstruction",
+    "complex-memory",
+}
+
+
+def verdict(name: str, outcome: str, *values: float | str, **given: Any) -> Verdict:
+    claim = Claim.model_validate(
+        {
+            "id": name,
+            "group": "Toy",
+            "claim": "It is so",
+            "source": {"lines": [1], "quote": "so"},
+            "test": "none",
+            "why": "no",
+        }
+    )
+    cases = tuple(
+        Case(f"case {n}", value, "toy", ("demo-1",), given.get("brains", ""))
+        for n, value in enumerate(values)
+    )
+    name = SIMULATION if given.get("brains") == "simulated brains" else outcome
+    if not outcome:
+        return Verdict(claim, UNTESTED, beside=cases, why=given.get("why", "nobody knows"))
+    return Verdict(claim, name, outcome, cases)
+
+
+def answers(outcome: str, brains: str = "simulated brains", **changed: Verdict) -> dict[str, str]:
+    """Answer with one outcome for every claim, but for those that are given."""
+    all_alike = {name: verdict(name, outcome, 0.25, 0.5) for name in IDS}
+    for name in ("brains-intelligible", "finetuned-from-brains"):
+        all_alike[name] = verdict(name, outcome, 0.125, brains=brains)
+    all_alike["question-metrics"] = verdict("question-metrics", DEPENDS, "yes", "no")
+    given = {name.replace("_", "-"): one for name, one in changed.items()}
+    return claim_answers.answers({**all_alike, **given}.values(), brains)
+
+
+def test_the_verdicts_that_answers_need_are_claims() -> None:
+    assert {one.id for one in claims.load()} >= IDS
+
+
+@pytest.mark.parametrize(
+    ("outcome", "starts", "contains"),
+    [
+        (HOLDS, ("Yes", "Fine-tune", "Yes"), ("is intelligible", "more so than", "is met and", "is exact")),
+        (
+            FAILS,
+            ("No", "Freeze", "As a comparison only"),
+            ("is not intelligible", "no more so than", "at no bandwidth", "is not exact"),
+        ),
+        (
+            DEPENDS,
+            ("In part", "It depends", "Perhaps"),
+            ("at times", "sometimes more", "at some bandwidths only", "exact at times"),
+        ),
+    ],
+)
+def test_answers_follow_the_outcomes(
+    outcome: str, starts: tuple[str, ...], contains: tuple[str, ...]
+) -> None:
+    found = answers(outcome)
+    assert set(found) == set(claim_answers.QUESTIONS)
+    for name, start in zip(("proceed", "finetune", "complex"), starts, strict=True):
+        assert found[name].startswith(start)
+    text = " ".join(found.values())
+    for words in contains:
+        assert words in text, words
+    assert "weights: demo-1" in found["proceed"] and "0.25 to 0.5" in found["proceed"]
+
+
+@pytest.mark.parametrize("brains", ["simulated brains", "measured brains"])
+def test_whose_brains_is_said_wherever_they_enter(brains: str) -> None:
+    found = answers(FAILS, brains)
+    assert f"decoded from {brains} it is not intelligible (STOI 0.125" in found["proceed"]
+    assert f"decoded from {brains} it has no advantage" in found["finetune"]
+
+
+def test_nothing_is_concluded_from_arms_that_are_still_learning() -> None:
+    why = "the frozen arm: not converged"
+    untested = {
+        name.replace("-", "_"): verdict(name, "", 0.3, why=why)
+        for name in ("question-finetune", "finetuned-is-better", "bottleneck-intelligible")
+    }
+    found = answers(
+        HOLDS,
+        brains_intelligible=verdict("brains-intelligible", "", 0.2, why=why, brains="simulated brains"),
+        **untested,
+    )
+    assert found["finetune"].startswith(f"No preference can be given here: {why}")
+    assert f"sound has no verdict ({why}; STOI so far 0.3, weights: demo-1)" in found["proceed"]
+    assert f"decoded from simulated brains it has no verdict ({why}" in found["proceed"]
+
+
+def test_no_complex_arm_is_no_answer() -> None:
+    found = answers(HOLDS, complex_arm=verdict("complex-arm", "", why="no rows"))["complex"]
+    assert found.startswith("Not decided here") and "is exact" in found
+
+
+def test_metrics_are_sorted_by_what_they_tell() -> None:
+    found = answers(HOLDS)["metrics"]
+    assert "other speech: case 0; not case 1, which" in found
+    assert (
+        "not case"
+        not in answers(HOLDS, question_metrics=verdict("question-metrics", HOLDS, "yes"))["metrics"]
+    )
+    none = answers(HOLDS, question_metrics=verdict("question-metrics", FAILS, "no"))["metrics"]
+    assert "none of those taken here; not case 0" in none
+    assert answers(HOLDS, question_metrics=verdict("question-metrics", "", why="no speech"))[
+        "metrics"
+    ].startswith("Not decided here: no speech")
