@@ -8,7 +8,7 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
-from fmri_audio.brain import canonical_response
+from fmri_audio.study.haemodynamics import CANONICAL
 
 #: Steps per TR at which the response is integrated.
 STEPS = 60
@@ -20,7 +20,7 @@ def response_weights(tr: Fraction) -> NDArray[np.float64]:
     Activity is constant within a TR and a volume is taken at a TR's middle, so that the weight of a volume *m* TRs
     later is the canonical double-gamma response, integrated from (m − ½) to (m + ½) TRs.
     """
-    fine = canonical_response(STEPS / float(tr))
+    fine = CANONICAL.kernel(STEPS / float(tr))
     padded = np.concatenate([np.zeros(STEPS // 2), fine])
     padded = np.pad(padded, (0, -len(padded) % STEPS))
     return np.asarray(padded.reshape(-1, STEPS).sum(axis=1))

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 _CODE = (
     "bottleneck.py", "response.py", "timeline.py", "training.py", "trained.py",
-    "representations/mel.py", "representations/stft.py", "study/simulator.py",
+    "representations/mel.py", "representations/stft.py", "study/haemodynamics.py",
     *(f"arms/{name}.py" for name in ("base", "codes", "complex_stft", "latents", "losses", "mel")),
 )  # fmt: skip
 

@@ -134,5 +134,5 @@ def make_material(tiny_checkpoint_file: Path) -> MakeMaterial:
 
 @pytest.fixture(scope="session")
 def material(make_material: MakeMaterial) -> Material:
-    """24 TRs of noise through 10 units of rank 4."""
+    """32 TRs of noise through 10 units of rank 4."""
     return make_material()

@@ -7,8 +7,8 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from fmri_audio.brain import canonical_response
 from fmri_audio.response import response_matrix, response_weights
+from fmri_audio.study.haemodynamics import CANONICAL
 
 TR = Fraction(3, 2)
 
@@ -22,7 +22,7 @@ def test_weights_sum_to_one_and_peak_five_seconds_after_the_sound(tr: str) -> No
 
 
 def test_weights_are_the_response_integrated_around_each_volume() -> None:
-    fine = canonical_response(1000)
+    fine = CANONICAL.kernel(1000)
     for m in (0, 2, 7):
         first, last = max(0, round((m - 0.5) * 1500)), round((m + 0.5) * 1500)
         assert response_weights(TR)[m] == pytest.approx(fine[first:last].sum(), abs=2e-3)
