@@ -205,7 +205,7 @@ def licences() -> dict[str, Value]:
     known = dict(part.split(": ", 1) for part in checkpoints.RELEASED_LICENCE.split("; "))
     return {
         f"package encodec {stated['Version']}": stated["License"] or "none stated",
-        "code in the repository": known["code"],
+        "code in the repository": known["code"].split()[0],
         "weights": re.sub(r" \(.*", "", known["weights"]),
     }
 
@@ -493,9 +493,9 @@ def film_trs() -> dict[str, Value]:
     """Count the TRs of the Sherlock release: both runs, the first, and the first without the opening cartoon."""
     from fmri_audio.study.reader import RELEASE
 
-    film = load_settings("sherlock").stimulus.n_trs
+    chosen = load_settings("sherlock").study.trs
     return {
-        "first run without its cartoon": np.nan if film is None else float(film),
+        "first run without its cartoon": np.nan if chosen is None else float(chosen[1] - chosen[0] + 1),
         "first run": float(RELEASE.runs[0].n_trs),
         "both runs": float(sum(run.n_trs for run in RELEASE.runs)),
     }  # fmt: skip
