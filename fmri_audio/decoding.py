@@ -1,4 +1,4 @@
-"""From BOLD back to the bottleneck: ridge regression, identification of segments, circular-shift nulls."""
+"""From BOLD back to the bottleneck: ridge regression, and which held-out segment it fits best."""
 
 from __future__ import annotations
 
@@ -12,15 +12,13 @@ from numpy.typing import NDArray
 
 from fmri_audio.brain import clean_blocks, correlate, standardise_by_run
 from fmri_audio.errors import UserError
-from fmri_audio.study.dataset import lagged, readable
+from fmri_audio.study.dataset import lagged
 from fmri_audio.study.masked import masked_bold
 from fmri_audio.study.reader import Study, Subject
 from fmri_audio.study.splits import Split, cross_validation_folds
 
 #: Ridge penalties that cross-validation chooses from, for standardised predictors.
 ALPHAS = np.logspace(1, 7, 13)
-#: Fewest circular shifts with which a p of .01 could be reached; fewer, and nothing is tested.
-FEWEST_SHIFTS = 99
 
 Matrix = NDArray[np.float32]
 
@@ -76,37 +74,6 @@ class Identification:
         return self.n_segments * (self.n_segments - 1)
 
 
-@dataclass(frozen=True)
-class ShiftNull:
-    """Identification with the sound turned round against the brain.
-
-    Attributes
-    ----------
-    accuracies : array, shape [shifts]
-    p : float
-        (1 + shifts at least as good) / (1 + shifts); NaN where there are too few to test.
-    smallest_p : float
-        What ``p`` could be at best with so many shifts.
-    """
-
-    accuracies: NDArray[np.float64]
-    p: float
-    smallest_p: float
-
-    @property
-    def testable(self) -> bool:
-        """Whether there are at least 99 admissible shifts."""
-        return len(self.accuracies) >= FEWEST_SHIFTS
-
-    @property
-    def verdict(self) -> str:
-        """In words."""
-        n = len(self.accuracies)
-        if not self.testable:
-            return f"not testable: {n} admissible shifts, at least {FEWEST_SHIFTS} are needed"
-        return f"p = {self.p:.3f} ({n} shifts, smallest attainable {self.smallest_p:.3f})"
-
-
 def brain_of(
     study: Study,
     subject: Subject,
@@ -140,12 +107,17 @@ def brain_of(
     Raises
     ------
     UserError
-        There are fewer volumes than the split needs.
+        There are fewer volumes than the split needs, or some of them are filler.
     """
     whole = study.bold(subject, mask) if cache is None else masked_bold(study, subject, mask, cache)
     bold = whole if rows is None else whole[rows]
     if split.bold_test[1] > len(bold):
         raise UserError(f"{study.folder}: {len(bold)} volumes are used, the stimulus needs {split.bold_test[1]}")
+    if not np.isfinite(bold).all():
+        raise UserError(
+            f"{study.path(subject)}: some of the TRs used are filler, the same volume over and over; declare it under "
+            "fillers in study.yml, or choose other TRs with study.trs"
+        )
     return cleaned_for(bold, split, study.tr)
 
 
@@ -167,11 +139,6 @@ def cleaned_for(bold: Matrix, split: Split, tr: Fraction) -> Matrix:
     """
     blocks = clean_blocks(bold, split.bold_blocks, tr)
     return standardise_by_run(blocks, split.bold_train_rows, split.runs, split.runs_without_training)
-
-
-def has_held_out(bold: Matrix, split: Split) -> bool:
-    """Whether a subject has all volumes that the held-out block reads: filler there leaves nothing to decode."""
-    return bool(np.isfinite(bold[split.bold_test[0] : split.bold_test[1]]).all())
 
 
 def fit_ridge(
@@ -226,7 +193,7 @@ def decode_units(
     Parameters
     ----------
     bold : array, shape [TRs, voxels]
-        From :func:`brain_of`. Training TRs that would read filler volumes are left out.
+        From :func:`brain_of`.
     units : array, shape [TRs, V]
         What the sound's own bottleneck holds; only training TRs are read.
     split : Split
@@ -241,8 +208,8 @@ def decode_units(
     predicted : array of float32, shape [held-out TRs, V]
     ridge : Ridge
     """
-    train = readable(bold, split.train, lags, shift)
-    ridge = fit_ridge(lagged(bold, train, lags, shift), units[train], train, n_folds=n_folds, gap=split.gap)
+    predictors = lagged(bold, split.train, lags, shift)
+    ridge = fit_ridge(predictors, units[split.train], split.train, n_folds=n_folds, gap=split.gap)
     return ridge.predict(lagged(bold, split.test, lags, shift)), ridge
 
 
@@ -339,31 +306,6 @@ def identify(predicted: Matrix, true: Matrix, n_trs: int) -> Identification:
     np.fill_diagonal(won, 0.0)
     per_segment = won.sum(axis=1) / (len(a) - 1)
     return Identification(float(per_segment.mean()), per_segment)
-
-
-def circular_shift_null(predicted: Matrix, true: Matrix, n_trs: int, min_shift: int) -> ShiftNull:
-    """Identification after turning the true sound against the prediction by every admissible shift.
-
-    A shift is admissible from ``min_shift`` TRs on, in both directions round the held-out block, so that neither
-    the autocorrelation of BOLD nor that of sound carries over. With fewer than 99 of them nothing is tested.
-
-    Parameters
-    ----------
-    predicted, true : arrays, shape [TRs, features]
-    n_trs : int
-        TRs per segment.
-    min_shift : int
-        TRs.
-    """
-    shifts = range(min_shift, len(true) - min_shift + 1)
-    accuracies = np.array(
-        [identify(predicted, np.roll(true, shift, axis=0), n_trs).accuracy for shift in shifts]
-    )
-    observed = identify(predicted, true, n_trs).accuracy
-    smallest = 1 / (1 + len(accuracies))
-    enough = len(accuracies) >= FEWEST_SHIFTS
-    p = (1 + int((accuracies >= observed).sum())) * smallest if enough else float("nan")
-    return ShiftNull(accuracies, float(p), smallest)
 
 
 def prediction_correlation(predicted: Matrix, true: Matrix) -> float:

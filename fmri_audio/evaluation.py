@@ -53,8 +53,10 @@ class Decoded:
     subject : int, str or None
         Whose BOLD it was; None where it was the model's own, with noise.
     arm : str
+    heard : array, shape [TRs, r]
+        The code as the arm's own decoder reads it, predicted: what sound is made of.
     code : array, shape [TRs, r]
-        Predicted.
+        The sound's code before the bottleneck, predicted: what segments are identified by.
     true : array, shape [TRs, r]
         What the sound's own code is.
     alphas : array, shape [r]
@@ -63,6 +65,7 @@ class Decoded:
 
     subject: Subject | None
     arm: str
+    heard: NDArray[np.float32]
     code: NDArray[np.float32]
     true: NDArray[np.float32]
     alphas: NDArray[np.float64]
@@ -223,22 +226,35 @@ class HeldOut:
         """The code of the block's sound before the bottleneck, [TRs, r]."""
         return self.arms[arm].code[self.block[0] : self.block[1]]
 
+    def read_codes(self, arm: str) -> NDArray[np.float32]:
+        """The code as the arm's own decoder reads it from its own BOLD (noise-free), [TRs, r]; NaN outside the split.
+
+        The way back to sound was trained behind that reader and knows no other code: decoders of every condition
+        predict this one. The code before the bottleneck has another scale, and sounds many times too loud.
+        """
+        if arm not in self._read:
+            codes = np.full_like(self.arms[arm].code, np.nan)
+            for first, last in (*self.split.train_blocks, self.block):
+                codes[first:last] = self.arms[arm].model.read((first, last)).cpu().numpy()
+            self._read[arm] = codes
+        return self._read[arm]
+
+    @cached_property
+    def _read(self) -> dict[str, NDArray[np.float32]]:
+        return {}
+
     def read_code(self, arm: str) -> NDArray[np.float32]:
-        """The block's code as the arm's own decoder reads it from its own BOLD (noise-free), [TRs, r]."""
-        return np.asarray(self.arms[arm].model.read(self.block).cpu().numpy())
+        """The held-out block of :meth:`read_codes`, [TRs, r]."""
+        return self.read_codes(arm)[self.block[0] : self.block[1]]
 
     def mean_code(self, arm: str) -> NDArray[np.float32]:
-        """The training mean of an arm's code at every held-out TR: what there is without any brain."""
-        mean = self.arms[arm].code[self.split.train].mean(axis=0)
+        """The training mean of the code that an arm's decoder reads, at every held-out TR: no brain at all."""
+        mean = self.read_codes(arm)[self.split.train].mean(axis=0)
         return np.tile(mean, (self.block[1] - self.block[0], 1))
 
     def noise_free(self, arm: str) -> Waveform:
         """The block through an arm's own bottleneck: no brain, no noise."""
         return self.of_code(arm, self.read_code(arm))
-
-    def before_bottleneck(self, arm: str) -> Waveform:
-        """The block from its own code: the rank, but no response and no voxels."""
-        return self.of_code(arm, self.own_code(arm))
 
     def without_brain(self, arm: str) -> Waveform:
         """The block decoded from the training mean of the code."""
@@ -276,7 +292,16 @@ class HeldOut:
 
     def bold(self, subject: Subject) -> NDArray[np.float32]:
         """One subject's BOLD in the mask, cleaned by block and standardised by training alone, [TRs, voxels]."""
-        return decoding.brain_of(self.study, subject, self.mask, self.split, self.stimulus.rows, self.run.cache)
+        if subject not in self._brains:
+            self._brains[subject] = decoding.brain_of(
+                self.study, subject, self.mask, self.split, self.stimulus.rows, self.run.cache
+            )
+        return self._brains[subject]
+
+    @cached_property
+    def _brains(self) -> dict[Subject, NDArray[np.float32]]:
+        """What :meth:`bold` has prepared: every arm asks for it again."""
+        return {}
 
     def decoded(self, arm: str) -> Iterator[Decoded]:
         """Every subject's held-out block, decoded by ridge regression trained on that subject alone (measured)."""
@@ -311,11 +336,14 @@ class HeldOut:
         return self._decoded_from(noisy, arm, None)
 
     def _decoded_from(self, bold: NDArray[np.float32], arm: str, subject: Subject | None) -> Decoded:
+        """Both codes predicted by one regression, which chooses a penalty for every number of either."""
+        own = self.arms[arm].code
         predicted, ridge = decoding.decode_units(
-            bold, self.arms[arm].code, self.split, lags=self.settings.lag_trs,
+            bold, np.concatenate([self.read_codes(arm), own], axis=1), self.split, lags=self.settings.lag_trs,
             shift=self.study.shift, n_folds=self.settings.cv_folds,
         )  # fmt: skip
-        return Decoded(subject, arm, predicted, self.own_code(arm), ridge.alphas)
+        heard, code = np.split(predicted, 2, axis=1)
+        return Decoded(subject, arm, heard, code, self.own_code(arm), ridge.alphas[own.shape[1] :])
 
     def identified(self, arm: str, several: Sequence[Decoded]) -> Identified:
         """Segments of the held-out block identified from all subjects by an arm's code, with its joint null.

@@ -62,21 +62,14 @@ class WholeStudy:
 
     @cached_property
     def predictions(self) -> dict[Subject, list[FoldPrediction]]:
-        """Held-out predictions of every subject that has all volumes, one per fold."""
-        found = {}
-        for subject in self.study.subjects:
-            bold_of = partial(self._bold, subject)
-            if all(decoding.has_held_out(bold_of(split), split) for split in self.splits):
-                found[subject] = decoding.predict_folds(
-                    bold_of, self.latents, self.splits, lags=self.settings.lag_trs, shift=self.study.shift,
-                    n_folds=self.settings.cv_folds,
-                )  # fmt: skip
-        return found
-
-    @property
-    def segment_trs(self) -> int:
-        """TRs of the segments that are told apart: at least ``training.segment_seconds``."""
-        return int(np.ceil(self.settings.segment_seconds / float(self.study.tr)))
+        """Held-out predictions of every subject, one per fold."""
+        return {
+            subject: decoding.predict_folds(
+                partial(self._bold, subject), self.latents, self.splits, lags=self.settings.lag_trs,
+                shift=self.study.shift, n_folds=self.settings.cv_folds,
+            )
+            for subject in self.study.subjects
+        }  # fmt: skip
 
     @cached_property
     def facts(self) -> SoundFacts:
@@ -88,15 +81,15 @@ class WholeStudy:
     def layout(self, matched: bool = True) -> list[Trial]:
         """Segments of every fold, their distractors of the same kind and loudness if ``matched``."""
         return trials(
-            [split.test_block for split in self.splits], self.runs, n_trs=self.segment_trs, gap=self.settings.gap_trs,
-            facts=self.facts if matched else None,
+            [split.test_block for split in self.splits], self.runs, n_trs=self.held_out.segment_trs,
+            gap=self.settings.gap_trs, facts=self.facts if matched else None,
         )  # fmt: skip
 
     def identify(self, ways: int = 2, matched: bool = True) -> Identified:
         """Segments told from others by the latents predicted for them, of all subjects."""
         return identify_segments(
-            list(self.predictions.values()), self.latents, self.runs, self.layout(matched), n_trs=self.segment_trs,
-            ways=ways,
+            list(self.predictions.values()), self.latents, self.runs, self.layout(matched),
+            n_trs=self.held_out.segment_trs, ways=ways,
         )  # fmt: skip
 
     def bits(self) -> dict[Subject, Bits]:

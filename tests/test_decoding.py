@@ -136,18 +136,6 @@ def test_identification_of_the_truth_is_perfect_and_of_nothing_is_chance() -> No
         decoding.identify(true[:7], true[:7], 4)
 
 
-def test_few_shifts_are_not_tested_and_many_are() -> None:
-    true = smooth(60, 10, 0)
-    few = decoding.circular_shift_null(true, true, 4, min_shift=12)
-    assert len(few.accuracies) == 37 and not few.testable and np.isnan(few.p)
-    assert few.verdict.startswith("not testable: 37")
-    true = smooth(150, 10, 0)
-    many = decoding.circular_shift_null(true, true, 4, min_shift=12)
-    assert many.testable and many.p == many.smallest_p == pytest.approx(1 / 128)
-    null = decoding.circular_shift_null(smooth(150, 10, 5), true, 4, min_shift=12)
-    assert null.p > 0.05
-
-
 def test_brains_that_share_a_response_identify_each_other() -> None:
     split = split_of()
     common = smooth(N_TRS, 30, 0)

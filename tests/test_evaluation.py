@@ -13,7 +13,7 @@ import soundfile
 import torch
 import yaml
 
-from fmri_audio import scoring
+from fmri_audio import decoding, scoring
 from fmri_audio.arms import ARMS, LABELS
 from fmri_audio.edition import Edition
 from fmri_audio.errors import UserError
@@ -145,7 +145,7 @@ def test_sound_without_a_brain_is_the_same_for_every_brain_and_knows_no_moment(h
     code = held_out.mean_code("frozen")
     assert np.ptp(code, axis=0).max() == 0
     np.testing.assert_allclose(
-        code[0], held_out.arms["frozen"].code[held_out.split.train].mean(axis=0), rtol=1e-6
+        code[0], held_out.read_codes("frozen")[held_out.split.train].mean(axis=0), rtol=1e-6
     )
 
 
@@ -155,16 +155,37 @@ def test_decodes_are_of_the_block_and_of_single_subjects(held_out: HeldOut) -> N
     n_trs = held_out.block[1] - held_out.block[0]
     for one in several:
         assert one.code.shape == one.true.shape == (n_trs, 8)
-        assert np.isfinite(one.code).all()
+        assert one.heard.shape == one.code.shape and np.isfinite([one.heard, one.code]).all()
     assert not np.array_equal(several[0].code, several[1].code)
     np.testing.assert_array_equal(several[0].true, several[1].true)
+
+
+def test_every_condition_predicts_the_code_that_the_way_back_was_trained_behind(
+    held_out: HeldOut, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    predict, targets = decoding.decode_units, []
+
+    def watched(bold: np.ndarray, units: np.ndarray, *rest: object, **options: object) -> object:
+        targets.append(units)
+        return predict(bold, units, *rest, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(decoding, "decode_units", watched)
+    [*_, from_a_brain], from_volumes = held_out.decoded("frozen"), held_out.decoded_with_noise("frozen", 0.0)
+    for units in targets:
+        np.testing.assert_array_equal(units[:, :8], held_out.read_codes("frozen"))
+        np.testing.assert_array_equal(units[:, 8:], held_out.arms["frozen"].code)
+    assert len(targets) == 3 and from_a_brain.heard.shape == from_volumes.heard.shape
+    between = slice(held_out.split.train[-1] + 1, held_out.block[0])
+    assert np.isnan(held_out.read_codes("frozen")[between]).all()
+    through = held_out.of_code("frozen", held_out.read_code("frozen"))
+    np.testing.assert_array_equal(through, held_out.noise_free("frozen"))
 
 
 def test_a_little_noise_of_voxels_changes_little_and_much_of_it_leaves_the_mean(held_out: HeldOut) -> None:
     none, little, much = (held_out.decoded_with_noise("mel", level) for level in (0.0, 0.01, 100.0))
     assert none.subject is None and none.code.shape == none.true.shape
-    spread = [float(np.square(one.code - held_out.mean_code("mel")).mean()) for one in (none, little, much)]
-    assert np.square(little.code - none.code).mean() < 0.1 * spread[0]
+    spread = [float(np.square(one.heard - held_out.mean_code("mel")).mean()) for one in (none, little, much)]
+    assert np.square(little.heard - none.heard).mean() < 0.1 * spread[0]
     assert spread[2] < 0.2 * spread[0]
     assert held_out.noise_of("mel").reliability.shape == (held_out.n_units,)
 

@@ -10,10 +10,9 @@ import pytest
 import soundfile
 import yaml
 
-from fmri_audio import decoding, encoding
+from fmri_audio import encoding
 from fmri_audio.edition import Edition
 from fmri_audio.evaluation import HeldOut
-from fmri_audio.study.reader import Study, Subject
 from fmri_audio.whole_study import WholeStudy
 
 from .study.conftest import SAMPLE_RATE, noise_bursts
@@ -73,19 +72,3 @@ def test_bits_and_encoding_follow(studies: dict[str, WholeStudy], monkeypatch: p
     heard, deaf = (studies[name].encode(1) for name in ("strong", "null"))
     assert list(heard.parts) == ["envelope", "mel", "latents"]
     assert np.nanmean(heard.correlation) > 0.3 > 0.15 > abs(np.nanmean(deaf.correlation))
-
-
-def test_a_subject_whose_held_out_volumes_are_filler_is_left_out(
-    studies: dict[str, WholeStudy], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    whole = WholeStudy(studies["null"].held_out)
-    read = decoding.brain_of
-
-    def with_filler(study: Study, subject: Subject, *rest: object) -> np.ndarray:
-        bold = read(study, subject, *rest)  # type: ignore[arg-type]
-        if subject == 2:
-            bold[N_TRS - 20 :] = np.nan
-        return bold
-
-    monkeypatch.setattr(decoding, "brain_of", with_filler)
-    assert list(whole.predictions) == [1]

@@ -238,12 +238,6 @@ def lagged(bold: np.ndarray, trs: np.ndarray, lags: Sequence[int], shift: int) -
     return np.asarray(picked, np.float32)
 
 
-def readable(bold: np.ndarray, trs: np.ndarray, lags: Sequence[int], shift: int) -> np.ndarray:
-    """Those TRs whose lag window holds no filler volume, ascending; arguments as in :func:`lagged`."""
-    complete = np.isfinite(bold).all(axis=1)[_lag_rows(np.asarray(trs), lags, shift)].all(axis=1)
-    return np.asarray(np.asarray(trs)[complete])
-
-
 def _lag_rows(trs: np.ndarray, lags: Sequence[int], shift: int) -> np.ndarray:
     """Volumes that answer TRs of the stimulus, [TRs, lags]."""
     return np.asarray(trs[:, None] + np.asarray(list(lags)) - shift)
