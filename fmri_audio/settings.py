@@ -226,6 +226,9 @@ class TrainingSettings(Section):
         0.1, ge=0, description="weight of the distance to measured BOLD, beside the loss of what is heard"
     )
     test_fraction: float = Field(0.25, gt=0, lt=1, description="share of the TRs held out, contiguous")
+    validation_fraction: float = Field(
+        0.125, gt=0, lt=1, description="share of the training TRs, their end, that chooses between epochs"
+    )
     gap_trs: int = Field(12, ge=1, description="TRs left out between training and held-out TRs")
     lag_trs: list[int] = Field(
         [2, 3, 4, 5], min_length=1, description="response lags, in TRs of stimulus time"

@@ -24,7 +24,17 @@ from fmri_audio.arms import ARMS, Arm, Material
 from fmri_audio.errors import UserError
 from fmri_audio.files import package_digest, to_json
 from fmri_audio.study.splits import Split
-from fmri_audio.training import Convergence, Say, judge, precision_of, tell, train
+from fmri_audio.training import (
+    Convergence,
+    Say,
+    judge,
+    objective,
+    precision_of,
+    selected_step,
+    set_apart,
+    tell,
+    train,
+)
 
 if TYPE_CHECKING:
     from fmri_audio.settings import TrainingSettings
@@ -51,8 +61,10 @@ class TrainedArm:
     volumes : array, shape [volumes, V]
         The model's own BOLD for the whole stimulus (noise-free), standardised on training volumes.
     curves : DataFrame
-        ``step``, ``part`` (training, held-out), ``loss``, ``bold_error``, ``seconds``.
+        ``step``, ``part`` (training, validation, held-out), ``loss``, ``bold_error``, ``seconds``.
     convergence : Convergence
+    selected : int
+        The step whose weights these are.
     variance_passed : float
         Share of the training features' variance that the starting code has.
     """
@@ -63,6 +75,7 @@ class TrainedArm:
     volumes: NDArray[np.float32]
     curves: pd.DataFrame
     convergence: Convergence
+    selected: int
     variance_passed: float
 
     @property
@@ -84,7 +97,9 @@ def build(name: str, material: Material, seed: int = 0) -> Arm:
             torch.manual_seed(seed)
             return ARMS[name].build(material).eval()
     except ValueError as error:
-        raise UserError(f"training.rank: {error}; the {name} arm needs another rank, or a larger mask") from None
+        raise UserError(
+            f"training.rank: {error}; the {name} arm needs another rank, or a larger mask"
+        ) from None
 
 
 def trained_arms(
@@ -153,14 +168,18 @@ def _train_into(
     working = folder / "working"
     working.mkdir(parents=True, exist_ok=True)
     features = features_of(model, material)
-    passed = model.start(features, split, seed)
-    curves = train(model, material, features, split, settings, step=step, seed=seed, folder=working, say=say)
+    fitted, validation = set_apart(split, settings.validation_fraction)
+    passed = model.start(features, fitted, seed)
+    curves = train(
+        model, material, features, fitted, validation, settings, step=step, seed=seed, folder=working, say=say
+    )
     save_file(model.trained_state(), folder / "weights.safetensors")
     np.save(folder / "code.npy", model.around.cpu().numpy())
     curves.to_csv(folder / "curves.csv", index=False)
-    judged = judge(curves.loc[curves["part"] == "training", "loss"].to_list())
+    judged = judge(objective(curves[curves["part"] == "validation"], settings.balance).tolist())
+    selected = selected_step(curves, settings.balance)
     temporary = folder / "facts.json.part"
-    facts = {"arm": model.name, **asdict(judged), "variance_passed": passed}
+    facts = {"arm": model.name, **asdict(judged), "selected": selected, "variance_passed": passed}
     temporary.write_text(to_json(facts), encoding="utf-8")
     os.replace(temporary, folder / "facts.json")
     shutil.rmtree(working)
@@ -174,7 +193,7 @@ def _restore(folder: Path, model: Arm, seed: int) -> TrainedArm:
     model.around.copy_(torch.from_numpy(code))
     return TrainedArm(
         model.eval(), seed, code, model.volumes().cpu().numpy(), pd.read_csv(folder / "curves.csv"),
-        Convergence(facts["converged"], facts["falling"]), facts["variance_passed"],
+        Convergence(facts["converged"], facts["falling"]), facts["selected"], facts["variance_passed"],
     )  # fmt: skip
 
 

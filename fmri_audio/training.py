@@ -1,13 +1,16 @@
-"""One training loop for every arm: the same windows in the same order, the same number of steps, the last step kept.
+"""One training loop for every arm: the same windows in the same order, the same number of steps, the same selection.
 
 Each arm brings its own loss, because what comes out of the bottleneck differs; all else is shared, and so is the
-second term, the distance of the bottleneck's volumes from measured BOLD. Training runs on a
-GPU where there is one, there in bfloat16 if it can, and can be resumed after every epoch.
+second term, the distance of the bottleneck's volumes from measured BOLD. The end of the training part, behind a gap, is
+not fitted: it is for validation, and the weights of the epoch with the least validation loss are kept. The held-out
+block is listened to for the curve, and decides nothing. Training runs on a GPU where there is one, there in bfloat16 if
+it can, and can be resumed after every epoch.
 """
 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import logging
 import sys
 import time
@@ -22,6 +25,7 @@ import numpy as np
 import pandas as pd
 import torch
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
+from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset
 
@@ -37,10 +41,11 @@ if TYPE_CHECKING:
 Say = Callable[[str], None]
 Precision = Literal["32-true", "bf16-mixed"]
 
-#: Windows on which the loss is followed, in training and in held-out sound each.
-PROBES = 4
-#: A curve that falls by more than this share of its last value over the last third of training still falls.
+#: Most windows on which the loss is followed, in training, validation and held-out sound each.
+PROBES = 8
+#: Training whose last third brings the validation loss down by more than this share was not over.
 STILL_FALLING = 0.01
+PARTS = ("training", "validation", "held-out")
 
 
 @dataclass(frozen=True)
@@ -51,7 +56,8 @@ class Convergence:
     ----------
     converged : bool
     falling : float
-        Fall of the training loss over the last third of training, as a share of its last value.
+        By how much the last third of training brought the least validation loss down, as a share of what it was
+        before; 0 where it brought nothing.
     """
 
     converged: bool
@@ -64,17 +70,68 @@ class Convergence:
 
 
 def judge(losses: Sequence[float]) -> Convergence:
-    """Judge a training curve, one loss per epoch from before the first on.
+    """Judge a validation curve, one loss per epoch from before the first on.
 
-    A straight line is fitted to the last third (at least three values); if it falls by more than 1 % of the last
-    value over that stretch, the curve still falls.
+    The question is early stopping's (Prechelt 1998): was the last third of training in vain? It was if the least loss
+    of that third is not more than 1 % under the least loss before it. Training loss is no judge of that: it falls
+    for as long as there is something left to learn by heart.
     """
-    tail = np.asarray(losses[-max(3, len(losses) // 3 + 1) :])
-    if len(tail) < 3:
+    curve = np.asarray(losses, np.float64)
+    last = len(curve) // 3
+    if last < 1:
         return Convergence(False, float("nan"))
-    slope = float(np.polyfit(np.arange(len(tail)), tail, 1)[0])
-    falling = -slope * (len(tail) - 1) / max(float(tail[-1]), 1e-9)
+    before, after = float(curve[:-last].min()), float(curve[-last:].min())
+    falling = max(0.0, (before - after) / max(abs(before), 1e-9))
     return Convergence(falling <= STILL_FALLING, falling)
+
+
+def selected_step(curves: pd.DataFrame, balance: float) -> int:
+    """The step whose weights are kept: the first of those with the least validation loss, both terms together."""
+    followed = curves[curves["part"] == "validation"]
+    return int(followed["step"].iloc[int(np.argmin(objective(followed, balance)))])
+
+
+def objective(curves: pd.DataFrame, balance: float) -> NDArray[np.float64]:
+    """What training lowers: the loss of what is heard and, weighted by the balance, the distance to measured BOLD."""
+    return np.asarray(curves["loss"] + balance * curves["bold_error"], np.float64)
+
+
+def set_apart(split: Split, fraction: float) -> tuple[Split, Block]:
+    """Take the end of the last training block for validation, behind a gap as long as the split's.
+
+    Parameters
+    ----------
+    split : Split
+    fraction : float
+        Share of all training TRs that validates.
+
+    Returns
+    -------
+    fitted : Split
+        The same with a shorter last training block: all that weights may learn from.
+    validation : (first, last)
+        TRs that choose between epochs.
+
+    Raises
+    ------
+    UserError
+        The last training block is too short to be divided.
+    """
+    *blocks, (first, last) = split.train_blocks
+    *volumes, (first_volume, last_volume) = split.bold_train
+    n_trs = round(fraction * len(split.train))
+    cut = last - n_trs - split.gap
+    if n_trs < 1 or cut <= first:
+        raise UserError(
+            f"training.validation_fraction: {fraction:g} of {len(split.train)} training TRs and a gap of {split.gap} "
+            f"do not leave anything of the last training block of {last - first} TRs; use more TRs or another fraction"
+        )
+    fitted = dataclasses.replace(
+        split,
+        train_blocks=(*blocks, (first, cut)),
+        bold_train=(*volumes, (first_volume, last_volume - (last - cut))),
+    )
+    return fitted, (last - n_trs, last)
 
 
 class Windows(Dataset[Window]):
@@ -147,6 +204,7 @@ def train(
     material: Material,
     features: torch.Tensor,
     split: Split,
+    validation: Block,
     settings: TrainingSettings,
     *,
     step: int,
@@ -157,7 +215,8 @@ def train(
 ) -> pd.DataFrame:
     """Train a model, resuming where an earlier call in the same folder was interrupted.
 
-    Nothing of the held-out block influences the weights: it is only listened to, for the curve.
+    The weights of the epoch with the least validation loss are kept, be it the start. Nothing of the held-out block
+    influences the weights: it is only listened to, for the curve.
 
     Parameters
     ----------
@@ -167,6 +226,9 @@ def train(
     features : tensor, shape [C, L]
         The arm's features of the whole stimulus.
     split : Split
+        What weights may learn from, and what is held out: the first of what :func:`set_apart` returns.
+    validation : (first, last)
+        TRs that choose between epochs: the second of it.
     settings : TrainingSettings
     step : int
         TRs between possible starts of a window; see :func:`window_starts`.
@@ -190,8 +252,8 @@ def train(
     )
     device = model.device
     starts = [k for block in split.train_blocks for k in window_starts(block, settings.window_trs, step)]
-    held_out = window_starts(split.test_block, settings.window_trs, step)
-    if not starts or not held_out:
+    followed = [window_starts(block, settings.window_trs, step) for block in (validation, split.test_block)]
+    if not starts or not all(followed):
         raise UserError(
             f"training.window_trs: {settings.window_trs} TRs do not fit into the blocks of the split"
         )
@@ -200,7 +262,7 @@ def train(
             material.sound, features, model.grid, which, settings.window_trs, material.bold,
             (min(material.lags) - material.shift, max(material.lags) - material.shift),
         ),
-        starts, held_out, settings, seed,
+        starts, followed, settings, seed,
     )  # fmt: skip
     last = folder / "last.ckpt"
     with warnings.catch_warnings(), _deterministic(seed):
@@ -214,6 +276,7 @@ def train(
             callbacks=[_Progress(), ModelCheckpoint(folder, "last", save_top_k=1, enable_version_counter=False)],
         )  # fmt: skip
         trainer.fit(loop, datamodule=loop.data, ckpt_path=last if last.is_file() else None)
+    model.load_trained_state(loop.best[1])
     model.to(device)
     loop.renew()
     return loop.curves()
@@ -231,12 +294,12 @@ class _Data(lightning.LightningDataModule):
         self,
         make: Callable[[Sequence[int]], Windows],
         starts: list[int],
-        held_out: list[int],
+        followed: list[list[int]],
         settings: TrainingSettings,
         seed: int,
     ) -> None:
         super().__init__()
-        self.make, self.starts, self.held_out, self.seed = make, starts, held_out, seed
+        self.make, self.starts, self.followed, self.seed = make, starts, followed, seed
         self.batch_size = settings.batch_size
         self.per_epoch = [len(part) for part in np.array_split(np.arange(settings.steps), settings.epochs)]
 
@@ -253,15 +316,14 @@ class _Data(lightning.LightningDataModule):
         return DataLoader(self.make(self.order(epoch)), batch_size=self.batch_size)
 
     def val_dataloader(self) -> list[DataLoader[Window]]:
-        """The windows that are followed: of training sound and of held-out sound."""
-        probes = [_spread(self.starts, PROBES), _spread(self.held_out, PROBES)]
+        """The windows that are followed: of training, validation and held-out sound."""
+        probes = [_spread(part, PROBES) for part in (self.starts, *self.followed)]
         return [DataLoader(self.make(which), batch_size=len(which)) for which in probes]
 
 
 class _Loop(lightning.LightningModule):
     """The step, the optimiser and the curve."""
 
-    PARTS = ("training", "held-out")
     data: _Data
     renew: Callable[[], None]
 
@@ -270,6 +332,7 @@ class _Loop(lightning.LightningModule):
         self.model, self.settings, self.say = model, settings, say
         self.rows: list[dict[str, Any]] = []
         self.seconds_before, self.began = 0.0, time.monotonic()
+        self.best: tuple[float, dict[str, torch.Tensor]] = (float("inf"), {})
 
     def training_step(self, batch: Window, batch_idx: int) -> torch.Tensor:
         """One optimiser step."""
@@ -285,19 +348,31 @@ class _Loop(lightning.LightningModule):
         self.renew()
 
     def validation_step(self, batch: Window, batch_idx: int, dataloader_idx: int = 0) -> None:
-        """Follow the loss; nothing is chosen by it."""
+        """Follow the loss."""
         heard, error = self.model.window_losses(batch, self.settings.window_trs)
         self.rows.append({
-            "step": self.global_step, "part": self.PARTS[dataloader_idx], "loss": float(heard),
+            "step": self.global_step, "part": PARTS[dataloader_idx], "loss": float(heard),
             "bold_error": float(error), "seconds": self.seconds_before + time.monotonic() - self.began,
         })  # fmt: skip
+
+    def on_validation_epoch_end(self) -> None:
+        """Keep the weights if no earlier ones did as well in validation."""
+        row = self.rows[-len(PARTS) + PARTS.index("validation")]
+        reached = row["loss"] + self.settings.balance * row["bold_error"]
+        if reached < self.best[0]:
+            state = self.model.trained_state()
+            self.best = reached, {name: value.detach().cpu().clone() for name, value in state.items()}
 
     def on_train_epoch_start(self) -> None:
         """The codec stays in evaluation mode whatever Lightning sets: it has no training-time behaviour to learn."""
         self.model.eval()
 
-    def configure_optimizers(self) -> torch.optim.Optimizer:
-        """Adam: the arm's own weights at one rate in every arm, and the codec's at theirs where they may move."""
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
+        """Adam: the arm's own weights at one rate in every arm, and the codec's at theirs where they may move.
+
+        Rates rise linearly over the first tenth of the steps, because Adam's first steps are as long as its later ones
+        whatever the gradient, and a start that is not random has something to lose; then they stay.
+        """
         codec = {id(p) for p in self.model.codec_parameters()}
         own = [p for p in self.model.parameters() if id(p) not in codec]
         groups: list[dict[str, Any]] = [{"params": own, "lr": self.settings.learning_rate}]
@@ -305,15 +380,19 @@ class _Loop(lightning.LightningModule):
             groups.append(
                 {"params": list(self.model.codec_parameters()), "lr": self.settings.codec_learning_rate}
             )
-        return torch.optim.Adam(groups, betas=(0.9, 0.99))
+        optimiser = torch.optim.Adam(groups, betas=(0.9, 0.99))
+        rising = max(1, self.settings.steps // 10)
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: min(1.0, (step + 1) / rising))
+        return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep the curve with the weights."""
-        checkpoint["rows"] = self.rows
+        """Keep the curve and the best weights so far with the present ones."""
+        checkpoint["rows"], checkpoint["best"] = self.rows, self.best
         checkpoint["seconds"] = self.seconds_before + time.monotonic() - self.began
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Go on with the curve."""
+        """Go on with them."""
+        self.best = checkpoint["best"]
         self.rows, self.seconds_before = checkpoint["rows"], checkpoint["seconds"]
 
     def curves(self) -> pd.DataFrame:
@@ -332,14 +411,17 @@ class _Progress(Callback):
                     for batch in loader:
                         moved = {name: value.to(pl_module.device) for name, value in batch.items()}
                         pl_module.validation_step(moved, 0, part)
+            pl_module.on_validation_epoch_end()
 
     def on_validation_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         if isinstance(pl_module, _Loop):
-            row = pl_module.rows[-2:]
+            rows = pl_module.rows[-len(PARTS) :]
+            losses, errors = (
+                ", ".join(f"{row['part']} {row[key]:.3f}" for row in rows) for key in ("loss", "bold_error")
+            )
             pl_module.say(
-                f"training the {pl_module.model.name} arm: step {row[0]['step']} of {pl_module.settings.steps}, "
-                f"loss {row[0]['loss']:.3f} (held-out {row[1]['loss']:.3f}), BOLD error {row[0]['bold_error']:.2f} "
-                f"(held-out {row[1]['bold_error']:.2f}), {row[1]['seconds']:.0f} s"
+                f"training the {pl_module.model.name} arm: step {rows[0]['step']} of {pl_module.settings.steps}, "
+                f"loss: {losses}; distance to BOLD: {errors}; {rows[-1]['seconds']:.0f} s"
             )
 
 

@@ -16,7 +16,7 @@ from fmri_audio.study.splits import Split
 
 from .study.conftest import SAMPLE_RATE, noise_bursts
 
-N_TRS, N_UNITS, RANK = 32, 10, 4
+N_TRS, N_UNITS, RANK = 48, 10, 4
 LAGS, SHIFT = (3, 4), 3
 MEL = MelSettings(n_fft=1024, hop_length=360, n_mels=20, n_iter=2)
 
@@ -36,7 +36,7 @@ def material_about(
     lags: tuple[int, ...] = LAGS,
     shift: int = SHIFT,
 ) -> Material:
-    """Material about a sound: 32 TRs of noise through 10 units of rank 4, with two codebooks, unless said otherwise."""
+    """Material about a sound: 48 TRs of noise through 10 units of rank 4, with two codebooks, unless said otherwise."""
     wave = noise_bursts(N_TRS) if wave is None else wave
     codec = EncodecLatents(checkpoint)
     with torch.no_grad():

@@ -15,6 +15,7 @@ from fmri_audio.errors import UserError
 from fmri_audio.settings import TrainingSettings
 from fmri_audio.study.splits import Split, contiguous_split
 from fmri_audio.trained import TrainedArm, build, features_of, trained_arms
+from fmri_audio.training import selected_step, set_apart
 
 from .materials import LAGS, MEL, N_TRS, N_UNITS, SHIFT
 from .study.conftest import SAMPLE_RATE, noise_bursts
@@ -31,7 +32,9 @@ def arms(material: Material, split: Split, cache: Path, lines: list[str], names:
     return trained_arms(names, material, split, settings, seed=seed, cache=cache, say=lines.append)
 
 
-def test_every_arm_is_trained_once_and_restored_exactly(material: Material, split: Split, tmp_path: Path) -> None:
+def test_every_arm_is_trained_once_and_restored_exactly(
+    material: Material, split: Split, tmp_path: Path
+) -> None:
     lines: list[str] = []
     first = arms(material, split, tmp_path, lines, list(ARMS))
     assert list(first) == list(ARMS)
@@ -45,6 +48,7 @@ def test_every_arm_is_trained_once_and_restored_exactly(material: Material, spli
         np.testing.assert_array_equal(one.volumes, again.volumes)
         assert (one.code.shape, one.volumes.shape) == ((N_TRS, SMALL.rank), (N_TRS, N_UNITS))
         assert 0 < one.variance_passed == again.variance_passed <= 1
+        assert one.selected == again.selected == selected_step(one.curves, SMALL.balance)
         sounds = [each.model.sound_of_code(one.code[2:4], 2) for each in (one, again)]
         np.testing.assert_array_equal(*sounds)
     assert not list(tmp_path.glob("*/working"))
@@ -52,9 +56,14 @@ def test_every_arm_is_trained_once_and_restored_exactly(material: Material, spli
 
 def test_the_stored_code_is_the_trained_model_s_own(material: Material, split: Split, tmp_path: Path) -> None:
     for name, one in arms(material, split, tmp_path, [], ["frozen", "finetuned"]).items():
-        own = one.model.stimulus_features(material.sound) if name == "finetuned" else torch.from_numpy(material.latents)
+        own = (
+            one.model.stimulus_features(material.sound)
+            if name == "finetuned"
+            else torch.from_numpy(material.latents)
+        )
         np.testing.assert_allclose(one.code, one.model.code(own).numpy(), atol=1e-4)
-        volumes = one.volumes[split.bold_train_rows]
+        fitted, _ = set_apart(split, SMALL.validation_fraction)
+        volumes = one.volumes[fitted.bold_train_rows]
         np.testing.assert_allclose(volumes.mean(axis=0), 0, atol=1e-4)
         np.testing.assert_allclose(volumes.std(axis=0, ddof=1), 1, atol=1e-3)
 
@@ -99,7 +108,9 @@ def _train_in_process(path: str, spec: str, lines: object) -> None:
         np.zeros((N_TRS, N_UNITS), np.float32), LAGS, SHIFT,
     )  # fmt: skip
     said: list[str] = []
-    blocks = contiguous_split([(0, N_TRS)], test_fraction=0.25, gap=10, lags=[3, 4], shift=3, tr=Fraction(3, 2))
+    blocks = contiguous_split(
+        [(0, N_TRS)], test_fraction=0.25, gap=10, lags=[3, 4], shift=3, tr=Fraction(3, 2)
+    )
     trained_arms(["mel"], about, blocks, SMALL, seed=3, cache=Path(path), say=said.append)
     lines.put(said)  # type: ignore[attr-defined]
 
