@@ -67,7 +67,7 @@ def delayed(
     rows = volumes[:, None] + shift - np.asarray(delays)
     inside = (rows >= run[0]) & (rows < run[1])
     picked = np.where(inside[..., None], features[np.clip(rows, 0, len(features) - 1)], 0)
-    return np.asarray(picked.reshape(len(volumes), -1), np.float32)
+    return np.asarray(picked.reshape(len(volumes), len(delays) * features.shape[1]), np.float32)
 
 
 def banded_ridge(

@@ -19,14 +19,15 @@ import torch
 from numpy.typing import NDArray
 
 from fmri_audio import decoding, scoring
-from fmri_audio.arms import LABELS, CodesArm, Material, Sound
+from fmri_audio.arms import LABELS, Arm, CodesArm, Material, Sound
 from fmri_audio.arms.base import features_of_block, frames_of_blocks, samples_of_block
 from fmri_audio.bottleneck import Grid
 from fmri_audio.brain import standardise
 from fmri_audio.decoding import FoldPrediction
 from fmri_audio.edition import Edition
 from fmri_audio.errors import UserError
-from fmri_audio.identification import Identified, identify_segments, trials
+from fmri_audio.identification import Identified, SoundFacts, identify_segments, trials
+from fmri_audio.line_spectra import LEAST_VARIATION_HZ, line_spectra
 from fmri_audio.noise import VoxelNoise, voxel_noise
 from fmri_audio.representations import EncodecCodes
 from fmri_audio.representations.streaming import decode_in_pieces
@@ -42,6 +43,9 @@ Waveform = NDArray[np.float32]
 
 SEEDED = ("frozen", "finetuned")
 """Arms that are trained from several seeds where the edition asks for it: the two that the book compares."""
+
+Which = str | TrainedArm
+"""An arm of the edition by its name, or one of its trainings (:attr:`HeldOut.repeated`)."""
 
 
 @dataclass(frozen=True)
@@ -136,7 +140,9 @@ class HeldOut:
     def group_bold(self) -> NDArray[np.float32]:
         """Mean BOLD of all subjects, standardised on training volumes, [volumes, voxels]: what bottlenecks match."""
         total = sum(self.bold(subject) for subject in self.study.subjects)
-        return standardise(np.asarray(total / len(self.study.subjects), np.float32), self.split.bold_train_rows)
+        return standardise(
+            np.asarray(total / len(self.study.subjects), np.float32), self.split.bold_train_rows
+        )
 
     @cached_property
     def arms(self) -> dict[str, TrainedArm]:
@@ -216,47 +222,52 @@ class HeldOut:
         clip = dataclasses.replace(self.clip, onset=self.clip.onset + onset, offset=self.clip.offset + onset)
         return transcript(self.run, clip)
 
+    def trained(self, arm: Which) -> TrainedArm:
+        """The arm of a name, or the training given."""
+        return self.arms[arm] if isinstance(arm, str) else arm
+
     # The sounds ---------------------------------------------------------------------------------------------------
 
-    def of_code(self, arm: str, code: NDArray[np.float32]) -> Waveform:
+    def of_code(self, arm: Which, code: NDArray[np.float32]) -> Waveform:
         """The sound of the block's code [TRs, r] through one arm's way back."""
-        return self.arms[arm].model.sound_of_code(code, self.block[0])
+        return self.trained(arm).model.sound_of_code(code, self.block[0])
 
-    def own_code(self, arm: str) -> NDArray[np.float32]:
+    def own_code(self, arm: Which) -> NDArray[np.float32]:
         """The code of the block's sound before the bottleneck, [TRs, r]."""
-        return self.arms[arm].code[self.block[0] : self.block[1]]
+        return self.trained(arm).code[self.block[0] : self.block[1]]
 
-    def read_codes(self, arm: str) -> NDArray[np.float32]:
+    def read_codes(self, arm: Which) -> NDArray[np.float32]:
         """The code as the arm's own decoder reads it from its own BOLD (noise-free), [TRs, r]; NaN outside the split.
 
         The way back to sound was trained behind that reader and knows no other code: decoders of every condition
         predict this one. The code before the bottleneck has another scale, and sounds many times too loud.
         """
-        if arm not in self._read:
-            codes = np.full_like(self.arms[arm].code, np.nan)
+        one = self.trained(arm)
+        if one.model not in self._read:
+            codes = np.full_like(one.code, np.nan)
             for first, last in (*self.split.train_blocks, self.block):
-                codes[first:last] = self.arms[arm].model.read((first, last)).cpu().numpy()
-            self._read[arm] = codes
-        return self._read[arm]
+                codes[first:last] = one.model.read((first, last)).cpu().numpy()
+            self._read[one.model] = codes
+        return self._read[one.model]
 
     @cached_property
-    def _read(self) -> dict[str, NDArray[np.float32]]:
+    def _read(self) -> dict[Arm, NDArray[np.float32]]:
         return {}
 
-    def read_code(self, arm: str) -> NDArray[np.float32]:
+    def read_code(self, arm: Which) -> NDArray[np.float32]:
         """The held-out block of :meth:`read_codes`, [TRs, r]."""
         return self.read_codes(arm)[self.block[0] : self.block[1]]
 
-    def mean_code(self, arm: str) -> NDArray[np.float32]:
+    def mean_code(self, arm: Which) -> NDArray[np.float32]:
         """The training mean of the code that an arm's decoder reads, at every held-out TR: no brain at all."""
         mean = self.read_codes(arm)[self.split.train].mean(axis=0)
         return np.tile(mean, (self.block[1] - self.block[0], 1))
 
-    def noise_free(self, arm: str) -> Waveform:
+    def noise_free(self, arm: Which) -> Waveform:
         """The block through an arm's own bottleneck: no brain, no noise."""
         return self.of_code(arm, self.read_code(arm))
 
-    def without_brain(self, arm: str) -> Waveform:
+    def without_brain(self, arm: Which) -> Waveform:
         """The block decoded from the training mean of the code."""
         return self.of_code(arm, self.mean_code(arm))
 
@@ -265,9 +276,9 @@ class HeldOut:
         latents = features_of_block(self.run.encoding.latents, self.block, self.grid)
         return self._decode(self._quantised(latents) if quantised else latents)
 
-    def requantised(self, arm: str = "frozen") -> Waveform:
+    def requantised(self, arm: Which = "frozen") -> Waveform:
         """The block through an arm's bottleneck, its latents quantised again at the run's bandwidth."""
-        model = self.arms[arm].model
+        model = self.trained(arm).model
         with torch.inference_mode():
             latents = model.through(self.block).cpu().numpy()
         return self._decode(self._quantised(latents))
@@ -303,75 +314,123 @@ class HeldOut:
         """What :meth:`bold` has prepared: every arm asks for it again."""
         return {}
 
-    def decoded(self, arm: str) -> Iterator[Decoded]:
+    def decoded(self, arm: Which) -> Iterator[Decoded]:
         """Every subject's held-out block, decoded by ridge regression trained on that subject alone (measured)."""
         for subject in self.study.subjects:
             yield self._decoded_from(self.bold(subject), arm, subject)
 
     @cached_property
-    def _noises(self) -> dict[str, VoxelNoise]:
+    def _noises(self) -> dict[Arm, VoxelNoise]:
         return {}
 
-    def noise_of(self, arm: str) -> VoxelNoise:
+    def noise_of(self, arm: Which) -> VoxelNoise:
         """Voxel noise for an arm's volumes, from training residuals of all subjects."""
-        if arm not in self._noises:
+        one = self.trained(arm)
+        if one.model not in self._noises:
             several = [self.bold(subject) for subject in self.study.subjects]
-            self._noises[arm] = voxel_noise(several, self.arms[arm].volumes, self.split.bold_train)
-        return self._noises[arm]
+            self._noises[one.model] = voxel_noise(several, one.volumes, self.split.bold_train)
+        return self._noises[one.model]
 
-    def decoded_with_noise(self, arm: str, level: float = 1.0, independent: bool = False) -> Decoded:
+    def decoded_with_noise(self, arm: Which, level: float = 1.0, independent: bool = False) -> Decoded:
         """The block decoded from the model's own BOLD with voxel noise, by ridge trained on as noisy volumes.
 
         Parameters
         ----------
-        arm : str
+        arm : str or TrainedArm
         level : float
             Times the noise's standard deviation; 1 is that of the brains.
         independent : bool
             Leave out the noise's covariance in space and time: an upper bound, nothing more.
         """
-        volumes = self.arms[arm].volumes
+        volumes = self.trained(arm).volumes
         noise = self.noise_of(arm).sample(len(volumes), self.run.settings.seed, independent=independent)
         noisy = standardise(volumes + level * noise, self.split.bold_train_rows)
         return self._decoded_from(noisy, arm, None)
 
-    def _decoded_from(self, bold: NDArray[np.float32], arm: str, subject: Subject | None) -> Decoded:
+    def _decoded_from(self, bold: NDArray[np.float32], arm: Which, subject: Subject | None) -> Decoded:
         """Both codes predicted by one regression, which chooses a penalty for every number of either."""
-        own = self.arms[arm].code
+        own = self.trained(arm).code
         predicted, ridge = decoding.decode_units(
             bold, np.concatenate([self.read_codes(arm), own], axis=1), self.split, lags=self.settings.lag_trs,
             shift=self.study.shift, n_folds=self.settings.cv_folds,
         )  # fmt: skip
         heard, code = np.split(predicted, 2, axis=1)
-        return Decoded(subject, arm, heard, code, self.own_code(arm), ridge.alphas[own.shape[1] :])
+        return Decoded(
+            subject, self.trained(arm).arm, heard, code, self.own_code(arm), ridge.alphas[own.shape[1] :]
+        )
 
-    def identified(self, arm: str, several: Sequence[Decoded]) -> Identified:
+    def identified(self, arm: Which, several: Sequence[Decoded]) -> Identified:
         """Segments of the held-out block identified from all subjects by an arm's code, with its joint null.
 
         Distractors lie further away than the gap; the sound is turned over the whole run, the same for all subjects.
         """
-        code, train = self.arms[arm].code, self.arms[arm].code[self.split.train].astype(np.float64)
-        mean, spread = train.mean(axis=0), np.maximum(train.std(axis=0), 1e-6)
+        code = self.trained(arm).code
+        mean, spread = _mean_and_spread(code[self.split.train])
         folds = [[FoldPrediction(self.block, one.code, mean, spread, one.alphas)] for one in several]
-        runs = [(first, first + count) for first, count in self.stimulus.runs]
-        layout = trials([self.block], runs, n_trs=self.segment_trs, gap=self.split.gap)
-        return identify_segments(folds, code, runs, layout, n_trs=self.segment_trs)
+        layout = trials([self.block], self.split.runs, n_trs=self.segment_trs, gap=self.split.gap)
+        return identify_segments(folds, code, self.split.runs, layout, n_trs=self.segment_trs)
+
+    @cached_property
+    def facts(self) -> SoundFacts:
+        """Kind and level of every TR of the stimulus."""
+        sound = self.stimulus
+        return SoundFacts.of(sound.waveform, sound.sample_rate, sound.tr, sound.segments)
+
+    @cached_property
+    def line_spectra(self) -> NDArray[np.float32]:
+        """Line spectral frequencies of the stimulus, [TRs, frequencies]."""
+        return line_spectra(self.stimulus.waveform, self.stimulus.sample_rate, self.stimulus.tr)
+
+    def identified_by_sound(self, sounds: Sequence[Waveform]) -> Identified:
+        """Segments of the held-out block identified by what its decoded sounds are like, with the joint null.
+
+        By line spectral frequencies, taken from the decoded and from the original sound in the same way: no arm is
+        trained on them. A decoder colours all its sound alike, so that those of a decoded sound are standardised by
+        their own mean and spread over the block, which need no knowledge of the original. Distractors are of the same
+        kind and loudness.
+
+        Parameters
+        ----------
+        sounds : sequence of arrays, shape [T]
+            Of the block; one per subject.
+        """
+        rate, tr = self.stimulus.sample_rate, self.stimulus.tr
+        mean, spread = _mean_and_spread(self.line_spectra[self.split.train])
+        folds = []
+        for sound in sounds:
+            heard = line_spectra(sound, rate, tr)
+            own_mean, own_spread = _mean_and_spread(heard)
+            varies = heard.std(axis=0) > LEAST_VARIATION_HZ
+            own = np.where(varies, (heard - own_mean) / own_spread, 0.0)
+            predicted = np.asarray(own * spread + mean, np.float32)
+            unfitted = np.full(len(mean), np.nan)
+            folds.append([FoldPrediction(self.block, predicted, mean, spread, unfitted)])
+        layout = trials(
+            [self.block], self.split.runs, n_trs=self.segment_trs, gap=self.split.gap, facts=self.facts
+        )
+        return identify_segments(folds, self.line_spectra, self.split.runs, layout, n_trs=self.segment_trs)
 
     @property
     def segment_trs(self) -> int:
         """TRs of a segment to identify."""
         return int(np.ceil(self.settings.segment_seconds / float(self.stimulus.tr)))
 
-    def centred(self, arm: str, code: NDArray[np.float32]) -> NDArray[np.float32]:
+    def centred(self, arm: Which, code: NDArray[np.float32]) -> NDArray[np.float32]:
         """Code standardised by its training mean and spread, as identification compares it."""
-        train = self.arms[arm].code[self.split.train]
-        return np.asarray((code - train.mean(axis=0)) / np.maximum(train.std(axis=0), 1e-6), np.float32)
+        mean, spread = _mean_and_spread(self.trained(arm).code[self.split.train])
+        return np.asarray((code - mean) / spread, np.float32)
 
     # The tables ---------------------------------------------------------------------------------------------------
 
-    def score(self, sound: Waveform) -> pd.DataFrame:
-        """Scores of a sound of the block against the original, one row per window."""
-        return scoring.score_windows(self.original, sound, self.stimulus.sample_rate, self.windows)
+    def score(self, sound: Waveform, wanted: Sequence[str] = scoring.METRICS) -> pd.DataFrame:
+        """Scores of a sound of the block against the original, one row per window; others than ``wanted`` are NaN."""
+        return scoring.score_windows(self.original, sound, self.stimulus.sample_rate, self.windows, wanted)
+
+    @property
+    def scored_share(self) -> float:
+        """Share of the block's time that its windows hold; the rest is of another kind, or too short a stretch."""
+        begin, end = self.seconds
+        return sum(window.offset - window.onset for window in self.windows) / (end - begin)
 
     def score_other_segment(self, sound: Waveform) -> pd.DataFrame:
         """Scores of every window against the *next* window's decoded sound: right decoder, wrong segment.
@@ -409,11 +468,11 @@ class HeldOut:
             rows += [(part, k, *both) for k, both in enumerate(zip(*pair, strict=True), start=1)]
         return pd.DataFrame(rows, columns=["part", "codebook", "bits", "unigram_bits"])
 
-    def describes(self, arm: str) -> dict[str, Any]:
+    def describes(self, arm: Which) -> dict[str, Any]:
         """The columns of a record that say which arm it is, of which features, and for codes at which bandwidth."""
-        model = self.arms[arm].model
-        rate = {"bandwidth_kbps": self.run.settings.main_bandwidth} if arm == "codes" else {}
-        return {"arm": arm, "representation": model.representation, **rate}
+        one = self.trained(arm)
+        rate = {"bandwidth_kbps": self.run.settings.main_bandwidth} if one.arm == "codes" else {}
+        return {"arm": one.arm, "representation": one.model.representation, **rate}
 
     def parameters(self) -> pd.DataFrame:
         """Weights of every arm: in the bottleneck, in what only this arm has beside it, and in the codec."""
@@ -437,3 +496,9 @@ class HeldOut:
         if columns.get("arm") in LABELS:
             columns = {"units": self.n_units, "rank": self.settings.rank, **columns}
         return scoring.to_records(scores, **{**self.columns, **columns})
+
+
+def _mean_and_spread(values: NDArray[np.floating]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Mean and standard deviation of every column, the latter at least 1e-6."""
+    values = np.asarray(values, np.float64)
+    return values.mean(axis=0), np.maximum(values.std(axis=0), 1e-6)

@@ -27,6 +27,9 @@ METRICS = ("snr_db", "si_sdr_db", "pesq_wb", "pesq_nb", "stoi", "mel_distance_db
 SPEECH_METRICS = ("pesq_wb", "pesq_nb", "stoi")
 """Metrics that are defined for speech only."""
 
+CHEAP = ("snr_db", "si_sdr_db", "stoi", "mel_distance_db")
+"""Those without PESQ, which takes most of the time, where a great many sounds are compared."""
+
 UNITS = {**metrics.UNITS, "mel_distance_db": "dB"}
 
 LABELS = {
@@ -121,7 +124,11 @@ def score_pair(
 
 
 def score_windows(
-    reference: Waveform, degraded: Waveform, sample_rate: int, windows: Sequence[Window]
+    reference: Waveform,
+    degraded: Waveform,
+    sample_rate: int,
+    windows: Sequence[Window],
+    wanted: Sequence[str] = METRICS,
 ) -> pd.DataFrame:
     """Score a degraded recording window by window.
 
@@ -130,6 +137,7 @@ def score_windows(
     reference, degraded : arrays of shape [T], mono and aligned
     sample_rate : Hz
     windows : stretches to score
+    wanted : which of ``METRICS`` to compute; the others are NaN
 
     Returns
     -------
@@ -139,9 +147,8 @@ def score_windows(
     rows = []
     for window in windows:
         ref, deg = (cut(wave, sample_rate, window.onset, window.offset) for wave in (reference, degraded))
-        rows.append(
-            {"window": window.name, "kind": window.kind, **score_pair(ref, deg, sample_rate, window.kind)}
-        )
+        scores = score_pair(ref, deg, sample_rate, window.kind, wanted)
+        rows.append({"window": window.name, "kind": window.kind, **scores})
     return pd.DataFrame(rows, columns=["window", "kind", *METRICS])
 
 

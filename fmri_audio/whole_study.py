@@ -12,14 +12,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from fmri_audio import decoding, timeline
+from fmri_audio import controls, decoding, timeline
 from fmri_audio.decoding import FoldPrediction
 from fmri_audio.encoding import Encoded, banded_ridge
 from fmri_audio.evaluation import HeldOut
-from fmri_audio.identification import Identified, SoundFacts, Trial, identify_segments, trials
+from fmri_audio.identification import Identified, Trial, identify_segments, trials
 from fmri_audio.information import Bits, gaussian_bits
 from fmri_audio.representations import MelGriffinLim
-from fmri_audio.study.envelope import level_db
 from fmri_audio.study.reader import Subject
 from fmri_audio.study.splits import Split, k_fold
 
@@ -56,9 +55,7 @@ class WholeStudy:
     def latents(self) -> Matrix:
         """The codec's latents averaged over each TR, [TRs, channels]: what is predicted."""
         grid = self.held_out.grid
-        return timeline.pooled(
-            self.run.encoding.latents, self.stimulus.n_trs, self.study.tr, grid.frame_rate
-        )
+        return timeline.pooled(self.run.encoding.latents, self.stimulus.n_trs, self.study.tr, grid.frame_rate)
 
     @cached_property
     def predictions(self) -> dict[Subject, list[FoldPrediction]]:
@@ -71,18 +68,11 @@ class WholeStudy:
             for subject in self.study.subjects
         }  # fmt: skip
 
-    @cached_property
-    def facts(self) -> SoundFacts:
-        """Kind and level of every TR."""
-        return SoundFacts.of(
-            self.stimulus.waveform, self.stimulus.sample_rate, self.study.tr, self.stimulus.segments
-        )
-
     def layout(self, matched: bool = True) -> list[Trial]:
         """Segments of every fold, their distractors of the same kind and loudness if ``matched``."""
         return trials(
             [split.test_block for split in self.splits], self.runs, n_trs=self.held_out.segment_trs,
-            gap=self.settings.gap_trs, facts=self.facts if matched else None,
+            gap=self.settings.gap_trs, facts=self.held_out.facts if matched else None,
         )  # fmt: skip
 
     def identify(self, ways: int = 2, matched: bool = True) -> Identified:
@@ -102,13 +92,11 @@ class WholeStudy:
     def kinds(self) -> dict[str, Matrix]:
         """Features of the sound that BOLD is predicted from, per TR: its envelope, its mel spectrum, the latents."""
         rate, tr, n_trs = self.stimulus.sample_rate, self.study.tr, self.stimulus.n_trs
-        level = level_db(self.stimulus.waveform, rate)
-        per_tr = np.array([part.mean() for part in np.array_split(level, n_trs)], np.float32)
         mel = self.run.settings.mel
         spectrogram = MelGriffinLim(mel.n_fft, mel.hop_length, mel.n_mels, mel.n_iter, rate)
         log_mel = spectrogram.analyse(torch.from_numpy(self.stimulus.waveform)[None, None])[0].numpy()
         return {
-            "envelope": per_tr[:, None],
+            "envelope": controls.envelope(self.stimulus.waveform, rate, n_trs),
             "mel": timeline.pooled(log_mel, n_trs, tr, spectrogram.feature_rate),
             "latents": self.latents,
         }

@@ -72,6 +72,7 @@ def test_delays_count_in_stimulus_time_and_stay_within_the_run() -> None:
     assert_array_equal(rows, [[3, 1, 0], [4, 2, 0], [0, 10, 8]])
     later = encoding.delayed(features, np.array([5, 6]), [3, 5], 3, (5, 10))
     assert_array_equal(later, [[6, 0], [7, 0]])
+    assert encoding.delayed(features, np.array([], int), [3, 5], 3, (5, 10)).shape == (0, 2)  # a run not asked for
 
 
 def test_impossible_requests_are_one_sentence() -> None:

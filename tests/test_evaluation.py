@@ -9,11 +9,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.signal
 import soundfile
 import torch
 import yaml
 
-from fmri_audio import decoding, scoring
+from fmri_audio import controls, decoding, scoring
 from fmri_audio.arms import ARMS, LABELS
 from fmri_audio.edition import Edition
 from fmri_audio.errors import UserError
@@ -96,6 +97,48 @@ def test_the_two_arms_compared_are_trained_from_every_seed(held_out: HeldOut) ->
         assert [one.seed for one in several] == [first, first + 1]
         assert several[0] is held_out.arms[name]
         assert not np.array_equal(several[0].volumes, several[1].volumes)
+
+
+def test_a_training_is_evaluated_as_its_arm_is(held_out: HeldOut) -> None:
+    for arm, (first, second) in held_out.repeated.items():
+        for one in (first, second):
+            assert held_out.trained(one) is one and held_out.describes(one) == held_out.describes(arm)
+        np.testing.assert_array_equal(held_out.noise_free(first), held_out.noise_free(arm))
+        assert not np.array_equal(held_out.noise_free(second), held_out.noise_free(arm))
+        np.testing.assert_array_equal(held_out.own_code(second), second.code[slice(*held_out.block)])
+        assert not np.array_equal(held_out.noise_of(second).residuals, held_out.noise_of(arm).residuals)
+        several = [list(held_out.decoded(one)) for one in (arm, second)]
+        assert [[one.arm for one in decoded] for decoded in several] == [[arm] * 2] * 2
+        assert not np.array_equal(several[0][0].heard, several[1][0].heard)
+        assert held_out.decoded_with_noise(second).heard.shape == several[1][0].heard.shape
+    second = held_out.repeated["frozen"][1]
+    records = held_out.records(
+        held_out.score(held_out.noise_free(second), ("stoi",)), condition="noise-free", control="repeated",
+        seed=second.seed, wanted=("stoi",), **held_out.describes(second),
+    )  # fmt: skip
+    assert {(one.metric, one.seed, one.arm) for one in records} == {("stoi", second.seed, "frozen")}
+
+
+def test_controls_are_sounds_of_the_block_and_differ(held_out: HeldOut) -> None:
+    for arm in ("mel", "frozen"):
+        made = controls.sounds(held_out, arm)
+        assert list(made) == list(controls.LABELS)
+        assert {name: len(several) for name, several in made.items()} == {
+            "envelope-only": 1, "speech-only": 1, "random-sound": controls.N_RANDOM,
+        }  # fmt: skip
+        every = [wave for several in made.values() for wave in several]
+        assert {wave.shape for wave in every} == {held_out.original.shape}
+        # All of this recording is speech, so that speech or silence says nothing: no brain.
+        nothing = held_out.without_brain(arm)
+        assert np.square(made["speech-only"][0] - nothing).mean() < 1e-4 * np.square(nothing).mean()
+        level, one, other = made["envelope-only"][0], *made["random-sound"]
+        assert len({wave.tobytes() for wave in (level, one, other, held_out.without_brain(arm))}) == 4
+
+
+def test_windows_hold_the_share_of_the_block_that_they_last(held_out: HeldOut) -> None:
+    lengths = [window.offset - window.onset for window in held_out.windows]
+    assert 0 < held_out.scored_share <= 1
+    assert held_out.scored_share == pytest.approx(sum(lengths) * RATE / len(held_out.original))
 
 
 def test_weights_are_counted_by_where_they_are(held_out: HeldOut) -> None:
@@ -228,3 +271,45 @@ def test_a_block_without_anything_to_score_is_refused(
     run = edition(tmp_path, speech(N_TRS * 1.5), tiny_checkpoint_file, kinds)
     with pytest.raises(UserError, match="no stretch of speech, music or ambience long enough"):
         _ = HeldOut(run).windows
+
+
+def resonances(n_trs: int, seed: int) -> np.ndarray:
+    """Noise whose three resonances wander from one half of a TR to the next, at one level."""
+    rng = np.random.default_rng(seed)
+    hertz = np.repeat([[600], [1500], [2800]], 2 * n_trs, axis=1)
+    hertz = hertz + 250 * (rng.standard_normal((3, 2 * n_trs)) + rng.standard_normal((3, 2 * n_trs)))
+    parts = []
+    for moment in hertz.T:
+        sound = rng.standard_normal(18_000)
+        for centre in np.clip(moment, 200, 3500):
+            sound = scipy.signal.lfilter([1], [1, -1.9 * np.cos(2 * np.pi * centre / RATE), 0.9025], sound)
+        parts.append(sound / sound.std())
+    return np.asarray(0.05 * np.concatenate(parts), np.float32)
+
+
+@pytest.fixture(scope="module")
+def long_block(tmp_path_factory: pytest.TempPathFactory, tiny_checkpoint_file: Path) -> HeldOut:
+    """A block of many segments; no arm is trained for it."""
+    sound = resonances(240, 0)
+    return HeldOut(edition(tmp_path_factory.mktemp("long"), sound, tiny_checkpoint_file, [(0, 360, "speech")]))
+
+
+def test_noisy_copies_are_identified_by_their_sound_whatever_their_level_and_colour(long_block: HeldOut) -> None:
+    noise = np.random.default_rng(0).standard_normal((2, len(long_block.original)))
+    level = long_block.original.std()
+    found = long_block.identified_by_sound([
+        long_block.original, 1e-3 * long_block.original, scipy.signal.lfilter([1], [1, -0.7], long_block.original),
+        *(long_block.original + level * np.float32(one) for one in noise),
+    ])  # fmt: skip
+    assert found.per_subject.shape == (5, 1 + 240 - 2 * 12 - 1) and found.n_segments >= 10
+    assert (found.per_subject[:3, 0] > 0.99).all() and (found.per_subject[3:, 0] > 0.9).all()
+    assert found.p == found.smallest_p
+
+
+def test_unrelated_sound_is_identified_no_better_than_by_chance(long_block: HeldOut) -> None:
+    unrelated = [resonances(240, seed)[: len(long_block.original)] for seed in range(1, 9)]
+    found = [long_block.identified_by_sound([one]) for one in unrelated]
+    assert abs(np.mean([one.accuracy for one in found]) - 0.5) < 0.08
+    assert sum(one.p <= 0.05 for one in found) <= 2  # of 8; more in 1 of 200 runs
+    silent = long_block.identified_by_sound([np.zeros_like(long_block.original)])
+    assert silent.accuracy == 0.5

@@ -71,6 +71,9 @@ def test_records_say_what_was_scored(sound: np.ndarray) -> None:
 def test_only_wanted_metrics_are_computed(sound: np.ndarray) -> None:
     scores = scoring.score_pair(sound[: 8 * RATE], sound[: 8 * RATE], RATE, wanted=["stoi"])
     assert scores["stoi"] == pytest.approx(1) and np.isnan(scores["pesq_wb"])
+    windows = scoring.score_windows(sound, sound, RATE, WINDOWS, scoring.CHEAP).set_index("kind")
+    assert windows.loc["speech", list(scoring.CHEAP)].notna().all()
+    assert windows[["pesq_wb", "pesq_nb"]].isna().all(axis=None)
 
 
 def run_with(**kinds: int) -> SimpleNamespace:
