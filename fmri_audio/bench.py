@@ -24,6 +24,9 @@ from fmri_audio.errors import UserError
 
 Say = Callable[[str], None]
 
+TRAINED = "demo"
+"""Edition by whose settings training steps are timed."""
+
 PARTS: dict[str, tuple[str, Callable[[argparse.Namespace, Say], list[Row]]]] = {
     "codec": (
         "encode|decode",
@@ -35,7 +38,7 @@ PARTS: dict[str, tuple[str, Callable[[argparse.Namespace, Say], list[Row]]]] = {
     ),
     "training": (
         "train",
-        lambda given, say: bench_training.measure(given.edition, given.repetitions, say),
+        lambda given, say: bench_training.measure(TRAINED, given.repetitions, say),
     ),
     "ridge": (
         "ridge",
@@ -72,7 +75,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--voxels", type=int, default=bench_ridge.N_VOXELS, help="ridge: of the brain (default: %(default)s)"
     )
-    parser.add_argument("--edition", default="demo", help="training, book: whose settings, whose making")
+    parser.add_argument("--edition", default="demo", help="book: the one that was made (default: %(default)s)")
     parser.add_argument("--repetitions", type=int, default=3, metavar="N")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE.csv")
     given = parser.parse_args(argv)

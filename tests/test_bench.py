@@ -39,7 +39,6 @@ def test_nonsense_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str])
         (["--repetitions", "0"], "give positive numbers"),
         (["--only", "masking", "--trs", "5"], "--trs 5: give at least 40"),
         (["--only", "ridge", "--voxels", "5"], "--voxels 5"),
-        (["--only", "training", "--edition", "nothere"], "there is no edition 'nothere'"),
         (["--only", "book", "--edition", "nothere"], "there is no edition 'nothere'"),
     ):
         assert bench.main([*arguments, "--out", str(tmp_path / "b.csv")]) == 1
