@@ -37,8 +37,9 @@ help:
 	@echo 'make publish   make book for the demo edition, then rewrite the tracked notebooks, clips and results'
 	@echo 'make calibrate rewrite results/calibration.csv: false alarms and recovery of the decoding, over 1000 simulated studies'
 	@echo 'make codec     train the demo checkpoint on synthesised sound; DATA=DIR adds recordings'
-	@echo 'make bench     time codec and masking beside other ways, rewrite results/bench.csv; MINUTES=2 for a part of the play,'
-	@echo '               ONLY=codec or ONLY=masking for one of the two (the other keeps its figures)'
+	@echo 'make bench     time codec, masking, training and ridge, rewrite results/bench.csv; MINUTES=2 for a part of the play,'
+	@echo '               ONLY=codec, masking, training, ridge or book for one part (the others keep their figures); book takes over'
+	@echo '               where the time of the last make book EDITION=demo from nothing (after make clean) went'
 	@echo 'make lock      write requirements.lock and bootstrap.lock anew from pyproject.toml'
 	@echo 'make clean     remove what has been made: build/, _build/ and caches'
 	@echo
@@ -84,7 +85,7 @@ codec: environment
 	@exec $(RUN) -m fmri_audio.codec_training $(if $(DATA),--data "$$DATA") --out checkpoints/encodec-24khz-demo.safetensors
 
 bench: environment
-	@exec $(RUN) -W ignore::FutureWarning -m fmri_audio.bench --out results/bench.csv $(if $(MINUTES),--minutes "$$MINUTES") $(if $(ONLY),--only "$$ONLY")
+	@exec $(RUN) -W ignore::FutureWarning -m fmri_audio.bench --out results/bench.csv $(if $(MINUTES),--minutes "$$MINUTES") $(if $(ONLY),--only "$$ONLY") --edition "$$EDITION"
 
 lock: environment
 	@.bootstrap/bin/uv pip compile pyproject.toml --extra test --universal --generate-hashes --no-header --no-annotate \

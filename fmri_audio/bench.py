@@ -1,337 +1,96 @@
-"""``make bench``: how fast the codec and masking are, beside the ways there were before, in one run on one machine.
+"""``make bench``: how fast things are beside the ways there were before, in one run on one machine.
 
-Masking is :mod:`fmri_audio.bench_masking`'s part. The codec's: at full width with random weights (what arithmetic costs
-does not depend on their values), the stimulus is encoded to all codebooks and decoded again by
+Its parts, each of which can be measured alone while the figures of the others stay:
 
-``ours``
-    the stream of :mod:`fmri_audio.representations.streaming`, quantiser included;
-``loop``, ``loop-all``
-    the brief's loop, a call of the ``encodec`` package for every TR of 1.5 s, which starves the network of its past:
-    at the highest bandwidth, and at all bandwidths one after the other (one encoding of ours serves them all);
-``package``
-    the package on the whole sound;
-``hugging-face``
-    the same weights in Hugging Face's ``EncodecModel``, if ``transformers`` is installed (the extra ``bench``);
-``network``, ``bound``
-    our network without the quantiser, and what it cannot fall below: its convolutions and its LSTM at the same piece
-    length, on rows that lie ready, without activations, padding or copies.
-
-Repetitions are interleaved, so that what else the machine does meets all alike; figures are medians.
+``codec`` : :mod:`fmri_audio.bench_codec`
+``masking`` : :mod:`fmri_audio.bench_masking`
+``training`` : :mod:`fmri_audio.bench_training`
+``ridge`` : :mod:`fmri_audio.bench_ridge`
+``book`` : :mod:`fmri_audio.bench_book`, which measures nothing: it takes over what the pipeline noted
 """
 
 from __future__ import annotations
 
 import argparse
-import ctypes
-import importlib.util
 import signal
 import sys
-import threading
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import replace
-from fractions import Fraction
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
-import psutil
-import torch
-from encodec.model import EncodecModel
-from torch import Tensor
-
-from fmri_audio import bench_masking, checkpoints
-from fmri_audio.bench_table import Row, as_text, described_hardware, summary, write
-from fmri_audio.checkpoints import Checkpoint
+from fmri_audio import bench_book, bench_codec, bench_masking, bench_ridge, bench_training
+from fmri_audio.bench_table import Row, as_text, read, write
 from fmri_audio.errors import UserError
-from fmri_audio.representations import EncodecCodes
-from fmri_audio.representations.streaming import (
-    PIECE_FRAMES,
-    StreamingDecoder,
-    StreamingEncoder,
-    decode_in_pieces,
-    encode_in_pieces,
-)
-from fmri_audio.stimulus import play_waveform
-from fmri_audio.timeline import trs_to_samples
 
-TR = Fraction(3, 2)
-FIRST_CODEBOOKS = 8
-"""Codebooks over which exactness is judged: in later ones a difference in rounding has had many chances to flip one."""
+Say = Callable[[str], None]
 
-WHOLE_BYTES = 20
-"""Memory that the package takes for a whole sound, per sample and filter: measured, about five activations."""
+TRAINED = "demo"
+"""Edition by whose settings training steps are timed."""
 
-DIRECTIONS = {"codec": ("encode", "decode"), "masking": bench_masking.DIRECTIONS}
-"""Parts of the table that can be measured alone, and the directions in which their rows lie."""
-
-Work = Callable[[], object]
-
-
-def random_codec(config: dict[str, Any] | None = None, seed: int = 0) -> Checkpoint:
-    """Return an EnCodec of random weights, at full width unless the configuration says otherwise."""
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        model = checkpoints.build(config)
-        for layer in model.quantizer.vq.layers:
-            # As large as the latents of such a network are, so that codes are chosen among near entries.
-            layer._codebook.embed.normal_(std=0.02)
-            layer._codebook.inited.fill_(1)
-    return Checkpoint("random", checkpoints.freeze(model), "random", "", "", "", "random weights")
+PARTS: dict[str, tuple[str, Callable[[argparse.Namespace, Say], list[Row]]]] = {
+    "codec": (
+        "encode|decode",
+        lambda given, say: bench_codec.measure_codec(given.minutes, given.repetitions, say),
+    ),
+    "masking": (
+        "mask",
+        lambda given, say: bench_masking.measure(given.trs, given.repetitions, say),
+    ),
+    "training": (
+        "train",
+        lambda given, say: bench_training.measure(TRAINED, given.repetitions, say),
+    ),
+    "ridge": (
+        "ridge",
+        lambda given, say: bench_ridge.measure(given.repetitions, say, given.voxels),
+    ),
+    "book": (
+        "book",
+        lambda given, say: bench_book.measure(given.edition),
+    ),
+}
+"""Parts of the table: the first words of their directions, and what measures them."""
 
 
-@torch.no_grad()
-def measure(checkpoint: Checkpoint, waveform: Tensor, repetitions: int, say: Callable[[str], None]) -> list[Row]:
-    """Time all contenders in both directions.
-
-    Parameters
-    ----------
-    checkpoint : of a causal model, on the device to measure
-    waveform : tensor of shape [T]
-    repetitions : of everything
-    say : is told how it goes
-
-    Returns
-    -------
-    list of Row
-    """
-    model = checkpoint.model
-    sound = waveform[None, None].to(next(model.parameters()).device)
-    top = max(model.target_bandwidths)
-    codes = EncodecCodes(checkpoint, top).analyse(sound)
-    encoders, decoders = _contenders(checkpoint, sound, codes, top, say)
-    seconds = sound.shape[-1] / model.sample_rate
-    rows = []
-    for direction, contenders in (("encode", encoders), ("decode", decoders)):
-        times, peaks = _interleaved(contenders, repetitions, partial(_progress, say, direction))
-        rows += _rows(direction, times, peaks, seconds)
-    if "package" in encoders:
-        rows += _exactness(checkpoint, sound, top)
-    minutes, threads, machine = seconds / 60, torch.get_num_threads(), described_hardware()
-    return [replace(row, minutes=minutes, threads=threads, hardware=machine) for row in rows]
-
-
-def _contenders(
-    checkpoint: Checkpoint, sound: Tensor, codes: Tensor, top: float, say: Callable[[str], None]
-) -> tuple[dict[str, Work], dict[str, Work]]:
-    """Return what is timed, by name: encoders and decoders."""
-    model = checkpoint.model
-    codec = EncodecCodes(checkpoint, top)
-    latents = codec.codes_to_latents(codes)
-    pieces = sound.split(trs_to_samples(1, model.sample_rate, TR), dim=-1)
-    loop_codes = [_encode_at(model, piece, top) for piece in pieces]
-    encoders: dict[str, Work] = {
-        "ours": partial(codec.analyse, sound),
-        "network": partial(encode_in_pieces, model.encoder, sound),
-        "bound": _bound(StreamingEncoder(model.encoder), sound[0, 0], codes.shape[-1]),
-        "loop": lambda: [_encode_at(model, piece, top) for piece in pieces],
-        "loop-all": lambda: [
-            _encode_at(model, piece, rate) for rate in model.target_bandwidths for piece in pieces
-        ],
-    }
-    decoders: dict[str, Work] = {
-        "ours": partial(codec.synthesise, codes, sound.shape[-1]),
-        "network": partial(decode_in_pieces, model.decoder, latents),
-        "bound": _bound(StreamingDecoder(model.decoder), latents[0].t(), codes.shape[-1]),
-        "loop": lambda: [model.decode([(piece, None)]) for piece in loop_codes],
-    }
-    needed = WHOLE_BYTES * model.encoder.n_filters * sound.shape[-1]
-    if needed > _free(sound.device):
-        say(f"package, hugging-face: left out, whole sound takes {needed / 1e9:.0f} GB: use --minutes")
-        return encoders, decoders
-    encoders["package"] = lambda: _encode_at(model, sound, top)
-    decoders["package"] = lambda: model.decode([(codes, None)])
-    if importlib.util.find_spec("transformers") is None:
-        say("hugging-face: left out, transformers is not installed (the extra `bench` has it)")
-    else:
-        other = hugging_face(model)
-        found = other.encode(sound, bandwidth=top).audio_codes
-        say(f"hugging-face: {float((found[0] != codes).float().mean()):.2%} of its codes differ from ours")
-        encoders["hugging-face"] = lambda: other.encode(sound, bandwidth=top)
-        decoders["hugging-face"] = lambda: other.decode(codes[None], [None])
-    return encoders, decoders
-
-
-def _encode_at(model: EncodecModel, sound: Tensor, bandwidth: float) -> Tensor:
-    """Return the package's codes."""
-    model.set_target_bandwidth(bandwidth)
-    return model.encode(sound)[0][0]
-
-
-def _bound(stream: StreamingEncoder | StreamingDecoder, source: Tensor, n_frames: int) -> Work:
-    """Return the products and the LSTM that ``n_frames`` take, alone: those of one piece, as often as it fits.
-
-    Rows of one shape are one buffer, because in the stream, too, they lie in the cache that the last ones left.
-    """
-    step = stream.hop if isinstance(stream, StreamingEncoder) else 1
-    frames = min(PIECE_FRAMES, n_frames)
-    whole, rest = divmod(n_frames, frames)
-    calls: list[Work] = []
-    buffers: dict[tuple[int, ...], Tensor] = {}
-
-    def recorded(arithmetic: Callable[[Tensor], Tensor], rows: Tensor) -> Tensor:
-        buffer = buffers.setdefault(tuple(rows.shape), torch.randn_like(rows))
-        calls.append(partial(arithmetic, buffer))
-        return arithmetic(rows)
-
-    for layer in stream.with_arithmetic():
-        layer.arithmetic = partial(recorded, layer.arithmetic)  # type: ignore[method-assign]
-    stream.push(source[: frames * step].contiguous())
-    in_piece = len(calls)
-    if rest:
-        stream.push(source[: rest * step].contiguous())
-
-    def work() -> None:
-        for call in [*calls[:in_piece] * whole, *calls[in_piece:]]:
-            call()
-
-    return work
-
-
-def hugging_face(model: EncodecModel) -> Any:
-    """Return Hugging Face's EnCodec with the weights of the package's 24 kHz topology."""
-    import transformers
-
-    config = transformers.EncodecConfig(
-        num_filters=model.encoder.n_filters, target_bandwidths=list(model.target_bandwidths)
-    )
-    other = transformers.EncodecModel(config).eval()
-    names = {
-        ".model.": ".layers.", ".conv.conv.": ".conv.", ".convtr.convtr.": ".conv.", "quantizer.vq.": "quantizer.",
-        "._codebook.": ".codebook.", "weight_g": "parametrizations.weight.original0",
-        "weight_v": "parametrizations.weight.original1",
-    }  # fmt: skip
-    state = {}
-    for name, value in model.state_dict().items():
-        for ours, theirs in names.items():
-            name = name.replace(ours, theirs)
-        state[name] = value
-    other.load_state_dict(state)
-    return other.to(next(model.parameters()).device)
-
-
-def _interleaved(
-    contenders: dict[str, Work], repetitions: int, say: Callable[[str, float], None]
-) -> tuple[dict[str, list[float]], dict[str, float]]:
-    """Return the seconds of every repetition and the highest peak in megabytes, by contender."""
-    times: dict[str, list[float]] = {name: [] for name in contenders}
-    peaks = dict.fromkeys(contenders, 0.0)
-    for _ in range(repetitions):
-        for name, work in contenders.items():
-            _synchronise()
-            with _peak() as megabytes:
-                begin = time.perf_counter()
-                work()
-                _synchronise()
-                times[name].append(time.perf_counter() - begin)
-            peaks[name] = max(peaks[name], *megabytes)
-            say(name, times[name][-1])
-    return times, peaks
-
-
-def _free(device: torch.device) -> int:
-    """Return the bytes of memory that are free where the model is."""
-    return torch.cuda.mem_get_info()[0] if device.type == "cuda" else int(psutil.virtual_memory().available)
-
-
-def _progress(say: Callable[[str], None], direction: str, name: str, seconds: float) -> None:
-    say(f"{direction} {name}: {seconds:.2f} s")
-
-
-def _synchronise() -> None:
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
-
-
-@contextmanager
-def _peak() -> Iterator[list[float]]:
-    """Give a list that ends up holding the memory above the present, in megabytes, at its highest."""
-    megabytes = [0.0]
-    if torch.cuda.is_available():
-        torch.cuda.reset_peak_memory_stats()
-        before = torch.cuda.memory_allocated()
-        yield megabytes
-        megabytes.append((torch.cuda.max_memory_allocated() - before) / 1e6)
-        return
-    with suppress(AttributeError):
-        # Memory that earlier work freed but the C library kept would hide what this work needs.
-        ctypes.CDLL(None).malloc_trim(0)
-    process, done = psutil.Process(), threading.Event()
-    before = process.memory_info().rss
-
-    def watch() -> None:
-        while not done.wait(0.02):
-            megabytes[0] = max(megabytes[0], (process.memory_info().rss - before) / 1e6)
-
-    watcher = threading.Thread(target=watch, daemon=True)
-    watcher.start()
-    try:
-        yield megabytes
-    finally:
-        done.set()
-        watcher.join()
-
-
-def _rows(direction: str, times: dict[str, list[float]], peaks: dict[str, float], seconds: float) -> list[Row]:
-    """Return the figures of one direction. Ratios are medians of the repetitions' own ratios."""
-    rows = []
-    for name, taken in times.items():
-        against = times["bound" if name == "network" else "ours"]
-        ratios = [mine / theirs for mine, theirs in zip(taken, against, strict=True)]
-        rows += [
-            summary(direction, name, "seconds", taken, "s"),
-            summary(direction, name, "realtime_factor", [seconds / value for value in taken], "1"),
-            summary(direction, name, "times_bound" if name == "network" else "times_ours", ratios, "1"),
-            Row(direction, name, "peak_megabytes", peaks[name], "MB", n=len(taken)),
-        ]
-    return rows
-
-
-def _exactness(checkpoint: Checkpoint, sound: Tensor, top: float) -> list[Row]:
-    """Compare the stream with the package on the whole sound."""
-    codec = EncodecCodes(checkpoint, top)
-    codes = _encode_at(checkpoint.model, sound, top)
-    differing = (codec.analyse(sound) != codes).float()
-    expected = checkpoint.model.decode([(codes, None)])[..., : sound.shape[-1]]
-    worst = float((codec.synthesise(codes, sound.shape[-1]) - expected).abs().max())
-    first = float(differing[:, :FIRST_CODEBOOKS].mean())
-    return [
-        Row("encode", "ours", f"codes_differing_first_{FIRST_CODEBOOKS}", first, "share"),
-        Row("encode", "ours", "codes_differing_all", float(differing.mean()), "share"),
-        Row("decode", "ours", "largest_difference", worst, "1"),
-    ]
-
-
-def measure_codec(minutes: float | None, repetitions: int, say: Callable[[str], None]) -> list[Row]:
-    """Time the codec on the embedded play, or on its first minutes."""
-    waveform = torch.from_numpy(play_waveform(TR))
-    checkpoint = random_codec()
-    if minutes is not None:
-        waveform = waveform[: round(minutes * 60 * checkpoint.model.sample_rate)]
-    checkpoint.model.to("cuda" if torch.cuda.is_available() else "cpu")
-    return measure(checkpoint, waveform, repetitions, say)
+def parts_of(given: argparse.Namespace, say: Say) -> list[str]:
+    """Parts that are to be measured: the one asked for, else all; the book only if there is a record of its making."""
+    if given.only:
+        return [given.only]
+    if bench_book.recorded(given.edition):
+        return list(PARTS)
+    say(f"book: left out, no record of the {given.edition} edition being made from nothing; its figures stay")
+    return [name for name in PARTS if name != "book"]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the benchmark; return the exit status."""
-    parser = argparse.ArgumentParser("python -m fmri_audio.bench", description="How fast codec and masking are.")
-    parser.add_argument("--only", choices=sorted(DIRECTIONS), help="measure this part alone; the other's rows stay")
-    parser.add_argument("--minutes", type=float, help="of the embedded play (default: all of it)")
-    parser.add_argument("--trs", type=int, default=bench_masking.N_TRS, help="of the scan (default: the release's)")
+    parser = argparse.ArgumentParser("python -m fmri_audio.bench", description="How fast it is.")
+    parser.add_argument(
+        "--only", choices=sorted(PARTS), help="measure this part alone; the others' rows stay"
+    )
+    parser.add_argument("--minutes", type=float, help="codec: of the embedded play (default: all of it)")
+    parser.add_argument(
+        "--trs", type=int, default=bench_masking.N_TRS, help="masking: of the scan (default: the release's)"
+    )
+    parser.add_argument(
+        "--voxels", type=int, default=bench_ridge.N_VOXELS, help="ridge: of the brain (default: %(default)s)"
+    )
+    parser.add_argument("--edition", default="demo", help="book: the one that was made (default: %(default)s)")
     parser.add_argument("--repetitions", type=int, default=3, metavar="N")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE.csv")
-    arguments = parser.parse_args(argv)
+    given = parser.parse_args(argv)
     say = partial(print, flush=True)
     rows: list[Row] = []
     try:
-        if (arguments.minutes is not None and arguments.minutes <= 0) or arguments.repetitions < 1:
+        if (given.minutes is not None and given.minutes <= 0) or given.repetitions < 1:
             raise UserError("--minutes and --repetitions: give positive numbers")
-        if arguments.only != "masking":
-            rows += measure_codec(arguments.minutes, arguments.repetitions, say)
-        if arguments.only != "codec":
-            rows += bench_masking.measure(arguments.trs, arguments.repetitions, say)
-        write(arguments.out, rows, DIRECTIONS[arguments.only] if arguments.only else None)
+        parts = parts_of(given, say)
+        stay = "|".join(words for name, (words, _) in PARTS.items() if name not in parts).split("|")
+        # Read before anything is measured, which may take an hour: a table that cannot be added to is found out now.
+        kept = [row for row in read(given.out) if row["direction"].split()[0] in stay] if any(stay) else []
+        for name in parts:
+            rows += PARTS[name][1](given, say)
+        write(given.out, rows, kept)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -340,6 +99,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    # A stop from outside unwinds like one from the keyboard, so that the scan does not stay behind.
+    # A stop from outside unwinds like one from the keyboard, so that nothing large stays behind.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     sys.exit(main())

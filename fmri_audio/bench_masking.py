@@ -18,15 +18,10 @@ from __future__ import annotations
 
 import argparse
 import gzip
-import json
 import os
-import re
-import resource
 import shutil
-import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from fractions import Fraction
@@ -34,9 +29,9 @@ from pathlib import Path
 
 import nibabel as nib
 import numpy as np
-import psutil
 
 from fmri_audio import brain
+from fmri_audio.bench_process import in_its_own_process, report, taken
 from fmri_audio.bench_table import Row, described_hardware, summary
 from fmri_audio.errors import UserError
 from fmri_audio.study.masked import masked_bold
@@ -158,7 +153,7 @@ def _measure_file(
     for _ in range(repetitions):
         for name in CONTENDERS:
             shutil.rmtree(study / "cache", ignore_errors=True)
-            found[name].append(_in_its_own_process(study, name))
+            found[name].append(in_its_own_process("bench_masking", name, str(study)))
             say(f"{direction} {name}: {found[name][-1]['seconds']:.2f} s")
     least = _least_correlation(*(np.load(study / _RESULT.format(contender=name)) for name in CONTENDERS))
     rows = []
@@ -174,16 +169,6 @@ def _measure_file(
               for metric in ("peak_megabytes", "process_megabytes")),
         ]  # fmt: skip
     return [*rows, Row(direction, "nilearn", "least_correlation", least, "1")]
-
-
-def _in_its_own_process(study: Path, contender: str) -> dict[str, float]:
-    """Run one contender as a program; return its seconds and its memory."""
-    command = [sys.executable, "-W", "ignore", "-m", "fmri_audio.bench_masking", contender, str(study)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
-        raise UserError(f"masking by {contender} failed ({last.removeprefix('error: ')}); is there memory enough?")
-    return {key: float(value) for key, value in json.loads(done.stdout.splitlines()[-1]).items()}
 
 
 def _least_correlation(one: np.ndarray, other: np.ndarray) -> float:
@@ -203,21 +188,6 @@ def _header(shape: tuple[int, ...]) -> bytes:
     return bytes(image.binaryblock) + b"\0\0\0\0"
 
 
-def _memory() -> tuple[float, float]:
-    """Memory that this process has and had at most, in megabytes.
-
-    On Linux the maximum is not taken from ``getrusage``, which starts from what the parent process had.
-    """
-    now = psutil.Process().memory_info().rss
-    status = Path("/proc/self/status")
-    if status.is_file():
-        most = re.search(r"VmHWM:\s*(\d+) kB", status.read_text(encoding="utf-8"))
-        if most is not None:
-            return now / 1e6, int(most[1]) * 1024 / 1e6
-    unit = 1 if sys.platform == "darwin" else 1024
-    return now / 1e6, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one contender on a study and print what it took, as JSON; return the exit status."""
     parser = argparse.ArgumentParser("python -m fmri_audio.bench_masking")
@@ -228,20 +198,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     import nilearn.maskers
     import nilearn.signal  # noqa: F401
 
-    before, _ = _memory()
-    begin, computed = time.perf_counter(), time.process_time()
     try:
-        result = (mask_by_us if arguments.contender == "ours" else mask_by_nilearn)(arguments.study)
+        with taken() as found:
+            result = (mask_by_us if arguments.contender == "ours" else mask_by_nilearn)(arguments.study)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    _, most = _memory()
-    found = {
-        "seconds": time.perf_counter() - begin, "processor_seconds": time.process_time() - computed,
-        "peak_megabytes": most - before, "process_megabytes": most,
-    }  # fmt: skip
     np.save(arguments.study / _RESULT.format(contender=arguments.contender), result)
-    print(json.dumps(found))
+    report(found)
     return 0
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import statistics
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
@@ -19,14 +19,22 @@ from fmri_audio.results import hardware
 class Row:
     """One figure.
 
-    ``direction`` is what is done: encode or decode (:mod:`fmri_audio.bench`), or mask and the kind of file
-    (:mod:`fmri_audio.bench_masking`). ``metric`` is one of seconds, realtime_factor, times_ours (how many times as long
-    as ``ours`` it takes; for ``network``, times_bound), peak_megabytes (above what was there before) and, for ``ours``
-    against ``package``, codes_differing_… (a share) and largest_difference (of samples); of masking also
-    processor_seconds (of all threads together, which other work on the machine does not lengthen), megabytes_per_second
-    (of float32 in the scan), process_megabytes (the peak of the whole process) and
-    least_correlation (of a voxel with what ``ours`` makes of it). ``low`` and ``high`` are the extremes of ``n``;
-    ``minutes`` those of the sound or of the scan.
+    ``direction`` is what is done; its first word says by which part of the benchmark (:data:`fmri_audio.bench.PARTS`).
+    Metrics of most of them:
+
+    ``seconds``, ``processor_seconds``
+        By the clock; of all threads together, which other work on the machine hardly lengthens. Of ``train``, per step.
+    ``times_ours``, ``processor_times_ours``
+        How many times as long as ``ours`` it takes, by either (for ``network``, ``times_bound``; of ``train``,
+        ``times_frozen``).
+    ``peak_megabytes``, ``process_megabytes``
+        Above what was there before; of the whole process.
+
+    And of single ones: ``realtime_factor``, ``codes_differing_…`` (a share) and ``largest_difference`` (of samples;
+    of ``ridge``, of predictions in their standard deviation); ``megabytes_per_second`` (of float32 in the scan) and
+    ``least_correlation`` (of a voxel with what ``ours`` makes of it); ``steps_per_second``; ``penalties_differing``
+    (a share of targets) and the sizes of the regression; ``share`` (of the book's seconds). ``low`` and ``high`` are
+    the extremes of ``n``; ``minutes`` those of the sound or of the scan.
     """
 
     direction: str
@@ -58,39 +66,37 @@ def described_hardware() -> str:
     return described.replace("CPU", model, 1)
 
 
-def write(path: Path, rows: Sequence[Row], replaced: Collection[str] | None = None) -> None:
+def write(path: Path, rows: Sequence[Row], kept: Sequence[dict[str, str]] = ()) -> None:
     """Write the figures as CSV, whole or not at all; floats keep four significant digits.
 
     Parameters
     ----------
     path : Path
     rows : sequence of Row
-    replaced : collection of str, optional
-        Directions that these rows replace in the table that is there; rows of any other direction stay as they are, in
-        front. Without it the whole table is replaced.
-
-    Raises
-    ------
-    UserError
-        The table that is there has other columns.
+    kept : sequence of dict
+        Rows of an older table (:func:`read`) that stay as they are, in front.
     """
-    names = [field.name for field in fields(Row)]
-    kept = [] if replaced is None else [row for row in _read(path, names) if row["direction"] not in replaced]
     with replacing(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as stream:
-        writer = csv.DictWriter(stream, names, lineterminator="\n")
+        writer = csv.DictWriter(stream, [field.name for field in fields(Row)], lineterminator="\n")
         writer.writeheader()
         writer.writerows(kept)
         writer.writerows({name: _cell(value) for name, value in asdict(row).items()} for row in rows)
 
 
-def _read(path: Path, names: list[str]) -> list[dict[str, str]]:
-    """Rows of the table that is there, as text; none if there is no table."""
+def read(path: Path) -> list[dict[str, str]]:
+    """Read the rows of a table as text; none if there is no table.
+
+    Raises
+    ------
+    UserError
+        It has other columns.
+    """
     if not path.is_file():
         return []
     with open(path, newline="", encoding="utf-8") as stream:
         reader = csv.DictReader(stream)
-        if reader.fieldnames != names:
-            raise UserError(f"{path}: has other columns than this version writes; run all of make bench")
+        if reader.fieldnames != [field.name for field in fields(Row)]:
+            raise UserError(f"{path}: has other columns than this version writes; delete it and run all of make bench")
         return list(reader)
 
 

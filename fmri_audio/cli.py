@@ -283,6 +283,7 @@ def report(arguments: argparse.Namespace) -> None:
     text = reports.write(arguments.edition, arguments.book_url)
     if arguments.out is None:
         print(text, end="")
+        print(f"nothing was posted; piped into this it would be: {reports.command('-')}", file=sys.stderr)
         return
     write_text(arguments.out, text)
     print(f"{arguments.out}: {len(text):,} characters; nothing was posted, this would:")

@@ -22,7 +22,7 @@ import pandas as pd
 from nbformat import NotebookNode
 
 from fmri_audio import __version__, claim_answers, claim_queries, claims, results, scoring
-from fmri_audio.claim_functions import Case
+from fmri_audio.arms import LABELS
 from fmri_audio.claim_queries import Evidence
 from fmri_audio.claims import SIMULATION, Verdict
 from fmri_audio.edition import absolute
@@ -34,8 +34,8 @@ ISSUE = 23
 LIMIT = 60_000
 """Most characters that a report may have; a comment on GitHub takes 65,536."""
 
-FIGURES = {"fig-bandwidths": "04-bandwidths", "fig-evaluation-distance": "07-evaluation"}
-"""Figures that are shown, each with its chapter."""
+FIGURES = {"fig-bandwidths": "04-bandwidths", "fig-evaluation-noise": "07-evaluation"}
+"""Figures that are shown, each with its chapter: the codec alone, and every arm against the noise of brains."""
 
 WITH_BRAINS = ("07-evaluation",)
 """Those of these chapters in which brains take part."""
@@ -46,11 +46,13 @@ LISTENING = {"03-encodec": "the codec alone", "07-evaluation": "behind the bottl
 PACKAGES = ("torch", "torchaudio", "encodec", "himalaya", "nilearn", "lightning", "pesq", "pystoi", "numpy")
 """Packages whose versions are reported."""
 
-_FORMATS = {**scoring.FORMATS, "kbps": ".4g", "units": "g"}
+_FORMATS = {**scoring.FORMATS, "kbps": ".4g", "units": "g", "rank": "g"}
 _LONGEST = 260
 """Characters of a table's cell; the book has the whole."""
 
 _AUDIO = re.compile(r'<audio [^>]*src="\.\./(?P<path>[^"]+)" aria-label="(?P<label>[^"]+)"')
+_GROUP = re.compile(r'<figure class="players"[^>]*aria-label="(?P<title>[^"]+): \d+ players"')
+_ADDRESS = re.compile(r"https?://[^\s()<>]+")
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,8 @@ class Found:
         Whether the brains are.
     notebooks : Path
         Folder of the executed chapters.
+    asked : str
+        Name or path by which the edition was asked for; empty for its own name.
     """
 
     settings: Settings
@@ -75,6 +79,12 @@ class Found:
     glued: Path
     simulated: bool
     notebooks: Path
+    asked: str = ""
+
+    @property
+    def name(self) -> str:
+        """What ``EDITION=`` has to be for this edition."""
+        return self.asked or self.settings.edition
 
     def notebook(self, chapter: str) -> NotebookNode:
         """Read a chapter's executed notebook, at the main bandwidth where it has one for each.
@@ -90,7 +100,12 @@ class Found:
             raise UserError(
                 f"{chapter}.ipynb has not been executed: run make book EDITION={self.settings.edition} first"
             )
-        notebook: NotebookNode = nbformat.read(path, as_version=4)
+        try:
+            notebook: NotebookNode = nbformat.read(path, as_version=4)
+        except (ValueError, nbformat.ValidationError):
+            raise UserError(
+                f"{path} is no notebook: run make book EDITION={self.settings.edition} again"
+            ) from None
         return notebook
 
 
@@ -109,12 +124,14 @@ def find(edition: str) -> Found:
     if table.is_file():
         settings = load_settings(build / "edition.yml")
         glued = build / "results" / "glued" / f"{claim_queries.TRAINING}-{settings.main_bandwidth:g}kbps.json"
-        return Found(settings, table, glued, _simulated(settings, build / "study"), build / "notebooks")
+        return Found(
+            settings, table, glued, _simulated(settings, build / "study"), build / "notebooks", edition
+        )
     table = kept / "metrics.csv"
     if not table.is_file():
         raise UserError(f"results/{name}/metrics.csv does not exist: run make book EDITION={edition} first")
     glued = kept / "glued" / f"{claim_queries.TRAINING}.json"
-    return Found(settings, table, glued, _simulated(settings, kept), root / "book")
+    return Found(settings, table, glued, _simulated(settings, kept), root / "book", edition)
 
 
 def _simulated(settings: Settings, study: Path) -> bool:
@@ -125,10 +142,25 @@ def _simulated(settings: Settings, study: Path) -> bool:
 
 
 def evidence(found: Found) -> Evidence:
-    """Read what verdicts are computed from."""
+    """Read what verdicts are computed from.
+
+    Raises
+    ------
+    UserError
+        The edition's tables are not what an edition writes.
+    """
+    name = found.settings.edition
+    try:
+        metrics, training = results.read(found.table), claim_queries.read_glued(found.glued)
+    except ValueError:
+        raise UserError(
+            f"{found.table} or {found.glued.name} beside it is damaged: run make book EDITION={name} again"
+        ) from None
+    if metrics.empty:
+        raise UserError(f"{found.table} has no row: run make book EDITION={name} first")
     return Evidence.of_tables(
-        found.settings.edition, results.read(found.table), simulated=found.simulated,
-        training=claim_queries.read_glued(found.glued), metrics_file=str(found.table.relative_to(project_root())),
+        name, metrics, simulated=found.simulated, training=training,
+        metrics_file=str(found.table.relative_to(project_root())),
     )  # fmt: skip
 
 
@@ -145,14 +177,22 @@ def write(edition: str, book_url: str = "") -> str:
     Returns
     -------
     str
-        Markdown of at most :data:`LIMIT` characters.
+        Markdown of less than :data:`LIMIT` characters.
 
     Raises
     ------
     UserError
-        There are no results, or they are not of the edition's codec.
+        There are no results, or they are not of the edition's codec, or the address is none.
     """
-    found = find(edition)
+    if book_url and not _ADDRESS.fullmatch(book_url):
+        raise UserError(
+            f"BOOK_URL={book_url}: give the address where the rendered book is published, such as https://example.org/book"
+        )
+    return compose(find(edition), book_url)
+
+
+def compose(found: Found, book_url: str) -> str:
+    """Write the report on results that have been found; see :func:`write`."""
     tables = evidence(found)
     verdicts = claims.evaluate(claims.load(), tables)
     base = f"{book_url.rstrip('/')}/" if book_url else ""
@@ -161,9 +201,9 @@ def write(edition: str, book_url: str = "") -> str:
         _listening(found, base), _reproduction(found, tables),
     ]  # fmt: skip
     text = "\n\n".join(parts) + "\n"
-    if len(text) > LIMIT:
+    if len(text) >= LIMIT:
         raise UserError(
-            f"the report has {len(text):,} characters, more than {LIMIT:,}: report on fewer bandwidths"
+            f"the report has {len(text):,} characters, not less than {LIMIT:,}: report on fewer bandwidths"
         )
     return text
 
@@ -184,14 +224,16 @@ def _head(tables: Evidence, verdicts: Sequence[Verdict]) -> str:
     return "\n".join(lines)
 
 
-_WHOLE = {"arm": "roundtrip", "control": "none", "fold": None}
+_WHOLE = {"arm": "roundtrip", "condition": "none", "control": "none", "fold": None}
 _BLOCK = {"fold": "held-out", "control": "none"}
 
 CONDITIONS: dict[str, dict[str, object]] = {
     "EnCodec alone": {**_WHOLE, "representation": "encodec-codes"},
     "mel + Griffin-Lim, equal bits": {**_WHOLE, "representation": "mel-quantised"},
-    "mel + Griffin-Lim, uncompressed": {**_WHOLE, "representation": "mel", "condition": "none"},
-    "held-out, latents to the decoder": {**_BLOCK, "representation": "encodec-latents", "arm": "roundtrip"},
+    "mel + Griffin-Lim, uncompressed": {**_WHOLE, "representation": "mel"},
+    "held-out, latents to the decoder": {
+        **_BLOCK, "representation": "encodec-latents", "arm": "roundtrip", "condition": "none",
+    },
     "held-out, noise-free bottleneck": {**_BLOCK, "condition": "noise-free"},
     "held-out, voxel noise": {**_BLOCK, "condition": "voxel-noise"},
     "held-out, decoded from brains": {**_BLOCK, "condition": "measured"},
@@ -200,7 +242,10 @@ CONDITIONS: dict[str, dict[str, object]] = {
     "floor: white noise": {**_WHOLE, "control": "noise"},
     "floor: other speech": {**_WHOLE, "control": "other-segment"},
 }
-"""Rows of the table of conditions, and what the columns of the table of results say of them."""
+"""Rows of the table of conditions, and what the columns of the table of results say of them.
+
+Every one names its condition, so that none, noise-free, voxel-noise and measured never meet in a row.
+"""
 
 
 def conditions(metrics: pd.DataFrame, brains: str) -> pd.DataFrame:
@@ -219,7 +264,8 @@ def conditions(metrics: pd.DataFrame, brains: str) -> pd.DataFrame:
         part = speech
         for column, value in wanted.items():
             part = part[part[column].isna()] if value is None else part[part[column] == value]
-        part = part.sort_values("n").drop_duplicates([*_APART, "metric", "subject"], keep="last")
+        # Two chapters score the codec; the one with more windows counts.
+        part = part.sort_values("n").drop_duplicates([*_APART, "metric", "subject", "seed"], keep="last")
         for key, same in part.groupby(list(_APART), dropna=False):
             means = same.groupby("metric")["value"].mean()
             rows.append(
@@ -229,15 +275,16 @@ def conditions(metrics: pd.DataFrame, brains: str) -> pd.DataFrame:
     return frame.rename(columns={"codec": "weights", "bandwidth_kbps": "kbps", **scoring.LABELS})
 
 
-_APART = ("representation", "arm", "bandwidth_kbps", "units", "codec")
+_APART = ("representation", "arm", "bandwidth_kbps", "units", "rank", "codec")
 
 
 def _condition(name: str, rows: pd.DataFrame, brains: str) -> str:
-    """Name a condition; wherever brains take part it says which, and of how many subjects it is the mean."""
-    if not rows["condition"].isin(["measured", "voxel-noise"]).any() or "without" in name:
-        return name
-    subjects = rows["subject"].nunique()
-    return f"{name}: {brains}" + (f", mean of {subjects} subjects" if subjects > 1 else "")
+    """Name a condition; wherever brains take part it says which, and of how many subjects and seeds it is the mean."""
+    counts = {"subjects": rows["subject"].nunique(), "seeds": rows["seed"].nunique()}
+    averaged = " and ".join(f"{count} {what}" for what, count in counts.items() if count > 1)
+    with_brains = rows["condition"].isin(["measured", "voxel-noise"]).any() and "without" not in name
+    said = [*([brains] if with_brains else []), *([f"mean of {averaged}"] if averaged else [])]
+    return f"{name}: {', '.join(said)}" if said else name
 
 
 def _conditions(tables: Evidence) -> str:
@@ -248,12 +295,16 @@ def _conditions(tables: Evidence) -> str:
         "Means over windows of speech. Noise-free is the model's own bottleneck and involves no brain; only what is "
         "decoded from brains is decoding. Kbps are the codec's or, for a mel spectrogram, those of its values."
     )
-    arms = "; ".join(f"{case.label}: {_trained(case)}" for case in claims.REGISTRY["arms_converged"](tables))
-    return f"## Conditions\n\n{about} Training of {arms}.\n\n{_table(frame, _FORMATS)}"
+    return f"## Conditions\n\n{about} Training: {_convergence(tables)}.\n\n{_table(frame, _FORMATS)}"
 
 
-def _trained(case: Case) -> str:
-    return "converged" if case.value == "yes" else str(case.value)
+def _convergence(tables: Evidence) -> str:
+    """Say of every arm that was trained whether its training was over; the two that are compared are always named."""
+    said = {f"the {arm} arm": tables.training.get(f"{name}_verdict") for name, arm in LABELS.items()}
+    compared = {case.label: "chapter 6 does not say whether it converged"
+                for case in claims.REGISTRY["arms_converged"](tables)}  # fmt: skip
+    found = compared | {arm: str(verdict) for arm, verdict in said.items() if verdict is not None}
+    return "; ".join(f"{arm}: {verdict}" for arm, verdict in found.items())
 
 
 def _claims(verdicts: Sequence[Verdict], base: str) -> str:
@@ -320,25 +371,37 @@ def _listening(found: Found, base: str) -> str:
             "published, was not set."
         )
     for chapter, what in LISTENING.items():
-        links = [
-            f"- [{html.unescape(label)}]({base}{path})"
-            for path, label in first_players(found.notebook(chapter))
-        ]
+        title, sounds = first_players(found.notebook(chapter))
+        links = "\n".join(f"- [{label}]({base}{path})" for path, label in sounds) or "It plays no sound."
         brains = " (simulated brains)" if found.simulated and chapter in WITH_BRAINS else ""
-        parts.append(
-            f"[Chapter {chapter}]({base}book/{chapter}.html), {what}{brains}:\n\n" + "\n".join(links)
-        )
+        head = f"[Chapter {chapter}]({base}book/{chapter}.html), {what}{brains}"
+        parts.append(f"{head}{'. ' if title else ''}{title}:\n\n{links}")
     return "\n\n".join(parts)
 
 
-def first_players(notebook: NotebookNode) -> list[tuple[str, str]]:
-    """Return path and label of every sound in the first group of players that a notebook shows."""
+def first_players(notebook: NotebookNode) -> tuple[str, list[tuple[str, str]]]:
+    """Return the first group of players that a notebook shows.
+
+    Returns
+    -------
+    title : str
+        Of the group; empty if there is none.
+    sounds : list of (path, label)
+        Labels without the title, which every one of them repeats on the page.
+    """
     for cell in notebook.cells:
         for output in cell.get("outputs", ()):
             shown = "".join(output.get("data", {}).get("text/html", ""))
-            if sounds := [(found["path"], found["label"]) for found in _AUDIO.finditer(shown)]:
-                return sounds
-    return []
+            group = _GROUP.search(shown)
+            title = html.unescape(group["title"]) if group else ""
+            sounds = [
+                (found["path"], html.unescape(found["label"]).replace(f", {title}", "", 1) if title
+                 else html.unescape(found["label"]))
+                for found in _AUDIO.finditer(shown)
+            ]  # fmt: skip
+            if sounds:
+                return title, sounds
+    return "", []
 
 
 def _reproduction(found: Found, tables: Evidence) -> str:
@@ -346,18 +409,37 @@ def _reproduction(found: Found, tables: Evidence) -> str:
     weights, sha256, licence = _checkpoint(found, tables)
     machines = sorted(tables.metrics["hardware"].dropna().unique())
     versions = ", ".join(f"{name} {metadata.version(name)}" for name in PACKAGES)
-    edition = tables.edition
     others = ", ".join(f"`{file}`" for name, file in claim_queries.FILES.items() if name != "metrics")
     lines = [
-        f"- Edition: `{edition}`, seed {found.settings.seed}",
-        f"- Commands: `make book EDITION={edition}`, then `make report EDITION={edition}`",
+        f"- Edition: `{tables.edition}`, seed {found.settings.seed}",
+        f"- Commands: `make book {variables(found)}`, then `make report EDITION={shlex.quote(found.name)}`",
         f"- Tables: `{tables.metrics_file}` (sha256 `{sha256_of(found.table)}`), {others}",
         f"- Checkpoint: `{weights}`, sha256 `{sha256}`; {licence}",
         f"- Hardware: {'; '.join(machines) or 'not recorded'}",
-        f"- Versions: fmri-audio {__version__}, Python {platform.python_version()}, {versions}",
+        f"- Versions where this report was written: fmri-audio {__version__}, Python {platform.python_version()}, "
+        f"{versions}; `requirements.lock` pins all",
         f"- Commit: {commit(project_root())}",
     ]
     return "## How to reproduce\n\n" + "\n".join(lines)
+
+
+def variables(found: Found) -> str:
+    """Return the make variables that ask for these results: the edition, and what was put in place of its own."""
+    from fmri_audio import checkpoints
+
+    own, used = absolute(load_settings(found.name)), absolute(found.settings)
+    given = {"EDITION": found.name}
+    if used.codec != own.codec:
+        given["CODEC"] = used.codec
+    if used.stimulus.source != own.stimulus.source and isinstance(used.stimulus.source, str):
+        given["STIMULUS"] = used.stimulus.source
+    listed, wanted = used.bandwidths, own.bandwidths
+    if listed != wanted and isinstance(listed, list):
+        if wanted == "all" and (used.codec not in checkpoints.RELEASED or checkpoints.at_hand(used.codec)):
+            wanted = sorted(checkpoints.load(used.codec).model.target_bandwidths)
+        if sorted(listed) != wanted:
+            given["BANDWIDTHS"] = " ".join(f"{kbps:g}" for kbps in listed)
+    return " ".join(f"{name}={shlex.quote(value)}" for name, value in given.items())
 
 
 def _checkpoint(found: Found, tables: Evidence) -> tuple[str, str, str]:

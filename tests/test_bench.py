@@ -1,71 +1,36 @@
-"""The benchmark runs, leaves out what is missing and says so, and writes a tidy table."""
+"""The benchmark's front: parts are measured alone or together, and the table is written whole or not at all."""
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 
-import pandas as pd
 import pytest
-import torch
 
-from fmri_audio import bench, bench_masking
+from fmri_audio import bench, bench_book, bench_codec, bench_masking, bench_ridge, bench_training
+from fmri_audio.bench_table import Row, write
 
-WAVEFORM = 0.1 * torch.randn(24_000 * 2, generator=torch.Generator().manual_seed(0))
-
-
-def test_every_contender_is_timed_in_both_directions(tmp_path: Path) -> None:
-    said: list[str] = []
-    rows = bench.measure(bench.random_codec({"n_filters": 2}), WAVEFORM, 2, said.append)
-    bench.write(tmp_path / "bench.csv", rows)
-    table = pd.read_csv(tmp_path / "bench.csv")
-    seconds = table[table.metric == "seconds"]
-    present = {"hugging-face"} if importlib.util.find_spec("transformers") else set()
-    both = {"ours", "network", "bound", "loop", "package"} | present
-    assert set(seconds[seconds.direction == "encode"].contender) == both | {"loop-all"}
-    assert set(seconds[seconds.direction == "decode"].contender) == both
-    assert (seconds.n == 2).all() and (seconds.low <= seconds.value).all() and (seconds.value <= seconds.high).all()
-    ours = table[table.contender == "ours"].set_index(["direction", "metric"]).value
-    assert ours["encode", "times_ours"] == 1 and ours["encode", "codes_differing_first_8"] < 1e-3
-    assert ours["decode", "largest_difference"] < 1e-4
-    assert table.hardware.str.len().gt(0).all() and (table.threads == torch.get_num_threads()).all()
-    assert present or any("transformers is not installed" in line for line in said)
+HEAD = "direction,contender,metric,value,unit,low,high,n,minutes,threads,hardware"
 
 
-def test_whole_sounds_that_do_not_fit_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bench, "_free", lambda _: 0)
-    said: list[str] = []
-    rows = bench.measure(bench.random_codec({"n_filters": 2}), WAVEFORM, 1, said.append)
-    assert "package" not in {row.contender for row in rows}
-    assert any("use --minutes" in line for line in said)
+@pytest.fixture
+def measured(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Stand-ins for every part, which note that they were asked."""
+    asked: list[str] = []
 
+    def stand_in(name: str, direction: str) -> object:
+        def measure(*_: object) -> list[Row]:
+            asked.append(name)
+            return [Row(direction, "ours", "seconds", 7.0, "s")]
 
-def test_the_bound_takes_all_products_of_all_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its arithmetic, counted in calls, is the stream's own."""
-    monkeypatch.setattr(bench, "PIECE_FRAMES", 60)
-    model = bench.random_codec({"n_filters": 2}).model
-    calls = []
-    original = bench.StreamingDecoder.push
+        return measure
 
-    def counted(self: bench.StreamingDecoder, latents: torch.Tensor, last: bool = False) -> torch.Tensor:
-        calls.append(len(latents))
-        return original(self, latents, last)
-
-    monkeypatch.setattr(bench.StreamingDecoder, "push", counted)
-    work = bench._bound(bench.StreamingDecoder(model.decoder), torch.randn(150, 128), 150)
-    assert calls == [60, 30]
-    work()
-    assert calls == [60, 30], "products alone"
-
-
-@pytest.mark.skipif(importlib.util.find_spec("transformers") is None, reason="needs transformers (the extra bench)")
-def test_hugging_face_has_the_same_weights() -> None:
-    model = bench.random_codec({"n_filters": 2}).model
-    other = bench.hugging_face(model)
-    model.set_target_bandwidth(6.0)
-    with torch.no_grad():
-        codes = model.encode(WAVEFORM[None, None])[0][0]
-        assert torch.equal(other.encode(WAVEFORM[None, None], bandwidth=6.0).audio_codes[0], codes)
+    monkeypatch.setattr(bench_codec, "measure_codec", stand_in("codec", "encode"))
+    monkeypatch.setattr(bench_masking, "measure", stand_in("masking", "mask .nii"))
+    monkeypatch.setattr(bench_training, "measure", stand_in("training", "train full width"))
+    monkeypatch.setattr(bench_ridge, "measure", stand_in("ridge", "ridge 80000"))
+    monkeypatch.setattr(bench_book, "measure", stand_in("book", "book demo"))
+    monkeypatch.setattr(bench_book, "recorded", lambda _: False)
+    return asked
 
 
 def test_nonsense_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -73,25 +38,62 @@ def test_nonsense_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str])
         (["--minutes", "0"], "give positive numbers"),
         (["--repetitions", "0"], "give positive numbers"),
         (["--only", "masking", "--trs", "5"], "--trs 5: give at least 40"),
+        (["--only", "ridge", "--voxels", "5"], "--voxels 5"),
+        (["--only", "book", "--edition", "nothere"], "there is no edition 'nothere'"),
     ):
         assert bench.main([*arguments, "--out", str(tmp_path / "b.csv")]) == 1
         assert said in capsys.readouterr().err
     assert not (tmp_path / "b.csv").exists()
 
 
-def test_a_part_is_replaced_and_the_other_keeps_its_figures(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("part", sorted(bench.PARTS))
+def test_a_part_is_replaced_and_the_others_keep_their_figures(
+    part: str, tmp_path: Path, measured: list[str]
 ) -> None:
     path = tmp_path / "bench.csv"
-    codec = bench.Row("encode", "ours", "seconds", 1.23456, "s", 1.0, 2.0, 3, hardware="CPU, 2 cores")
-    old = bench.Row("mask .nii", "ours", "seconds", 9.0, "s")
-    bench.write(path, [codec, old])
+    directions = {
+        "codec": "decode", "masking": "mask .nii.gz", "training": "train", "ridge": "ridge 4000", "book": "book smoke",
+    }  # fmt: skip
+    write(path, [Row(one, "ours", "seconds", 1.23456, "s", 1.0, 2.0, 3) for one in directions.values()])
+    before = path.read_text().splitlines()
+    assert bench.main(["--only", part, "--out", str(path)]) == 0
     lines = path.read_text().splitlines()
-    new = bench.Row("mask .nii", "nilearn", "seconds", 7.0, "s")
-    monkeypatch.setattr(bench_masking, "measure", lambda *_: [new])
-    assert bench.main(["--only", "masking", "--out", str(path)]) == 0
-    assert path.read_text().splitlines() == [*lines[:2], "mask .nii,nilearn,seconds,7,s,,,1,0,0,"]
+    assert measured == [part]
+    assert lines[:-1] == [line for line in before if not line.startswith(f"{directions[part]},")]
+    assert lines[-1].endswith(",ours,seconds,7,s,,,1,0,0,")
+
+
+def test_all_parts_together_replace_the_table_but_the_times_of_a_book_that_was_not_made(
+    tmp_path: Path, measured: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "bench.csv"
+    write(path, [Row("encode", "gone", "seconds", 1.0, "s"), Row("book demo", "whole", "seconds", 9.0, "s")])
+    assert bench.main(["--out", str(path)]) == 0
+    assert measured == ["codec", "masking", "training", "ridge"]
+    assert "book: left out" in capsys.readouterr().out
+    assert path.read_text().splitlines()[1:3] == [
+        "book demo,whole,seconds,9,s,,,1,0,0,", "encode,ours,seconds,7,s,,,1,0,0,",
+    ]  # fmt: skip
+    monkeypatch.setattr(bench_book, "recorded", lambda _: True)
+    assert bench.main(["--out", str(path)]) == 0
+    assert "book demo,ours," in path.read_text() and "whole" not in path.read_text()
+
+
+def test_a_table_with_other_columns_is_found_before_anything_is_measured(
+    tmp_path: Path, measured: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "bench.csv"
     path.write_text("direction,value\nencode,1\n")
     assert bench.main(["--only", "masking", "--out", str(path)]) == 1
     assert "other columns" in capsys.readouterr().err
-    assert path.read_text() == "direction,value\nencode,1\n"
+    assert path.read_text() == "direction,value\nencode,1\n" and measured == []
+
+
+def test_the_published_table_belongs_to_the_parts() -> None:
+    """Every row's direction begins with a word of exactly one part."""
+    from fmri_audio.bench_table import read
+
+    words = [word for words, _ in bench.PARTS.values() for word in words.split("|")]
+    assert len(set(words)) == len(words)
+    rows = read(Path(__file__).resolve().parents[1] / "results" / "bench.csv")
+    assert rows and {row["direction"].split()[0] for row in rows} <= set(words)

@@ -51,11 +51,6 @@ def test_without_room_nothing_is_written(monkeypatch: pytest.MonkeyPatch) -> Non
         bench_masking.measure(60, 1, print, SHAPE)
 
 
-def test_a_contender_that_fails_is_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_contender_that_fails_says_why(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert bench_masking.main(["ours", str(tmp_path / "nowhere")]) == 1
-    failed = SimpleNamespace(returncode=1, stdout="", stderr=capsys.readouterr().err)
-    monkeypatch.setattr(bench_masking.subprocess, "run", lambda *_, **__: failed)
-    with pytest.raises(UserError, match=r"masking by ours failed \(.*nowhere: there is no such folder"):
-        bench_masking._in_its_own_process(tmp_path / "nowhere", "ours")
+    assert "nowhere: there is no such folder" in capsys.readouterr().err

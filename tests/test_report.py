@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from fmri_audio import claim_queries, claims, cli, report, scoring
+from fmri_audio import claim_queries, claims, cli, report, results, scoring
 from fmri_audio.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -115,15 +115,19 @@ def test_figures_and_sounds_are_linked_under_the_address(published: str) -> None
     not {"FMRI_AUDIO_BOOK", "FMRI_AUDIO_BUILD"} <= set(os.environ),
     reason="needs the book that make test renders",
 )
-def test_figures_are_where_the_rendered_book_has_them() -> None:
+def test_every_link_leads_into_the_rendered_book() -> None:
     book, build = Path(os.environ["FMRI_AUDIO_BOOK"]), Path(os.environ["FMRI_AUDIO_BUILD"])
     settings = report.load_settings(build / "edition.yml")
-    table = build / "results" / "metrics.csv"
-    linked = report.figures(report.Found(settings, table, table, True, build / "notebooks"), "")
-    images = re.findall(r"\((_images/\S+)\)", linked)
-    assert len(images) == len(report.FIGURES) and all((book / name).is_file() for name in images)
-    for page, anchor in re.findall(r"\((book/\S+?)#(\S+)\)", linked):
-        assert f'id="{anchor}"' in (book / page).read_text(encoding="utf-8")
+    results = build / "results"
+    glued = results / "glued" / f"{claim_queries.TRAINING}-{settings.main_bandwidth:g}kbps.json"
+    found = report.Found(settings, results / "metrics.csv", glued, True, build / "notebooks")
+    links = re.findall(r"\]\((\S+?)\)", report.compose(found, URL))
+    kinds = {name.removeprefix(f"{URL}/").split("/")[0] for name in links}
+    assert kinds == {"book", "_images", "_static"} and sum("_images" in name for name in links) == 2
+    for link in links:
+        path, _, anchor = link.removeprefix(f"{URL}/").partition("#")
+        assert (book / path).is_file(), link
+        assert not anchor or f'id="{anchor}"' in (book / path).read_text(encoding="utf-8"), link
 
 
 def test_it_says_how_to_make_it_again(published: str) -> None:
@@ -203,7 +207,7 @@ def test_tables_of_other_weights_are_refused(project: Path) -> None:
 
 def test_a_report_that_is_too_long_is_not_written(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(report, "LIMIT", 1000)
-    with pytest.raises(UserError, match="more than 1,000"):
+    with pytest.raises(UserError, match="not less than 1,000"):
         report.write("demo")
 
 
@@ -230,21 +234,96 @@ def test_the_address_comes_from_the_environment(
     assert cli.main(["report"]) == 0
     printed = capsys.readouterr()
     assert f"]({URL}/book/" in printed.out and f"{URL}//" not in printed.out
+    assert printed.err.endswith("gh issue comment 23 --body-file -\n"), "what is printed can be piped"
 
 
-def test_players_are_found_in_a_page() -> None:
+def test_players_are_found_in_a_page_as_the_book_writes_them() -> None:
     import nbformat
 
-    group = (
-        '<audio controls preload="none" src="../_static/audio/a-1.flac" aria-label="one &amp; two"></audio>'
-    )
-    output = nbformat.v4.new_output("display_data", data={"text/html": group + group.replace("a-1", "a-2")})
+    from fmri_audio.book import NO_WEIGHTS, Clip, players_html
+
+    clips = [
+        Clip(name, "a", condition, weights, "", "01-x", None, 1.0, 0.0, "")
+        for name, condition, weights in (("a-1", "original", NO_WEIGHTS), ("a-2", "6 kbps, one & two", "demo-1"))
+    ]  # fmt: skip
+    shown = players_html(clips, "Heard (speech-1.0s): twice", "")
+    output = nbformat.v4.new_output("display_data", data={"text/html": shown})
     page = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(outputs=[output])])
-    assert report.first_players(page) == [
-        ("_static/audio/a-1.flac", "one &amp; two"),
-        ("_static/audio/a-2.flac", "one &amp; two"),
+    assert report.first_players(page) == ("Heard (speech-1.0s): twice", [
+        ("_static/audio/a-1.flac", "original, no learned weights"),
+        ("_static/audio/a-2.flac", "6 kbps, one & two, weights demo-1"),
+    ])  # fmt: skip
+    assert report.first_players(nbformat.v4.new_notebook()) == ("", [])
+
+
+def test_conditions_never_meet_in_a_row() -> None:
+    """Every row takes its values under one condition; of different widths, arms and weights there are several rows."""
+    common = {"segment": "speech", "control": "none", "metric": "stoi", "representation": "encodec-latents",
+              "arm": "frozen", "codec": "demo-1", "units": 8, "fold": "held-out", "n": 3, "seed": 1}  # fmt: skip
+    rows = [
+        {**common, "condition": "noise-free", "rank": 4, "value": 0.9},
+        {**common, "condition": "voxel-noise", "rank": 4, "value": 0.5},
+        {**common, "condition": "measured", "rank": 4, "subject": "1", "value": 0.2},
+        {**common, "condition": "measured", "rank": 4, "subject": "2", "value": 0.4},
+        {**common, "condition": "measured", "rank": 8, "subject": "1", "value": 0.1},
+        {**common, "condition": "noise-free", "rank": 4, "seed": 2, "value": 0.7},
     ]
-    assert report.first_players(nbformat.v4.new_notebook()) == []
+    table = report.conditions(pd.DataFrame(rows).reindex(columns=results.COLUMNS), "simulated brains")
+    found = {(row["condition"], row["rank"]): row["STOI"] for _, row in table.iterrows()}
+    assert found == {
+        ("held-out, noise-free bottleneck: mean of 2 seeds", 4): pytest.approx(0.8),
+        ("held-out, voxel noise: simulated brains", 4): 0.5,
+        ("held-out, decoded from brains: simulated brains, mean of 2 subjects", 4): pytest.approx(0.3),
+        ("held-out, decoded from brains: simulated brains", 8): 0.1,
+    }
+    assert all("condition" in wanted for wanted in report.CONDITIONS.values())
+
+
+def test_commands_name_what_was_put_in_place_of_the_edition_s_own(project: Path) -> None:
+    settings = report.load_settings("demo")
+
+    def asked(**changes: object) -> str:
+        table = project / "results" / "demo" / "metrics.csv"
+        return report.variables(report.Found(settings.model_copy(update=changes), table, table, True, project))
+
+    assert asked() == asked(bandwidths=[1.5, 3.0, 6.0, 12.0, 24.0]) == "EDITION=demo"
+    sound = settings.stimulus.model_copy(update={"source": "/a b.wav"})
+    assert asked(bandwidths=[3.0, 6.0], stimulus=sound) == "EDITION=demo STIMULUS='/a b.wav' BANDWIDTHS='3 6'"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "damaged", "sentence"),
+    [
+        (["--edition", "nothere"], "", "there is no edition 'nothere' in config/"),
+        (["--edition", "nothere.yml"], "", "nothere.yml does not exist"),
+        (["--edition", "smoke"], "", "results/smoke/metrics.csv does not exist: run make book EDITION=smoke first"),
+        (["--book-url", "example.org/book"], "", "BOOK_URL=example.org/book: give the address"),
+        (["--book-url", "https://example.org/a b"], "", "give the address"),
+        ([], "results/demo/metrics.csv", "is damaged: run make book EDITION=demo again"),
+        ([], "results/demo/glued/06-training.json", "is damaged: run make book EDITION=demo again"),
+        (["--out", "config"], "", "config is a folder"),
+        (["--out", "claims.yml/report.md"], "", "cannot be written"),
+    ],
+)  # fmt: skip
+def test_bad_input_is_one_sentence_and_leaves_nothing(
+    arguments: list[str], damaged: str, sentence: str, project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if damaged:
+        (project / damaged).write_text("nothing,of\n1,2,3\n")
+    before = {path for path in project.rglob("*") if not path.is_symlink()}
+    out = [] if "--out" in arguments else ["--out", "report.md"]
+    assert cli.main(["report", *arguments, *out]) == 1
+    printed = capsys.readouterr()
+    assert printed.out == "" and printed.err.count("\n") == 1
+    assert printed.err.startswith("fmri-audio: ") and sentence in printed.err
+    assert {path for path in project.rglob("*") if not path.is_symlink()} == before
+
+
+def test_a_table_without_rows_has_no_report(project: Path) -> None:
+    path = project / "results" / "demo" / "metrics.csv"
+    path.write_text(path.read_text().splitlines()[0] + "\n")
+    with pytest.raises(UserError, match="has no row: run make book EDITION=demo first"):
+        report.write("demo")
 
 
 def test_commit_says_when_code_has_changed(tmp_path: Path) -> None:

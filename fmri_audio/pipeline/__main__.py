@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import psutil
@@ -21,6 +22,7 @@ from fmri_audio.pipeline.plan import Plan, load_chapters
 from fmri_audio.pipeline.publish import publish
 from fmri_audio.pipeline.render import install, render
 from fmri_audio.pipeline.supervision import JOBS, die_with_parent, exclusive, supervise, sweep_debris
+from fmri_audio.pipeline.times import RESOLVE, from_nothing, keep, noting
 from fmri_audio.settings import edition_path, load_settings, project_root
 
 
@@ -58,9 +60,10 @@ def resolve(options: argparse.Namespace, build: Path) -> Plan:
     if not _resolved(build, request):
         command = [sys.executable, "-m", "fmri_audio.edition", "resolve", "--out", str(build / "edition.yml")]
         command += [f"--{name}={value}" for name, value in asked.items()]
-        done = subprocess.run(command, cwd=project_root(), env=environment(), check=False)
-        if done.returncode:
-            raise SystemExit(1)
+        with noting(build, RESOLVE):
+            done = subprocess.run(command, cwd=project_root(), env=environment(), check=False)
+            if done.returncode:
+                raise SystemExit(1)
         plan = Plan.read(build)
         write_text(plan.digest("resolved"), "\n".join(Digests(plan).resolving(request)))
     return Plan.read(build)
@@ -82,6 +85,24 @@ def environment() -> dict[str, str]:
     return {"PYTHONWARNINGS": quiet, **os.environ, "PYTHONPATH": path}
 
 
+def capacity(options: argparse.Namespace) -> tuple[int, int]:
+    """Return the processor's usable cores and how many steps may be at work at a time.
+
+    Raises
+    ------
+    UserError
+        ``--jobs`` is no such number.
+    """
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        jobs = int(options.jobs or min(cores, 4))
+    except ValueError:
+        jobs = 0
+    if jobs < 1:
+        raise UserError(f"JOBS={options.jobs}: should be a whole number of notebooks run at a time, such as 2")
+    return cores, jobs
+
+
 def run_graph(plan: Plan, target: Path, options: argparse.Namespace) -> None:
     """Make a target and everything it needs, as far as it is out of date.
 
@@ -92,13 +113,7 @@ def run_graph(plan: Plan, target: Path, options: argparse.Namespace) -> None:
     """
     runs = [run for run in plan.runs if options.command != "sweep" or run.bandwidth is not None]
     Digests(plan).write_all(runs)
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    try:
-        jobs = int(options.jobs or min(cores, 4))
-    except ValueError:
-        jobs = 0
-    if jobs < 1:
-        raise UserError(f"JOBS={options.jobs}: should be a whole number of notebooks run at a time, such as 2")
+    cores, jobs = capacity(options)
     command = [sys.executable, "-m", "fmri_audio.pipeline.workflow", "--snakefile", "Snakefile", "--nolock"]
     command += ["--rerun-incomplete", "--rerun-triggers", "mtime", "--max-checksum-file-size", "0"]
     command += ["--config", f"build={plan.build}", f"threads={max(1, cores // jobs)}"]
@@ -134,6 +149,7 @@ def make_edition(options: argparse.Namespace) -> None:
     build = build_folder(options)
     with exclusive(build / ".lock"):
         sweep_debris(build)
+        begin, cold = time.monotonic(), from_nothing(build)
         plan = resolve(options, build)
         if options.command == "sweep":
             table = plan.build / "results" / "sweep.csv"
@@ -143,6 +159,9 @@ def make_edition(options: argparse.Namespace) -> None:
             return
         run_graph(plan, plan.done("html"), options)
         install(plan.build / "html", options.html)
+        if cold:
+            cores, jobs = capacity(options)
+            keep(plan, time.monotonic() - begin, jobs, cores)
         if options.command == "publish":
             publish(plan)
     print(f"{options.html}/index.html")

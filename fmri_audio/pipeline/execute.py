@@ -29,6 +29,7 @@ from fmri_audio.pipeline.assemble import KERNELSPEC, read_text
 from fmri_audio.pipeline.digests import Digests
 from fmri_audio.pipeline.plan import Plan, Run, text_of
 from fmri_audio.pipeline.supervision import follow, turn
+from fmri_audio.pipeline.times import noting
 from fmri_audio.settings import project_root
 
 _ENGINE = "fmri-audio"
@@ -194,7 +195,8 @@ def main(build: Path, name: str) -> int:
     try:
         with turn(build / "turns"):
             plan = Plan.read(build)
-            execute(plan, plan.run(name))
+            with noting(build, name):
+                execute(plan, plan.run(name))
     except UserError as error:
         print(f"error: {error}", file=sys.stderr, flush=True)
         return 1

@@ -18,6 +18,7 @@ from fmri_audio.files import write_text
 from fmri_audio.pipeline.assemble import replace_folder, site_of_edition
 from fmri_audio.pipeline.plan import Plan
 from fmri_audio.pipeline.supervision import follow
+from fmri_audio.pipeline.times import PAGES, noting
 from fmri_audio.settings import project_root
 
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
@@ -79,8 +80,9 @@ def main(build: Path) -> int:
         plan = Plan.read(build)
         site = build / "site"
         shutil.rmtree(site, ignore_errors=True)
-        site_of_edition(plan, site)
-        render(site, build / "html", build / "logs" / "html.log")
+        with noting(build, PAGES):
+            site_of_edition(plan, site)
+            render(site, build / "html", build / "logs" / "html.log")
         write_text(plan.done("html"), "")
     except UserError as error:
         print(f"error: {error}", file=sys.stderr, flush=True)

@@ -13,6 +13,7 @@ from fmri_audio.files import write_text
 from fmri_audio.pipeline.digests import Digests
 from fmri_audio.pipeline.plan import STEPS, Plan
 from fmri_audio.pipeline.supervision import follow, turn
+from fmri_audio.pipeline.times import noting
 
 
 def main(build: Path, step: str) -> None:
@@ -34,5 +35,6 @@ def main(build: Path, step: str) -> None:
 
 if __name__ == "__main__":
     follow()
-    with turn(Path(sys.argv[1]) / "turns"):
-        main(Path(sys.argv[1]), sys.argv[2])
+    folder, name = Path(sys.argv[1]), sys.argv[2]
+    with turn(folder / "turns"), noting(folder, name):
+        main(folder, name)

@@ -155,7 +155,7 @@ def lay_out(folder: Path) -> Toy:
     """Write the toy project's files."""
     ignore = shutil.ignore_patterns("__pycache__")
     shutil.copytree(ROOT / "fmri_audio" / "pipeline", folder / "fmri_audio" / "pipeline", ignore=ignore)
-    for name in ("__init__", "errors", "files", "settings"):
+    for name in ("__init__", "bench_table", "errors", "files", "results", "settings"):
         shutil.copy2(ROOT / "fmri_audio" / f"{name}.py", folder / "fmri_audio")
     (folder / "fmri_audio" / "edition.py").write_text(TOY_EDITION)
     (folder / "fmri_audio" / "tools.py").write_text("def double(value):\n    return 2 * value\n")

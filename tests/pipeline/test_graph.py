@@ -8,6 +8,7 @@ import resource
 import nbformat
 import pytest
 
+from fmri_audio.pipeline.times import Times, times_file
 from tests.pipeline.conftest import Toy
 
 EVERYTHING = ["02-middle@3", "02-middle@6", "03-last", "01-first"]
@@ -40,6 +41,27 @@ def test_executed_notebooks_name_no_time_and_no_folder(toy: Toy) -> None:
 def test_results_of_all_runs_come_together(toy: Toy) -> None:
     table = (toy.folder / "build" / "demo" / "results" / "metrics.csv").read_text()
     assert table.splitlines() == ["bandwidth_kbps,metric,value", "3.0,twice,6.0", "6.0,twice,12.0"]
+
+
+def test_times_are_kept_of_a_book_made_from_nothing_and_of_no_other(toy: Toy) -> None:
+    build = toy.folder / "build" / "demo"
+    times = Times.read(times_file(build))
+    assert [step.name for step in times.steps] == [
+        "resolve", "stimulus", "encoding", "study", "02-middle-3kbps", "02-middle-6kbps", "03-last", "01-first",
+        "pages",
+    ]  # fmt: skip
+    assert all(0 < step.seconds < times.seconds for step in times.steps)
+    # A notebook's kernel is another process, and its work counts too.
+    assert min(step.processor_seconds for step in times.steps if step.name[0] == "0") > 0.2
+    assert times.hardware and times.jobs >= 1 and times.cores >= 1
+    kept, note = times_file(build).read_text(), (build / "times" / "03-last.json").read_text()
+    toy.edit("book/03-last.md", lambda text: text.replace("print('last')", "print('last of all')"))
+    assert toy.make().returncode == 0
+    assert toy.ran() == ["03-last", "01-first"]
+    assert (build / "times" / "03-last.json").read_text() != note
+    assert times_file(build).read_text() == kept
+    toy.edit("book/03-last.md", lambda text: text.replace("print('last of all')", "print('last')"))
+    assert toy.make().returncode == 0
 
 
 def test_nothing_changed_runs_nothing_within_20_s(toy: Toy) -> None:

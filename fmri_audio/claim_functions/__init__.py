@@ -1,0 +1,18 @@
+"""Functions that count or try what a claim of the research note is about; ``claims.yml`` calls them by name.
+
+Each returns its cases: a label, a number or a text, and what it rests on. Nothing here is quoted: shapes come from
+arrays, sizes from networks that are built (without their weights, which sizes do not depend on), licences from the
+package that is installed.
+"""
+
+from __future__ import annotations
+
+from fmri_audio.claim_functions import alternatives, as_written, encodec, literature, sizes, tables
+from fmri_audio.claim_functions.alternatives import count_waveglow
+from fmri_audio.claim_functions.note import NOTE_KBPS, full_width
+from fmri_audio.claim_functions.registry import REGISTRY, Case
+
+__all__ = [
+    "NOTE_KBPS", "REGISTRY", "Case", "alternatives", "as_written", "count_waveglow", "encodec", "full_width",
+    "literature", "sizes", "tables",
+]  # fmt: skip
