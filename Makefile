@@ -43,7 +43,7 @@ help:
 	@echo 'make lock      write requirements.lock and bootstrap.lock anew from pyproject.toml'
 	@echo 'make clean     remove what has been made: build/, _build/ and caches'
 	@echo
-	@echo 'EDITION=demo            an edition of config/ (smoke, demo, sherlock), or the path of an edition file'
+	@echo 'EDITION=demo            an edition of config/ (smoke, demo, full, sherlock), or the path of an edition file'
 	@echo 'STIMULUS=FILE           a recording in place of the edition'"'"'s: WAV, FLAC, MP3, Ogg, MP4 …'
 	@echo 'CODEC=demo              demo, released (EnCodec by Meta, downloaded once), or the path of a checkpoint'
 	@echo 'BANDWIDTHS="1.5 3 6"    in kbps; default: as the edition says'

@@ -387,7 +387,7 @@ def resolve(
     checkpoint = opened.checkpoint
     notes = [f"codec {checkpoint.id} (sha256 {checkpoint.sha256})"]
     listed = _parse_bandwidths(bandwidths) if bandwidths else opened.bandwidths
-    check_bandwidths(listed, checkpoint)
+    check_bandwidths([*listed, *settings.sweep.bandwidths], checkpoint)
     main = min(listed, key=lambda value: (abs(value - settings.main_bandwidth), value))
     if main != settings.main_bandwidth:
         notes.append(

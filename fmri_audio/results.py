@@ -21,8 +21,9 @@ class Record:
 
     ``arm`` is one of roundtrip, ridge, mel, codes, frozen, finetuned, complex-stft; ``condition`` one of none,
     noise-free, voxel-noise, measured; ``control`` names a baseline (mean, random, other-segment, envelope,
-    no-brain …) or is "none"; ``units`` and ``rank`` are the bottleneck's size and real width; ``n`` is how many
-    observations the value summarises. A value that is undefined is NaN, never a stand-in number.
+    no-brain …), in the sweep the setting that was varied (``balance=0``), or is "none"; ``units`` and ``rank``
+    are the bottleneck's size and real width; ``n`` is how many observations the value summarises. A value that
+    is undefined is NaN, never a stand-in number.
     """
 
     metric: str

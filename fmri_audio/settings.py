@@ -256,6 +256,38 @@ class TrainingSettings(Section):
         return self
 
 
+class SweepSettings(Section):
+    """What is varied around the edition's own settings, one thing at a time; an empty list leaves that as it is.
+
+    The edition's own level always belongs to what is compared and need not be listed.
+    """
+
+    arms: list[ArmName] = Field(
+        ["frozen", "finetuned"],
+        min_length=1,
+        description="arms trained anew at every balance, rank and number of voxels",
+    )
+    balances: list[Annotated[float, Field(ge=0, allow_inf_nan=False)]] = Field(
+        [0.0, 0.1, 1.0], description="weights of the distance to measured BOLD (training.balance)"
+    )
+    ranks: list[PositiveInt] = Field([], description="real widths of the bottleneck (training.rank)")
+    units: list[PositiveInt] = Field(
+        [], description="numbers of voxels: of the mask and, beyond it, of the grey matter nearest to it"
+    )
+    bandwidths: list[PositiveFloat] = Field(
+        [], description="kbps: of the codes that the codes arm carries, and at which latents are quantised again"
+    )
+    seeds: PositiveInt = Field(1, description="trainings at every level, each from its own seed")
+
+    @model_validator(mode="after")
+    def _levels_are_several(self) -> SweepSettings:
+        for name in ("arms", "balances", "ranks", "units", "bandwidths"):
+            levels = getattr(self, name)
+            if len(set(levels)) != len(levels):
+                raise ValueError(f"{name}: should not name anything twice")
+        return self
+
+
 class Settings(Section):
     """Everything that distinguishes one edition of the book from another."""
 
@@ -273,6 +305,23 @@ class Settings(Section):
     problem: ProblemSettings = ProblemSettings()
     study: StudySettings = StudySettings()
     training: TrainingSettings = TrainingSettings()
+    sweep: SweepSettings = SweepSettings()
+
+    @model_validator(mode="after")
+    def _sweep_fits_the_training(self) -> Settings:
+        arms, rank = self.training.arms, self.training.rank
+        if missing := [arm for arm in self.sweep.arms if arm not in arms]:
+            raise ValueError(f"sweep.arms: {missing[0]} should be one of training.arms, {', '.join(arms)}")
+        if self.sweep.bandwidths and "codes" not in arms:
+            raise ValueError("sweep.bandwidths: should be empty, because training.arms leaves the codes arm out")
+        odd = [one for one in self.sweep.ranks if one % 2]
+        if odd and "complex-stft" in arms:
+            raise ValueError(
+                f"sweep.ranks: {odd[0]} should be even, because the complex-stft arm carries real and imaginary parts"
+            )
+        if small := [units for units in self.sweep.units if units < rank]:
+            raise ValueError(f"sweep.units: {small[0]} should be at least training.rank, {rank}")
+        return self
 
     @model_validator(mode="after")
     def _consistent(self) -> Settings:

@@ -293,6 +293,15 @@ def test_resolving_says_when_the_main_bandwidth_is_not_asked_for(
     assert sentence in capsys.readouterr().out
 
 
+def test_resolving_refuses_a_sweep_at_a_bandwidth_that_the_codec_lacks(
+    tmp_path: Path, recording: Path, tiny_checkpoint_file: Path
+) -> None:
+    path = write(tmp_path, recording, tiny_checkpoint_file, sweep={"bandwidths": [6.0, 5.0]})
+    with pytest.raises(UserError, match="bandwidth 5 kbps: .* does not have it"):
+        edition.resolve(str(path), tmp_path / "out" / "edition.yml")
+    assert not (tmp_path / "out").exists()
+
+
 def test_resolving_takes_all_bandwidths_of_the_codec(
     tmp_path: Path, recording: Path, tiny_checkpoint_file: Path
 ) -> None:

@@ -19,7 +19,7 @@ def write(folder: Path, **values: Any) -> Path:
     return path
 
 
-@pytest.mark.parametrize("name", ["smoke", "demo", "sherlock", "narratives"])
+@pytest.mark.parametrize("name", ["smoke", "demo", "full", "sherlock", "narratives"])
 def test_every_edition_in_config_is_valid(name: str) -> None:
     settings = load_settings(name)
     assert settings.edition == name
@@ -64,6 +64,21 @@ def test_all_editions_are_listed() -> None:
         ({"study": {"features": ["mel"]}}, "study.features.0: should be 'bands', 'envelope', 'modulation' or 'pitch'"),
         ({"study": {"features": ["pitch", "pitch"]}}, "study.features: should not name a family twice"),
         ({"study": {"variant": "null", "strength": 0.2}}, "study.strength: the variant null has no signal"),
+        ({"sweep": {"balance": [1]}}, "sweep.balance is not a setting (did you mean sweep.balances?)"),
+        ({"sweep": {"balances": [0.1, -1.0]}}, "sweep.balances.1: should be greater than or equal to 0, not -1.0"),
+        ({"sweep": {"balances": [0, 0.0]}}, "sweep.balances: should not name anything twice"),
+        ({"sweep": {"ranks": [64.5]}}, "sweep.ranks.0: should be a valid integer"),
+        ({"sweep": {"ranks": [63]}}, "sweep.ranks: 63 should be even, because the complex-stft arm carries"),
+        ({"sweep": {"units": [500, 63]}}, "sweep.units: 63 should be at least training.rank, 64"),
+        ({"sweep": {"arms": []}}, "sweep.arms: "),
+        (
+            {"sweep": {"arms": ["mel"]}, "training": {"arms": ["frozen", "finetuned"]}},
+            "sweep.arms: mel should be one of training.arms, frozen, finetuned",
+        ),
+        (
+            {"sweep": {"bandwidths": [6]}, "training": {"arms": ["frozen", "finetuned"]}},
+            "sweep.bandwidths: should be empty, because training.arms leaves the codes arm out",
+        ),
     ],
 )
 def test_bad_values_are_refused_by_name(tmp_path: Path, values: dict[str, Any], sentence: str) -> None:
