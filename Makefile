@@ -1,7 +1,7 @@
 # The front door. "make" alone prints this help; fmri_audio/pipeline/ and the Snakefile do the work.
 
 .DEFAULT_GOAL := help
-.PHONY: help book html publish sweep report test lint calibrate codec bench lock clean environment
+.PHONY: help book html publish sweep report test lint calibrate scaling codec bench lock clean environment
 
 # What is asked for; empty means: as the edition says.
 EDITION ?= demo
@@ -35,7 +35,8 @@ help:
 	@echo 'make test      install, check style and types, execute the smoke edition, run the tests'
 	@echo 'make lint      check style and types'
 	@echo 'make publish   make book for the demo edition, then rewrite the tracked notebooks, clips and results'
-	@echo 'make calibrate rewrite results/calibration.csv: false alarms and recovery of the decoding, over 1000 simulated studies'
+	@echo 'make calibrate rewrite results/calibration.csv: false alarms and recovery of the decoding, over 1500 simulated studies'
+	@echo 'make scaling   rewrite results/scaling.csv: what subjects and minutes of sound buy, over simulated studies'
 	@echo 'make codec     train the demo checkpoint on synthesised sound; DATA=DIR adds recordings'
 	@echo 'make bench     time codec, masking, training and ridge, rewrite results/bench.csv; MINUTES=2 for a part of the play,'
 	@echo '               ONLY=codec, masking, training, ridge or book for one part (the others keep their figures); book takes over'
@@ -80,6 +81,9 @@ test: lint
 
 calibrate: environment
 	@exec $(RUN) -m fmri_audio.calibration $(if $(JOBS),--jobs "$$JOBS")
+
+scaling: environment
+	@exec $(RUN) -m fmri_audio.scaling $(if $(JOBS),--jobs "$$JOBS")
 
 codec: environment
 	@exec $(RUN) -m fmri_audio.codec_training $(if $(DATA),--data "$$DATA") --out checkpoints/encodec-24khz-demo.safetensors

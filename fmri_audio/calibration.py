@@ -1,12 +1,20 @@
 """Calibration: whether the decoding rejects as often as it says, and recovers what can be recovered.
 
-``make calibrate`` simulates brains many times over to the same sound. They go, in memory, through the pipeline that the
-book uses: every block is cleaned on its own, ridge regression chooses its penalties within training, every TR is held
-out once, and segments are identified against the null of joint circular shifts.
+``make calibrate`` simulates brains many times over, each time to another excerpt of the embedded play. They go, in
+memory, through the pipeline that the book uses: every block is cleaned on its own, ridge regression chooses its
+penalties within training, every TR is held out once, and segments are identified against the null of joint circular
+shifts.
+
+Excerpts differ because the slow course of any one sound agrees by accident with the slow courses of drift, a little
+better or a little worse than not at all. Over studies of one excerpt that accident never averages out, however many
+there are; over excerpts it does. ``null-one-excerpt`` shows its size.
 
 ``null``, ``null-shared``
     Brains that do not hear the sound; in the second they share a response to something else. The share of
     repetitions with p ≤ .05 is the rate of false alarms.
+``null-one-excerpt``
+    As ``null``, but all studies hear the opening of the play: how far the expectation for one sound lies from one half,
+    beside how far those of the same sound turned round lie from it.
 ``strong``
     Brains that follow the sound closely. The response that all subjects share, which the simulation knows, should
     correlate with each subject's BOLD as much as is attainable; ridge regression from the true features should come
@@ -25,7 +33,7 @@ import csv
 import hashlib
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
@@ -37,12 +45,13 @@ from numpy.typing import NDArray
 from scipy.stats import beta, t
 
 from fmri_audio import brain, decoding, stimulus, timeline
+from fmri_audio.decoding import FoldPrediction
 from fmri_audio.errors import UserError
 from fmri_audio.files import package_digest, replacing, sha256_of
 from fmri_audio.identification import Identified, SoundFacts, Trial, identify_segments, trials
 from fmri_audio.settings import FAMILIES, Variant, load_settings, project_root
 from fmri_audio.stimulus import Stimulus
-from fmri_audio.study.acoustics import Features, acoustic_features
+from fmri_audio.study.acoustics import FEATURE_RATE, Features, acoustic_features
 from fmri_audio.study.grid import Grid
 from fmri_audio.study.leakage import Built, perturbation_report
 from fmri_audio.study.reader import Run
@@ -57,7 +66,8 @@ LAGS, SHIFT, GAP, CV_FOLDS = (2, 3, 4, 5), 3, 12, 4
 ALPHA, CONFIDENCE = 0.05, 0.99
 FEWEST_REPETITIONS = 500
 STRONG_REPETITIONS = 40
-RUNS = [(0, N_TRS)]
+#: The stream of random numbers that draws excerpts; brains have streams of their own.
+_EXCERPT = 0
 
 #: What decides the table: code, sound and weights. A test compares their hash with the table's.
 CODE = (
@@ -88,7 +98,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Sound:
-    """What all repetitions share: the sound's acoustic features, and what is to be decoded.
+    """What a study hears and what is decoded from it.
 
     Attributes
     ----------
@@ -96,34 +106,67 @@ class Sound:
         What simulated voxels follow.
     decoded : array, shape [TRs, channels]
         The codec's latents, averaged over each TR: what ridge predicts and segments are identified by.
-    grid : Grid
-    splits : list of Split
-    layout : list of Trial
+    facts : SoundFacts
+        What distractors are matched by.
     """
 
     acoustic: Features
     decoded: Matrix
-    grid: Grid
-    splits: list[Split]
-    layout: list[Trial]
+    facts: SoundFacts
 
     @classmethod
     def of(cls, heard: Stimulus) -> Sound:
-        """Prepare a sound of ``N_TRS`` TRs."""
-        splits = k_fold(RUNS, N_FOLDS, gap=GAP, lags=LAGS, shift=SHIFT, tr=TR)
-        facts = SoundFacts.of(heard.waveform, heard.sample_rate, TR, heard.segments)
-        layout = trials([split.test_block for split in splits], RUNS, n_trs=SEGMENT_TRS, gap=GAP, facts=facts)
+        """Prepare a sound."""
         return cls(
-            acoustic_features(heard.waveform, heard.sample_rate), pooled_latents(heard.waveform), Grid.of_shape(SHAPE),
-            splits, layout,
+            acoustic_features(heard.waveform, heard.sample_rate), pooled_latents(heard.waveform, heard.n_trs),
+            SoundFacts.of(heard.waveform, heard.sample_rate, TR, heard.segments),
         )  # fmt: skip
 
-    def simulate(self, variant: Variant, seed: int) -> Simulation:
-        """Plan one repetition."""
-        return plan_simulation(
-            self.acoustic, self.grid, [Run(name="1", first_tr=0, n_trs=N_TRS)], TR, seed=seed, families=FAMILIES,
-            variant=variant,
+    @property
+    def n_trs(self) -> int:
+        """How long it is."""
+        return len(self.decoded)
+
+    def excerpt(self, first_tr: int, n_trs: int) -> Sound:
+        """Cut TRs out of it. Latents remember what came before, as the codec does."""
+        frames = slice(*(int(k * TR * FEATURE_RATE) for k in (first_tr, first_tr + n_trs)))
+        rows = slice(first_tr, first_tr + n_trs)
+        return Sound(
+            replace(self.acoustic, values=self.acoustic.values[:, frames]), self.decoded[rows],
+            SoundFacts(self.facts.kind[rows], self.facts.level_db[rows]),
         )  # fmt: skip
+
+    def drawn_excerpt(self, n_trs: int, seed: int) -> Sound:
+        """The excerpt that the study of a seed hears: every start is as likely as any other."""
+        drawn = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(_EXCERPT,)))
+        return self.excerpt(int(drawn.integers(self.n_trs - n_trs + 1)), n_trs)
+
+    @property
+    def runs(self) -> list[tuple[int, int]]:
+        """One scan: from the first TR to the last."""
+        return [(0, self.n_trs)]
+
+    @property
+    def splits(self) -> list[Split]:
+        """Every TR held out once."""
+        return k_fold(self.runs, N_FOLDS, gap=GAP, lags=LAGS, shift=SHIFT, tr=TR)
+
+    def layout(self, matched: bool = True) -> list[Trial]:
+        """Segments of every fold; distractors of the same kind and loudness if ``matched``."""
+        blocks = [split.test_block for split in self.splits]
+        return trials(blocks, self.runs, n_trs=SEGMENT_TRS, gap=GAP, facts=self.facts if matched else None)
+
+    def simulate(self, variant: Variant, seed: int) -> Simulation:
+        """Plan one study."""
+        return plan_simulation(
+            self.acoustic, Grid.of_shape(SHAPE), [Run(name="1", first_tr=0, n_trs=self.n_trs)], TR, seed=seed,
+            families=FAMILIES, variant=variant,
+        )  # fmt: skip
+
+
+def whole_play() -> Stimulus:
+    """The embedded play, its parts joined."""
+    return stimulus.prepare(load_settings("demo", {"stimulus": {"first_tr": 0, "n_trs": None}}))
 
 
 def opening_of_the_play() -> Stimulus:
@@ -131,7 +174,7 @@ def opening_of_the_play() -> Stimulus:
     return stimulus.prepare(load_settings("demo", {"stimulus": {"first_tr": 0, "n_trs": N_TRS}}))
 
 
-def pooled_latents(waveform: Matrix) -> Matrix:
+def pooled_latents(waveform: Matrix, n_trs: int) -> Matrix:
     """Latents of the demo codec, averaged over each TR, [TRs, channels]."""
     import torch
 
@@ -141,7 +184,7 @@ def pooled_latents(waveform: Matrix) -> Matrix:
     codec = EncodecLatents(checkpoints.load("demo"))
     with torch.inference_mode():
         latents = codec.analyse(torch.from_numpy(waveform)[None, None])[0].numpy()
-    return timeline.pooled(latents, N_TRS, TR, codec.feature_rate)
+    return timeline.pooled(latents, n_trs, TR, codec.feature_rate)
 
 
 def cleaned(bold: Matrix, split: Split) -> Matrix:
@@ -149,17 +192,27 @@ def cleaned(bold: Matrix, split: Split) -> Matrix:
     return decoding.cleaned_for(bold, split, TR)
 
 
-def identify_once(sound: Sound, variant: Variant, seed: int) -> Identified:
-    """One repetition of a study, decoded and identified."""
-    simulation = sound.simulate(variant, seed)
-    predictions = [
+def predict_subjects(sound: Sound, variant: Variant, seed: int, n_subjects: int) -> list[list[FoldPrediction]]:
+    """One study: held-out predictions of every subject, one per fold."""
+    simulation, splits = sound.simulate(variant, seed), sound.splits
+    return [
         decoding.predict_folds(
-            partial(cleaned, simulate_bold(simulation, subject)), sound.decoded, sound.splits, lags=LAGS, shift=SHIFT,
+            partial(cleaned, simulate_bold(simulation, subject)), sound.decoded, splits, lags=LAGS, shift=SHIFT,
             n_folds=CV_FOLDS,
         )
-        for subject in range(1, N_SUBJECTS + 1)
+        for subject in range(1, n_subjects + 1)
     ]  # fmt: skip
-    return identify_segments(predictions, sound.decoded, RUNS, sound.layout, n_trs=SEGMENT_TRS)
+
+
+def identify_once(sound: Sound, variant: Variant, seed: int) -> Identified:
+    """One study of a sound, decoded and identified."""
+    predictions = predict_subjects(sound, variant, seed, N_SUBJECTS)
+    return identify_segments(predictions, sound.decoded, sound.runs, sound.layout(), n_trs=SEGMENT_TRS)
+
+
+def identify_drawn(play: Sound, variant: Variant, seed: int) -> Identified:
+    """One study of the excerpt that belongs to its seed."""
+    return identify_once(play.drawn_excerpt(N_TRS, seed), variant, seed)
 
 
 def recover_once(sound: Sound, seed: int) -> tuple[float, float, float]:
@@ -176,7 +229,7 @@ def recover_once(sound: Sound, seed: int) -> tuple[float, float, float]:
     for subject in range(1, N_SUBJECTS + 1):
         bold = simulate_bold(simulation, subject)
         attainable = simulation.attainable(simulation.subject(subject))[0]
-        known = brain.correlate(simulation.sound.shared, brain.clean_blocks(bold, RUNS, TR))
+        known = brain.correlate(simulation.sound.shared, brain.clean_blocks(bold, sound.runs, TR))
         ridge = [_encoded(simulation.sound.design, cleaned(bold, split), split) for split in sound.splits]
         rows.append((attainable.mean(), known.mean(), float(np.mean(ridge))))
     return tuple(np.mean(rows, axis=0).tolist())  # type: ignore[return-value]
@@ -221,6 +274,29 @@ def rejections(variant: str, found: Sequence[Identified], expected_rate: bool, s
     ]  # fmt: skip
 
 
+def one_excerpt(found: Sequence[Identified], seed: int, made_by: str) -> list[Row]:
+    """Where one sound as it was heard stands among the same sound turned round.
+
+    Every admissible shift is taken for the true pairing in turn, and has over all studies an accuracy and a share of
+    p ≤ .05 of its own. These differ by more than chance leaves over so many studies: each is an accident of how the
+    slow courses of sound and drift lie. As it was heard, the sound should be one of them.
+    """
+    accuracy = np.stack([one.per_subject.mean(axis=0) for one in found])
+    accuracy = accuracy[:, np.isfinite(accuracy).all(axis=0)]
+    better = np.stack([(one >= one[:, None]).mean(axis=1) for one in accuracy])
+    rows = []
+    for quantity, values in (
+        ("rejection_rate", (better <= ALPHA).mean(axis=0)), ("pairwise_identification", accuracy.mean(axis=0)),
+    ):  # fmt: skip
+        low, high = np.quantile(values[1:], [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+        rows.append(
+            Row("null-one-excerpt", quantity, float(values[0]), None, None, len(found),
+                f"among {CONFIDENCE:.0%} of the same sound turned round ({low:.3f} to {high:.3f})",
+                bool(low <= values[0] <= high), seed, made_by)
+        )  # fmt: skip
+    return rows
+
+
 def recovery(rows: Sequence[tuple[float, float, float]], seed: int, made_by: str) -> list[Row]:
     """How near the attainable correlation the known response and ridge regression come."""
     attainable, known, ridge = np.array(rows).T
@@ -238,8 +314,10 @@ def recovery(rows: Sequence[tuple[float, float, float]], seed: int, made_by: str
     return made
 
 
-def leaks(heard: Stimulus, sound: Sound, seed: int, made_by: str) -> list[Row]:
+def leaks(seed: int, made_by: str) -> list[Row]:
     """Whether perturbing the held-out block clears the book's pipeline and betrays a leaky one."""
+    heard = opening_of_the_play()
+    sound = Sound.of(heard)
     simulation = sound.simulate("strong", seed)
     brains = {subject: simulate_bold(simulation, subject) for subject in range(1, N_SUBJECTS + 1)}
     rows, known = [], {heard.waveform.tobytes(): sound.decoded}
@@ -258,7 +336,7 @@ def leaks(heard: Stimulus, sound: Sound, seed: int, made_by: str) -> list[Row]:
 
 def _leaky(bold: Matrix, split: Split) -> Matrix:
     """What must not be done: filter and standardise over training and held-out volumes together."""
-    whole = brain.clean_blocks(bold, RUNS, TR)
+    whole = brain.clean_blocks(bold, split.runs, TR)
     return brain.standardise(whole, np.arange(len(whole)))
 
 
@@ -272,7 +350,7 @@ def _built(
     """All that decoding makes of a sound and of brains; no sound is encoded twice."""
     key = waveform.tobytes()
     if key not in known:
-        known[key] = pooled_latents(np.asarray(waveform, np.float32))
+        known[key] = pooled_latents(np.asarray(waveform, np.float32), split.runs[-1][1])
     features = known[key]
     training: dict[str, NDArray[Any]] = {"features": features[split.train]}
     held_out: dict[str, NDArray[Any]] = {"true features": features[split.test]}
@@ -289,11 +367,12 @@ def _built(
     return Built(training, held_out)
 
 
-def code_hash() -> str:
-    """Hash of all that decides the table."""
+def code_hash(code: Sequence[str] = CODE) -> str:
+    """Hash of all that decides a table: modules of the package, the play, the weights."""
     root = project_root()
-    digest = hashlib.sha256(package_digest(*CODE).encode())
-    for path in (root / "stimulus" / "part1.ogg", root / "checkpoints" / "encodec-24khz-demo.safetensors"):
+    digest = hashlib.sha256(package_digest(*code).encode())
+    read = [root / "stimulus" / name for name in ("part1.ogg", "part2.ogg", "segments.tsv")]
+    for path in (*read, root / "checkpoints" / "encodec-24khz-demo.safetensors"):
         digest.update(sha256_of(path).encode())
     return digest.hexdigest()[:16]
 
@@ -316,40 +395,46 @@ def calibrate(repetitions: int, seed: int, jobs: int, say: Callable[[str], None]
         raise UserError(
             f"--repetitions {repetitions}: at least {FEWEST_REPETITIONS} are needed to tell 5 % from 8 %"
         )
-    heard, made_by = opening_of_the_play(), code_hash()
-    sound = Sound.of(heard)
+    play, made_by = Sound.of(whole_play()), code_hash()
     run = joblib.Parallel(n_jobs=jobs)
     rows: list[Row] = []
     for variant, count in (("null", repetitions), ("null-shared", repetitions), ("strong", STRONG_REPETITIONS)):
-        say(f"{variant}: {count} studies of {N_SUBJECTS} subjects")
-        found = run(joblib.delayed(identify_once)(sound, variant, seed + i) for i in range(count))
+        say(f"{variant}: {count} studies of {N_SUBJECTS} subjects, an excerpt each")
+        found = run(joblib.delayed(identify_drawn)(play, variant, seed + i) for i in range(count))
         rows += rejections(variant, found, variant != "strong", seed, made_by)
-    rows += recovery(
-        run(joblib.delayed(recover_once)(sound, seed + i) for i in range(STRONG_REPETITIONS)), seed, made_by
+    say(f"null: {repetitions} studies of one excerpt")
+    opening = play.excerpt(0, N_TRS)
+    rows += one_excerpt(
+        run(joblib.delayed(identify_once)(opening, "null", seed + i) for i in range(repetitions)), seed, made_by
     )
-    return rows + leaks(heard, sound, seed, made_by)
+    say(f"strong: recovery in {STRONG_REPETITIONS} studies")
+    recovered = run(
+        joblib.delayed(recover_once)(play.drawn_excerpt(N_TRS, seed + i), seed + i) for i in range(STRONG_REPETITIONS)
+    )
+    rows += recovery(recovered, seed, made_by)
+    return rows + leaks(seed, made_by)
 
 
-def write(rows: Sequence[Row], path: Path) -> None:
-    """Write the table, whole or not at all."""
+def write(rows: Sequence[Any], path: Path) -> None:
+    """Write rows of one dataclass as a table, whole or not at all."""
     with replacing(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as stream:
-        table = csv.DictWriter(stream, [field.name for field in fields(Row)], lineterminator="\n")
+        table = csv.DictWriter(stream, [field.name for field in fields(rows[0])], lineterminator="\n")
         table.writeheader()
         for row in rows:
             shown = {k: f"{v:.6g}" if isinstance(v, float) else v for k, v in asdict(row).items()}
             table.writerow(shown)
 
 
-def read(path: Path) -> list[dict[str, str]]:
-    """Read the table.
+def read(path: Path, made_by: str = "make calibrate") -> list[dict[str, str]]:
+    """Read a table.
 
     Raises
     ------
     UserError
-        It is not there.
+        It is not there; the sentence names the command that makes it.
     """
     if not path.is_file():
-        raise UserError(f"{path}: not there; make it with `make calibrate`")
+        raise UserError(f"{path}: not there; make it with `{made_by}`")
     with open(path, newline="", encoding="utf-8") as stream:
         return list(csv.DictReader(stream))
 
