@@ -243,7 +243,7 @@ def time_steps(name: str, task: Task, n_steps: int, folder: Path) -> dict[str, f
     """
     material = task.material()
     settings = task.settings.training.model_copy(update={"steps": n_steps, "epochs": 1})
-    split = task.split(material.sound)
+    split, validation = training.set_apart(task.split(material.sound), settings.validation_fraction)
     model = trained.build(name, material)
     features = trained.features_of(model, material)
     model.start(features, split, seed=0)
@@ -252,8 +252,9 @@ def time_steps(name: str, task: Task, n_steps: int, folder: Path) -> dict[str, f
     step = math.lcm(*(trained.build(one, material).grid.step for one in settings.arms))
     with peak() as megabytes:
         training.train(
-            model, material, features, split, settings, step=step, seed=0, folder=folder, say=lambda _: None
-        )
+            model, material, features, split, validation, settings, step=step, seed=0, folder=folder,
+            say=lambda _: None,
+        )  # fmt: skip
     return {
         **clock.per_step(n_steps), "peak_megabytes": max(megabytes), "process_megabytes": ready + max(megabytes),
     }  # fmt: skip
