@@ -68,7 +68,7 @@ html: environment
 	@$(PIPELINE) html
 
 report: environment
-	@$(RUN) -m fmri_audio.cli report --edition "$$EDITION" --out "$$OUT"
+	@$(RUN) -m fmri_audio.cli report --edition "$${EDITION:-demo}" --out "$${OUT:-build/report.md}"
 
 lint: environment
 	@$(RUN) -m ruff check .
@@ -89,7 +89,7 @@ codec: environment
 	@exec $(RUN) -m fmri_audio.codec_training $(if $(DATA),--data "$$DATA") --out checkpoints/encodec-24khz-demo.safetensors
 
 bench: environment
-	@exec $(RUN) -W ignore::FutureWarning -m fmri_audio.bench --out results/bench.csv $(if $(MINUTES),--minutes "$$MINUTES") $(if $(ONLY),--only "$$ONLY") --edition "$$EDITION"
+	@exec $(RUN) -W ignore::FutureWarning -m fmri_audio.bench --out results/bench.csv $(if $(MINUTES),--minutes "$$MINUTES") $(if $(ONLY),--only "$$ONLY") --edition "$${EDITION:-demo}"
 
 lock: environment
 	@.bootstrap/bin/uv pip compile pyproject.toml --extra test --universal --generate-hashes --no-header --no-annotate \
