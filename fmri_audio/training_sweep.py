@@ -8,6 +8,7 @@ edition's own settings a point *is* the edition's own model, which is not traine
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -57,12 +58,13 @@ STYLES: dict[str, Literal["-", "--", ":"]] = {"noise-free": "-", "voxel-noise": 
 SCORED = ("mel_distance_db", "stoi")
 """Metrics of the sounds: the other four would take eight times as long and are in the chapters before."""
 
-BOLD_DISTANCE = "bold_distance"
-"""Mean square distance of the arm's own volumes from measured BOLD of the held-out block; 2 for unrelated signals."""
+BOLD_DISTANCES = {"training": "bold_distance_training", "held-out": "bold_distance"}
+"""Mean square distance of the arm's own volumes from measured BOLD of training and of the held-out block: the mean of
+all subjects, both standardised on training volumes, so that unrelated signals of one size are 2 apart."""
 
 AXES = {
     **{name: scoring.LABELS[name] for name in SCORED},
-    BOLD_DISTANCE: "distance to measured BOLD",
+    **{name: f"distance to BOLD, {part}" for part, name in BOLD_DISTANCES.items()},
 }
 """Metrics as a reader knows them."""
 
@@ -163,8 +165,8 @@ class Outcome:
         Whether training was over when it ended; if not, the point gets no verdict.
     seconds : float
         That training took, on the machine that trained; NaN where nothing was trained for the point.
-    bold_distance : float
-        See :data:`BOLD_DISTANCE`; NaN where nothing was trained for the point.
+    bold_distances : dict
+        Part of the sound → see :data:`BOLD_DISTANCES`; empty where nothing was trained for the point.
     scores : dict
         Condition → scores of the block, one row per window, all of one kind: the mean of all subjects.
     columns : dict
@@ -174,22 +176,19 @@ class Outcome:
     point: Point
     converged: bool
     seconds: float
-    bold_distance: float
+    bold_distances: dict[str, float]
     scores: dict[str, pd.DataFrame]
     columns: dict[str, Any]
 
     def records(self) -> list[Record]:
-        """The rows of the table of results, the point named under ``control``."""
+        """The rows of the table of results, the point named under ``control``; nothing in them depends on the clock."""
         made = []
         for condition, scores in self.scores.items():
             made += scoring.to_records(scores, wanted=SCORED, condition=condition, **self.columns)
-        facts = [("converged", float(self.converged), "1")]
-        if not self.point.requantised:
-            facts += [(BOLD_DISTANCE, self.bold_distance, "1"), ("training_seconds", self.seconds, "s")]
-        for metric, value, unit in facts:
-            single = Record(metric=metric, value=value, unit=unit, n=1, condition="noise-free")
-            made.append(fill(single, **self.columns))
-        return made
+        facts = [Record(metric="converged", value=float(self.converged), unit="1", n=1)]
+        for part, distance in self.bold_distances.items():
+            facts.append(Record(metric="bold_distance", value=distance, unit="1", n=1, fold=part))
+        return made + [fill(one, condition="noise-free", **self.columns) for one in facts]
 
 
 class Sweep:
@@ -293,7 +292,9 @@ class Sweep:
                 for condition, scores in one.scores.items()
                 for metric in SCORED
             ]
-            values += [("noise-free", BOLD_DISTANCE, one.bold_distance)]
+            values += [
+                ("noise-free", BOLD_DISTANCES[part], value) for part, value in one.bold_distances.items()
+            ]
             rows += [
                 (point.factor, point.level, point.arm, point.seed, one.converged, one.seconds, *value)
                 for value in values
@@ -361,11 +362,12 @@ def outcome_of(variant: Variant) -> Outcome:
     described = variant.describes(arm)
     if point.requantised:
         described |= {"representation": "encodec-codes", "bandwidth_kbps": variant.run.bandwidth}
-        distance = seconds = float("nan")
+        apart, seconds = {}, float("nan")
         sounds = {"noise-free": [variant.requantised(arm)]}
     else:
-        rows = np.arange(*variant.split.bold_test)
-        distance = float(np.square(trained.volumes[rows] - variant.group_bold[rows]).mean())
+        errors = np.square(trained.volumes - variant.group_bold).mean(axis=1)
+        parts = {"training": variant.split.bold_train_rows, "held-out": np.arange(*variant.split.bold_test)}
+        apart = {part: float(errors[rows].mean()) for part, rows in parts.items()}
         seconds = float(trained.curves["seconds"].max())
         sounds = {
             "noise-free": [variant.noise_free(arm)],
@@ -378,7 +380,7 @@ def outcome_of(variant: Variant) -> Outcome:
     }
     size = {"units": variant.n_units, "rank": variant.settings.rank}
     columns = {**variant.columns, **described, **size, "control": point.control}
-    return Outcome(point, trained.convergence.converged, seconds, distance, scores, columns)
+    return Outcome(point, trained.convergence.converged, seconds, apart, scores, columns)
 
 
 def mean_of_subjects(several: Sequence[pd.DataFrame]) -> pd.DataFrame:
@@ -430,17 +432,18 @@ def verdict(rows: pd.DataFrame, factor: Factor) -> str:
 
 
 def verdicts(sweep: Sweep, factor: Factor, brains: str) -> str:
-    """Say :func:`verdict` of every arm under the model's own and the measured condition, or that nothing was varied."""
+    """Say :func:`verdict` of every arm, noise-free and measured, or that the factor was not varied."""
     if not sweep.is_varied(factor):
-        return f"this edition has a single level, {sweep.own_levels[factor]:g}"
+        return f"nothing to compare, because this edition has {LEVELS[factor].format(sweep.own_levels[factor])} only"
     heard = {"noise-free": "noise-free, no brain", "measured": f"decoded from {brains}"}
     told = []
     for label, rows in sweep.along(factor).groupby("label", sort=False):
         parts = {words: rows[rows["condition"] == condition] for condition, words in heard.items()}
         found = {words: verdict(part, factor) for words, part in parts.items() if len(part)}
-        if len(set(found.values())) == 1:
-            found = {" and ".join(found): next(iter(found.values()))}
-        told += [f"{label}, {words}: {one}" for words, one in found.items()]
+        if len(found) > 1 and len(set(found.values())) == 1:
+            told.append(f"{label}: {next(iter(found.values()))}")
+        else:
+            told += [f"{label}, {words}: {one}" for words, one in found.items()]
     return ". ".join(told)
 
 
@@ -464,7 +467,8 @@ def summary(sweep: Sweep, factor: Factor) -> pd.DataFrame:
         for metric in SCORED:
             for condition in STYLES:
                 row[f"{AXES[metric]}, {condition}"] = means.get((metric, condition), np.nan)
-        row[AXES[BOLD_DISTANCE]] = means.get((BOLD_DISTANCE, "noise-free"), np.nan)
+        for metric in BOLD_DISTANCES.values():
+            row[AXES[metric]] = means.get((metric, "noise-free"), np.nan)
         row["training (s)"] = float(once["seconds"].mean())
         rows.append(row)
     return pd.DataFrame(rows)
@@ -474,17 +478,18 @@ def formats() -> dict[str, str]:
     """Formats of :func:`summary`'s columns."""
     scored = {f"{AXES[metric]}, {condition}": ".3f" if metric == "stoi" else ".2f"
               for metric in SCORED for condition in STYLES}  # fmt: skip
-    return {**scored, AXES[BOLD_DISTANCE]: ".2f", "training (s)": ".0f"}
+    return {**scored, **{AXES[metric]: ".2f" for metric in BOLD_DISTANCES.values()}, "training (s)": ".0f"}
 
 
 def distances(sweep: Sweep, factor: Factor) -> str:
-    """Say how far the arms' own volumes are from measured BOLD of the held-out block, level by level."""
+    """Say how far the arms' own volumes are from measured BOLD, in training and held out, level by level."""
     whole = sweep.along(factor)
-    whole = whole[(whole["metric"] == BOLD_DISTANCE) & whole["value"].notna()]
     told = []
     for label, rows in whole.groupby("label", sort=False):
-        means = rows.groupby("level")["value"].mean()
-        told.append(f"{label} " + ", ".join(f"{value:.2f} at {level:g}" for level, value in means.items()))
+        for part, metric in BOLD_DISTANCES.items():
+            means = rows[rows["metric"] == metric].groupby("level")["value"].mean()
+            levels = ", ".join(f"{value:.2f} at {level:g}" for level, value in means.items())
+            told.append(f"{label}, {part} {levels}")
     return "; ".join(told)
 
 
@@ -496,11 +501,15 @@ def draw(sweep: Sweep, factor: Factor) -> Figure:
     whole = sweep.along(factor)
     levels = sorted(whole["level"].unique())
     metrics = [metric for metric in AXES if whole.loc[whole["metric"] == metric, "value"].notna().any()]
-    width = 3.2 * len(metrics)
-    figure, axes = plt.subplots(1, len(metrics), figsize=(width, 3.4), squeeze=False, layout="constrained")
+    size = (7.2, 0.6 + 2.7 * math.ceil(len(metrics) / 2))
+    figure, panels = plt.subplots(
+        math.ceil(len(metrics) / 2), 2, figsize=size, squeeze=False, layout="constrained"
+    )
+    for unused in panels.flat[len(metrics) :]:
+        unused.remove()
     labels = list(whole["label"].unique())
     colours = dict(zip(labels, sns.color_palette("colorblind", len(labels)), strict=True))
-    for axis, metric in zip(axes[0], metrics, strict=True):
+    for axis, metric in zip(panels.flat, metrics, strict=False):
         for label in labels:
             for condition, style in STYLES.items():
                 rows = whole[(whole["metric"] == metric) & (whole["label"] == label)]
@@ -520,6 +529,10 @@ def draw(sweep: Sweep, factor: Factor) -> Figure:
         if (whole["condition"] == condition).any()
     ]
     figure.legend(
-        handles=handles, loc="outside lower center", ncols=len(handles), frameon=False, fontsize="small"
+        handles=handles,
+        loc="outside lower center",
+        ncols=min(len(handles), 5),
+        frameon=False,
+        fontsize="small",
     )
     return figure

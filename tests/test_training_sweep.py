@@ -10,13 +10,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fmri_audio import results, scoring, trained
+from fmri_audio import results, scoring, trained, training_sweep
 from fmri_audio.brain.masks import AUDITORY_CENTRES, voxel_positions
 from fmri_audio.errors import UserError
 from fmri_audio.evaluation import HeldOut
 from fmri_audio.settings import SweepSettings
 from fmri_audio.training_sweep import (
-    BOLD_DISTANCE,
+    BOLD_DISTANCES,
     FACTORS,
     SCORED,
     STYLES,
@@ -121,25 +121,28 @@ def test_nothing_is_trained_or_made_twice(
     monkeypatch.setattr(trained, "_train_into", lambda *_: pytest.fail("trained twice"))
     monkeypatch.setattr("fmri_audio.edition._encode", lambda *_: pytest.fail("encoded twice"))
     monkeypatch.setattr("fmri_audio.edition._simulate", lambda *_: pytest.fail("simulated twice"))
+    monkeypatch.setattr(training_sweep, "outcome_of", lambda variant: variant.arms)
     lines: list[str] = []
-    again = sweep_of(own, LEVELS, lines)
-    pd.testing.assert_frame_equal(again.table, sweep.table)
+    again = sweep_of(own, LEVELS, lines).outcomes
+    assert len(again) == len(sweep.points) == len(lines)
     assert lines[3] == f"sweep, 4 of 9: frozen, balance=0, seed {own.run.settings.seed}"
 
 
 def test_the_table_has_a_row_for_every_point_condition_and_metric(own: HeldOut, sweep: Sweep) -> None:
     table = sweep.table
-    scored = table[table["metric"] != BOLD_DISTANCE]
+    scored = table[table["metric"].isin(SCORED)]
     conditions = sum(1 if point.requantised else len(STYLES) for point in sweep.points)
     assert len(scored) == conditions * len(SCORED)
-    assert set(scored.loc[~scored["factor"].eq("bandwidth") | scored["arm"].eq("codes"), "condition"]) == set(
-        STYLES
-    )
-    measured = table[(table["metric"] == BOLD_DISTANCE) & table["value"].notna()]
-    assert len(measured) == 7  # of what was trained
-    rows = np.arange(*own.split.bold_test)
-    expected = np.square(own.arms["frozen"].volumes[rows] - own.group_bold[rows]).mean()
-    assert measured["value"].iloc[0] == pytest.approx(expected)
+    heard = scored[~(scored["arm"].eq("frozen") & scored["factor"].eq("bandwidth"))]
+    assert set(heard.groupby(["arm", "factor"])["condition"].nunique()) == {len(STYLES)}
+    for part, rows in (
+        ("training", own.split.bold_train_rows),
+        ("held-out", np.arange(*own.split.bold_test)),
+    ):
+        found = table[table["metric"] == BOLD_DISTANCES[part]]
+        assert len(found) == 7  # of what was trained
+        expected = np.square(own.arms["frozen"].volumes[rows] - own.group_bold[rows]).mean()
+        assert found["value"].iloc[0] == pytest.approx(expected)
 
 
 def test_the_edition_s_own_level_belongs_to_every_curve(sweep: Sweep) -> None:
@@ -163,7 +166,8 @@ def test_the_edition_s_own_level_belongs_to_every_curve(sweep: Sweep) -> None:
 
 
 def test_scores_are_those_of_the_chapters_before(own: HeldOut, sweep: Sweep) -> None:
-    [first, *_], again = sweep.outcomes, next(one for one in sweep.outcomes if one.point.level == 6.0)
+    first, again = sweep.outcomes[0], sweep.outcomes[-1]
+    assert (again.point.factor, again.point.level) == ("bandwidth", 6.0)
     whole = own.score(own.noise_free("frozen"))
     pd.testing.assert_frame_equal(first.scores["noise-free"], whole[["window", "kind", *SCORED]])
     brains = [own.score(own.of_code("frozen", one.heard)) for one in own.decoded("frozen")]
@@ -179,12 +183,13 @@ def test_records_never_pass_for_the_edition_s_own(own: HeldOut, sweep: Sweep, tm
     assert set(table["control"]) == {
         "own settings", "balance=0", "rank=6", "units=40", "bandwidth=1.5", "bandwidth=6",
     }  # fmt: skip
-    assert table["hardware"].notna().all() and (table["fold"] == "held-out").all()
+    assert table["hardware"].notna().all()
     by = table.drop_duplicates("control").set_index("control")
     assert by.loc["rank=6", "rank"] == 6 and by.loc["units=40", "units"] == 40
     again = table[table["control"].str.startswith("bandwidth") & table["arm"].eq("frozen")]
     assert set(again["representation"]) == {"encodec-codes"} and set(again["bandwidth_kbps"]) == {1.5, 6.0}
-    assert set(table["metric"]) == {*SCORED, BOLD_DISTANCE, "converged", "training_seconds"}
+    assert set(table["metric"]) == {*SCORED, "bold_distance", "converged"}
+    assert set(table.loc[table["metric"] == "bold_distance", "fold"]) == {"training", "held-out"}
     assert set(table.loc[table["metric"] == "converged", "value"]) <= {0.0, 1.0}
 
 
@@ -195,7 +200,10 @@ def test_an_edition_that_varies_nothing_trains_nothing_and_says_so(
     none = sweep_of(own, SweepSettings(balances=[0.1]))
     assert none.points == [] == none.records() and none.table.empty
     assert not any(none.is_varied(factor) for factor in FACTORS)
-    assert verdicts(none, "rank", "simulated brains") == "this edition has a single level, 8"
+    assert (
+        verdicts(none, "rank", "simulated brains")
+        == "nothing to compare, because this edition has rank 8 only"
+    )
 
 
 @pytest.mark.parametrize(
@@ -287,7 +295,7 @@ def with_outcomes(own: HeldOut, converged: bool) -> Sweep:
     frame = pd.DataFrame({"window": ["a"], "kind": "speech", "mel_distance_db": [0.0], "stoi": [0.5]})
     vars(made)["outcomes"] = [
         Outcome(
-            point, converged or point.level != 1.0, 9.0, 2.0,
+            point, converged or point.level != 1.0, 9.0, {"training": 1.0, "held-out": 2.0},
             {name: frame.assign(mel_distance_db=10 + (point.level or 0.1)) for name in STYLES}, {},
         )
         for point in made.points
@@ -298,13 +306,13 @@ def with_outcomes(own: HeldOut, converged: bool) -> Sweep:
 def test_words_table_and_figure_say_who_has_not_converged(own: HeldOut) -> None:
     done, undone = with_outcomes(own, True), with_outcomes(own, False)
     said = verdicts(done, "balance", "simulated brains")
-    assert said.startswith(
-        "frozen, noise-free, no brain and decoded from simulated brains: least at balance 0 "
-    )
+    assert said.startswith("frozen: least at balance 0 ")
     assert "not compared, because training had not converged: balance 1" in verdicts(
         undone, "balance", "brains"
     )
-    assert distances(done, "balance") == "frozen 2.00 at 0, 2.00 at 0.1, 2.00 at 1"
+    assert distances(done, "balance") == (
+        "frozen, training 1.00 at 0, 1.00 at 0.1, 1.00 at 1; frozen, held-out 2.00 at 0, 2.00 at 0.1, 2.00 at 1"
+    )
     table = summary(undone, "balance").set_index("balance, arm")
     assert table["converged"].to_dict() == {
         "0, frozen": "1 of 1",
@@ -317,7 +325,8 @@ def test_words_table_and_figure_say_who_has_not_converged(own: HeldOut) -> None:
     for one in (done, undone):
         figure = draw(one, "balance")
         assert [axis.get_ylabel() for axis in figure.axes] == [
-            scoring.LABELS["mel_distance_db"], scoring.LABELS["stoi"], "distance to measured BOLD",
+            scoring.LABELS["mel_distance_db"], scoring.LABELS["stoi"],
+            "distance to BOLD, training", "distance to BOLD, held-out",
         ]  # fmt: skip
         dots = figure.axes[0].collections
         hollow.append(
