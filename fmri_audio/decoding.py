@@ -20,6 +20,9 @@ from fmri_audio.study.splits import Split, cross_validation_folds
 #: Ridge penalties that cross-validation chooses from, for standardised predictors.
 ALPHAS = np.logspace(1, 7, 13)
 
+#: Features whose products are summed at a time.
+_SLICE = 8192
+
 Matrix = NDArray[np.float32]
 
 
@@ -29,18 +32,24 @@ class Ridge:
 
     Attributes
     ----------
+    predictors : array, shape [training TRs, features]
+        That it was fitted on.
+    dual : array, shape [training TRs, targets]
+        Weight of every training TR; ``predictors.T @ dual`` are those of the features.
+    mean : array, shape [targets]
+        Of the targets over training TRs.
     alphas : array, shape [targets]
         Penalty chosen for each target.
     """
 
-    model: object
+    predictors: Matrix
+    dual: NDArray[np.float64]
     mean: NDArray[np.float64]
     alphas: NDArray[np.float64]
 
     def predict(self, predictors: Matrix) -> Matrix:
         """Predictions [TRs, targets] from predictors [TRs, features] standardised as in training."""
-        predicted = self.model.predict(np.asarray(predictors, np.float64))  # type: ignore[attr-defined]
-        return np.asarray(predicted + self.mean, np.float32)
+        return np.asarray(_products(predictors, self.predictors) @ self.dual + self.mean, np.float32)
 
     @property
     def without_brain(self) -> Matrix:
@@ -152,8 +161,10 @@ def fit_ridge(
 ) -> Ridge:
     """Ridge regression with the penalty of every target chosen by cross-validation within training.
 
-    With fewer TRs than predictors the dual form is solved (himalaya's ``KernelRidgeCV``, Dupré la Tour et al.
-    2022); folds are contiguous with a gap, so that neighbouring TRs do not serve both sides.
+    There are fewer TRs than predictors, as a rule, and the dual form is solved (himalaya's ``KernelRidgeCV``, Dupré la
+    Tour et al. 2022), on a kernel that is computed once: with the predictors themselves it would check and copy them
+    again and again, which costs more than the solution. Folds are contiguous with a gap, so that neighbouring TRs do
+    not serve both sides.
 
     Parameters
     ----------
@@ -179,10 +190,24 @@ def fit_ridge(
     targets64 = np.asarray(targets, np.float64)
     mean = targets64.mean(axis=0)
     folds = cross_validation_folds(trs, n_folds, gap)
-    # Where there are fewer predictors than TRs the primal form would be faster; there, either takes no time.
-    model = KernelRidgeCV(alphas=np.asarray(alphas, np.float64), kernel="linear", cv=folds, warn=False)
-    model.fit(np.asarray(predictors, np.float64), targets64 - mean)
-    return Ridge(model, mean, np.asarray(model.best_alphas_, np.float64))
+    predictors = np.asarray(predictors, np.float32)
+    kernel = _products(predictors, predictors)
+    model = KernelRidgeCV(alphas=np.asarray(alphas, np.float64), kernel="precomputed", cv=folds, warn=False)
+    model.fit(kernel, targets64 - mean)
+    dual, chosen = (np.asarray(values, np.float64) for values in (model.dual_coef_, model.best_alphas_))
+    return Ridge(predictors, dual, mean, chosen)
+
+
+def _products(a: Matrix, b: Matrix) -> NDArray[np.float64]:
+    """Inner products of rows of ``a`` [n, features] with rows of ``b`` [m, features], in double precision, [n, m].
+
+    Summed over slices of the features, so that no copy of either in double precision is made.
+    """
+    total = np.zeros((len(a), len(b)))
+    for first in range(0, a.shape[1], _SLICE):
+        part = slice(first, first + _SLICE)
+        total += a[:, part].astype(np.float64) @ b[:, part].astype(np.float64).T
+    return total
 
 
 def decode_units(

@@ -52,6 +52,21 @@ def sound_to_brain(study: Study, design: np.ndarray) -> float:
     return decoding.prediction_correlation(ridge.predict(design[split.test]), bold[split.test])
 
 
+def test_ridge_is_the_solution_of_its_penalised_least_squares(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    x, y = smooth(60, 90, 0), smooth(60, 3, 1)
+    new = rng.standard_normal((5, 90)).astype(np.float32)
+    ridge = decoding.fit_ridge(x, y, np.arange(60), n_folds=3, gap=2)
+    for k, alpha in enumerate(ridge.alphas):
+        weights = np.linalg.solve(x.T.astype(np.float64) @ x + alpha * np.eye(90), x.T @ (y[:, k] - y[:, k].mean()))
+        assert_allclose(ridge.predict(new)[:, k], new @ weights + y[:, k].mean(), atol=1e-5)
+        assert_allclose(ridge.predictors.T @ ridge.dual[:, k], weights, atol=1e-7)
+    monkeypatch.setattr(decoding, "_SLICE", 7)  # which slices are summed changes nothing
+    again = decoding.fit_ridge(x, y, np.arange(60), n_folds=3, gap=2)
+    assert_array_equal(again.alphas, ridge.alphas)
+    assert_allclose(again.dual, ridge.dual, rtol=1e-9)
+
+
 def test_ridge_on_the_true_features_finds_the_signal_and_nothing_where_there_is_none(
     studies: dict[float, Study],
 ) -> None:
