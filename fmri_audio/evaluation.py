@@ -396,19 +396,18 @@ class HeldOut:
         """
         rate, tr = self.stimulus.sample_rate, self.stimulus.tr
         mean, spread = _mean_and_spread(self.line_spectra[self.split.train])
+        true = np.asarray((self.line_spectra - mean) / spread, np.float32)
+        already, unfitted = (np.zeros_like(mean), np.ones_like(mean)), np.full_like(mean, np.nan)
         folds = []
         for sound in sounds:
             heard = line_spectra(sound, rate, tr)
             own_mean, own_spread = _mean_and_spread(heard)
-            varies = heard.std(axis=0) > LEAST_VARIATION_HZ
-            own = np.where(varies, (heard - own_mean) / own_spread, 0.0)
-            predicted = np.asarray(own * spread + mean, np.float32)
-            unfitted = np.full(len(mean), np.nan)
-            folds.append([FoldPrediction(self.block, predicted, mean, spread, unfitted)])
+            own = np.where(own_spread > LEAST_VARIATION_HZ, (heard - own_mean) / own_spread, 0.0)
+            folds.append([FoldPrediction(self.block, np.asarray(own, np.float32), *already, unfitted)])
         layout = trials(
             [self.block], self.split.runs, n_trs=self.segment_trs, gap=self.split.gap, facts=self.facts
         )
-        return identify_segments(folds, self.line_spectra, self.split.runs, layout, n_trs=self.segment_trs)
+        return identify_segments(folds, true, self.split.runs, layout, n_trs=self.segment_trs)
 
     @property
     def segment_trs(self) -> int:
