@@ -97,6 +97,7 @@ def test_sound_is_neither_repeated_nor_too_short_to_test(play: Sound) -> None:
 def test_what_is_asked_wrongly_is_one_sentence(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, play: Sound
 ) -> None:
+    monkeypatch.setattr(calibration, "whole_play", lambda: None)
     monkeypatch.setattr(calibration.Sound, "of", classmethod(lambda cls, heard: play))
     assert scaling.main(["--minutes", "48", "--out", str(tmp_path / "t.csv")]) == 1
     assert capsys.readouterr().err == (
