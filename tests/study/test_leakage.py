@@ -12,7 +12,7 @@ import torch
 from numpy.testing import assert_array_equal
 
 from fmri_audio import brain, checkpoints, decoding
-from fmri_audio.bench import random_codec
+from fmri_audio.bench_codec import random_codec
 from fmri_audio.representations import ComplexStft, MelGriffinLim
 from fmri_audio.study.dataset import StudyDataset
 from fmri_audio.study.leakage import (
