@@ -6,12 +6,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fmri_audio.brain import clean_blocks, correlate, standardise_by_run
 from fmri_audio.errors import UserError
+from fmri_audio.solver import solver
 from fmri_audio.study.dataset import lagged
 from fmri_audio.study.masked import masked_bold
 from fmri_audio.study.reader import Study, Subject
@@ -49,7 +52,9 @@ class Ridge:
 
     def predict(self, predictors: Matrix) -> Matrix:
         """Predictions [TRs, targets] from predictors [TRs, features] standardised as in training."""
-        return np.asarray(_products(predictors, self.predictors) @ self.dual + self.mean, np.float32)
+        with solver() as backend:
+            weighed = _products(predictors, self.predictors, backend) @ backend.asarray(self.dual)
+            return np.asarray(backend.to_numpy(weighed) + self.mean, np.float32)
 
     @property
     def without_brain(self) -> Matrix:
@@ -164,7 +169,7 @@ def fit_ridge(
     There are fewer TRs than predictors, as a rule, and the dual form is solved (himalaya's ``KernelRidgeCV``, Dupré la
     Tour et al. 2022), on a kernel that is computed once: with the predictors themselves it would check and copy them
     again and again, which costs more than the solution. Folds are contiguous with a gap, so that neighbouring TRs do
-    not serve both sides.
+    not serve both sides. Where there is a GPU, kernel and solution are computed there.
 
     Parameters
     ----------
@@ -191,22 +196,27 @@ def fit_ridge(
     mean = targets64.mean(axis=0)
     folds = cross_validation_folds(trs, n_folds, gap)
     predictors = np.asarray(predictors, np.float32)
-    kernel = _products(predictors, predictors)
-    model = KernelRidgeCV(alphas=np.asarray(alphas, np.float64), kernel="precomputed", cv=folds, warn=False)
-    model.fit(kernel, targets64 - mean)
-    dual, chosen = (np.asarray(values, np.float64) for values in (model.dual_coef_, model.best_alphas_))
+    with solver() as backend:
+        kernel = _products(predictors, predictors, backend)
+        model = KernelRidgeCV(alphas=np.asarray(alphas, np.float64), kernel="precomputed", cv=folds, warn=False)
+        model.fit(kernel, backend.asarray(targets64 - mean))
+        dual, chosen = (
+            np.asarray(backend.to_numpy(values), np.float64) for values in (model.dual_coef_, model.best_alphas_)
+        )
     return Ridge(predictors, dual, mean, chosen)
 
 
-def _products(a: Matrix, b: Matrix) -> NDArray[np.float64]:
+def _products(a: Matrix, b: Matrix, backend: ModuleType) -> Any:
     """Inner products of rows of ``a`` [n, features] with rows of ``b`` [m, features], in double precision, [n, m].
 
-    Summed over slices of the features, so that no copy of either in double precision is made.
+    Summed over slices of the features, so that no copy of either in double precision is made. It is an array of the
+    backend and lies where that computes.
     """
-    total = np.zeros((len(a), len(b)))
+    total = backend.zeros((len(a), len(b)), dtype="float64")
     for first in range(0, a.shape[1], _SLICE):
         part = slice(first, first + _SLICE)
-        total += a[:, part].astype(np.float64) @ b[:, part].astype(np.float64).T
+        x, y = (backend.asarray(one[:, part], dtype="float64") for one in (a, b))
+        total += x @ y.T
     return total
 
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from fmri_audio.brain import correlate
 from fmri_audio.decoding import ALPHAS
 from fmri_audio.errors import UserError
+from fmri_audio.solver import solver
 from fmri_audio.study.splits import Split, cross_validation_folds
 
 Matrix = NDArray[np.float32]
@@ -85,7 +86,7 @@ def banded_ridge(
     """Predict held-out BOLD from several kinds of features, each with a penalty of its own in every voxel.
 
     Features are standardised by the sound of the training TRs. Penalties are chosen by contiguous folds within
-    training (himalaya's ``MultipleKernelRidgeCV``, random search on the simplex).
+    training (himalaya's ``MultipleKernelRidgeCV``, random search on the simplex), on a GPU where there is one.
 
     Parameters
     ----------
@@ -133,12 +134,12 @@ def banded_ridge(
         kernels="precomputed", solver="random_search", cv=cross_validation_folds(train, n_folds, split.gap),
         solver_params={"n_iter": n_mixtures or N_MIXTURES, "alphas": ALPHAS, "progress_bar": False}, random_state=seed,
     )  # fmt: skip
-    target = np.asarray(bold[train], np.float64)
-    mean = target.mean(axis=0)
-    model.fit(kernels[0], target - mean)
-    parts = np.asarray(model.predict(kernels[1], split=True))
-    true = np.asarray(bold[test], np.float64)
-    scores = np.asarray(correlation_score_split(true - true.mean(axis=0), parts))
+    target, true = (np.asarray(bold[rows], np.float64) for rows in (train, test))
+    with solver() as backend:
+        model.fit(*(backend.asarray(one) for one in (kernels[0], target - target.mean(axis=0))))
+        found = model.predict(backend.asarray(kernels[1]), split=True)
+        shares = correlation_score_split(backend.asarray(true - true.mean(axis=0)), found)
+        parts, scores = (np.asarray(backend.to_numpy(one)) for one in (found, shares))
     return Encoded(correlate(true, parts.sum(axis=0)), dict(zip(kinds, scores, strict=True)))
 
 

@@ -26,6 +26,8 @@ Block = tuple[int, int]
 
 #: Fewest circular shifts with which a p of .01 could be reached; fewer, and nothing is tested.
 FEWEST_SHIFTS = 99
+#: Fewest segments that are tested; with fewer, each weighs more than a tenth.
+FEWEST_SEGMENTS = 10
 #: Choices in the many-way task: the segment itself and nine distractors.
 WAYS = 10
 #: What is quieter counts as silence (mean square).
@@ -136,12 +138,12 @@ class Identified:
 
     @property
     def testable(self) -> bool:
-        """Whether there is an accuracy, and enough admissible shifts to compare it with."""
-        return bool(np.isfinite(self.accuracy)) and len(self.null) >= FEWEST_SHIFTS
+        """Whether there are enough segments, and enough admissible shifts to compare with."""
+        return self.n_segments >= FEWEST_SEGMENTS and len(self.null) >= FEWEST_SHIFTS
 
     @property
     def p(self) -> float:
-        """(1 + shifts at least as good) / (1 + shifts); NaN where there are too few shifts to test."""
+        """(1 + shifts at least as good) / (1 + shifts); NaN where too little is there to test."""
         if not self.testable:
             return float("nan")
         return float((1 + (self.null >= self.accuracy).sum()) * self.smallest_p)
@@ -150,8 +152,9 @@ class Identified:
     def verdict(self) -> str:
         """In words."""
         n = len(self.null)
-        if not np.isfinite(self.accuracy):
-            return "not testable: no segment has enough distractors"
+        if self.n_segments < FEWEST_SEGMENTS:
+            have = f"{self.n_segments or 'no'} segment{'s have' if self.n_segments > 1 else ' has'}"
+            return f"not testable: {have} enough distractors, at least {FEWEST_SEGMENTS} are needed"
         if not self.testable:
             return f"not testable: {n} admissible shifts, at least {FEWEST_SHIFTS} are needed"
         return f"p = {self.p:.3f} ({n} shifts, smallest attainable {self.smallest_p:.3f})"
@@ -371,22 +374,48 @@ def _mean_over_folds(scores: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(np.divide(total, defined, out=np.full(len(total), np.nan), where=defined > 0))
 
 
-def holm(p_values: Mapping[str, float]) -> dict[str, float]:
-    """Adjust the p values of several comparisons so that the chance of any false alarm stays at its level (Holm 1979).
+def corrected(comparisons: Mapping[str, Identified]) -> dict[str, float]:
+    """Adjust p for several comparisons, so that the chance of any false alarm among them stays at its level.
+
+    By Westfall and Young's (1993) step-down maximum: a shift turns the sound for all comparisons at once, so that
+    how they hang together is known and need not be assumed away. Accuracies of each comparison are brought to mean 0
+    and variance 1 over all its pairings, the true one among them; the best comparison is held against the best of
+    all under every shift, the second against the best of the remaining ones, and so on.
 
     Parameters
     ----------
-    p_values : mapping
-        Comparison → p; NaN where it was not tested, which stays NaN and does not count.
+    comparisons : mapping
+        Name → result. All were turned by the same shifts.
 
     Returns
     -------
     dict
-        In the order given.
+        In the order given; NaN for a comparison that is not testable, which counts for nothing.
+
+    Raises
+    ------
+    ValueError
+        The comparisons were turned by different shifts.
     """
-    tested = sorted((name for name, p in p_values.items() if np.isfinite(p)), key=lambda name: p_values[name])
-    adjusted, least = dict.fromkeys(p_values, float("nan")), 0.0
-    for rank, name in enumerate(tested):
-        least = max(least, min(1.0, (len(tested) - rank) * p_values[name]))
+    adjusted = dict.fromkeys(comparisons, float("nan"))
+    tested = [name for name, one in comparisons.items() if one.testable]
+    if not tested:
+        return adjusted
+    if len({comparisons[name].per_subject.shape[1] for name in tested}) > 1:
+        raise ValueError("comparisons can be corrected together only if the same shifts turned all of them")
+    scores = {name: _standing(comparisons[name].per_subject.mean(axis=0)) for name in tested}
+    order = sorted(tested, key=lambda name: -scores[name][0])
+    least = 0.0
+    for rank, name in enumerate(order):
+        best = np.max([scores[other] for other in order[rank:]], axis=0)
+        least = max(least, comparisons[name].p, float((best >= scores[name][0]).mean()))
         adjusted[name] = least
     return adjusted
+
+
+def _standing(accuracies: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Accuracies [1 + shifts] in standard deviations from their mean; a shift without one is beaten by all."""
+    spread = np.nanstd(accuracies)
+    above = accuracies - np.nanmean(accuracies)
+    scores = np.divide(above, spread, out=np.zeros_like(above), where=spread > 0)
+    return np.asarray(np.where(np.isfinite(accuracies), scores, -np.inf))

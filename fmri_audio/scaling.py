@@ -38,7 +38,7 @@ from fmri_audio.settings import project_root
 
 SUBJECTS = (1, 3, 9, 17)
 #: Minutes of sound → studies. Long ones cost more and vary less.
-STUDIES = {6: 32, 12: 12, 23: 5}
+STUDIES = {6: 60, 12: 24, 23: 12}
 CONFIDENCE = 0.95
 CODE = (*calibration.CODE, "scaling.py")
 TABLE = Path("results") / "scaling.csv"

@@ -9,10 +9,10 @@ import json
 import math
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -114,7 +114,8 @@ def trained_arms(
 ) -> dict[str, TrainedArm]:
     """Arms, trained once and kept in ``cache`` under the hash of everything that decides them.
 
-    Two processes that ask for the same model at once do not train it twice: the second waits for the first.
+    Two processes that ask for the same models at once do not train one twice: each takes those that nobody is training,
+    and waits only when none is left.
 
     Parameters
     ----------
@@ -136,14 +137,12 @@ def trained_arms(
     step = math.lcm(*(build(name, material).grid.step for name in settings.arms if name not in models),
                     *(model.grid.step for model in models.values()))  # fmt: skip
     key = _key(material, split, settings, step, seed)
-    arms = {}
-    for name, model in models.items():
-        folder = cache / f"{name}-{key}"
-        with _locked(folder, say or tell):
-            if not (folder / "facts.json").is_file():
-                _train_into(folder, model, material, split, settings, step, seed, say)
-        arms[name] = _restore(folder, model, seed)
-    return arms
+    cache.mkdir(parents=True, exist_ok=True)
+    folders = {name: cache / f"{name}-{key}" for name in models}
+    for name in _one_by_one(folders, say or tell):
+        if not (folders[name] / "facts.json").is_file():
+            _train_into(folders[name], models[name], material, split, settings, step, seed, say)
+    return {name: _restore(folders[name], model, seed) for name, model in models.items()}
 
 
 def features_of(model: Arm, material: Material) -> torch.Tensor:
@@ -212,14 +211,30 @@ def _key(material: Material, split: Split, settings: TrainingSettings, step: int
     return digest.hexdigest()[:16]
 
 
-@contextlib.contextmanager
-def _locked(folder: Path, say: Say) -> Iterator[None]:
-    """Hold a folder's lock; the system lets go of it if the process dies."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with open(folder.with_suffix(".lock"), "w") as stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            say(f"waiting for another run that is training {folder.name}")
-            fcntl.flock(stream, fcntl.LOCK_EX)
-        yield
+def _one_by_one(folders: Mapping[str, Path], say: Say) -> Iterator[str]:
+    """Names of folders, each held locked while it is the caller's; those that another process holds come last.
+
+    The system lets go of a lock if its process dies.
+    """
+    left = dict(folders)
+    while left:
+        with contextlib.ExitStack() as held:
+            locks = {
+                name: held.enter_context(open(folder.with_suffix(".lock"), "w")) for name, folder in left.items()
+            }
+            name = next((name for name, lock in locks.items() if _taken(lock)), None)
+            if name is None:
+                name = next(iter(left))
+                say(f"waiting for another run that is training {left[name].name}")
+                fcntl.flock(locks[name], fcntl.LOCK_EX)
+            del left[name]
+            yield name
+
+
+def _taken(lock: IO[str]) -> bool:
+    """Lock a file unless another process holds it."""
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

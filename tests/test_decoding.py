@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from fmri_audio import decoding
+from fmri_audio import decoding, solver
 from fmri_audio.errors import UserError
 from fmri_audio.study.dataset import lagged
 from fmri_audio.study.reader import Study
@@ -65,6 +65,22 @@ def test_ridge_is_the_solution_of_its_penalised_least_squares(monkeypatch: pytes
     again = decoding.fit_ridge(x, y, np.arange(60), n_folds=3, gap=2)
     assert_array_equal(again.alphas, ridge.alphas)
     assert_allclose(again.dual, ridge.dual, rtol=1e-9)
+
+
+def test_where_ridge_is_solved_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a GPU himalaya computes with PyTorch's tensors; PyTorch's on the CPU take the same way."""
+    from himalaya.backend import get_backend
+
+    x, y, new = smooth(60, 90, 0), smooth(60, 3, 1), smooth(5, 90, 2)
+    here = decoding.fit_ridge(x, y, np.arange(60), n_folds=3, gap=2)
+    expected = here.predict(new)
+    monkeypatch.setattr(solver, "backend_name", lambda: "torch")
+    there = decoding.fit_ridge(x, y, np.arange(60), n_folds=3, gap=2)
+    assert isinstance(there.dual, np.ndarray) and isinstance(there.alphas, np.ndarray)
+    assert_array_equal(there.alphas, here.alphas)
+    assert_allclose(there.dual, here.dual, rtol=1e-6, atol=1e-9)
+    assert_allclose(there.predict(new), expected, rtol=1e-5, atol=1e-6)
+    assert get_backend().name == "numpy", "what was set before is set again"
 
 
 def test_ridge_on_the_true_features_finds_the_signal_and_nothing_where_there_is_none(

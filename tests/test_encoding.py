@@ -7,7 +7,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.signal import lfilter
 
-from fmri_audio import encoding
+from fmri_audio import encoding, solver
 from fmri_audio.errors import UserError
 from fmri_audio.study.splits import Split
 
@@ -48,6 +48,16 @@ def test_each_voxel_is_credited_to_the_kind_that_drives_it() -> None:
     assert (many[5:10] > 5 * np.abs(few[5:10])).all() and found.correlation[5:10].mean() > 0.35
     assert np.abs(found.correlation[10:]).mean() < 0.2
     assert_allclose(few + many, found.correlation, atol=0.02)
+
+
+def test_where_it_is_solved_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    here = fit(*study(noise=0.5))
+    monkeypatch.setattr(solver, "backend_name", lambda: "torch")
+    there = fit(*study(noise=0.5))
+    assert_allclose(there.correlation, here.correlation, atol=1e-5)
+    for name, share in here.parts.items():
+        assert isinstance(there.parts[name], np.ndarray)
+        assert_allclose(there.parts[name], share, atol=1e-5)
 
 
 def test_many_useless_columns_do_not_crowd_out_few_useful_ones() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from fractions import Fraction
 
 import numpy as np
@@ -143,9 +144,12 @@ def test_too_few_is_said_and_not_tested() -> None:
     folds = [FoldPrediction((40, 70), features[40:70], features.mean(0), features.std(0), np.ones(N_FEATURES))]
     layout = identification.trials([(40, 70)], [(0, 100)], n_trs=N_TRS, gap=GAP)
     found = identification.identify_segments([folds], features, [(0, 100)], layout, n_trs=N_TRS)
+    assert np.isnan(found.p) and found.verdict.startswith("not testable: 6 segments have enough distractors")
+    found = dataclasses.replace(found, n_segments=10)
     assert np.isnan(found.p) and found.verdict.startswith("not testable: 75 admissible shifts")
     tenway = identification.identify_segments([folds], features, [(0, 100)], layout, n_trs=N_TRS, ways=10)
-    assert tenway.verdict == "not testable: no segment has enough distractors" and np.isnan(tenway.p)
+    assert tenway.verdict.startswith("not testable: no segment has enough distractors, at least 10 are needed")
+    assert np.isnan(tenway.p)
     assert tenway.n_segments == 0 and tenway.n_left_out == 7
     with pytest.raises(UserError, match="7 held-out TRs hold 1 segments of 4 TRs"):
         identification.trials([(40, 47)], [(0, 100)], n_trs=N_TRS, gap=GAP)
@@ -159,9 +163,54 @@ def test_runs_are_turned_each_by_itself() -> None:
     assert layout[1].columns[0, 0] == 10
 
 
-def test_several_comparisons_are_corrected_as_holm_did() -> None:
-    found = identification.holm({"a": 0.01, "b": 0.04, "c": float("nan"), "d": 0.03})
-    assert found["a"] == pytest.approx(0.03) and found["d"] == pytest.approx(0.06) and found["b"] == pytest.approx(0.06)
-    assert list(found) == ["a", "b", "c", "d"] and np.isnan(found["c"])
-    assert identification.holm({"a": 0.9, "b": 0.8}) == {"a": 1.0, "b": 1.0}
-    assert identification.holm({}) == {}
+def several(scores: np.ndarray, n_segments: int = 13) -> dict[str, Identified]:
+    """Comparisons whose accuracies [comparisons, 1 + shifts] are known."""
+    return {f"{k}": Identified(one[None], 0.5, n_segments, 0) for k, one in enumerate(scores)}
+
+
+def test_correction_keeps_the_rate_of_false_alarms_whether_comparisons_hang_together_or_not() -> None:
+    rng = np.random.default_rng(0)
+    alarms = {}
+    for together in (0.0, 0.95):
+        wrong = 0
+        for _ in range(600):
+            common, own = rng.standard_normal((1, 120)), rng.standard_normal((8, 120))
+            orbit = np.sqrt(together) * common + np.sqrt(1 - together) * own
+            # What is compared differs in scale, as ten-way and pairwise accuracies do.
+            wrong += min(identification.corrected(several(orbit * np.geomspace(0.01, 1, 8)[:, None])).values()) <= 0.05
+        alarms[together] = wrong
+    assert all(12 <= wrong <= 51 for wrong in alarms.values()), alarms  # 99.9 % of binomial draws with p = .05
+
+
+def test_a_clear_result_passes_among_many_comparisons() -> None:
+    """Holm's least p among 12 with 215 shifts would be 12 / 216 > .05."""
+    orbit = np.random.default_rng(0).standard_normal((12, 216))
+    orbit[3, 0] = 8.0
+    found = identification.corrected(several(orbit))
+    assert found["3"] == 1 / 216
+    assert all(found[name] > 0.05 for name in found if name != "3")
+
+
+def test_correction_steps_down_and_never_falls_below_the_uncorrected_p() -> None:
+    orbit = np.random.default_rng(1).standard_normal((3, 216))
+    orbit[:, 0] = 9.0, 2.2, 1.5
+    comparisons = several(orbit) | {"few": Identified(orbit[:1], 0.5, 4, 9)}
+    found = identification.corrected(comparisons)
+    assert np.isnan(found["few"]) and list(found) == ["0", "1", "2", "few"]
+    assert found["0"] < found["1"] < found["2"]
+    assert all(found[name] >= comparisons[name].p for name in "012")
+    # The last one is compared with itself alone: a strong result elsewhere costs it nothing.
+    assert found["2"] == comparisons["2"].p
+    alone = identification.corrected({name: comparisons[name] for name in "12"})
+    assert alone["1"] == found["1"]
+
+
+def test_a_shift_without_an_accuracy_is_beaten_and_different_shifts_are_refused() -> None:
+    orbit = np.random.default_rng(2).standard_normal((2, 216))
+    orbit[0, 5:40] = np.nan
+    comparisons = several(orbit)
+    found = identification.corrected(comparisons)
+    assert all(np.isfinite(found[name]) and found[name] >= comparisons[name].p for name in found)
+    assert identification.corrected({}) == {}
+    with pytest.raises(ValueError, match="same shifts"):
+        identification.corrected(several(orbit) | {"other": Identified(orbit[1:, :150], 0.5, 13, 0)})

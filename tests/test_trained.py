@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import multiprocessing
+import threading
 from fractions import Fraction
 from pathlib import Path
 
@@ -10,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 
+from fmri_audio import trained
 from fmri_audio.arms import ARMS, Material, Sound
 from fmri_audio.errors import UserError
 from fmri_audio.settings import TrainingSettings
@@ -128,6 +131,20 @@ def test_two_processes_do_not_train_the_same_model_twice(tiny_checkpoint_file: P
     for process in processes:
         process.join()
     assert sum("step 4 of 4" in line for line in said) == 1
+
+
+def test_what_another_process_trains_comes_last_and_is_waited_for(tmp_path: Path) -> None:
+    folders = {name: tmp_path / name for name in "abc"}
+    said: list[str] = []
+    with open(tmp_path / "a.lock", "w") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        taken = trained._one_by_one(folders, said.append)
+        assert [next(taken), next(taken)] == ["b", "c"] and said == []
+        with open(tmp_path / "c.lock", "w") as third, pytest.raises(BlockingIOError):
+            fcntl.flock(third, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        threading.Timer(0.2, lambda: fcntl.flock(other, fcntl.LOCK_UN)).start()
+        assert list(taken) == ["a"] and said == ["waiting for another run that is training a"]
+    assert list(trained._one_by_one(folders, said.append)) == ["a", "b", "c"] and len(said) == 1
 
 
 def test_the_codec_s_features_are_not_computed_again(material: Material) -> None:
