@@ -27,6 +27,7 @@ from fmri_audio.decoding import FoldPrediction
 from fmri_audio.edition import Edition
 from fmri_audio.errors import UserError
 from fmri_audio.identification import Identified, SoundFacts, identify_segments, trials
+from fmri_audio.information import MOST_COMPONENTS, Bits, gaussian_bits
 from fmri_audio.line_spectra import LEAST_VARIATION_HZ, line_spectra
 from fmri_audio.noise import VoxelNoise, voxel_noise
 from fmri_audio.representations import EncodecCodes
@@ -331,21 +332,24 @@ class HeldOut:
             self._noises[one.model] = voxel_noise(several, one.volumes, self.split.bold_train)
         return self._noises[one.model]
 
-    def decoded_with_noise(self, arm: Which, level: float = 1.0, independent: bool = False) -> Decoded:
-        """The block decoded from the model's own BOLD with voxel noise, by ridge trained on as noisy volumes.
+    def noisy_volumes(self, arm: Which, level: float = 1.0, independent: bool = False) -> NDArray[np.float32]:
+        """An arm's own BOLD with voxel noise, standardised on training volumes, [volumes, V].
 
         Parameters
         ----------
         arm : str or TrainedArm
         level : float
-            Times the noise's standard deviation; 1 is that of the brains.
+            Times the noise's standard deviation; 1 is that of the brains, 0 no noise.
         independent : bool
             Leave out the noise's covariance in space and time: an upper bound, nothing more.
         """
         volumes = self.trained(arm).volumes
         noise = self.noise_of(arm).sample(len(volumes), self.run.settings.seed, independent=independent)
-        noisy = standardise(volumes + level * noise, self.split.bold_train_rows)
-        return self._decoded_from(noisy, arm, None)
+        return standardise(volumes + level * noise, self.split.bold_train_rows)
+
+    def decoded_with_noise(self, arm: Which, level: float = 1.0, independent: bool = False) -> Decoded:
+        """The block decoded from :meth:`noisy_volumes`, by ridge regression trained on as noisy ones."""
+        return self._decoded_from(self.noisy_volumes(arm, level, independent), arm, None)
 
     def _decoded_from(self, bold: NDArray[np.float32], arm: Which, subject: Subject | None) -> Decoded:
         """Both codes predicted by one regression, which chooses a penalty for every number of either."""
@@ -369,6 +373,14 @@ class HeldOut:
         folds = [[FoldPrediction(self.block, one.code, mean, spread, one.alphas)] for one in several]
         layout = trials([self.block], self.split.runs, n_trs=self.segment_trs, gap=self.split.gap)
         return identify_segments(folds, code, self.split.runs, layout, n_trs=self.segment_trs)
+
+    def bits(self, arm: Which, code: NDArray[np.float32], most_components: int = MOST_COMPONENTS) -> Bits:
+        """Bits per TR that a code of the block [TRs, r], read from volumes, carries about its sound's own code."""
+        own = self.trained(arm).code
+        fold = FoldPrediction(self.block, code, *_mean_and_spread(own[self.split.train]), np.full(own.shape[1], np.nan))
+        return gaussian_bits(
+            [fold], own, [self.split], self.split.runs, gap=self.split.gap, most_components=most_components
+        )
 
     @cached_property
     def facts(self) -> SoundFacts:

@@ -233,6 +233,18 @@ def test_a_little_noise_of_voxels_changes_little_and_much_of_it_leaves_the_mean(
     assert held_out.noise_of("mel").reliability.shape == (held_out.n_units,)
 
 
+def test_bits_fall_with_noise_and_a_code_that_never_changes_has_none(held_out: HeldOut) -> None:
+    volumes = held_out.noisy_volumes("mel", 0.0)
+    assert volumes.shape == held_out.arms["mel"].volumes.shape
+    np.testing.assert_allclose(volumes[held_out.split.bold_train_rows].std(axis=0), 1, atol=2e-2)
+    own, noisy = (held_out.bits("mel", code) for code in (
+        held_out.own_code("mel"), held_out.decoded_with_noise("mel", 30.0).code))  # fmt: skip
+    read = held_out.bits("mel", held_out.read_code("mel"))
+    assert own.raw > read.raw > noisy.raw >= 0
+    assert held_out.bits("mel", held_out.read_code("mel"), 2).raw < read.raw
+    assert held_out.bits("mel", held_out.mean_code("mel")).raw == 0
+
+
 def test_the_right_segment_scores_above_the_wrong_one(held_out: HeldOut) -> None:
     own, other = held_out.score(held_out.original), held_out.score_other_segment(held_out.original)
     assert len(own) == len(other) == len(held_out.windows) >= 2
