@@ -69,11 +69,13 @@ STRONG_REPETITIONS = 40
 #: The stream of random numbers that draws excerpts; brains have streams of their own.
 _EXCERPT = 0
 
-#: What decides the table: code, sound and weights. A test compares their hash with the table's.
+#: What decides the table: code, sound and weights. A test compares their hash with the table's, and another one this
+#: list with what is imported.
 CODE = (
-    "brain/*.py", "calibration.py", "decoding.py", "identification.py", "study/acoustics.py", "study/dataset.py",
-    "study/haemodynamics.py", "study/leakage.py", "study/noise.py", "study/simulation.py", "study/splits.py",
-    "timeline.py",
+    "brain/*.py", "calibration.py", "decoding.py", "identification.py", "representations/base.py",
+    "representations/encodec.py", "representations/streaming.py", "solver.py", "stimulus.py", "study/acoustics.py",
+    "study/dataset.py", "study/grid.py", "study/haemodynamics.py", "study/leakage.py", "study/noise.py",
+    "study/simulation.py", "study/splits.py", "study/tracks.py", "timeline.py",
 )  # fmt: skip
 TABLE = Path("results") / "calibration.csv"
 
@@ -371,6 +373,7 @@ def code_hash(code: Sequence[str] = CODE) -> str:
     """Hash of all that decides a table: modules of the package, the play, the weights."""
     root = project_root()
     digest = hashlib.sha256(package_digest(*code).encode())
+    digest.update(repr(FAMILIES).encode())
     read = [root / "stimulus" / name for name in ("part1.ogg", "part2.ogg", "segments.tsv")]
     for path in (*read, root / "checkpoints" / "encodec-24khz-demo.safetensors"):
         digest.update(sha256_of(path).encode())

@@ -36,7 +36,7 @@ def answers(verdicts: Iterable[Verdict], brains: str) -> dict[str, str]:
         "proceed": _proceed(of, brains),
         "finetune": _finetune(of, brains),
         "metrics": _metrics(of),
-        "complex": _complex(of),
+        "complex": _complex(of, brains),
     }
 
 
@@ -48,7 +48,20 @@ def _proceed(of: Mapping[str, Verdict], brains: str) -> str:
     more = _by(bits, "more so than", "no more so than", "sometimes more so than", "not yet compared with")
     text += f"{_numbers(codec, 'STOI')}, and it is {more} a mel spectrogram of the same bits"
     text += f"{_numbers(bits, 'a difference in STOI of')}. "
-    return text + _gates(of) + _promise(of, brains)
+    return text + _gates(of) + _promise(of, brains) + _beside_the_old(of, brains)
+
+
+def _beside_the_old(of: Mapping[str, Verdict], brains: str) -> str:
+    """Say how the old pipeline fares in the same place."""
+    free, decoded = of["beats-mel-behind-the-bottleneck"], of["beats-mel-from-brains"]
+    if not free.outcome:
+        return ""
+    said = ("is more intelligible than", "is no more intelligible than", "is in part more intelligible than")
+    text = f" There, without noise or brains, it {_by(free, *said)} mel and Griffin-Lim{_numbers(free, 'a difference in STOI of')}"
+    if decoded.outcome:
+        near = _by(decoded, "nearer to the original", "no nearer to the original", "nearer to the original for some")
+        text += f", and decoded from {brains} it is {near}{_numbers(decoded, 'a difference in mel distance of', ' dB')}"
+    return f"{text}."
 
 
 def _gates(of: Mapping[str, Verdict]) -> str:
@@ -83,7 +96,7 @@ def _finetune(of: Mapping[str, Verdict], brains: str) -> str:
     decoded = of["finetuned-from-brains"]
     if not decoded.outcome:
         return f"{text}."
-    word = _by(decoded, "keeps that advantage", "has no advantage", "has an advantage for some subjects only")
+    word = _by(decoded, "keeps that advantage", "has no advantage", "has an advantage from some seeds only")
     return f"{text}; decoded from {brains} it {word}{_numbers(decoded, 'a difference in STOI of')}."
 
 
@@ -92,28 +105,35 @@ def _metrics(of: Mapping[str, Verdict]) -> str:
     if not cases:
         return f"Not decided here: {of['question-metrics'].why}."
     good, bad = (
-        [case.label for case in cases if (case.value == "yes") is is_good] for is_good in (True, False)
-    )
-    text = "Those that tell intelligible sound from silence, noise and other speech"
+        [case.label if is_good else f"{case.label} (an intelligible mel spectrogram is {case.value})" for case in cases
+         if (case.value == "yes") is is_good] for is_good in (True, False)
+    )  # fmt: skip
+    text = "Those that tell intelligible sound from silence, noise, other speech and what a decoder makes without a brain"
     text += f": {_and(good)}" if good else ": none of those taken here"
-    text += f"; not {_and(bad)}, which put a floor above an intelligible mel spectrogram" if bad else ""
+    text += f". Not {_and(bad)}" if bad else ""
     return f"{text}. None replaces listening; who compares by ear can do so in the book."
 
 
-def _complex(of: Mapping[str, Verdict]) -> str:
+def _complex(of: Mapping[str, Verdict], brains: str) -> str:
     arm, exact, size = of["complex-arm"], of["perfect-reconstruction"], of["complex-memory"]
+    question, closer, decoded = of["question-complex"], of["complex-arm-is-closer"], of["complex-arm-from-brains"]
     inverse = _by(exact, "is exact", "is not exact", "is exact at times")
     known = (
         f"its inverse {inverse}{_numbers(exact, 'SNR', ' dB')}, and it takes {_span(size.cases)} times the values "
         "of EnCodec's latents and of a mel spectrogram"
     )
-    if not arm.outcome:
-        return f"Not decided here: no complex arm has passed the bottleneck in this edition. What is known: {known}."
-    start = _by(
-        arm, "Yes: it does better behind the same bottleneck", "As a comparison only: behind the same bottleneck "
-        "it does no better", "Perhaps: it does better behind some bottlenecks",
-    )  # fmt: skip
-    return f"{start}{_numbers(arm, 'a difference in STOI of')}; {known}."
+    if not question.outcome:
+        why = question.why or arm.why
+        return f"Not decided here: {why}. What is known: {known}."
+    start = _by(question, "Yes", "As a comparison only", "It depends")
+    better = _by(arm, "it is more intelligible", "it is no more intelligible", "it is more intelligible at times")
+    near = _by(closer, "nearer to the original", "no nearer to it", "nearer to it at times")
+    text = f"{start}: behind the same bottleneck, without noise, {better} than the frozen codec{_numbers(arm, 'a difference in STOI of')} and "
+    text += f"{near}{_numbers(closer, 'a difference in mel distance of', ' dB')}"
+    if decoded.outcome:
+        there = _by(decoded, "nearer to the original", "no nearer to the original", "nearer for some subjects only")
+        text += f"; decoded from {brains} it is {there}{_numbers(decoded, 'a difference in mel distance of', ' dB')}"
+    return f"{text}; {known}."
 
 
 def _by(verdict: Verdict, holds: str, fails: str, depends: str, untested: str = "not tested") -> str:

@@ -26,7 +26,7 @@ from fmri_audio.brain import standardise
 from fmri_audio.decoding import FoldPrediction
 from fmri_audio.edition import Edition
 from fmri_audio.errors import UserError
-from fmri_audio.identification import Identified, SoundFacts, identify_segments, trials
+from fmri_audio.identification import Identified, SoundFacts, Trial, identify_segments, trials
 from fmri_audio.information import MOST_COMPONENTS, Bits, gaussian_bits
 from fmri_audio.line_spectra import LEAST_VARIATION_HZ, line_spectra
 from fmri_audio.noise import VoxelNoise, voxel_noise
@@ -65,7 +65,7 @@ class Decoded:
     true : array, shape [TRs, r]
         What the sound's own code is.
     alphas : array, shape [r]
-        Ridge penalty of each number of the code, chosen within training.
+        Ridge penalty of each number of the code, chosen within training; NaN where no ridge regression was needed.
     """
 
     subject: Subject | None
@@ -245,11 +245,15 @@ class HeldOut:
         """
         one = self.trained(arm)
         if one.model not in self._read:
-            codes = np.full_like(one.code, np.nan)
-            for first, last in (*self.split.train_blocks, self.block):
-                codes[first:last] = one.model.read((first, last)).cpu().numpy()
-            self._read[one.model] = codes
+            self._read[one.model] = self._read_from(one, one.volumes)
         return self._read[one.model]
+
+    def _read_from(self, one: TrainedArm, volumes: NDArray[np.float32]) -> NDArray[np.float32]:
+        """What an arm's own decoder reads from volumes [volumes, V], [TRs, r]; NaN outside the split."""
+        codes, given = np.full_like(one.code, np.nan), torch.from_numpy(volumes)
+        for first, last in (*self.split.train_blocks, self.block):
+            codes[first:last] = one.model.read((first, last), given).cpu().numpy()
+        return codes
 
     @cached_property
     def _read(self) -> dict[Arm, NDArray[np.float32]]:
@@ -348,10 +352,23 @@ class HeldOut:
         return standardise(volumes + level * noise, self.split.bold_train_rows)
 
     def decoded_with_noise(self, arm: Which, level: float = 1.0, independent: bool = False) -> Decoded:
-        """The block decoded from :meth:`noisy_volumes`, by ridge regression trained on as noisy ones."""
-        return self._decoded_from(self.noisy_volumes(arm, level, independent), arm, None)
+        """The block decoded from :meth:`noisy_volumes`, by a decoder trained on as noisy ones.
 
-    def _decoded_from(self, bold: NDArray[np.float32], arm: Which, subject: Subject | None) -> Decoded:
+        That is the arm's own, which has seen the noise-free volumes of every training TR, with a gain for every number
+        of the code that least squares give on noisy training volumes: without noise it is 1, and with much of it 0,
+        which leaves the training mean. So noise alone tells this condition from the noise-free one. Ridge regression
+        from volumes to code, as it is needed for brains, would begin anew from training TRs that are fewer than the
+        numbers of the code.
+        """
+        one = self.trained(arm)
+        read = self._read_from(one, self.noisy_volumes(one, level, independent))
+        heard, code = (
+            _with_gains(read, wanted, self.split.train)[self.block[0] : self.block[1]]
+            for wanted in (self.read_codes(one), one.code)
+        )
+        return Decoded(None, one.arm, heard, code, self.own_code(one), np.full(code.shape[1], np.nan))
+
+    def _decoded_from(self, bold: NDArray[np.float32], arm: Which, subject: Subject) -> Decoded:
         """Both codes predicted by one regression, which chooses a penalty for every number of either."""
         own = self.trained(arm).code
         predicted, ridge = decoding.decode_units(
@@ -366,13 +383,13 @@ class HeldOut:
     def identified(self, arm: Which, several: Sequence[Decoded]) -> Identified:
         """Segments of the held-out block identified from all subjects by an arm's code, with its joint null.
 
-        Distractors lie further away than the gap; the sound is turned over the whole run, the same for all subjects.
+        Distractors are of the same kind and loudness and lie further away than the gap; the sound is turned over the
+        whole run, the same for all subjects.
         """
         code = self.trained(arm).code
         mean, spread = _mean_and_spread(code[self.split.train])
         folds = [[FoldPrediction(self.block, one.code, mean, spread, one.alphas)] for one in several]
-        layout = trials([self.block], self.split.runs, n_trs=self.segment_trs, gap=self.split.gap)
-        return identify_segments(folds, code, self.split.runs, layout, n_trs=self.segment_trs)
+        return identify_segments(folds, code, self.split.runs, self._matched, n_trs=self.segment_trs)
 
     def bits(self, arm: Which, code: NDArray[np.float32], most_components: int = MOST_COMPONENTS) -> Bits:
         """Bits per TR that a code of the block [TRs, r], read from volumes, carries about its sound's own code."""
@@ -387,6 +404,13 @@ class HeldOut:
         """Kind and level of every TR of the stimulus."""
         sound = self.stimulus
         return SoundFacts.of(sound.waveform, sound.sample_rate, sound.tr, sound.segments)
+
+    @cached_property
+    def _matched(self) -> list[Trial]:
+        """Segments of the held-out block, each with its distractors of the same kind and loudness."""
+        return trials(
+            [self.block], self.split.runs, n_trs=self.segment_trs, gap=self.split.gap, facts=self.facts
+        )
 
     @cached_property
     def line_spectra(self) -> NDArray[np.float32]:
@@ -416,10 +440,7 @@ class HeldOut:
             own_mean, own_spread = _mean_and_spread(heard)
             own = np.where(own_spread > LEAST_VARIATION_HZ, (heard - own_mean) / own_spread, 0.0)
             folds.append([FoldPrediction(self.block, np.asarray(own, np.float32), *already, unfitted)])
-        layout = trials(
-            [self.block], self.split.runs, n_trs=self.segment_trs, gap=self.split.gap, facts=self.facts
-        )
-        return identify_segments(folds, true, self.split.runs, layout, n_trs=self.segment_trs)
+        return identify_segments(folds, true, self.split.runs, self._matched, n_trs=self.segment_trs)
 
     @property
     def segment_trs(self) -> int:
@@ -507,6 +528,16 @@ class HeldOut:
         if columns.get("arm") in LABELS:
             columns = {"units": self.n_units, "rank": self.settings.rank, **columns}
         return scoring.to_records(scores, **{**self.columns, **columns})
+
+
+def _with_gains(
+    read: NDArray[np.float32], wanted: NDArray[np.float32], trs: NDArray[np.int64]
+) -> NDArray[np.float32]:
+    """Every column of ``read`` [TRs, r] times the gain, and plus the mean, that bring it nearest to ``wanted``."""
+    x, y = (np.asarray(values[trs], np.float64) for values in (read, wanted))
+    mean_x, mean_y = x.mean(axis=0), y.mean(axis=0)
+    gain = ((x - mean_x) * (y - mean_y)).sum(axis=0) / np.maximum(np.square(x - mean_x).sum(axis=0), 1e-12)
+    return np.asarray((read - mean_x) * gain + mean_y, np.float32)
 
 
 def _mean_and_spread(values: NDArray[np.floating]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.signal import lfilter
+from sklearn.covariance import ledoit_wolf_shrinkage
 
 from fmri_audio.brain import pairwise_isc
 from fmri_audio.errors import UserError
@@ -22,9 +23,10 @@ RELIABILITY_RANGE = (0.01, 0.99)
 class VoxelNoise:
     r"""Gaussian noise for units of variance 1, as training residuals say that it is.
 
-    Space and time are taken as separable. In space, noise has the residuals' correlations; in time, it is
-    autoregressive of order 1 with the residuals' mean lag-1 correlation; and its variance in voxel *v* is
-    :math:`(1 - \rho_v) / \rho_v`, so that signal has a share :math:`\rho_v` of the sum.
+    Space and time are taken as separable. In space, noise has the residuals' correlations, shrunk towards none by as
+    much as their number asks for (Ledoit & Wolf 2004): fewer residuals than voxels would leave directions without any
+    noise. In time, it is autoregressive of order 1 with the residuals' mean lag-1 correlation; and its variance in voxel
+    *v* is :math:`(1 - \rho_v) / \rho_v`, so that signal has a share :math:`\rho_v` of the sum.
 
     Attributes
     ----------
@@ -32,12 +34,15 @@ class VoxelNoise:
         Standardised per voxel.
     autocorrelation : float
         At a lag of one TR.
+    shrinkage : float
+        Share of the variance that is independent between voxels, beside what residuals have in common.
     reliability : array, shape [V]
         Signal's share of the variance, from training alone.
     """
 
     residuals: Matrix
     autocorrelation: float
+    shrinkage: float
     reliability: NDArray[np.float64]
 
     @property
@@ -49,18 +54,23 @@ class VoxelNoise:
         """Draw noise [n_trs, V]; ``independent`` leaves both covariances out, which is only an upper bound.
 
         Linear combinations of the residuals with independent weights have the residuals' covariance exactly, without
-        a matrix of voxels by voxels.
+        a matrix of voxels by voxels; noise of every voxel's own is added as shrinkage asks.
         """
         rng = np.random.default_rng(seed)
         if independent:
             drawn = rng.standard_normal((n_trs, len(self.reliability)))
         else:
-            phi, n = self.autocorrelation, len(self.residuals)
-            start = rng.standard_normal((1, n))
-            later = lfilter([np.sqrt(1 - phi**2)], [1.0, -phi], rng.standard_normal((n_trs, n)), axis=0,
-                            zi=phi * start)[0]  # fmt: skip
-            drawn = later @ self.residuals / np.sqrt(n)
+            n, n_voxels = self.residuals.shape
+            common = self._in_time(rng, n_trs, n) @ self.residuals / np.sqrt(n)
+            own = self._in_time(rng, n_trs, n_voxels)
+            drawn = np.sqrt(1 - self.shrinkage) * common + np.sqrt(self.shrinkage) * own
         return np.asarray(drawn * self.deviation, np.float32)
+
+    def _in_time(self, rng: np.random.Generator, n_trs: int, columns: int) -> NDArray[np.float64]:
+        """Independent autoregressive series of variance 1, [n_trs, columns]."""
+        phi = self.autocorrelation
+        start, later = rng.standard_normal((1, columns)), rng.standard_normal((n_trs, columns))
+        return np.asarray(lfilter([np.sqrt(1 - phi**2)], [1.0, -phi], later, axis=0, zi=phi * start)[0])
 
 
 def voxel_noise(
@@ -95,7 +105,10 @@ def voxel_noise(
     inside = np.flatnonzero(np.diff(np.tile(rows, len(bold))) == 1)
     phi = float(np.mean(residuals[inside] * residuals[inside + 1]))
     reliability = np.clip(pairwise_isc(np.stack(subjects)).mean(axis=0), *RELIABILITY_RANGE)
-    return VoxelNoise(np.asarray(residuals, np.float32), float(np.clip(phi, 0.0, 0.99)), reliability)
+    return VoxelNoise(
+        np.asarray(residuals, np.float32), float(np.clip(phi, 0.0, 0.99)), float(ledoit_wolf_shrinkage(residuals)),
+        reliability,
+    )  # fmt: skip
 
 
 def _standardised(values: NDArray[np.floating]) -> NDArray[np.float64]:

@@ -58,15 +58,20 @@ class Convergence:
     falling : float
         By how much the last third of training brought the least validation loss down, as a share of what it was
         before; 0 where it brought nothing.
+    improved : bool
+        Whether any epoch was better than the start.
     """
 
     converged: bool
     falling: float
+    improved: bool
 
     @property
     def verdict(self) -> str:
         """In words; a model that has not converged gets no verdict on its quality."""
-        return "converged" if self.converged else "not converged: the loss was still falling"
+        if not self.converged:
+            return "not converged: the loss was still falling"
+        return "converged" if self.improved else "converged at its start, which no training step bettered"
 
 
 def judge(losses: Sequence[float]) -> Convergence:
@@ -79,10 +84,10 @@ def judge(losses: Sequence[float]) -> Convergence:
     curve = np.asarray(losses, np.float64)
     last = len(curve) // 3
     if last < 1:
-        return Convergence(False, float("nan"))
+        return Convergence(False, float("nan"), False)
     before, after = float(curve[:-last].min()), float(curve[-last:].min())
     falling = max(0.0, (before - after) / max(abs(before), 1e-9))
-    return Convergence(falling <= STILL_FALLING, falling)
+    return Convergence(falling <= STILL_FALLING, falling, bool(curve.argmin()))
 
 
 def selected_step(curves: pd.DataFrame, balance: float) -> int:

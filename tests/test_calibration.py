@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import asdict
 from pathlib import Path
 
@@ -102,6 +104,23 @@ def test_one_excerpt_is_judged_among_the_same_sound_turned_round() -> None:
     assert rate.value > 0.06
     accident[0] = 0.56
     assert [row.holds for row in calibration.one_excerpt(studies(accident, 400, 1), 0, "abc")] == [False, False]
+
+
+def test_all_that_is_imported_is_hashed_or_decides_nothing() -> None:
+    loaded = subprocess.run(
+        [sys.executable, "-c", "import sys, fmri_audio.calibration; print(*sys.modules)"], capture_output=True, text=True, check=True
+    ).stdout.split()  # fmt: skip
+    package = Path(calibration.__file__).parent
+    files = {
+        str(Path(*name.split(".")[1:]).with_suffix(".py")) for name in loaded
+        if name.startswith("fmri_audio.") and not (package / Path(*name.split(".")[1:])).is_dir()
+    }  # fmt: skip
+    hashed = {str(path.relative_to(package)) for name in calibration.CODE for path in package.glob(name)}
+    # Reading and writing, words, and what belongs to scans on disk; weights and families of features are hashed themselves.
+    idle = {"audio", "checkpoints", "errors", "files", "segments", "settings"}
+    idle |= {f"study/{name}" for name in ("annotations", "bids", "checker", "envelope", "masked", "reader", "simulator", "sync")}
+    idle |= {f"representations/{name}" for name in ("mel", "segmented", "stft")}  # other features
+    assert files - hashed <= {f"{name}.py" for name in idle}
 
 
 def test_the_table_is_that_of_this_code() -> None:

@@ -39,6 +39,25 @@ def test_noise_has_the_covariance_of_residuals_and_leaves_each_voxel_its_reliabi
     np.testing.assert_allclose(share, noise.reliability, rtol=0.15)
 
 
+def test_no_direction_is_without_noise_even_where_voxels_outnumber_residuals() -> None:
+    rng = np.random.default_rng(0)
+    n, voxels, common = 40, 100, 0.5
+    signal = np.float32(rng.standard_normal((n, voxels)))
+    subjects = [
+        np.float32(signal + np.sqrt(common) * rng.standard_normal((n, 1)) + np.sqrt(1 - common) * rng.standard_normal((n, voxels)))
+        for _ in range(2)
+    ]
+    noise = voxel_noise(subjects, signal, [(0, n)])
+    assert np.linalg.matrix_rank(noise.residuals) < voxels and 0 < noise.shrinkage < 1
+    drawn = noise.sample(20_000, seed=1) / noise.deviation
+    np.testing.assert_allclose(drawn.std(axis=0), 1, atol=0.05)
+    between = np.corrcoef(drawn.T)
+    assert np.linalg.eigvalsh(between).min() > 0.1 * noise.shrinkage
+    assert between[np.triu_indices(voxels, 1)].mean() == pytest.approx(common, abs=0.15)
+    later = np.mean([np.corrcoef(drawn[1:, v], drawn[:-1, v])[0, 1] for v in range(voxels)])
+    assert later == pytest.approx(noise.autocorrelation, abs=0.05)
+
+
 def test_independent_noise_has_the_strength_but_no_covariance() -> None:
     signal, subjects, _ = brains(2, np.full(V, 0.3))
     noise = voxel_noise(subjects, signal, [(0, N)])
@@ -65,5 +84,5 @@ def test_a_single_subject_has_no_reliability() -> None:
 
 
 def test_voxels_without_signal_are_nearly_all_noise() -> None:
-    noise = VoxelNoise(np.ones((5, 1), np.float32), 0.0, np.array([0.01]))
+    noise = VoxelNoise(np.ones((5, 1), np.float32), 0.0, 0.0, np.array([0.01]))
     assert noise.deviation[0] == pytest.approx(np.sqrt(99))

@@ -246,9 +246,10 @@ class Arm(nn.Module, ABC):
         return self.space.volumes(self.around[None])[0]
 
     @torch.no_grad()
-    def read(self, block: Block) -> torch.Tensor:
-        """Code [n, r] of a block of TRs, read from the model's own BOLD (noise-free)."""
-        return self.space.read(self.volumes()[self.space.rows(torch.arange(*block, device=self.device))])
+    def read(self, block: Block, volumes: torch.Tensor | None = None) -> torch.Tensor:
+        """Code [n, r] of a block of TRs, read from volumes [volumes, V]: the model's own BOLD unless given."""
+        volumes = self.volumes() if volumes is None else volumes.to(self.device)
+        return self.space.read(volumes[self.space.rows(torch.arange(*block, device=self.device))])
 
     @torch.no_grad()
     def through(self, block: Block) -> torch.Tensor:
