@@ -17,6 +17,12 @@ ARMS = ("frozen", "finetuned")
 CITED = ("stoi", "pesq_wb", "snr_db", "mel_distance_db")
 """Metrics that the abstract may cite."""
 
+WITHOUT_A_BRAIN = {
+    "no-brain": "the training mean", "envelope-only": "its level alone", "speech-only": "speech or silence alone",
+    "random-sound": "random sound",
+}  # fmt: skip
+"""What the same decoder makes without a brain: the controls of chapter 7, in words."""
+
 HELD_OUT = "held-out"
 """What the column ``fold`` says where a score was taken on the held-out block."""
 
@@ -74,8 +80,10 @@ def headline(tables: Mapping[str, pd.DataFrame], kind: str, kbps: float) -> dict
     problem, codec = tables["02-problem"], tables["03-encodec"]
     late = pd.concat([tables["06-training"], tables["07-evaluation"]], ignore_index=True)
     found = {**_whole(problem, codec, kind, kbps), **_held_out(late, held_out_kind(late))}
-    for arm in ARMS:
-        found[f"{arm}_identified"] = pick(late, "identification", arm=arm, control="none")
+    found["identified"] = pick(late, "identification_matched", control="none")
+    found["identified_p"] = pick(late, "identification_matched_p", control="circular-shift")
+    old = late[(late["arm"] == "mel") & (late["condition"] == "noise-free") & (late["control"] == "none")]
+    found["old_free_stoi"] = float(old[old["metric"] == "stoi"]["value"].mean())  # NaN where it was not trained
     found["mel_kbps"] = _only(problem[problem["representation"] == "mel"], "bandwidth_kbps")
     found["bits_per_tr"] = pick(codec, "bits_per_tr", bandwidth_kbps=kbps)
     for column in ("units", "rank"):
@@ -108,6 +116,7 @@ def _held_out(late: pd.DataFrame, kind: str) -> dict[str, float]:
         "free": {"condition": "noise-free", "control": "none"},
         "measured": {"condition": "measured", "control": "none"},
         "nothing": {"condition": "measured", "control": "no-brain"},
+        **{name: {"condition": "measured", "control": name} for name in WITHOUT_A_BRAIN},
     }
     return {
         f"{arm}_{name}_{metric}": pick(rows, metric, kind, arm=arm, **case)
@@ -156,14 +165,38 @@ def verdicts(numbers: Mapping[str, float], codec: str, kbps: float, *, simulated
     )
     rescued = says(numbers["phase_stoi"], INTELLIGIBLE_STOI, "mends", "does not mend")
     heard = says(numbers["frozen_measured_stoi"], INTELLIGIBLE_STOI, "intelligible", "not intelligible")
-    gain = numbers["frozen_nothing_mel_distance_db"] - numbers["frozen_measured_mel_distance_db"]
-    closer = says(gain, 0, "closer to the original than what a decoder makes without any brain",
-                  "no closer to the original than what a decoder makes without any brain")  # fmt: skip
-    size = "" if math.isnan(gain) else f", by {abs(gain):.2f} dB, which was not tested"
+    identified = numbers["identified"]
+    told = "too little sound is held out to tell segments apart" if math.isnan(identified) else (
+        f"segments of it are told apart in {identified:.2f} of pairs, by chance in one half"
+    )  # fmt: skip
     return {
         "codec_verdict": f"with the weights {codec}, EnCodec at {kbps:g} kbps {coded}, by STOI {better} a mel "
         "spectrogram of the same size.",
         "diagnosis_verdict": f"an uncompressed mel spectrogram {plain}; handing the true phase to one that passed a "
         f"bottleneck {rescued} it.",
-        "brain_verdict": f"sound decoded from {brains} brains is {heard}, and by the mel distance {closer}{size}.",
+        "brain_verdict": f"sound decoded from {brains} brains is {heard}. {_beside_controls(numbers)}. "
+        f"From the brains alone, {told}.",
     }
+
+
+def _beside_controls(numbers: Mapping[str, float]) -> str:
+    """Say than which of the sounds that the same decoder makes without a brain the decode is closer."""
+    gains = {
+        words: numbers[f"frozen_{name}_mel_distance_db"] - numbers["frozen_measured_mel_distance_db"]
+        for name, words in WITHOUT_A_BRAIN.items()
+    }
+    if any(math.isnan(gain) for gain in gains.values()):
+        return "Whether it is closer to the original than what the same decoder makes without a brain cannot be judged"
+    near = [f"{words} (by {gain:.2f} dB)" for words, gain in gains.items() if gain > 0]
+    far = [f"{words} (by {-gain:.2f} dB)" for words, gain in gains.items() if gain <= 0]
+    parts = ([f"it is closer to the original than {_and(near)}"] if near else []) + (
+        [f"{'but ' if near else 'it is '}farther from it than {_and(far)}"] if far else []
+    )
+    return (
+        f"By the mel distance, and beside what the same decoder makes without a brain, {', '.join(parts)}; none of "
+        "this was tested"
+    )
+
+
+def _and(words: list[str]) -> str:
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"

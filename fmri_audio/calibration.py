@@ -73,9 +73,9 @@ _EXCERPT = 0
 #: list with what is imported.
 CODE = (
     "brain/*.py", "calibration.py", "decoding.py", "identification.py", "representations/base.py",
-    "representations/encodec.py", "representations/streaming.py", "solver.py", "stimulus.py", "study/acoustics.py",
-    "study/dataset.py", "study/grid.py", "study/haemodynamics.py", "study/leakage.py", "study/noise.py",
-    "study/simulation.py", "study/splits.py", "study/tracks.py", "timeline.py",
+    "representations/encodec.py", "solver.py", "stimulus.py", "study/acoustics.py", "study/dataset.py", "study/grid.py",
+    "study/haemodynamics.py", "study/leakage.py", "study/noise.py", "study/simulation.py", "study/splits.py",
+    "study/tracks.py", "timeline.py",
 )  # fmt: skip
 TABLE = Path("results") / "calibration.csv"
 

@@ -57,7 +57,8 @@ def _beside_the_old(of: Mapping[str, Verdict], brains: str) -> str:
     if not free.outcome:
         return ""
     said = ("is more intelligible than", "is no more intelligible than", "is in part more intelligible than")
-    text = f" There, without noise or brains, it {_by(free, *said)} mel and Griffin-Lim{_numbers(free, 'a difference in STOI of')}"
+    apart = _numbers(free, "a difference in STOI of")
+    text = f" There, without noise or brains, it {_by(free, *said)} mel and Griffin-Lim{apart}"
     if decoded.outcome:
         near = _by(decoded, "nearer to the original", "no nearer to the original", "nearer to the original for some")
         text += f", and decoded from {brains} it is {near}{_numbers(decoded, 'a difference in mel distance of', ' dB')}"
@@ -108,8 +109,8 @@ def _metrics(of: Mapping[str, Verdict]) -> str:
         [case.label if is_good else f"{case.label} (an intelligible mel spectrogram is {case.value})" for case in cases
          if (case.value == "yes") is is_good] for is_good in (True, False)
     )  # fmt: skip
-    text = "Those that tell intelligible sound from silence, noise, other speech and what a decoder makes without a brain"
-    text += f": {_and(good)}" if good else ": none of those taken here"
+    text = "Those that tell intelligible sound from silence, noise, other speech and what a decoder makes without a "
+    text += f"brain: {_and(good)}" if good else "brain: none of those taken here"
     text += f". Not {_and(bad)}" if bad else ""
     return f"{text}. None replaces listening; who compares by ear can do so in the book."
 
@@ -128,11 +129,12 @@ def _complex(of: Mapping[str, Verdict], brains: str) -> str:
     start = _by(question, "Yes", "As a comparison only", "It depends")
     better = _by(arm, "it is more intelligible", "it is no more intelligible", "it is more intelligible at times")
     near = _by(closer, "nearer to the original", "no nearer to it", "nearer to it at times")
-    text = f"{start}: behind the same bottleneck, without noise, {better} than the frozen codec{_numbers(arm, 'a difference in STOI of')} and "
-    text += f"{near}{_numbers(closer, 'a difference in mel distance of', ' dB')}"
+    distance = "a difference in mel distance of"
+    text = f"{start}: behind the same bottleneck, without noise, {better} than the frozen codec"
+    text += f"{_numbers(arm, 'a difference in STOI of')} and {near}{_numbers(closer, distance, ' dB')}"
     if decoded.outcome:
         there = _by(decoded, "nearer to the original", "no nearer to the original", "nearer for some subjects only")
-        text += f"; decoded from {brains} it is {there}{_numbers(decoded, 'a difference in mel distance of', ' dB')}"
+        text += f"; decoded from {brains} it is {there}{_numbers(decoded, distance, ' dB')}"
     return f"{text}; {known}."
 
 

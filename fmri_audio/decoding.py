@@ -71,21 +71,19 @@ class Identification:
     accuracy : float
         Share of pairs won; chance is .5.
     per_segment : array, shape [segments]
-    n_segments, n_pairs : int
+        Of those that have a distractor.
+    n_pairs : int
+        Ordered pairs of a segment and a distractor.
     """
 
     accuracy: float
     per_segment: NDArray[np.float64]
+    n_pairs: int
 
     @property
     def n_segments(self) -> int:
-        """Segments in the held-out block."""
+        """Segments that have a distractor."""
         return len(self.per_segment)
-
-    @property
-    def n_pairs(self) -> int:
-        """Ordered pairs of a segment and a distractor."""
-        return self.n_segments * (self.n_segments - 1)
 
 
 def brain_of(
@@ -312,11 +310,11 @@ def segments_of(values: Matrix, n_trs: int) -> NDArray[np.float64]:
     return np.asarray(values[: count * n_trs], np.float64).reshape(count, -1)
 
 
-def identify(predicted: Matrix, true: Matrix, n_trs: int) -> Identification:
+def identify(predicted: Matrix, true: Matrix, n_trs: int, gap: int = 0) -> Identification:
     """Pairwise identification of segments.
 
-    For every segment i and every other segment j of the same block: does the prediction for i correlate more with
-    the truth of i than with the truth of j? A tie counts half.
+    For every segment i and every other segment j of the same block that lies more than a gap away: does the prediction
+    for i correlate more with the truth of i than with the truth of j? A tie counts half.
 
     Parameters
     ----------
@@ -324,23 +322,29 @@ def identify(predicted: Matrix, true: Matrix, n_trs: int) -> Identification:
         Consecutive held-out TRs, centred on the training mean.
     n_trs : int
         TRs per segment.
+    gap : int
+        TRs that lie between a segment and its distractors at least.
 
     Raises
     ------
     UserError
-        Fewer than two segments.
+        No segment has a distractor.
     """
     a, b = segments_of(predicted, n_trs), segments_of(true, n_trs)
-    if len(a) < 2:
+    starts = n_trs * np.arange(len(a))
+    far = np.abs(starts[:, None] - starts) >= n_trs + gap
+    if not far.any():
+        apart = f" and {gap} TRs between them" if gap else ""
         raise UserError(
-            f"{len(predicted)} held-out TRs hold {len(a)} segments of {n_trs} TRs; identification needs at least 2"
+            f"{len(predicted)} held-out TRs hold {len(a)} segments of {n_trs} TRs; "
+            f"identification needs at least 2{apart}"
         )
     similarity = _rows_correlated(a, b)
     own = np.diag(similarity)[:, None]
     won = (own > similarity) + 0.5 * (own == similarity)
-    np.fill_diagonal(won, 0.0)
-    per_segment = won.sum(axis=1) / (len(a) - 1)
-    return Identification(float(per_segment.mean()), per_segment)
+    some = far.any(axis=1)
+    per_segment = (won * far)[some].sum(axis=1) / far[some].sum(axis=1)
+    return Identification(float(per_segment.mean()), per_segment, int(far.sum()))
 
 
 def prediction_correlation(predicted: Matrix, true: Matrix) -> float:
@@ -351,7 +355,8 @@ def prediction_correlation(predicted: Matrix, true: Matrix) -> float:
 def brain_to_brain(bold: Sequence[Matrix], split: Split, n_trs: int) -> list[Identification]:
     """Ceiling for identification: each subject's held-out BOLD identified from the mean of the others'.
 
-    What the other brains cannot tell apart, no model of the shared response can.
+    What the other brains cannot tell apart, no model of the shared response can. Distractors lie further away than the
+    split's gap.
 
     Parameters
     ----------
@@ -360,13 +365,20 @@ def brain_to_brain(bold: Sequence[Matrix], split: Split, n_trs: int) -> list[Ide
     split : Split
     n_trs : int
         TRs per segment.
+
+    Returns
+    -------
+    list of Identification
+        One per subject; empty where the block is too short for any segment to have a distractor.
     """
     if len(bold) < 2:
         raise UserError("a ceiling between brains needs at least 2 subjects")
     rows = np.arange(*split.bold_test)
+    if len(rows) // n_trs < 2 + -(-split.gap // n_trs):
+        return []
     held_out = np.stack([one[rows] for one in bold])
     total = held_out.sum(axis=0)
-    return [identify((total - one) / (len(bold) - 1), one, n_trs) for one in held_out]
+    return [identify((total - one) / (len(bold) - 1), one, n_trs, split.gap) for one in held_out]
 
 
 def _rows_correlated(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -447,11 +447,6 @@ class HeldOut:
         """TRs of a segment to identify."""
         return int(np.ceil(self.settings.segment_seconds / float(self.stimulus.tr)))
 
-    def centred(self, arm: Which, code: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Code standardised by its training mean and spread, as identification compares it."""
-        mean, spread = _mean_and_spread(self.trained(arm).code[self.split.train])
-        return np.asarray((code - mean) / spread, np.float32)
-
     # The tables ---------------------------------------------------------------------------------------------------
 
     def score(self, sound: Waveform, wanted: Sequence[str] = scoring.METRICS) -> pd.DataFrame:

@@ -25,8 +25,8 @@ class VoxelNoise:
 
     Space and time are taken as separable. In space, noise has the residuals' correlations, shrunk towards none by as
     much as their number asks for (Ledoit & Wolf 2004): fewer residuals than voxels would leave directions without any
-    noise. In time, it is autoregressive of order 1 with the residuals' mean lag-1 correlation; and its variance in voxel
-    *v* is :math:`(1 - \rho_v) / \rho_v`, so that signal has a share :math:`\rho_v` of the sum.
+    noise. In time, it is autoregressive of order 1 with the residuals' mean lag-1 correlation; and its variance in
+    voxel *v* is :math:`(1 - \rho_v) / \rho_v`, so that signal has a share :math:`\rho_v` of the sum.
 
     Attributes
     ----------

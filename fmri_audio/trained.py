@@ -192,7 +192,8 @@ def _restore(folder: Path, model: Arm, seed: int) -> TrainedArm:
     model.around.copy_(torch.from_numpy(code))
     return TrainedArm(
         model.eval(), seed, code, model.volumes().cpu().numpy(), pd.read_csv(folder / "curves.csv"),
-        Convergence(facts["converged"], facts["falling"], facts["improved"]), facts["selected"], facts["variance_passed"],
+        Convergence(facts["converged"], facts["falling"], facts["improved"]),
+        facts["selected"], facts["variance_passed"],
     )  # fmt: skip
 
 

@@ -493,6 +493,23 @@ def distances(sweep: Sweep, factor: Factor) -> str:
     return "; ".join(told)
 
 
+def matching(sweep: Sweep) -> str:
+    """Say what the greatest balance brings over the least, in training and held out, and whether it carries over."""
+    whole = sweep.along("balance")
+    least, most = whole["level"].min(), whole["level"].max()
+    told, carried = [], []
+    for label, rows in whole.groupby("label", sort=False):
+        changes = []
+        for metric in BOLD_DISTANCES.values():
+            means = rows[rows["metric"] == metric].groupby("level")["value"].mean()
+            changes.append(float(means[most] - means[least]))
+        told.append(f"{label} {changes[0]:+.2f} in training and {changes[1]:+.2f} held out".replace("-", "−"))
+        if changes[1] < 0:
+            carried.append(str(label))
+    end = f"it is nearer in the arms {', '.join(carried)}" if carried else "no arm comes nearer: it is learned by heart"
+    return f"From a balance of {least:g} to one of {most:g} this distance changes: {'; '.join(told)}. Held out, {end}"
+
+
 def draw(sweep: Sweep, factor: Factor) -> Figure:
     """Draw scores against a factor's level: one panel per metric, a colour per arm, a line style per condition.
 

@@ -59,10 +59,13 @@ class WholeStudy:
 
     @cached_property
     def predictions(self) -> dict[Subject, list[FoldPrediction]]:
-        """Held-out predictions of every subject, one per fold."""
+        """Held-out predictions of the latents, of every subject, one per fold."""
+        return self._predicted(self.latents)
+
+    def _predicted(self, features: Matrix) -> dict[Subject, list[FoldPrediction]]:
         return {
             subject: decoding.predict_folds(
-                partial(self._bold, subject), self.latents, self.splits, lags=self.settings.lag_trs,
+                partial(self._bold, subject), features, self.splits, lags=self.settings.lag_trs,
                 shift=self.study.shift, n_folds=self.settings.cv_folds,
             )
             for subject in self.study.subjects
@@ -77,9 +80,19 @@ class WholeStudy:
 
     def identify(self, ways: int = 2, matched: bool = True) -> Identified:
         """Segments told from others by the latents predicted for them, of all subjects."""
+        return self._identify(self.predictions, self.latents, ways, matched)
+
+    def identify_by_line_spectra(self) -> Identified:
+        """Pairs of like segments told apart by predicted line spectral frequencies, of all subjects."""
+        spectra = self.held_out.line_spectra
+        return self._identify(self._predicted(spectra), spectra, 2, matched=True)
+
+    def _identify(
+        self, predictions: dict[Subject, list[FoldPrediction]], features: Matrix, ways: int, matched: bool
+    ) -> Identified:
         return identify_segments(
-            list(self.predictions.values()), self.latents, self.runs, self.layout(matched),
-            n_trs=self.held_out.segment_trs, ways=ways,
+            list(predictions.values()), features, self.runs, self.layout(matched), n_trs=self.held_out.segment_trs,
+            ways=ways,
         )  # fmt: skip
 
     def bits(self) -> dict[Subject, Bits]:

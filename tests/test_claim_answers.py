@@ -25,6 +25,10 @@ IDS = {
     "finetuned-is-closer",
     "finetuned-from-brains",
     "complex-arm",
+    "complex-arm-is-closer",
+    "complex-arm-from-brains",
+    "beats-mel-behind-the-bottleneck",
+    "beats-mel-from-brains",
     "perfect-reconstruction",
     "complex-memory",
 }
@@ -54,9 +58,9 @@ def verdict(name: str, outcome: str, *values: float | str, **given: Any) -> Verd
 def answers(outcome: str, brains: str = "simulated brains", **changed: Verdict) -> dict[str, str]:
     """Answer with one outcome for every claim, but for those that are given."""
     all_alike = {name: verdict(name, outcome, 0.25, 0.5) for name in IDS}
-    for name in ("brains-intelligible", "finetuned-from-brains"):
+    for name in ("brains-intelligible", "finetuned-from-brains", "complex-arm-from-brains", "beats-mel-from-brains"):
         all_alike[name] = verdict(name, outcome, 0.125, brains=brains)
-    all_alike["question-metrics"] = verdict("question-metrics", DEPENDS, "yes", "no")
+    all_alike["question-metrics"] = verdict("question-metrics", DEPENDS, "yes", "below silence")
     given = {name.replace("_", "-"): one for name, one in changed.items()}
     return claim_answers.answers({**all_alike, **given}.values(), brains)
 
@@ -68,16 +72,20 @@ def test_the_verdicts_that_answers_need_are_claims() -> None:
 @pytest.mark.parametrize(
     ("outcome", "starts", "contains"),
     [
-        (HOLDS, ("Yes", "Fine-tune", "Yes"), ("is intelligible", "more so than", "is met and", "is exact")),
+        (
+            HOLDS,
+            ("Yes", "Fine-tune", "Yes"),
+            ("is intelligible", "more so than", "is met and", "is exact", "it is more intelligible than mel and"),
+        ),
         (
             FAILS,
             ("No", "Freeze", "As a comparison only"),
-            ("is not intelligible", "no more so than", "at no bandwidth", "is not exact"),
+            ("is not intelligible", "no more so than", "at no bandwidth", "is not exact", "no more intelligible than"),
         ),
         (
             DEPENDS,
-            ("In part", "It depends", "Perhaps"),
-            ("at times", "sometimes more", "at some bandwidths only", "exact at times"),
+            ("In part", "It depends", "It depends"),
+            ("at times", "sometimes more", "at some bandwidths only", "exact at times", "part more intelligible than"),
         ),
     ],
 )
@@ -99,6 +107,8 @@ def test_whose_brains_is_said_wherever_they_enter(brains: str) -> None:
     found = answers(FAILS, brains)
     assert f"decoded from {brains} it is not intelligible (STOI 0.125" in found["proceed"]
     assert f"decoded from {brains} it has no advantage" in found["finetune"]
+    assert f"decoded from {brains} it is no nearer to the original" in found["proceed"]
+    assert f"decoded from {brains} it is no nearer to the original" in found["complex"]
 
 
 def test_nothing_is_concluded_from_arms_that_are_still_learning() -> None:
@@ -118,19 +128,24 @@ def test_nothing_is_concluded_from_arms_that_are_still_learning() -> None:
 
 
 def test_no_complex_arm_is_no_answer() -> None:
-    found = answers(HOLDS, complex_arm=verdict("complex-arm", "", why="no rows"))["complex"]
-    assert found.startswith("Not decided here") and "is exact" in found
+    found = answers(HOLDS, question_complex=verdict("question-complex", "", why="no rows"))["complex"]
+    assert found.startswith("Not decided here: no rows") and "is exact" in found
+
+
+def test_where_the_old_pipeline_was_not_trained_nothing_is_said_of_it() -> None:
+    found = answers(HOLDS, **{"beats_mel_behind_the_bottleneck": verdict("beats-mel-behind-the-bottleneck", "")})
+    assert "Griffin-Lim" not in found["proceed"]
 
 
 def test_metrics_are_sorted_by_what_they_tell() -> None:
     found = answers(HOLDS)["metrics"]
-    assert "other speech: case 0; not case 1, which" in found
+    assert "without a brain: case 0. Not case 1 (an intelligible mel spectrogram is below silence)" in found
     assert (
-        "not case"
+        "Not case"
         not in answers(HOLDS, question_metrics=verdict("question-metrics", HOLDS, "yes"))["metrics"]
     )
     none = answers(HOLDS, question_metrics=verdict("question-metrics", FAILS, "no"))["metrics"]
-    assert "none of those taken here; not case 0" in none
+    assert "none of those taken here. Not case 0" in none
     assert answers(HOLDS, question_metrics=verdict("question-metrics", "", why="no speech"))[
         "metrics"
     ].startswith("Not decided here: no speech")

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import torch
 
-from fmri_audio import claim_functions, results
+from fmri_audio import claim_functions, results, training
 from fmri_audio.claim_functions import REGISTRY, count_waveglow
 
 NOTHING = SimpleNamespace(metrics=pd.DataFrame(columns=list(results.COLUMNS)), training={})
@@ -76,6 +76,8 @@ BY_THEMSELVES = {
     "preprint_year",
     "tells_sound_from_floor",
     "arms_converged",
+    "mel_arm_converged",
+    "complex_arm_converged",
 }
 """Functions with a test of their own below."""
 
@@ -171,9 +173,19 @@ def test_a_metric_that_prefers_noise_is_told() -> None:
         snr_db=(-3.0, -2.0), stoi=(0.98, 0.35), mel_distance_db=(1.9, 31.0), pesq_wb=(float("nan"), 1.1)
     )
     found = {case.label: case.value for case in REGISTRY["tells_sound_from_floor"](tables)}
-    assert found == {"SNR (dB)": "no", "STOI": "yes", "mel distance (dB)": "yes"}
+    assert found == {"SNR (dB)": "below white noise", "STOI": "yes", "mel distance (dB)": "yes"}
     worse = scored(mel_distance_db=(40.0, 31.0), stoi=(0.3, 0.35))
-    assert {case.value for case in REGISTRY["tells_sound_from_floor"](worse)} == {"no"}
+    assert {case.value for case in REGISTRY["tells_sound_from_floor"](worse)} == {"below white noise"}
+
+
+def test_a_metric_without_a_score_for_a_floor_is_told_and_so_is_one_that_prefers_what_no_brain_made() -> None:
+    tables = scored(stoi=(0.98, float("nan")), pesq_wb=(3.4, 1.1), snr_db=(-3.0, -4.0))
+    made = {"segment": "speech", "arm": "frozen", "fold": "held-out", "control": "random-sound"}
+    several = [{**made, "metric": "snr_db", "value": -0.5}, {**made, "metric": "pesq_wb", "value": 1.4}]
+    tables.metrics = pd.concat([tables.metrics, pd.DataFrame(several)], ignore_index=True)
+    found = {case.label: case.value for case in REGISTRY["tells_sound_from_floor"](tables)}
+    told = {"SNR (dB)": "below sound made without a brain", "PESQ-WB": "yes", "STOI": "no score for white noise"}
+    assert found == told
 
 
 def test_convergence_is_what_chapter_6_says() -> None:
@@ -181,6 +193,10 @@ def test_convergence_is_what_chapter_6_says() -> None:
     found = [case.value for case in REGISTRY["arms_converged"](SimpleNamespace(training=said))]
     assert found == ["yes", "not converged: the loss was still falling"]
     assert "does not say" in str(REGISTRY["arms_converged"](NOTHING)[0].value)
+    at_start = training.Convergence(True, 0.0, False).verdict
+    said = {"mel_verdict": at_start, "complex-stft_verdict": "not converged: it fell"}
+    others = [REGISTRY[f"{name}_arm_converged"](SimpleNamespace(training=said))[0].value for name in ("mel", "complex")]
+    assert others == ["yes", "not converged: it fell"]
 
 
 def test_the_note_counts_with_what_the_package_has() -> None:

