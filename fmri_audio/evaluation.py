@@ -496,10 +496,14 @@ class HeldOut:
         return pd.DataFrame(rows, columns=["part", "codebook", "bits", "unigram_bits"])
 
     def describes(self, arm: Which) -> dict[str, Any]:
-        """The columns of a record that say which arm it is, of which features, and for codes at which bandwidth."""
+        """The columns of a record that say which arm it is, of which features, and for codes at which bandwidth.
+
+        An arm without a codec has no weights of one to name.
+        """
         one = self.trained(arm)
         rate = {"bandwidth_kbps": self.run.settings.main_bandwidth} if one.arm == "codes" else {}
-        return {"arm": one.arm, "representation": one.model.representation, **rate}
+        bare = {} if next(iter(one.model.codec_parameters()), None) is not None else {"codec": None}
+        return {"arm": one.arm, "representation": one.model.representation, **rate, **bare}
 
     def parameters(self) -> pd.DataFrame:
         """Weights of every arm: in the bottleneck, in what only this arm has beside it, and in the codec."""

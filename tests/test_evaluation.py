@@ -150,7 +150,7 @@ def test_weights_are_counted_by_where_they_are(held_out: HeldOut) -> None:
 
 
 def test_records_name_the_arm_s_features_and_the_codes_bandwidth(held_out: HeldOut) -> None:
-    assert held_out.describes("mel") == {"arm": "mel", "representation": "mel"}
+    assert held_out.describes("mel") == {"arm": "mel", "representation": "mel", "codec": None}
     assert held_out.describes("codes") == {
         "arm": "codes", "representation": "encodec-codes", "bandwidth_kbps": 6.0,
     }  # fmt: skip
