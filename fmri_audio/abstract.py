@@ -166,8 +166,8 @@ def verdicts(numbers: Mapping[str, float], codec: str, kbps: float, *, simulated
     rescued = says(numbers["phase_stoi"], INTELLIGIBLE_STOI, "mends", "does not mend")
     heard = says(numbers["frozen_measured_stoi"], INTELLIGIBLE_STOI, "intelligible", "not intelligible")
     identified = numbers["identified"]
-    told = "too little sound is held out to tell segments apart" if math.isnan(identified) else (
-        f"segments of it are told apart in {identified:.2f} of pairs, by chance in one half"
+    told = "segments cannot be told apart, because too little sound is held out" if math.isnan(identified) else (
+        f"segments are told apart in {identified:.2f} of pairs, by chance in one half"
     )  # fmt: skip
     return {
         "codec_verdict": f"with the weights {codec}, EnCodec at {kbps:g} kbps {coded}, by STOI {better} a mel "
@@ -175,7 +175,7 @@ def verdicts(numbers: Mapping[str, float], codec: str, kbps: float, *, simulated
         "diagnosis_verdict": f"an uncompressed mel spectrogram {plain}; handing the true phase to one that passed a "
         f"bottleneck {rescued} it.",
         "brain_verdict": f"sound decoded from {brains} brains is {heard}. {_beside_controls(numbers)}. "
-        f"From the brains alone, {told}.",
+        f"By the latents that regression predicts, without any bottleneck, {told}.",
     }
 
 

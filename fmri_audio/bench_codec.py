@@ -160,10 +160,10 @@ def _bound(stream: StreamingEncoder | StreamingDecoder, source: Tensor, n_frames
     calls: list[Work] = []
     buffers: dict[tuple[int, ...], Tensor] = {}
 
-    def recorded(arithmetic: Callable[[Tensor], Tensor], rows: Tensor) -> Tensor:
-        buffer = buffers.setdefault(tuple(rows.shape), torch.randn_like(rows))
-        calls.append(partial(arithmetic, buffer))
-        return arithmetic(rows)
+    def recorded(arithmetic: Callable[..., Tensor], *given: Tensor) -> Tensor:
+        ready = (buffers.setdefault(tuple(one.shape), torch.randn_like(one)) for one in given)
+        calls.append(partial(arithmetic, *ready))
+        return arithmetic(*given)
 
     for layer in stream.with_arithmetic():
         layer.arithmetic = partial(recorded, layer.arithmetic)  # type: ignore[method-assign]

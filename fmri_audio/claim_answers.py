@@ -105,13 +105,14 @@ def _metrics(of: Mapping[str, Verdict]) -> str:
     cases = of["question-metrics"].cases
     if not cases:
         return f"Not decided here: {of['question-metrics'].why}."
-    good, bad = (
-        [case.label if is_good else f"{case.label} (an intelligible mel spectrogram is {case.value})" for case in cases
-         if (case.value == "yes") is is_good] for is_good in (True, False)
-    )  # fmt: skip
+    alike: dict[str, list[str]] = {}
+    for case in cases:
+        alike.setdefault(str(case.value), []).append(case.label)
+    good = alike.pop("yes", [])
     text = "Those that tell intelligible sound from silence, noise, other speech and what a decoder makes without a "
     text += f"brain: {_and(good)}" if good else "brain: none of those taken here"
-    text += f". Not {_and(bad)}" if bad else ""
+    for said, names in alike.items():
+        text += f". Not {_and(names)}, by which an intelligible mel spectrogram {said}"
     return f"{text}. None replaces listening; who compares by ear can do so in the book."
 
 
@@ -128,7 +129,7 @@ def _complex(of: Mapping[str, Verdict], brains: str) -> str:
         return f"Not decided here: {why}. What is known: {known}."
     start = _by(question, "Yes", "As a comparison only", "It depends")
     better = _by(arm, "it is more intelligible", "it is no more intelligible", "it is more intelligible at times")
-    near = _by(closer, "nearer to the original", "no nearer to it", "nearer to it at times")
+    near = _by(closer, "nearer to the original", "no nearer to the original", "nearer to the original at times")
     distance = "a difference in mel distance of"
     text = f"{start}: behind the same bottleneck, without noise, {better} than the frozen codec"
     text += f"{_numbers(arm, 'a difference in STOI of')} and {near}{_numbers(closer, distance, ' dB')}"

@@ -503,7 +503,8 @@ def matching(sweep: Sweep) -> str:
         for metric in BOLD_DISTANCES.values():
             means = rows[rows["metric"] == metric].groupby("level")["value"].mean()
             changes.append(float(means[most] - means[least]))
-        told.append(f"{label} {changes[0]:+.2f} in training and {changes[1]:+.2f} held out".replace("-", "−"))
+        training, outside = (f"{change:+.2f}".replace("-", "−") for change in changes)
+        told.append(f"{label} {training} in training and {outside} held out")
         if changes[1] < 0:
             carried.append(str(label))
     end = f"it is nearer in the arms {', '.join(carried)}" if carried else "no arm comes nearer: it is learned by heart"

@@ -52,8 +52,8 @@ def test_verdicts_follow_the_numbers() -> None:
         "sound decoded from simulated brains is not intelligible. By the mel distance, and beside what the same "
         "decoder makes without a brain, it is closer to the original than the training mean (by 1.00 dB) and speech or "
         "silence alone (by 0.50 dB), but farther from it than its level alone (by 0.50 dB) and random sound (by 1.00 "
-        "dB); none of this was tested. From the brains alone, segments of it are told apart in 0.62 of pairs, by "
-        "chance in one half."
+        "dB); none of this was tested. By the latents that regression predicts, without any bottleneck, segments are "
+        "told apart in 0.62 of pairs, by chance in one half."
     )
     worse = abstract.verdicts(
         {**NUMBERS, "codec_stoi": 0.5, "frozen_measured_mel_distance_db": 11.0},

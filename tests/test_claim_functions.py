@@ -173,9 +173,9 @@ def test_a_metric_that_prefers_noise_is_told() -> None:
         snr_db=(-3.0, -2.0), stoi=(0.98, 0.35), mel_distance_db=(1.9, 31.0), pesq_wb=(float("nan"), 1.1)
     )
     found = {case.label: case.value for case in REGISTRY["tells_sound_from_floor"](tables)}
-    assert found == {"SNR (dB)": "below white noise", "STOI": "yes", "mel distance (dB)": "yes"}
+    assert found == {"SNR (dB)": "is below white noise", "STOI": "yes", "mel distance (dB)": "yes"}
     worse = scored(mel_distance_db=(40.0, 31.0), stoi=(0.3, 0.35))
-    assert {case.value for case in REGISTRY["tells_sound_from_floor"](worse)} == {"below white noise"}
+    assert {case.value for case in REGISTRY["tells_sound_from_floor"](worse)} == {"is below white noise"}
 
 
 def test_a_metric_without_a_score_for_a_floor_is_told_and_so_is_one_that_prefers_what_no_brain_made() -> None:
@@ -184,7 +184,10 @@ def test_a_metric_without_a_score_for_a_floor_is_told_and_so_is_one_that_prefers
     several = [{**made, "metric": "snr_db", "value": -0.5}, {**made, "metric": "pesq_wb", "value": 1.4}]
     tables.metrics = pd.concat([tables.metrics, pd.DataFrame(several)], ignore_index=True)
     found = {case.label: case.value for case in REGISTRY["tells_sound_from_floor"](tables)}
-    told = {"SNR (dB)": "below sound made without a brain", "PESQ-WB": "yes", "STOI": "no score for white noise"}
+    told = {
+        "SNR (dB)": "is below sound made without a brain", "PESQ-WB": "yes",
+        "STOI": "cannot be compared with white noise",
+    }  # fmt: skip
     assert found == told
 
 

@@ -37,9 +37,11 @@ def tells_sound_from_floor(tables: Tables) -> dict[str, Value]:
         sign = -1 if name == "mel_distance_db" else 1
         above = beside[sign * beside["value"] >= sign * score]["control"].unique()
         undefined = beside[beside["value"].isna()]["control"].unique()
-        said = [f"below {names.get(one, 'sound made without a brain')}" for one in above]
-        said += [f"no score for {names.get(one, 'sound made without a brain')}" for one in undefined]
-        found[scoring.LABELS[name]] = "; ".join(dict.fromkeys(said)) or YES
+        said = [
+            f"{words} {' and '.join(dict.fromkeys(names.get(one, 'sound made without a brain') for one in several))}"
+            for words, several in (("is below", above), ("cannot be compared with", undefined)) if len(several)
+        ]  # fmt: skip
+        found[scoring.LABELS[name]] = ", and ".join(said) or YES
     return found
 
 
