@@ -84,6 +84,12 @@ def headline(tables: Mapping[str, pd.DataFrame], kind: str, kbps: float) -> dict
     found["identified_p"] = pick(late, "identification_matched_p", control="circular-shift")
     old = late[(late["arm"] == "mel") & (late["condition"] == "noise-free") & (late["control"] == "none")]
     found["old_free_stoi"] = float(old[old["metric"] == "stoi"]["value"].mean())  # NaN where it was not trained
+    for name, rows in (("mel", problem[problem["units"].isna()]), ("codec", codec)):
+        own = rows[(rows["metric"] == "mel_distance_db") & (rows["segment"] == kind) & (rows["control"] == "none")]
+        found[f"{name}_windows"] = float(own["n"].max())
+    heard = late[(late["metric"] == "word_error_rate") & (late["arm"] == "roundtrip")]
+    found["original_errors"] = float(heard[heard["control"] == "original"]["value"].mean())
+    found["codec_errors"] = float(heard[heard["control"] == "none"]["value"].mean())
     found["mel_kbps"] = _only(problem[problem["representation"] == "mel"], "bandwidth_kbps")
     found["bits_per_tr"] = pick(codec, "bits_per_tr", bandwidth_kbps=kbps)
     for column in ("units", "rank"):
@@ -115,7 +121,7 @@ def _held_out(late: pd.DataFrame, kind: str) -> dict[str, float]:
     cases = {
         "free": {"condition": "noise-free", "control": "none"},
         "measured": {"condition": "measured", "control": "none"},
-        "nothing": {"condition": "measured", "control": "no-brain"},
+        "other": {"condition": "measured", "control": "other-segment"},
         **{name: {"condition": "measured", "control": name} for name in WITHOUT_A_BRAIN},
     }
     return {
@@ -169,9 +175,13 @@ def verdicts(numbers: Mapping[str, float], codec: str, kbps: float, *, simulated
     told = "segments cannot be told apart, because too little sound is held out" if math.isnan(identified) else (
         f"segments are told apart in {identified:.2f} of pairs, by chance in one half"
     )  # fmt: skip
+    errors = [numbers[f"{name}_errors"] for name in ("codec", "original")]
+    words = "" if any(math.isnan(share) for share in errors) else (
+        f" A small recogniser gets {errors[0]:.2f} of its words wrong, and {errors[1]:.2f} of the original's."
+    )  # fmt: skip
     return {
-        "codec_verdict": f"with the weights {codec}, EnCodec at {kbps:g} kbps {coded}, by STOI {better} a mel "
-        "spectrogram of the same size.",
+        "codec_verdict": f"with the weights {codec}, and by the note's bar (a STOI of {INTELLIGIBLE_STOI:g}), EnCodec "
+        f"at {kbps:g} kbps {coded}, by STOI {better} a mel spectrogram of the same size.{words}",
         "diagnosis_verdict": f"an uncompressed mel spectrogram {plain}; handing the true phase to one that passed a "
         f"bottleneck {rescued} it.",
         "brain_verdict": f"sound decoded from {brains} brains is {heard}. {_beside_controls(numbers)}. "
@@ -180,7 +190,7 @@ def verdicts(numbers: Mapping[str, float], codec: str, kbps: float, *, simulated
 
 
 def _beside_controls(numbers: Mapping[str, float]) -> str:
-    """Say than which of the sounds that the same decoder makes without a brain the decode is closer."""
+    """Say than which of the sounds that the same decoder makes without a brain the frozen arm's decode is closer."""
     gains = {
         words: numbers[f"frozen_{name}_mel_distance_db"] - numbers["frozen_measured_mel_distance_db"]
         for name, words in WITHOUT_A_BRAIN.items()
@@ -189,12 +199,16 @@ def _beside_controls(numbers: Mapping[str, float]) -> str:
         return "Whether it is closer to the original than what the same decoder makes without a brain cannot be judged"
     near = [f"{words} (by {gain:.2f} dB)" for words, gain in gains.items() if gain > 0]
     far = [f"{words} (by {-gain:.2f} dB)" for words, gain in gains.items() if gain <= 0]
-    parts = ([f"it is closer to the original than {_and(near)}"] if near else []) + (
-        [f"{'but ' if near else 'it is '}farther from it than {_and(far)}"] if far else []
+    parts = ([f"closer to the original than {_and(near)}"] if near else []) + (
+        [f"{'but ' if near else ''}farther from it than {_and(far)}"] if far else []
     )
+    other = numbers["frozen_other_mel_distance_db"] - numbers["frozen_measured_mel_distance_db"]
+    beside = "" if math.isnan(other) else (
+        f"; the decode of another segment is {abs(other):.2f} dB {'farther' if other > 0 else 'closer'}"
+    )  # fmt: skip
     return (
-        f"By the mel distance, and beside what the same decoder makes without a brain, {', '.join(parts)}; none of "
-        "this was tested"
+        "By the mel distance, and beside what the same decoder makes without a brain, the frozen arm's decode is "
+        f"{', '.join(parts)}{beside}; none of this was tested"
     )
 
 

@@ -16,6 +16,10 @@ QUESTIONS = {
 """The note's questions, by the names of their answers."""
 
 
+ANYHOW = "with what their decoders differ by without any brain"
+"""What a difference between arms that are decoded from brains holds besides what was read."""
+
+
 def answers(verdicts: Iterable[Verdict], brains: str) -> dict[str, str]:
     """Answer the note's questions.
 
@@ -61,14 +65,19 @@ def _beside_the_old(of: Mapping[str, Verdict], brains: str) -> str:
     text = f" There, without noise or brains, it {_by(free, *said)} mel and Griffin-Lim{apart}"
     if decoded.outcome:
         near = _by(decoded, "nearer to the original", "no nearer to the original", "nearer to the original for some")
-        text += f", and decoded from {brains} it is {near}{_numbers(decoded, 'a difference in mel distance of', ' dB')}"
+        apart = _numbers(decoded, f"{ANYHOW}, a difference in mel distance of", " dB")
+        text += f", and decoded from {brains} it is {near}{apart}"
     return f"{text}."
 
 
 def _gates(of: Mapping[str, Verdict]) -> str:
     said = ("is met", "is met at no bandwidth", "is met at some bandwidths only", "was not tested")
     gates = {"snr-gate": "an SNR above 20 dB", "pesq-gate": "a PESQ above 3"}
-    return f"Of the note's gates, {' and '.join(f'{gate} {_by(of[name], *said)}' for name, gate in gates.items())}. "
+    told = []
+    for name, gate in gates.items():
+        names = whose(of[name].cases)
+        told.append(f"{gate} {_by(of[name], *said)}{f' (weights: {names})' if names else ''}")
+    return f"Of the note's gates, {' and '.join(told)}. "
 
 
 def _promise(of: Mapping[str, Verdict], brains: str) -> str:
@@ -98,7 +107,7 @@ def _finetune(of: Mapping[str, Verdict], brains: str) -> str:
     if not decoded.outcome:
         return f"{text}."
     word = _by(decoded, "keeps that advantage", "has no advantage", "has an advantage from some seeds only")
-    return f"{text}; decoded from {brains} it {word}{_numbers(decoded, 'a difference in STOI of')}."
+    return f"{text}; decoded from {brains} it {word}{_numbers(decoded, f'{ANYHOW}, a difference in STOI of')}."
 
 
 def _metrics(of: Mapping[str, Verdict]) -> str:
@@ -135,7 +144,7 @@ def _complex(of: Mapping[str, Verdict], brains: str) -> str:
     text += f"{_numbers(arm, 'a difference in STOI of')} and {near}{_numbers(closer, distance, ' dB')}"
     if decoded.outcome:
         there = _by(decoded, "nearer to the original", "no nearer to the original", "nearer for some subjects only")
-        text += f"; decoded from {brains} it is {there}{_numbers(decoded, distance, ' dB')}"
+        text += f"; decoded from {brains} it is {there}{_numbers(decoded, f'{ANYHOW}, {distance}', ' dB')}"
     return f"{text}; {known}."
 
 

@@ -423,11 +423,12 @@ def verdict(rows: pd.DataFrame, factor: Factor) -> str:
     means = compared["mean"]
     best, worst = (means.index[int(k)] for k in (means.argmin(), means.argmax()))
     gap, yardstick = means.max() - means.min(), (compared["highest"] - compared["lowest"]).max()
-    told = f"least at {words(best)} ({means.min():.2f} dB, and {means.max():.2f} dB at {words(worst)})"
+    told = f"least at {words(best)} ({means.min():.2f} dB), most at {words(worst)} ({means.max():.2f} dB)"
     if compared["seeds"].max() < 2:
         told += ", from one seed, so that nothing says what chance does"
     else:
-        told += f", {'more' if gap > yardstick else 'no more'} apart than seeds are ({yardstick:.2f} dB)"
+        more = round(gap, 2) > round(yardstick, 2)  # as it is printed
+        told += f", {'more' if more else 'no more'} apart than seeds are ({yardstick:.2f} dB)"
     return told + (f"; not compared, because training had not converged: {left_out}" if left_out else "")
 
 
@@ -497,7 +498,7 @@ def matching(sweep: Sweep) -> str:
     """Say what the greatest balance brings over the least, in training and held out, and whether it carries over."""
     whole = sweep.along("balance")
     least, most = whole["level"].min(), whole["level"].max()
-    told, carried = [], []
+    told, carried, by_heart = [], [], []
     for label, rows in whole.groupby("label", sort=False):
         changes = []
         for metric in BOLD_DISTANCES.values():
@@ -507,7 +508,10 @@ def matching(sweep: Sweep) -> str:
         told.append(f"{label} {training} in training and {outside} held out")
         if changes[1] < 0:
             carried.append(str(label))
-    end = f"it is nearer in the arms {', '.join(carried)}" if carried else "no arm comes nearer: it is learned by heart"
+        elif changes[0] < 0:
+            by_heart.append(str(label))
+    end = f"nearer come {', '.join(carried)}" if carried else "no arm comes nearer"
+    end += f"; nearer in training alone, which is learning by heart, {', '.join(by_heart)}" if by_heart else ""
     return f"From a balance of {least:g} to one of {most:g} this distance changes: {'; '.join(told)}. Held out, {end}"
 
 

@@ -75,7 +75,8 @@ def test_the_verdicts_that_answers_need_are_claims() -> None:
         (
             HOLDS,
             ("Yes", "Fine-tune", "Yes"),
-            ("is intelligible", "more so than", "is met and", "is exact", "it is more intelligible than mel and"),
+            ("is intelligible", "more so than", "is met (weights: demo-1) and", "is exact",
+             "it is more intelligible than mel and"),
         ),
         (
             FAILS,
@@ -99,6 +100,8 @@ def test_answers_follow_the_outcomes(
     text = " ".join(found.values())
     for words in contains:
         assert words in text, words
+    assert text.count(claim_answers.ANYHOW) == 3  # wherever arms are compared that were decoded from brains
+    assert text.count("(weights: demo-1)") == 2  # the gates
     assert "weights: demo-1" in found["proceed"] and "0.25 to 0.5" in found["proceed"]
 
 
