@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from fmri_audio.claims import joined
 from fmri_audio.problem import INTELLIGIBLE_STOI, says
 from fmri_audio.scoring import SPEECH_METRICS
 
@@ -199,8 +200,8 @@ def _beside_controls(numbers: Mapping[str, float]) -> str:
         return "Whether it is closer to the original than what the same decoder makes without a brain cannot be judged"
     near = [f"{words} (by {gain:.2f} dB)" for words, gain in gains.items() if gain > 0]
     far = [f"{words} (by {-gain:.2f} dB)" for words, gain in gains.items() if gain <= 0]
-    parts = ([f"closer to the original than {_and(near)}"] if near else []) + (
-        [f"{'but ' if near else ''}farther from it than {_and(far)}"] if far else []
+    parts = ([f"closer to the original than {joined(near)}"] if near else []) + (
+        [f"{'but ' if near else ''}farther from it than {joined(far)}"] if far else []
     )
     other = numbers["frozen_other_mel_distance_db"] - numbers["frozen_measured_mel_distance_db"]
     beside = "" if math.isnan(other) else (
@@ -210,7 +211,3 @@ def _beside_controls(numbers: Mapping[str, float]) -> str:
         "By the mel distance, and beside what the same decoder makes without a brain, the frozen arm's decode is "
         f"{', '.join(parts)}{beside}; none of this was tested"
     )
-
-
-def _and(words: list[str]) -> str:
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from fmri_audio.claim_functions import Case
-from fmri_audio.claims import DEPENDS, FAILS, HOLDS, Verdict, number, whose
+from fmri_audio.claims import DEPENDS, FAILS, HOLDS, Verdict, joined, number, whose
 
 QUESTIONS = {
     "proceed": "Should we proceed with EnCodec testing?",
@@ -119,9 +119,9 @@ def _metrics(of: Mapping[str, Verdict]) -> str:
         alike.setdefault(str(case.value), []).append(case.label)
     good = alike.pop("yes", [])
     text = "Those that tell intelligible sound from silence, noise, other speech and what a decoder makes without a "
-    text += f"brain: {_and(good)}" if good else "brain: none of those taken here"
+    text += f"brain: {joined(good)}" if good else "brain: none of those taken here"
     for said, names in alike.items():
-        text += f". Not {_and(names)}, by which an intelligible mel spectrogram {said}"
+        text += f". Not {joined(names)}, by which an intelligible mel spectrogram {said}"
     return f"{text}. None replaces listening; who compares by ear can do so in the book."
 
 
@@ -166,7 +166,3 @@ def _span(cases: Iterable[Case]) -> str:
         return ""
     low, high = number(min(values)), number(max(values))
     return low if low == high else f"{low} to {high}"
-
-
-def _and(words: list[str]) -> str:
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}" if words else ""

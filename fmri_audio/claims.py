@@ -394,6 +394,11 @@ def number(value: float | str) -> str:
     return text.replace("-", "\u2212")
 
 
+def joined(words: Sequence[str]) -> str:
+    """Return words as an enumeration: ``a, b and c``."""
+    return ", ".join(words) if len(words) < 2 else f"{', '.join(words[:-1])} and {words[-1]}"
+
+
 def counts(verdicts: Iterable[Verdict]) -> dict[str, int]:
     """Return how many claims have each verdict, all verdicts named."""
     found = [one.verdict for one in verdicts]
