@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from fmri_audio.claim_functions import Case
 from fmri_audio.claims import DEPENDS, FAILS, HOLDS, Verdict, joined, number, whose
+from fmri_audio.scoring import LABELS
 
 QUESTIONS = {
     "proceed": "Should we proceed with EnCodec testing?",
@@ -14,10 +15,6 @@ QUESTIONS = {
     "complex": "Should we also test Complex FFT as comparison?",
 }
 """The note's questions, by the names of their answers."""
-
-
-ANYHOW = "with what their decoders differ by without any brain"
-"""What a difference between arms that are decoded from brains holds besides what was read."""
 
 
 def answers(verdicts: Iterable[Verdict], brains: str) -> dict[str, str]:
@@ -65,7 +62,7 @@ def _beside_the_old(of: Mapping[str, Verdict], brains: str) -> str:
     text = f" There, without noise or brains, it {_by(free, *said)} mel and Griffin-Lim{apart}"
     if decoded.outcome:
         near = _by(decoded, "nearer to the original", "no nearer to the original", "nearer to the original for some")
-        apart = _numbers(decoded, f"{ANYHOW}, a difference in mel distance of", " dB")
+        apart = _numbers(decoded, "a difference in mel distance, which favours mel, of", " dB")
         text += f", and decoded from {brains} it is {near}{apart}"
     return f"{text}."
 
@@ -106,8 +103,10 @@ def _finetune(of: Mapping[str, Verdict], brains: str) -> str:
     decoded = of["finetuned-from-brains"]
     if not decoded.outcome:
         return f"{text}."
-    word = _by(decoded, "keeps that advantage", "has no advantage", "has an advantage from some seeds only")
-    return f"{text}; decoded from {brains} it {word}{_numbers(decoded, f'{ANYHOW}, a difference in STOI of')}."
+    nearer = of["finetuned-is-closer-from-brains"]
+    said = ("has an advantage", "has no advantage", "has an advantage from some seeds only")
+    text += f"; decoded from {brains} it {_by(decoded, *said)} in STOI{_numbers(decoded, 'a difference of')}"
+    return f"{text} and {_by(nearer, *said)} in mel distance{_numbers(nearer, 'a difference of', ' dB')}."
 
 
 def _metrics(of: Mapping[str, Verdict]) -> str:
@@ -122,6 +121,8 @@ def _metrics(of: Mapping[str, Verdict]) -> str:
     text += f"brain: {joined(good)}" if good else "brain: none of those taken here"
     for said, names in alike.items():
         text += f". Not {joined(names)}, by which an intelligible mel spectrogram {said}"
+    if LABELS["mel_distance_db"] in good:
+        text += ". Between arms it favours those that carry mel spectrograms, because it compares these"
     return f"{text}. None replaces listening; who compares by ear can do so in the book."
 
 
@@ -144,7 +145,7 @@ def _complex(of: Mapping[str, Verdict], brains: str) -> str:
     text += f"{_numbers(arm, 'a difference in STOI of')} and {near}{_numbers(closer, distance, ' dB')}"
     if decoded.outcome:
         there = _by(decoded, "nearer to the original", "no nearer to the original", "nearer for some subjects only")
-        text += f"; decoded from {brains} it is {there}{_numbers(decoded, f'{ANYHOW}, {distance}', ' dB')}"
+        text += f"; decoded from {brains} it is {there}{_numbers(decoded, distance, ' dB')}"
     return f"{text}; {known}."
 
 
@@ -154,9 +155,12 @@ def _by(verdict: Verdict, holds: str, fails: str, depends: str, untested: str = 
 
 
 def _numbers(verdict: Verdict, what: str, unit: str = "") -> str:
-    """Return a verdict's numbers in brackets, with whose weights made them; nothing where there are none."""
-    span, names = _span(verdict.cases), whose(verdict.cases)
-    return f" ({what} {span}{unit}{f'; weights: {names}' if names else ''})" if span else ""
+    """Return a verdict's numbers in brackets, what there is without a brain, and whose weights; or nothing."""
+    span, names, without = _span(verdict.cases), whose(verdict.cases), _span(verdict.without)
+    if not span:
+        return ""
+    already = f", where without any brain it is {without}{unit} already" if without else ""
+    return f" ({what} {span}{unit}{already}{f'; weights: {names}' if names else ''})"
 
 
 def _span(cases: Iterable[Case]) -> str:

@@ -249,6 +249,8 @@ def _split(rows: pd.DataFrame, each: Sequence[str]) -> list[tuple[tuple[Any, ...
 def _named(column: str, value: Any) -> str:
     """Name the value of a column in a reader's words."""
     units = {"bandwidth_kbps": "{:g} kbps", "units": "{:g} units", "subject": "subject {}", "seed": "seed {:g}"}
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)  # as subjects are written, whatever a column with gaps makes of them
     return "" if pd.isna(value) else units.get(column, "{}").format(_WORDS.get(value, value))
 
 

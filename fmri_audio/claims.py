@@ -92,6 +92,7 @@ class Claim(Section):
     ``expect`` is a comparison and a value, such as ``> 20``; ``tolerance`` a number in the unit of the value or a
     share such as ``10 %``, and always to the note's advantage. ``weights: Meta's`` lets only EnCodec's released
     weights decide; what others give is shown beside. ``requires`` names functions that must all say yes.
+    ``without`` asks for the same without any brain, which is told beside what brains gave and decides nothing.
     """
 
     id: str = Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")
@@ -104,6 +105,7 @@ class Claim(Section):
     unit: str = ""
     weights: Literal["any", "Meta's"] = "any"
     requires: list[str] = Field(default_factory=list)
+    without: list[Query] = Field(default_factory=list)
     note: str = ""
     why: str = ""
 
@@ -245,6 +247,8 @@ class Verdict:
         What decided, each with its number.
     beside : tuple of Case
         What was found but does not count: with weights that the claim is not about, or by arms not yet trained.
+    without : tuple of Case
+        What is so without any brain already; it does not count either.
     why : str
         Why it could not be tested.
     """
@@ -254,6 +258,7 @@ class Verdict:
     outcome: str = ""
     cases: tuple[Case, ...] = ()
     beside: tuple[Case, ...] = ()
+    without: tuple[Case, ...] = ()
     why: str = ""
 
     @property
@@ -329,7 +334,8 @@ def _judge(claim: Claim, evidence: Evidence, earlier: Mapping[str, Verdict]) -> 
     met = [claim.expectation.met(case.value) for case in decides]
     outcome = HOLDS if all(met) else DEPENDS if any(met) else FAILS
     simulated = any(case.brains == "simulated brains" for case in decides)
-    return Verdict(claim, SIMULATION if simulated else outcome, outcome, tuple(decides), beside)
+    without = tuple(case for query in claim.without for case in ask(query, evidence, claim.id))
+    return Verdict(claim, SIMULATION if simulated else outcome, outcome, tuple(decides), beside, without)
 
 
 def _cases(test: Test, claim: Claim, evidence: Evidence, earlier: Mapping[str, Verdict]) -> list[Case]:
@@ -443,4 +449,6 @@ def _found(verdict: Verdict) -> str:
     start = f"{verdict.outcome} on simulated brains: " if verdict.verdict == SIMULATION else ""
     start = "" if verdict.outcome == DEPENDS else start
     aside = f" (does not count: {verdict.aside})" if verdict.aside else ""
+    if verdict.without:
+        aside += f" (without any brain already: {_listed(verdict.without, verdict.claim.unit)})"
     return f"{start}{verdict.measured}{aside}"

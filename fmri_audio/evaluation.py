@@ -345,7 +345,7 @@ class HeldOut:
         level : float
             Times the noise's standard deviation; 1 is that of the brains, 0 no noise.
         independent : bool
-            Leave out the noise's covariance in space and time: an upper bound, nothing more.
+            Leave out the noise's covariance in space and time, for scale: easily calculated with, but no brain's noise.
         """
         volumes = self.trained(arm).volumes
         noise = self.noise_of(arm).sample(len(volumes), self.run.settings.seed, independent=independent)

@@ -33,7 +33,10 @@ def independent_per_second(kernel: NDArray[np.floating], rate: float) -> float:
 
 
 def passed(kernel: NDArray[np.floating], rate: float, frequency: float) -> float:
-    """Amplitude of a modulation at a frequency (Hz) after the kernel, as a share of the one that passes best."""
+    """Amplitude of a modulation at a frequency (Hz) after the kernel, as a share of the one that passes best.
+
+    The kernel has to have died down where it ends: a jump there passes every frequency.
+    """
     spectrum = np.abs(np.fft.rfft(kernel, 16 * len(kernel)))
     turn = np.exp(-2j * np.pi * frequency * np.arange(len(kernel)) / rate)
     return float(np.abs(np.sum(kernel * turn)) / spectrum.max())

@@ -51,7 +51,7 @@ class VoxelNoise:
         return np.asarray(np.sqrt((1 - self.reliability) / self.reliability))
 
     def sample(self, n_trs: int, seed: int, *, independent: bool = False) -> Matrix:
-        """Draw noise [n_trs, V]; ``independent`` leaves both covariances out, which is only an upper bound.
+        """Draw noise [n_trs, V]; ``independent`` leaves both covariances out, which no brain does.
 
         Linear combinations of the residuals with independent weights have the residuals' covariance exactly, without
         a matrix of voxels by voxels; noise of every voxel's own is added as shrinkage asks.

@@ -195,6 +195,19 @@ def test_simulated_brains_never_give_more_than_a_verdict_on_simulation() -> None
     assert shown["found"].startswith("fails on simulated brains: ")
 
 
+def test_what_there_is_without_a_brain_is_told_and_does_not_count() -> None:
+    common = {"metric": "stoi", "condition": "measured"}
+    rows = metric_rows(
+        {**common, "value": 0.9, "subject": 1.0, "control": "none"}, {**common, "value": 0.2, "control": "no-brain"}
+    )
+    query = {"table": "metrics", "metric": "stoi", "where": {"control": "none"}, "each": ["subject"]}
+    beside = {"table": "metrics", "metric": "stoi", "where": {"control": "no-brain"}, "called": "training mean"}
+    found = verdict_of(claim_of([query], expect=">= 0.8", without=[beside]), evidence_of(rows))
+    assert (found.verdict, found.outcome) == (SIMULATION, HOLDS)
+    shown = claims.to_frame([found]).iloc[0]["found"]
+    assert shown == "holds on simulated brains: subject 1: 0.9 (without any brain already: training mean: 0.2)"
+
+
 def test_an_arm_that_has_not_converged_gets_no_verdict() -> None:
     claim = claim_of([SNR], requires=["arms_converged"])
     assert verdict_of(claim, evidence_of()).verdict == FAILS

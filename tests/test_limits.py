@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from nilearn.glm.first_level import spm_hrf
 
 from fmri_audio import limits
 from fmri_audio.brain.response import canonical_response
@@ -30,6 +31,13 @@ def test_the_response_is_slower_than_the_scanner() -> None:
     kernel = canonical_response(40.0)
     assert 0.08 < limits.independent_per_second(kernel, 40.0) < 0.3
     assert limits.passed(kernel, 40.0, 4.0) < 1e-3
+
+
+def test_a_kernel_that_ends_before_it_has_died_down_passes_every_frequency() -> None:
+    kernels = [spm_hrf(1 / 40, oversampling=1, time_length=seconds) for seconds in (64, 100)]
+    died_down = [limits.passed(kernel, 40.0, 4.0) for kernel in kernels]
+    assert died_down[0] == pytest.approx(died_down[1], rel=1e-3)
+    assert limits.passed(canonical_response(40.0), 40.0, 4.0) > 100 * died_down[0]
 
 
 def test_bits_of_independent_values() -> None:
