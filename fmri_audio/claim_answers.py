@@ -122,7 +122,7 @@ def _metrics(of: Mapping[str, Verdict]) -> str:
     for said, names in alike.items():
         text += f". Not {joined(names)}, by which an intelligible mel spectrogram {said}"
     if LABELS["mel_distance_db"] in good:
-        text += ". Between arms it favours those that carry mel spectrograms, because it compares these"
+        text += ". Between arms the mel distance favours those that carry mel spectrograms, because it compares these"
     return f"{text}. None replaces listening; who compares by ear can do so in the book."
 
 

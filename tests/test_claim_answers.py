@@ -158,7 +158,7 @@ def test_metrics_are_sorted_by_what_they_tell() -> None:
     )
     cases = (Case("mel distance (dB)", "yes", "toy"),)
     mel = dataclasses.replace(verdict("question-metrics", HOLDS), cases=cases)
-    assert "mel distance (dB). Between arms it favours" in answers(HOLDS, question_metrics=mel)["metrics"]
+    assert "mel distance (dB). Between arms the mel distance favours" in answers(HOLDS, question_metrics=mel)["metrics"]
     assert "favours" not in found
     none = answers(HOLDS, question_metrics=verdict("question-metrics", FAILS, "no"))["metrics"]
     assert "none of those taken here. Not case 0" in none
