@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import torch
 from fmri_audio.checkpoints import DEMO_FILE, load
 from fmri_audio.codec_training import corpus
 from fmri_audio.codec_training.export import export, write_log
+from fmri_audio.codec_training.losses import Weights
 from fmri_audio.codec_training.trainer import STARTS, Recipe, Trainer
 from fmri_audio.errors import UserError
 from fmri_audio.settings import project_root
@@ -46,8 +46,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--work", type=Path, help="folder for corpus, state and logs (default: build/codec)")
     length = parser.add_mutually_exclusive_group()
     length.add_argument("--steps", type=int, help="training steps (reproducible)")
-    length.add_argument("--minutes", type=float, help="choose the steps by this machine's speed")
-    parser.add_argument("--until", type=int, help="stop at this step of the schedule and export")
+    length.add_argument("--minutes", type=float, help="length of the run by the clock (not reproducible)")
+    parser.add_argument("--until", type=float, default=1.0, help="stop at this share of the run and export")
     parser.add_argument("--resume", action="store_true", help="go on with the run in the work folder")
     parser.add_argument(
         "--export-only", action="store_true", help="write the checkpoint from the run's last saved state"
@@ -64,17 +64,41 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--adversarial-from",
-        type=int,
-        metavar="STEP",
-        help="step from which a discriminator takes part (slow)",
+        type=float,
+        metavar="SHARE",
+        help="share of the run from which a discriminator takes part (slow)",
     )
+    parser.add_argument("--adversary-filters", type=int, default=Recipe.adversary_filters, help="its width")
+    parser.add_argument("--adversary-rate", type=float, default=Recipe.adversary_rate, help="its learning rate")
+    parser.add_argument(
+        "--adversary-ahead", type=int, default=Recipe.adversary_ahead, help="steps that it learns alone"
+    )
+    parser.add_argument(
+        "--fft-sizes", type=int, choices=(2, 4), default=Recipe.fft_sizes, help="that the loss takes in each step"
+    )
+    parser.add_argument(
+        "--weights", type=_weights, default=Weights(), metavar="TERM=SHARE,…", help=f"of the loss: {Weights()}"
+    )
+    parser.add_argument("--share-a", type=float, default=Recipe.share_a, help="of the run, without codebooks")
+    parser.add_argument("--share-c", type=float, default=Recipe.share_c, help="of the run, the decoder alone")
     parser.add_argument("--filters", type=int, default=Recipe.n_filters, help="width: 32 is EnCodec's own")
     parser.add_argument("--batch", type=int, default=Recipe.batch)
     parser.add_argument("--seconds", type=float, default=Recipe.seconds, help="length of a segment")
     parser.add_argument("--learning-rate", type=float, default=Recipe.learning_rate)
     parser.add_argument("--seed", type=int, default=Recipe.seed)
-    parser.add_argument("--workers", type=int, default=2, help="processes that render the corpus")
+    parser.add_argument(
+        "--workers", type=int, default=2, help="processes that render the corpus and, on a GPU, prepare segments"
+    )
     return parser
+
+
+def _weights(text: str) -> Weights:
+    """``mel=4,features=4``: shares of terms; those not named keep theirs."""
+    try:
+        named = {name: float(share) for name, _, share in (part.partition("=") for part in text.split(","))}
+        return replace(Weights(), **named)
+    except (TypeError, ValueError):
+        raise argparse.ArgumentTypeError(f"{text!r}: want TERM=SHARE,… of {Weights()}") from None
 
 
 def _train(options: argparse.Namespace) -> None:
@@ -84,6 +108,8 @@ def _train(options: argparse.Namespace) -> None:
     out = options.out or project_root() / "checkpoints" / DEMO_FILE
     device = "cuda" if torch.cuda.is_available() else "cpu"
     torch.set_flush_denormal(True)  # silence makes denormals, and those are slow
+    torch.set_float32_matmul_precision("high")  # on a GPU, products with TF32's ten bits
+    torch.backends.cudnn.benchmark = True
     corpus_folder, held_out_folder = work / "corpus", work / "held-out"
     contents = corpus.render(corpus_folder, CORPUS_MINUTES, options.seed, options.data, options.workers)
     corpus.render(held_out_folder, HELD_OUT_MINUTES, options.seed + 1000, None, options.workers)
@@ -95,7 +121,15 @@ def _train(options: argparse.Namespace) -> None:
         learning_rate=options.learning_rate,
         steps=options.steps or Recipe.steps,
         start=options.start,
+        minutes=options.minutes,
+        fft_sizes=options.fft_sizes,
+        weights=options.weights,
+        share_a=options.share_a,
+        share_c=options.share_c,
         adversarial_from=options.adversarial_from,
+        adversary_filters=options.adversary_filters,
+        adversary_rate=options.adversary_rate,
+        adversary_ahead=options.adversary_ahead,
     )
     known = None
     if options.start not in STARTS:
@@ -105,11 +139,7 @@ def _train(options: argparse.Namespace) -> None:
         recipe = replace(recipe, share_c=1.0)
     segments = corpus.Segments(corpus_folder, recipe.seconds, recipe.seed)
     held_out = corpus.Segments(held_out_folder, 2.0, recipe.seed)
-    if options.minutes:
-        recipe = replace(
-            recipe, steps=_affordable(recipe, segments, held_out, work / "timing", device, options.minutes)
-        )
-    trainer = Trainer(recipe, segments, held_out, work, device)
+    trainer = Trainer(recipe, segments, held_out, work, device, options.workers if device == "cuda" else 0)
     if known is not None:
         trainer.begin_with(known)
     if (options.resume or options.export_only) and not trainer.restore():
@@ -118,34 +148,12 @@ def _train(options: argparse.Namespace) -> None:
         if not options.resume:
             for old in (*work.glob("log.csv"), *work.glob("checks-*.csv"), *work.glob("state.pt")):
                 old.unlink()
-        print(
-            f"training on {device}: steps {trainer.step} to {recipe.steps}, {recipe.n_filters} filters",
-            flush=True,
-        )
+        length = f"{recipe.minutes:g} minutes" if recipe.minutes else f"{recipe.steps} steps"
+        print(f"training on {device}: {length}, {recipe.n_filters} filters", flush=True)
         trainer.run(options.until)
     print(
         f"wrote {export(trainer, out, contents)} and {write_log(trainer, out.with_name('training-log.csv'))}"
     )
-
-
-def _affordable(
-    recipe: Recipe,
-    segments: corpus.Segments,
-    held_out: corpus.Segments,
-    folder: Path,
-    device: str,
-    minutes: float,
-) -> int:
-    """Steps that fit into ``minutes``, from the time twenty take (stage B's steps cost a seventh more)."""
-    trial = Trainer(replace(recipe, steps=1000, log_every=10), segments, held_out, folder, device)
-    began = time.monotonic()
-    for _ in range(20):
-        trial._step()
-        trial.step += 1
-        if trial.step == 5:
-            began = time.monotonic()
-    pace = (time.monotonic() - began) / 15
-    return max(100, int(minutes * 60 / (pace * 1.1)))
 
 
 if __name__ == "__main__":

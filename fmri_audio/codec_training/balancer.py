@@ -26,13 +26,14 @@ class Balancer:
 
     Attributes
     ----------
-    norms : dict of str to (float, float)
-        Decayed sum of the norms of each term and of their count; part of the training state.
+    norms : dict of str to (Tensor, Tensor)
+        Decayed sum of the norms of each term and of their count, where the output is: nothing waits for them. Part of
+        the training state.
     """
 
     def __init__(self, weights: Mapping[str, float], strength: float = 2.0, decay: float = 0.99) -> None:
         self.weights, self.strength, self.decay = dict(weights), strength, decay
-        self.norms: dict[str, tuple[float, float]] = {}
+        self.norms: dict[str, tuple[Tensor, Tensor]] = {}
 
     def gradient(self, terms: Mapping[str, Tensor], output: Tensor) -> Tensor:
         """Gradient, shaped like ``output``, of which every term contributes its share.
@@ -50,10 +51,11 @@ class Balancer:
         balanced = torch.zeros_like(output)
         for name, term in used.items():
             (gradient,) = torch.autograd.grad(term, output, retain_graph=True)
-            norm = float(gradient.norm())
-            if norm == norm and norm < float("inf"):  # a broken term must not break the running norm
-                before, count = self.norms.get(name, (0.0, 0.0))
-                self.norms[name] = (self.decay * before + norm, self.decay * count + 1)
-            summed, count = self.norms.get(name, (1.0, 1.0))
+            norm = gradient.norm()
+            sound = norm.isfinite()  # a broken term must not break the running norm
+            before, count = self.norms.get(name, (torch.zeros_like(norm), torch.zeros_like(norm)))
+            summed = torch.where(sound, self.decay * before + norm, before)
+            count = torch.where(sound, self.decay * count + 1, count)
+            self.norms[name] = summed, count
             balanced += gradient * (self.weights[name] / total * unit * count / (summed + 1e-12))
         return balanced

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from fractions import Fraction
@@ -17,7 +17,10 @@ from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
+import torch
 from scipy.signal import resample_poly
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
 
 from fmri_audio.audio import SAMPLE_RATE, read_sound, to_mono
 from fmri_audio.codec_training import synthesis, voices
@@ -120,6 +123,16 @@ class Segments:
         self.kinds, self.shares = list(self.pools), shares / shares.sum()
         self.n, self.seed = round(seconds * SAMPLE_RATE), seed
 
+    def batches(self, first: int, size: int, workers: int) -> Iterator[Tensor]:
+        """Batches of step ``first`` and all that follow, made by so many processes in the background (0: here)."""
+        steps = range(first, first + 10_000_000)
+        here = _Batches(self, size)
+        if not workers:
+            return map(here.__getitem__, steps)
+        return iter(
+            DataLoader(here, batch_size=None, sampler=steps, num_workers=workers, prefetch_factor=8, pin_memory=True)
+        )
+
     def batch(self, step: int, size: int) -> np.ndarray:
         """Segments ``[size, n]`` (float32) of a training step."""
         rng = np.random.default_rng([self.seed, step])
@@ -138,6 +151,16 @@ class Segments:
         first = int(rng.integers(len(pool) - self.n))
         x = pool[first : first + self.n].astype(np.float64)
         return np.asarray(x / (x.std() + 30.0))  # of ±32767: pauses stay quieter than speech
+
+
+class _Batches(Dataset[Tensor]):
+    """The batches of a run, by step."""
+
+    def __init__(self, segments: Segments, size: int) -> None:
+        self.segments, self.size = segments, size
+
+    def __getitem__(self, step: int) -> Tensor:
+        return torch.from_numpy(self.segments.batch(step, self.size))
 
 
 def _coloured(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:

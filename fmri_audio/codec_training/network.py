@@ -49,13 +49,35 @@ class _CausalTaps(torch.autograd.Function):
         grad = grads[0].contiguous()
         grad_x = grad @ weight[0].t() if ctx.needs_input_grad[0] else None
         grad_weight = torch.empty_like(weight)
-        torch.mm(x.t(), grad, out=grad_weight[0])
+        parts = min(256, len(x) // 64) if x.is_cuda else 1
+        product_over_frames(x, grad, grad_weight[0], parts)
         for tap in range(1, len(weight)):
             shift = tap * ctx.dilation
-            torch.mm(x[: len(x) - shift].t(), grad[shift:], out=grad_weight[tap])
+            product_over_frames(x[: len(x) - shift], grad[shift:], grad_weight[tap], parts)
             if grad_x is not None:
                 grad_x[: len(x) - shift].addmm_(grad[shift:], weight[tap].t())
         return grad_x, grad_weight, grad.sum(0), None
+
+
+def product_over_frames(x: Tensor, y: Tensor, out: Tensor, parts: int) -> None:
+    """Write ``x.t() @ y`` of many frames and few channels to ``out``.
+
+    Parameters
+    ----------
+    x : Tensor [N, A]
+    y : Tensor [N, B]
+    out : Tensor [A, B]
+    parts : int
+        Products to sum: a GPU works on one so long and thin with a single processor of its hundred.
+    """
+    if parts < 2:
+        torch.mm(x.t(), y, out=out)
+        return
+    whole = len(x) // parts * parts
+    a, b = (z[:whole].view(parts, -1, z.shape[1]) for z in (x, y))
+    torch.sum(a.mT @ b, 0, out=out)
+    if whole < len(x):
+        out.addmm_(x[whole:].t(), y[whole:])
 
 
 def _taps(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:

@@ -15,16 +15,16 @@ from torch import Tensor, nn
 _QUINTIC = (3.4445, -4.7750, 2.0315)  # Newton–Schulz coefficients that pull singular values to about one
 
 
-def orthogonalised(matrix: Tensor, iterations: int = 5) -> Tensor:
-    """The nearest (semi-)orthogonal matrix, roughly, by Newton–Schulz iterations."""
+def orthogonalised(matrices: Tensor, iterations: int = 5) -> Tensor:
+    """Of each of ``[..., rows, columns]`` the nearest (semi-)orthogonal matrix, roughly (Newton–Schulz iterations)."""
     a, b, c = _QUINTIC
-    tall = matrix.shape[0] > matrix.shape[1]
-    x: Tensor = matrix.t() if tall else matrix
-    x = x / (x.norm() + 1e-7)
+    tall = matrices.shape[-2] > matrices.shape[-1]
+    x: Tensor = matrices.mT if tall else matrices
+    x = x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)
     for _ in range(iterations):
-        gram = x @ x.t()
-        x = a * x + torch.addmm(gram, gram, gram, beta=b, alpha=c) @ x
-    return x.t() if tall else x
+        gram = x @ x.mT
+        x = a * x + (b * gram + c * gram @ gram) @ x
+    return x.mT if tall else x
 
 
 def split(network: nn.Module) -> tuple[list[Tensor], list[Tensor]]:
@@ -55,6 +55,7 @@ class Orthogonal(torch.optim.Optimizer):
     def step(self, closure: Callable[[], Any] | None = None) -> None:  # type: ignore[override]
         """Take one step from the gradients at hand; weights without one stay."""
         for group in self.param_groups:
+            alike: dict[tuple[int, ...], list[tuple[Tensor, Tensor]]] = {}  # matrices of one shape go together
             for weight in group["params"]:
                 if weight.grad is None:
                     continue
@@ -64,6 +65,9 @@ class Orthogonal(torch.optim.Optimizer):
                 state["momentum"].lerp_(weight.grad, 1 - group["momentum"])
                 ahead = weight.grad.lerp(state["momentum"], group["momentum"])
                 matrix = ahead.view(-1, ahead.shape[-1])
-                update = orthogonalised(matrix)
-                scale = 0.2 * max(matrix.shape) ** 0.5
-                weight.add_(update.view_as(weight), alpha=-group["lr"] * scale)
+                alike.setdefault(tuple(matrix.shape), []).append((weight, matrix))
+            for shape, pairs in alike.items():
+                updates = orthogonalised(torch.stack([matrix for _, matrix in pairs]))
+                scale = 0.2 * max(shape) ** 0.5
+                for (weight, _), update in zip(pairs, updates, strict=True):
+                    weight.add_(update.reshape(weight.shape), alpha=-group["lr"] * scale)

@@ -105,42 +105,42 @@ class TrainedQuantiser(nn.Module):
         generator : torch.Generator
             For the replacement of unused codes.
         """
-        _, length, dimension = x.shape
-        flat = x.detach().reshape(-1, dimension)
-        depth = stages.repeat_interleave(length)
-        total = torch.zeros_like(flat)
-        commitment = x.new_zeros(())
-        for stage in range(int(stages.max())):
-            active = (depth > stage).nonzero().squeeze(1)
-            residual = flat[active] - total[active]
+        order = torch.argsort(stages, descending=True, stable=True)  # the items of a stage are the first ones then
+        sorted_x = x[order.to(x.device)]
+        length, dimension = x.shape[1:]
+        flat = sorted_x.detach().reshape(-1, dimension)
+        total, commitment, deepest = torch.zeros_like(flat), x.new_zeros(()), int(stages.max())
+        for stage in range(deepest):
+            active = length * int((stages > stage).sum())
+            residual = flat[:active] - total[:active]
             chosen = nearest(residual, self.codebooks[stage])
-            total[active] += F.embedding(chosen, self.codebooks[stage])
+            total[:active] += F.embedding(chosen, self.codebooks[stage])
             if self.training:  # afterwards, or the codes would flatter the frames they have just followed
                 self._follow(stage, residual, chosen, generator)
-            commitment = commitment + (x.reshape(-1, dimension)[active] - total[active]).square().mean()
-        quantised = torch.where((depth > 0)[:, None], total, flat).view_as(x)
-        return Quantised(x + (quantised - x).detach(), commitment / max(1, int(stages.max())))
+            left = sorted_x.reshape(-1, dimension)[:active] - total[:active]
+            commitment = commitment + left.square().mean()
+        quantised = length * int((stages > 0).sum())
+        total[quantised:] = flat[quantised:]
+        values = total.view_as(x)[torch.argsort(order).to(x.device)]
+        return Quantised(x + (values - x).detach(), commitment / max(1, deepest))
 
     @torch.no_grad()
     def _follow(self, stage: int, residual: Tensor, chosen: Tensor, generator: torch.Generator) -> None:
         """Running averages of the frames each code stands for; dead codes restart on frames of this batch."""
         size = self.codebooks.shape[1]
         share = size / len(chosen)  # counts are kept relative to even use, whatever the batch
-        fresh = torch.bincount(chosen, minlength=size).to(residual.dtype) * share
+        fresh = torch.zeros_like(self.counts[stage]).index_add_(0, chosen, torch.ones_like(residual[:, 0])) * share
         sums = torch.zeros_like(self.codebooks[stage]).index_add_(0, chosen, residual) * share
         # a stage that few frames reach moves at a rate that fits their number
         decay = self.decay ** (len(chosen) / 384)
         self.counts[stage].lerp_(fresh, 1 - decay)
         self.sums[stage].lerp_(sums, 1 - decay)
-        dead = (self.counts[stage] < 0.03).nonzero().squeeze(1)
-        self.codebooks[stage] = self.sums[stage] / self.counts[stage].clamp(min=1e-3)[:, None]
-        if len(dead):
-            picked = residual[
-                torch.randint(len(residual), (len(dead),), generator=generator).to(residual.device)
-            ]
-            self.codebooks[stage, dead] = picked
-            self.counts[stage, dead] = 0.3
-            self.sums[stage, dead] = 0.3 * picked
+        dead = self.counts[stage] < 0.03
+        means = self.sums[stage] / self.counts[stage].clamp(min=1e-3)[:, None]
+        picked = residual[torch.randint(len(residual), (size,), generator=generator).to(residual.device)]
+        self.codebooks[stage] = torch.where(dead[:, None], picked, means)
+        self.counts[stage] = torch.where(dead, 0.3, self.counts[stage])
+        self.sums[stage] = torch.where(dead[:, None], 0.3 * picked, self.sums[stage])
 
     @torch.no_grad()
     def residuals(self, x: Tensor) -> tuple[Tensor, Tensor, list[Tensor]]:

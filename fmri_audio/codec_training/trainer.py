@@ -1,8 +1,6 @@
 """The training run: first without the quantiser, then with it, resumable at any step.
 
-*Stage A* trains encoder and decoder on continuous latents, which a penalty keeps at unit size. Where it lasts longer
-than ``quiet`` steps, noise of random strength is added to half of them, so that what matters most gets the most
-room; a start that is a transform already needs no such stage, and a random one does.
+*Stage A* trains encoder and decoder on continuous latents, which a penalty keeps at unit size.
 *Stage B* puts in codebooks made by residual k-means of the latents and trains all of it with a random bandwidth per
 segment (sometimes none).
 *Stage C* holds encoder (its average) and codebooks still and trains the decoder on the codes as they will be.
@@ -11,7 +9,8 @@ The sound's terms are balanced on their gradients (:mod:`fmri_audio.codec_traini
 from an earlier checkpoint (without stage A), and may be given a discriminator from some step on.
 
 Everything random at step ``s`` is drawn from generators seeded by ``(seed, s)``, so a resumed run takes exactly the
-steps an uninterrupted one would have taken.
+steps an uninterrupted one would have taken. A run on a borrowed machine may go by the clock instead (``minutes``):
+then stages and learning rate follow the time gone by, and a second run is one like it, not the same.
 """
 
 from __future__ import annotations
@@ -48,6 +47,7 @@ class Recipe:
 
     n_filters: int = 8
     steps: int = 7200
+    minutes: float | None = None  # length of the run by the clock, in place of the steps
     batch: int = 8
     seconds: float = 0.64
     learning_rate: float = 8e-4
@@ -63,23 +63,15 @@ class Recipe:
     ema: float = 0.998
     init_frames: int = 24_000
     init_rounds: int = 10  # of k-means
-    quiet: int = 300  # steps without noise on the latents
     weights: Weights = field(default_factory=Weights)
-    adversarial_from: int | None = None  # step from which a discriminator takes part
+    fft_sizes: int = 2  # that the loss takes in each step: one of the two short and of the two long ones, or all 4
+    adversarial_from: float | None = None  # share of the run from which a discriminator takes part
     adversary_filters: int = 32
+    adversary_rate: float = 3e-4
+    adversary_ahead: int = 0  # steps that it learns alone
     start: str = "transform"  # weights to begin with: that, "random", or the id of a checkpoint
     log_every: int = 50
     check_every: int = 250
-
-    @property
-    def steps_a(self) -> int:
-        """Number of steps of stage A."""
-        return round(self.share_a * self.steps)
-
-    @property
-    def steps_ab(self) -> int:
-        """Number of steps before stage C."""
-        return self.steps - round(self.share_c * self.steps)
 
 
 @dataclass
@@ -91,6 +83,7 @@ class Trainer:
     held_out: Segments
     folder: Path
     device: str = "cpu"
+    workers: int = 0  # processes that prepare the segments
     step: int = 0
     seconds: float = 0.0
     loss: SoundLoss = field(init=False)
@@ -114,7 +107,8 @@ class Trainer:
         self.balancer = Balancer(asdict(self.recipe.weights))
         self.adversary = None
         if self.recipe.adversarial_from is not None:
-            self.adversary = Adversary(self.recipe.adversary_filters).to(self.device)
+            self.adversary = Adversary(self.recipe.adversary_filters, self.recipe.adversary_rate).to(self.device)
+            self.taught = 0
         self.folder.mkdir(parents=True, exist_ok=True)
 
     def begin_with(self, checkpoint: Checkpoint) -> None:
@@ -137,32 +131,50 @@ class Trainer:
 
     # -- running ---------------------------------------------------------------------------------------------
 
-    def run(self, until: int | None = None) -> None:
-        """Train to ``until`` (default: the recipe's end), logging, checking and saving as it goes."""
-        until = self.recipe.steps if until is None else until
+    @property
+    def progress(self) -> float:
+        """Share of the run that lies behind."""
+        if self.recipe.minutes is None:
+            return self.step / self.recipe.steps
+        return self.seconds / 60 / self.recipe.minutes
+
+    @property
+    def stage(self) -> str:
+        """``A``, ``B`` or ``C``: what the next step belongs to."""
+        progress = self.progress + 1e-9
+        return "A" if progress < self.recipe.share_a else "B" if progress < 1 - self.recipe.share_c else "C"
+
+    def run(self, until: float = 1.0) -> None:
+        """Train to the share ``until`` of the run, logging, checking and saving as it goes."""
         began, recent = time.monotonic() - self.seconds, []
-        while self.step < until:
-            if self.step == self.recipe.steps_a and not self.quantiser.ready:
+        stage, batches = "", self.segments.batches(self.step, self.recipe.batch, self.workers)
+        while self.progress + 1e-9 < until:
+            if self.stage != "A" and not self.quantiser.ready:
                 self._start_quantiser()
-            if self.step == self.recipe.steps_ab:
+            if self.stage == "C" != stage:
                 self.network.encoder.load_state_dict(self.average.encoder.state_dict())
-            recent.append(self._step())
+            stage = self.stage
+            recent.append(self._step(next(batches).to(self.device, non_blocking=True)))
             self.step += 1
             self.seconds = time.monotonic() - began
             if self.step % self.recipe.log_every == 0:
                 self._log(recent)
                 recent = []
-            if self.step % self.recipe.check_every == 0 or self.step == until:
+            if self.step % self.recipe.check_every == 0:
                 self._check()
                 self.save()
+        if recent:
+            self._log(recent)
+        if self.step % self.recipe.check_every:
+            self._check()
+            self.save()
 
-    def _step(self) -> dict[str, float]:
+    def _step(self, wave: Tensor) -> dict[str, Tensor]:
         recipe = self.recipe
         generator = torch.Generator().manual_seed(recipe.seed * 1_000_003 + self.step)
-        wave = torch.from_numpy(self.segments.batch(self.step, recipe.batch)).to(self.device)
         for group in (*self.matrices.param_groups, *self.rest.param_groups):
             group["lr"] = self._learning_rate()
-        still = self.step >= recipe.steps_ab
+        still = self.stage == "C"
         with torch.set_grad_enabled(not still):
             latents = self.network.encode(wave)
         self.quantiser.train(not still)
@@ -176,31 +188,36 @@ class Trainer:
         else:
             torch.autograd.backward([y, extra], [gradient, torch.ones_like(extra)])
         norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), recipe.clip)
-        if torch.isfinite(norm):
-            self.matrices.step()
-            self.rest.step()
+        for parameter in self.network.parameters():
+            if parameter.grad is not None:
+                parameter.grad.nan_to_num_(0.0, 0.0, 0.0)  # after a step that broke (its norm is none, too)
+        self.matrices.step()
+        self.rest.step()
         with torch.no_grad():
             ramp = min(recipe.ema, 1 - 1 / (1 + self.step / 10))
             torch._foreach_lerp_(list(self.average.parameters()), list(self.network.parameters()), 1 - ramp)
         return {
-            "extra": float(extra.detach()),
-            "gradient": float(norm),
-            "latent_rms": float(latents.detach().square().mean().sqrt()),
+            "extra": extra.detach(),
+            "gradient": norm,
+            "latent_rms": latents.detach().square().mean().sqrt(),
             **terms,
         }
 
-    def _judge(self, x: Tensor, y: Tensor, generator: torch.Generator) -> tuple[dict[str, float], Tensor]:
+    def _judge(self, x: Tensor, y: Tensor, generator: torch.Generator) -> tuple[dict[str, Tensor], Tensor]:
         """Terms of the loss of outputs ``y`` [B, T] of unit level, and their balanced gradient."""
         short, long = torch.randint(2, (2,), generator=generator).tolist()
-        terms = self.loss(x, y, (self.loss.sizes[short], self.loss.sizes[2 + long]))
-        seen: dict[str, float] = {}
+        sizes = self.loss.sizes
+        terms = self.loss(x, y, sizes if self.recipe.fft_sizes == len(sizes) else (sizes[short], sizes[2 + long]))
+        seen: dict[str, Tensor] = {}
         if self.adversary is not None:
-            seen = dict.fromkeys(("discriminator", "adversarial", "features"), math.nan)
-            if self.step >= (self.recipe.adversarial_from or 0):
+            seen = dict.fromkeys(("discriminator", "adversarial", "features"), torch.full((), math.nan))
+            if self.progress + 1e-9 >= (self.recipe.adversarial_from or 0):
                 seen["discriminator"] = self.adversary.learn(x, y)
-                terms |= self.adversary.terms(x, y)
+                self.taught += 1
+                if self.taught > self.recipe.adversary_ahead:
+                    terms |= self.adversary.terms(x, y)
         gradient = self.balancer.gradient(terms, y)
-        return seen | {name: float(term.detach()) for name, term in terms.items()}, gradient
+        return seen | {name: term.detach() for name, term in terms.items()}, gradient
 
     def _transmit(self, latents: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Latents as the decoder gets them, and what that costs: noise in stage A, codes in stage B."""
@@ -209,28 +226,20 @@ class Trainer:
         penalty = recipe.norm_penalty * (energy - 1).clamp(min=0) + recipe.norm_penalty * (
             0.5 - energy
         ).clamp(min=0)
-        if self.step < recipe.steps_a:
-            strength = 10 ** (torch.rand(items, generator=generator) * 1.2 - 1.4)
-            strength *= torch.rand(items, generator=generator) < 0.6
-            if (
-                self.step < recipe.quiet
-            ):  # at first the latents mean nothing, and noise would teach to ignore them
-                strength *= 0
-            noise = torch.randn(latents.shape, generator=generator) * strength[:, None, None]
-            return latents + noise.to(latents.device), penalty
+        if self.stage == "A":
+            return latents, penalty
         picked = torch.multinomial(torch.tensor(recipe.chances), items, replacement=True, generator=generator)
-        stages = torch.tensor(recipe.stages_per_item)[picked].to(latents.device)
+        stages = torch.tensor(recipe.stages_per_item)[picked]
         sent = self.quantiser(latents, stages, generator)
         return sent.values, penalty + recipe.commitment * sent.commitment
 
     def _learning_rate(self) -> float:
         """Warm-up, then half a cosine down to a hundredth; stage C has one of its own, from half the peak."""
-        recipe = self.recipe
-        peak, first, last = recipe.learning_rate, 0, recipe.steps
-        if self.step >= recipe.steps_ab:
-            peak, first = peak / 2, recipe.steps_ab
+        recipe, peak, begun = self.recipe, self.recipe.learning_rate, 0.0
+        if self.stage == "C":
+            peak, begun = peak / 2, 1 - recipe.share_c
         warm = min(1.0, (self.step + 1) / recipe.warm_up)
-        progress = min(1.0, (self.step - first) / max(1, last - first))
+        progress = min(1.0, (self.progress - begun) / max(1 - begun, 1e-9))
         return peak * warm * (0.505 + 0.495 * math.cos(math.pi * progress))
 
     @torch.no_grad()
@@ -248,17 +257,17 @@ class Trainer:
 
     # -- what one sees ---------------------------------------------------------------------------------------
 
-    def _log(self, recent: list[dict[str, float]]) -> None:
-        row = {name: sum(r[name] for r in recent) / len(recent) for name in recent[0]}
+    def _log(self, recent: list[dict[str, Tensor]]) -> None:
+        row = {name: float(torch.stack([r[name].cpu() for r in recent]).mean()) for name in recent[0]}
         line = {"step": self.step, "seconds": round(self.seconds), "lr": self._learning_rate(), **row}
         _append(self.folder / "log.csv", line)
-        left = self.seconds / self.step * (self.recipe.steps - self.step) / 60
-        stage = "A" if self.step <= self.recipe.steps_a else "B" if self.step <= self.recipe.steps_ab else "C"
+        left = self.seconds / self.progress * (1 - self.progress) / 60
         shown = "  ".join(
             f"{name} {row[name]:.3f}" for name in ("coherence", "mel", "magnitude", "gradient", "latent_rms")
         )
         print(
-            f"step {self.step}/{self.recipe.steps} {stage}  SNR {-10 * row['wave']:.1f} dB  {shown}  {left:.0f} min",
+            f"step {self.step} ({self.progress:.0%}) {self.stage}  SNR {-10 * row['wave']:.1f} dB  {shown}"
+            f"  {left:.0f} min",
             flush=True,
         )
 
@@ -269,14 +278,14 @@ class Trainer:
         line: dict[str, float] = {"step": self.step, "seconds": round(self.seconds)}
         latents = self.average.encode(wave)
         line["si_sdr_unquantised"] = si_sdr(wave, self.average.decode(latents))
-        if self.step > self.recipe.steps_a:
+        if self.quantiser.ready:
             energy, usage, sums = self.quantiser.residuals(latents.flatten(0, 1))
             for stages in self.recipe.stages_per_item[1:]:
                 output = self.average.decode(sums[stages - 1].view_as(latents))
                 line[f"si_sdr_{stages}"] = si_sdr(wave, output)
                 line[f"residual_{stages}"] = float(energy[stages - 1])
                 line[f"usage_{stages}"] = float(usage[stages - 1])
-        _append(self.folder / f"checks-{'b' if self.step > self.recipe.steps_a else 'a'}.csv", line)
+        _append(self.folder / f"checks-{'b' if self.quantiser.ready else 'a'}.csv", line)
         print("  check  " + "  ".join(f"{k} {v:.3g}" for k, v in line.items()), flush=True)
         return line
 
@@ -295,6 +304,7 @@ class Trainer:
             "rest": self.rest.state_dict(),
             "norms": self.balancer.norms,
             "adversary": self.adversary.training_state() if self.adversary else None,
+            "taught": self.taught if self.adversary else 0,
         }
         with replacing(self.folder / "state.pt") as temporary:
             torch.save(state, temporary)
@@ -309,8 +319,9 @@ class Trainer:
         for name in ("network", "average", "quantiser", "matrices", "rest"):
             getattr(self, name).load_state_dict(state[name])
         self.balancer.norms = state["norms"]
-        if self.adversary:
+        if self.adversary and state["adversary"]:
             self.adversary.restore(state["adversary"])
+            self.taught = state["taught"]
         for table in (self.folder / "log.csv", self.folder / "checks-a.csv", self.folder / "checks-b.csv"):
             _forget_after(table, self.step)
         return True

@@ -33,4 +33,4 @@ def test_unnamed_and_broken_terms_are_left_out() -> None:
     gradient = balancer.gradient({"good": output.sum(), "off": output.sum(), "new": output.sum()}, output)
     assert set(balancer.norms) == {"good"} and torch.isfinite(gradient).all()
     balancer.gradient({"good": output.sum(), "broken": output.sqrt().sum()}, output)
-    assert set(balancer.norms) == {"good"}
+    assert balancer.norms["good"][1] > 1.9 and balancer.norms["broken"] == (0, 0)

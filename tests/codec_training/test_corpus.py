@@ -54,6 +54,15 @@ def test_a_folder_without_sound_is_one_sentence(tmp_path: Path) -> None:
         corpus.render(tmp_path / "c", {}, 0, tmp_path / "nowhere")
 
 
+@pytest.mark.parametrize("workers", [0, 2])
+def test_batches_are_those_of_their_steps_whoever_makes_them(tmp_path: Path, workers: int) -> None:
+    corpus.render(tmp_path, {"synthetic": 0.17}, seed=0)
+    segments = corpus.Segments(tmp_path, 0.16, seed=1)
+    batches = segments.batches(5, 2, workers)
+    for step in (5, 6, 7):
+        assert np.array_equal(next(batches).numpy(), segments.batch(step, 2))
+
+
 def test_segments_depend_on_seed_and_step_alone(tmp_path: Path) -> None:
     corpus.render(tmp_path, {"synthetic": 0.17}, seed=0)
     first, again = (corpus.Segments(tmp_path, 0.64, seed=1) for _ in range(2))

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
 from fmri_audio import checkpoints
-from fmri_audio.codec_training.network import CausalConv, Network
+from fmri_audio.codec_training.network import CausalConv, Network, product_over_frames
 
 SETTLED = 30  # frames after which the past of the first sample (reflected there, absent here) is forgotten
 
@@ -59,3 +60,12 @@ def test_weights_go_to_the_package_and_come_back() -> None:
     other.from_package(one.to_package())
     for name, value in one.state_dict().items():
         torch.testing.assert_close(other.state_dict()[name], value, msg=name)
+
+
+@pytest.mark.parametrize("parts", [1, 2, 7, 64])
+def test_a_product_in_parts_is_the_same_product(parts: int) -> None:
+    torch.manual_seed(0)
+    x, y = torch.randn(1000, 6)[:997], torch.randn(1000, 5)[3:]  # views, as the taps of a convolution are
+    out = torch.empty(6, 5)
+    product_over_frames(x, y, out, parts)
+    torch.testing.assert_close(out, x.t() @ y, atol=1e-4, rtol=1e-4)

@@ -23,7 +23,6 @@ RECIPE = Recipe(
     batch=2,
     seconds=0.16,
     share_a=0.4,
-    quiet=2,
     start="random",
     warm_up=2,
     init_frames=1100,
@@ -48,7 +47,7 @@ def trainer(pool: Path, folder: Path, recipe: Recipe = RECIPE) -> Trainer:
 def test_a_resumed_run_is_the_same_run(pool: Path, tmp_path: Path) -> None:
     whole = trainer(pool, tmp_path / "whole")
     whole.run()
-    trainer(pool, tmp_path / "parts").run(until=10)
+    trainer(pool, tmp_path / "parts").run(until=0.5)
     resumed = trainer(pool, tmp_path / "parts")
     assert resumed.restore() and resumed.step == 10
     resumed.run()
@@ -80,7 +79,7 @@ def test_what_is_exported_is_what_was_trained(pool: Path, tmp_path: Path) -> Non
 
 def test_stage_c_trains_the_decoder_alone(pool: Path, tmp_path: Path) -> None:
     run = trainer(pool, tmp_path)
-    run.run(until=RECIPE.steps_ab)
+    run.run(until=1 - RECIPE.share_c)
     encoder = {name: value.clone() for name, value in run.average.encoder.state_dict().items()}
     books, decoder = run.quantiser.codebooks.clone(), run.network.decoder[0].weight.detach().clone()
     run.run()
@@ -92,11 +91,11 @@ def test_stage_c_trains_the_decoder_alone(pool: Path, tmp_path: Path) -> None:
 
 
 def test_a_discriminator_joins_and_survives_an_interruption(pool: Path, tmp_path: Path) -> None:
-    recipe = replace(RECIPE, steps=10, adversarial_from=4, adversary_filters=2, log_every=1, check_every=6)
+    recipe = replace(RECIPE, steps=10, adversarial_from=0.4, adversary_filters=2, log_every=1, check_every=6)
     whole = trainer(pool, tmp_path / "whole", recipe)
     whole.run()
     assert {"adversarial", "features", "mel"} <= set(whole.balancer.norms)
-    trainer(pool, tmp_path / "parts", recipe).run(until=6)
+    trainer(pool, tmp_path / "parts", recipe).run(until=0.6)
     resumed = trainer(pool, tmp_path / "parts", recipe)
     assert resumed.restore()
     resumed.run()
@@ -131,3 +130,18 @@ def test_a_checkpoint_of_another_width_is_refused(pool: Path, tmp_path: Path) ->
 def test_the_decoder_alone_needs_a_checkpoint_to_keep(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--decoder-only"]) == 1
     assert "--start" in capsys.readouterr().err
+
+
+def test_a_run_by_the_clock_goes_through_every_stage(pool: Path, tmp_path: Path) -> None:
+    run = trainer(pool, tmp_path, replace(RECIPE, minutes=0.05, log_every=1, check_every=10**6))
+    run.run()
+    assert run.progress >= 1 and run.seconds >= 3
+    rates = [float(row["lr"]) for row in csv.DictReader((tmp_path / "log.csv").open())]
+    assert rates[-1] < 0.2 * max(rates) and run.quantiser.ready
+
+
+def test_shares_of_the_loss_are_named(capsys: pytest.CaptureFixture[str]) -> None:
+    for wrong in ("mel", "mel=much", "loudness=1"):
+        with pytest.raises(SystemExit):
+            main(["--weights", wrong])
+        assert "want TERM=SHARE" in capsys.readouterr().err
