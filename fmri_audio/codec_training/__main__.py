@@ -12,8 +12,7 @@ import torch
 from fmri_audio.checkpoints import DEMO_FILE, load
 from fmri_audio.codec_training import corpus
 from fmri_audio.codec_training.export import export, write_log
-from fmri_audio.codec_training.losses import Weights
-from fmri_audio.codec_training.trainer import STARTS, Recipe, Trainer
+from fmri_audio.codec_training.trainer import RECIPES, STARTS, Recipe, Trainer
 from fmri_audio.errors import UserError
 from fmri_audio.settings import project_root
 
@@ -29,23 +28,25 @@ def main(arguments: list[str] | None = None) -> int:
             from fmri_audio.codec_training.evaluation import main as evaluate
 
             return evaluate(arguments[1:])
-        _train(_parser().parse_args(arguments))
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        _train(_parser(RECIPES[device]).parse_args(arguments), device)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(recipe: Recipe) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m fmri_audio.codec_training",
-        description="Train EnCodec's topology on synthesised sound, and on recordings if a folder is given.",
+        description="Train EnCodec's topology on synthesised sound, and on recordings if a folder is given. What is "
+        "not given here is as the recipe of the device has it (fmri_audio.codec_training.trainer.RECIPES).",
     )
     parser.add_argument("--data", type=Path, help="folder of recordings to add to the synthesised sound")
     parser.add_argument("--out", type=Path, help=f"checkpoint to write (default: checkpoints/{DEMO_FILE})")
     parser.add_argument("--work", type=Path, help="folder for corpus, state and logs (default: build/codec)")
     length = parser.add_mutually_exclusive_group()
-    length.add_argument("--steps", type=int, help="training steps (reproducible)")
+    length.add_argument("--steps", type=int, default=recipe.steps, help="training steps (on a CPU reproducible)")
     length.add_argument("--minutes", type=float, help="length of the run by the clock (not reproducible)")
     parser.add_argument("--until", type=float, default=1.0, help="stop at this share of the run and export")
     parser.add_argument("--resume", action="store_true", help="go on with the run in the work folder")
@@ -54,8 +55,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--start",
-        default=Recipe.start,
-        help="what to begin with: transform (default), random, or a checkpoint of the same width, codebooks included",
+        default=recipe.start,
+        help="what to begin with: transform, random, or a checkpoint of the same width, codebooks included",
     )
     parser.add_argument(
         "--decoder-only",
@@ -65,71 +66,43 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--adversarial-from",
         type=float,
+        default=recipe.adversarial_from,
         metavar="SHARE",
-        help="share of the run from which a discriminator takes part (slow)",
+        help="share of the run from which a discriminator takes part; 1: never",
     )
-    parser.add_argument("--adversary-filters", type=int, default=Recipe.adversary_filters, help="its width")
-    parser.add_argument("--adversary-rate", type=float, default=Recipe.adversary_rate, help="its learning rate")
-    parser.add_argument(
-        "--adversary-ahead", type=int, default=Recipe.adversary_ahead, help="steps that it learns alone"
-    )
-    parser.add_argument(
-        "--fft-sizes", type=int, choices=(2, 4), default=Recipe.fft_sizes, help="that the loss takes in each step"
-    )
-    parser.add_argument(
-        "--weights", type=_weights, default=Weights(), metavar="TERM=SHARE,…", help=f"of the loss: {Weights()}"
-    )
-    parser.add_argument("--share-a", type=float, default=Recipe.share_a, help="of the run, without codebooks")
-    parser.add_argument("--share-c", type=float, default=Recipe.share_c, help="of the run, the decoder alone")
-    parser.add_argument("--filters", type=int, default=Recipe.n_filters, help="width: 32 is EnCodec's own")
-    parser.add_argument("--batch", type=int, default=Recipe.batch)
-    parser.add_argument("--seconds", type=float, default=Recipe.seconds, help="length of a segment")
-    parser.add_argument("--learning-rate", type=float, default=Recipe.learning_rate)
-    parser.add_argument("--seed", type=int, default=Recipe.seed)
+    parser.add_argument("--filters", type=int, default=recipe.n_filters, help="width: 32 is EnCodec's own")
+    parser.add_argument("--batch", type=int, default=recipe.batch)
+    parser.add_argument("--seconds", type=float, default=recipe.seconds, help="length of a segment")
+    parser.add_argument("--learning-rate", type=float, default=recipe.learning_rate)
+    parser.add_argument("--seed", type=int, default=recipe.seed)
     parser.add_argument(
         "--workers", type=int, default=2, help="processes that render the corpus and, on a GPU, prepare segments"
     )
     return parser
 
 
-def _weights(text: str) -> Weights:
-    """``mel=4,features=4``: shares of terms; those not named keep theirs."""
-    try:
-        named = {name: float(share) for name, _, share in (part.partition("=") for part in text.split(","))}
-        return replace(Weights(), **named)
-    except (TypeError, ValueError):
-        raise argparse.ArgumentTypeError(f"{text!r}: want TERM=SHARE,… of {Weights()}") from None
-
-
-def _train(options: argparse.Namespace) -> None:
+def _train(options: argparse.Namespace, device: str) -> None:
     if options.decoder_only and options.start in STARTS:
         raise UserError("--decoder-only keeps a checkpoint's encoder and codebooks: name one with --start")
     work = options.work or project_root() / "build" / "codec"
     out = options.out or project_root() / "checkpoints" / DEMO_FILE
-    device = "cuda" if torch.cuda.is_available() else "cpu"
     torch.set_flush_denormal(True)  # silence makes denormals, and those are slow
     torch.set_float32_matmul_precision("high")  # on a GPU, products with TF32's ten bits
     torch.backends.cudnn.benchmark = True
     corpus_folder, held_out_folder = work / "corpus", work / "held-out"
     contents = corpus.render(corpus_folder, CORPUS_MINUTES, options.seed, options.data, options.workers)
     corpus.render(held_out_folder, HELD_OUT_MINUTES, options.seed + 1000, None, options.workers)
-    recipe = Recipe(
+    recipe = replace(
+        RECIPES[device],
         n_filters=options.filters,
         batch=options.batch,
         seconds=options.seconds,
         seed=options.seed,
         learning_rate=options.learning_rate,
-        steps=options.steps or Recipe.steps,
+        steps=options.steps,
         start=options.start,
         minutes=options.minutes,
-        fft_sizes=options.fft_sizes,
-        weights=options.weights,
-        share_a=options.share_a,
-        share_c=options.share_c,
         adversarial_from=options.adversarial_from,
-        adversary_filters=options.adversary_filters,
-        adversary_rate=options.adversary_rate,
-        adversary_ahead=options.adversary_ahead,
     )
     known = None
     if options.start not in STARTS:

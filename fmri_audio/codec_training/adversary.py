@@ -22,20 +22,23 @@ class Adversary(nn.Module):
         Width; 32 in the paper.
     learning_rate : float
         Of its Adam.
+    device : str
     """
 
-    def __init__(self, filters: int = 32, learning_rate: float = 3e-4) -> None:
+    def __init__(self, filters: int = 32, learning_rate: float = 3e-4, device: str = "cpu") -> None:
         super().__init__()
         self.network = MultiScaleSTFTDiscriminator(filters)
-        self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.optimiser = torch.optim.Adam(self.network.parameters(), learning_rate, betas=(0.5, 0.9))
+        self.network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.optimiser = torch.optim.Adam(
+            self.network.parameters(), learning_rate, betas=(0.5, 0.9), capturable=device == "cuda"
+        )
 
     def _judge(self, *sounds: Tensor) -> tuple[list[Tensor], list[list[Tensor]]]:
         """Logits and features per scale of waveforms ``[B, T]``, one batch after the other."""
         # half the bits are enough to tell sounds apart, and on a GPU this is where the time goes
-        with torch.autocast("cuda", torch.bfloat16, enabled=sounds[0].is_cuda):
+        with torch.autocast("cuda", torch.bfloat16, enabled=sounds[0].is_cuda, cache_enabled=False):
             logits, features = self.network(torch.cat(sounds)[:, None])
-        return [one.float() for one in logits], [[layer.float() for layer in scale] for scale in features]
+        return [one.float() for one in logits], features
 
     def learn(self, real: Tensor, made: Tensor) -> Tensor:
         """Take one step on the hinge loss of waveforms ``[B, T]``; returns the loss."""
@@ -61,7 +64,9 @@ class Adversary(nn.Module):
         ]
         return {
             "adversarial": torch.stack([F.relu(1 - m).mean() for m in logits]).mean(),
-            "features": torch.stack([(r - m).abs().mean() / r.abs().mean() for r, m in pairs]).mean(),
+            "features": torch.stack(
+                [(r - m).abs().mean(dtype=torch.float32) / r.abs().mean(dtype=torch.float32) for r, m in pairs]
+            ).mean(),
         }
 
     def training_state(self) -> dict[str, Any]:

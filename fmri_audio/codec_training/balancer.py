@@ -53,9 +53,10 @@ class Balancer:
             (gradient,) = torch.autograd.grad(term, output, retain_graph=True)
             norm = gradient.norm()
             sound = norm.isfinite()  # a broken term must not break the running norm
-            before, count = self.norms.get(name, (torch.zeros_like(norm), torch.zeros_like(norm)))
-            summed = torch.where(sound, self.decay * before + norm, before)
-            count = torch.where(sound, self.decay * count + 1, count)
-            self.norms[name] = summed, count
+            if name not in self.norms:
+                self.norms[name] = torch.zeros_like(norm), torch.zeros_like(norm)
+            summed, count = self.norms[name]  # in place, so that a recorded step finds them again
+            summed.copy_(torch.where(sound, self.decay * summed + norm, summed))
+            count.copy_(torch.where(sound, self.decay * count + 1, count))
             balanced += gradient * (self.weights[name] / total * unit * count / (summed + 1e-12))
         return balanced

@@ -130,7 +130,7 @@ class Segments:
         if not workers:
             return map(here.__getitem__, steps)
         return iter(
-            DataLoader(here, batch_size=None, sampler=steps, num_workers=workers, prefetch_factor=8, pin_memory=True)
+            DataLoader(here, batch_size=None, sampler=steps, num_workers=workers, prefetch_factor=8)
         )
 
     def batch(self, step: int, size: int) -> np.ndarray:

@@ -153,6 +153,7 @@ def level_drift(checkpoint: Checkpoint, seconds: float = 4.0, seed: int = 0) -> 
     rng = np.random.default_rng(seed)
     sounds = {
         "sine 440 Hz": 0.2 * np.sin(2 * np.pi * 440 * t),
+        "sine 3 kHz": 0.2 * np.sin(2 * np.pi * 3000 * t),
         "white noise": 0.1 * rng.standard_normal(len(t)),
         "chord": 0.1 * np.sum([np.sin(2 * np.pi * f * t) for f in (220.0, 277.2, 329.6)], axis=0),
         "silence": np.zeros(len(t)),

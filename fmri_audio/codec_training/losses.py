@@ -26,7 +26,7 @@ import torchaudio
 from torch import Tensor, nn
 
 _FLOOR = 1e-3  # root mean square under which a segment counts as silence: −60 dBFS
-_BANDS = {256: 32, 512: 48, 1024: 80, 2048: 96}
+BANDS = {256: 32, 512: 48, 1024: 80, 2048: 96}
 
 
 @dataclass(frozen=True)
@@ -52,8 +52,8 @@ class SoundLoss(nn.Module):
 
     def __init__(self, sample_rate: int, compression: float = 0.3) -> None:
         super().__init__()
-        self.sizes, self.compression = tuple(_BANDS), compression
-        for size, bands in _BANDS.items():
+        self.sizes, self.compression = tuple(BANDS), compression
+        for size, bands in BANDS.items():
             window = torch.hann_window(size) / (0.375 * size) ** 0.5  # white noise of unit level: 1 per bin
             mel = torchaudio.functional.melscale_fbanks(
                 size // 2 + 1, 0.0, sample_rate / 2, bands, sample_rate

@@ -45,10 +45,12 @@ class Orthogonal(torch.optim.Optimizer):
     ----------
     parameters : iterable of Tensor
         Each is read as a matrix whose columns are its last axis.
-    lr, momentum : float
+    lr : float or Tensor
+        A tensor may be changed between steps that a GPU replays.
+    momentum : float
     """
 
-    def __init__(self, parameters: Iterable[Tensor], lr: float = 1e-3, momentum: float = 0.95) -> None:
+    def __init__(self, parameters: Iterable[Tensor], lr: float | Tensor = 1e-3, momentum: float = 0.95) -> None:
         super().__init__(parameters, {"lr": lr, "momentum": momentum})
 
     @torch.no_grad()
@@ -70,4 +72,4 @@ class Orthogonal(torch.optim.Optimizer):
                 updates = orthogonalised(torch.stack([matrix for _, matrix in pairs]))
                 scale = 0.2 * max(shape) ** 0.5
                 for (weight, _), update in zip(pairs, updates, strict=True):
-                    weight.add_(update.reshape(weight.shape), alpha=-group["lr"] * scale)
+                    weight.sub_(update.reshape(weight.shape) * (scale * group["lr"]))

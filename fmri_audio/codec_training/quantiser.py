@@ -101,12 +101,13 @@ class TrainedQuantiser(nn.Module):
         ----------
         x : Tensor [B, L, D]
         stages : Tensor [B]
-            Number of codebooks per item; 0 passes an item on unquantised.
+            Number of codebooks per item, on the CPU; 0 passes an item on unquantised.
         generator : torch.Generator
             For the replacement of unused codes.
         """
         order = torch.argsort(stages, descending=True, stable=True)  # the items of a stage are the first ones then
-        sorted_x = x[order.to(x.device)]
+        ordered = torch.equal(order, torch.arange(len(order)))
+        sorted_x = x if ordered else x[order.to(x.device)]
         length, dimension = x.shape[1:]
         flat = sorted_x.detach().reshape(-1, dimension)
         total, commitment, deepest = torch.zeros_like(flat), x.new_zeros(()), int(stages.max())
@@ -121,7 +122,9 @@ class TrainedQuantiser(nn.Module):
             commitment = commitment + left.square().mean()
         quantised = length * int((stages > 0).sum())
         total[quantised:] = flat[quantised:]
-        values = total.view_as(x)[torch.argsort(order).to(x.device)]
+        values = total.view_as(x)
+        if not ordered:
+            values = values[torch.argsort(order).to(x.device)]
         return Quantised(x + (values - x).detach(), commitment / max(1, deepest))
 
     @torch.no_grad()
@@ -137,7 +140,11 @@ class TrainedQuantiser(nn.Module):
         self.sums[stage].lerp_(sums, 1 - decay)
         dead = self.counts[stage] < 0.03
         means = self.sums[stage] / self.counts[stage].clamp(min=1e-3)[:, None]
-        picked = residual[torch.randint(len(residual), (size,), generator=generator).to(residual.device)]
+        on_cpu = residual.device.type == "cpu"  # a GPU draws by itself, so that nothing waits
+        places = torch.randint(
+            len(residual), (size,), generator=generator if on_cpu else None, device=residual.device
+        )
+        picked = residual[places]
         self.codebooks[stage] = torch.where(dead[:, None], picked, means)
         self.counts[stage] = torch.where(dead, 0.3, self.counts[stage])
         self.sums[stage] = torch.where(dead[:, None], 0.3 * picked, self.sums[stage])

@@ -18,6 +18,7 @@ from __future__ import annotations
 import csv
 import math
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,7 @@ from fmri_audio.checkpoints import FULL_WIDTH, Checkpoint
 from fmri_audio.codec_training.adversary import Adversary
 from fmri_audio.codec_training.balancer import Balancer
 from fmri_audio.codec_training.corpus import Segments
-from fmri_audio.codec_training.losses import SoundLoss, Weights, levelled
+from fmri_audio.codec_training.losses import BANDS, SoundLoss, Weights, levelled
 from fmri_audio.codec_training.network import Network
 from fmri_audio.codec_training.optimiser import Orthogonal, split
 from fmri_audio.codec_training.quantiser import TrainedQuantiser
@@ -64,6 +65,8 @@ class Recipe:
     init_frames: int = 24_000
     init_rounds: int = 10  # of k-means
     weights: Weights = field(default_factory=Weights)
+    weights_first: Weights = field(default_factory=Weights)
+    share_first: float = 0.0  # of the run, in which the loss has the weights named first
     fft_sizes: int = 2  # that the loss takes in each step: one of the two short and of the two long ones, or all 4
     adversarial_from: float | None = None  # share of the run from which a discriminator takes part
     adversary_filters: int = 32
@@ -72,6 +75,29 @@ class Recipe:
     start: str = "transform"  # weights to begin with: that, "random", or the id of a checkpoint
     log_every: int = 50
     check_every: int = 250
+
+
+RECIPES = {
+    "cpu": Recipe(),
+    "cuda": Recipe(
+        n_filters=12,
+        steps=11_232,
+        batch=32,
+        learning_rate=2e-3,
+        share_a=0.043,
+        share_c=0.1,
+        weights=Weights(wave=0.3, coherence=1.5, mel=4.0, magnitude=1.0, adversarial=2.0, features=3.5),
+        weights_first=Weights(wave=1.0, coherence=2.0, mel=4.0, magnitude=1.0),
+        share_first=0.272,
+        fft_sizes=4,
+        adversarial_from=0.56,
+        adversary_rate=6e-4,
+        adversary_ahead=100,
+        start="random",
+        check_every=1000,
+    ),
+}
+"""What a device trains by unless told otherwise: what an hour of a CPU core allows, and what made the checkpoint."""
 
 
 @dataclass
@@ -86,6 +112,7 @@ class Trainer:
     workers: int = 0  # processes that prepare the segments
     step: int = 0
     seconds: float = 0.0
+    taught: int = 0  # steps that the discriminator has learned
     loss: SoundLoss = field(init=False)
 
     def __post_init__(self) -> None:
@@ -101,14 +128,18 @@ class Trainer:
             FULL_WIDTH["codebooks"], FULL_WIDTH["codebook_size"], FULL_WIDTH["dimension"]
         ).to(self.device)
         matrices, rest = split(self.network)
-        self.matrices = Orthogonal(matrices)
-        self.rest = torch.optim.Adam(rest, betas=(0.9, 0.98))
+        on_gpu = self.device == "cuda"
+        if on_gpu and self.recipe.fft_sizes != len(BANDS):
+            raise UserError(f"on a GPU every step is the same: give --fft-sizes {len(BANDS)}")
+        rates = [torch.zeros((), device=self.device) if on_gpu else 0.0 for _ in range(2)]
+        self.matrices = Orthogonal(matrices, rates[0])
+        self.rest = torch.optim.Adam(rest, rates[1], betas=(0.9, 0.98), capturable=on_gpu)
         self.loss = SoundLoss(SAMPLE_RATE).to(self.device)
-        self.balancer = Balancer(asdict(self.recipe.weights))
+        self.balancer = Balancer({})
         self.adversary = None
         if self.recipe.adversarial_from is not None:
-            self.adversary = Adversary(self.recipe.adversary_filters, self.recipe.adversary_rate).to(self.device)
-            self.taught = 0
+            self.adversary = Adversary(self.recipe.adversary_filters, self.recipe.adversary_rate, self.device)
+        self.recorded: tuple[str, _Recorded] | None = None
         self.folder.mkdir(parents=True, exist_ok=True)
 
     def begin_with(self, checkpoint: Checkpoint) -> None:
@@ -154,7 +185,7 @@ class Trainer:
             if self.stage == "C" != stage:
                 self.network.encoder.load_state_dict(self.average.encoder.state_dict())
             stage = self.stage
-            recent.append(self._step(next(batches).to(self.device, non_blocking=True)))
+            recent.append(self._advance(next(batches)))
             self.step += 1
             self.seconds = time.monotonic() - began
             if self.step % self.recipe.log_every == 0:
@@ -163,17 +194,51 @@ class Trainer:
             if self.step % self.recipe.check_every == 0:
                 self._check()
                 self.save()
+        self.recorded = None
         if recent:
             self._log(recent)
         if self.step % self.recipe.check_every:
             self._check()
             self.save()
 
+    def _advance(self, wave: Tensor) -> dict[str, Tensor]:
+        """Take a step; on a GPU it is recorded once per kind of step and replayed from then on."""
+        rate = self._learning_rate()
+        for group in (*self.matrices.param_groups, *self.rest.param_groups):
+            if isinstance(group["lr"], Tensor):
+                group["lr"].fill_(rate)
+            else:
+                group["lr"] = rate
+        self.balancer.weights = asdict(self._weights)
+        if self.device == "cuda":
+            kind = f"{self.stage} {self._adversary_part} {self._weights}"
+            if self.recorded is None or self.recorded[0] != kind:
+                self.recorded = None  # before the next one takes its memory
+                self.recorded = kind, _Recorded(self._step, wave)
+            values = self.recorded[1](wave)
+        else:
+            values = self._step(wave)
+        if self._adversary_part != "absent":
+            self.taught += 1
+        with torch.no_grad():
+            ramp = min(self.recipe.ema, 1 - 1 / (1 + self.step / 10))
+            torch._foreach_lerp_(list(self.average.parameters()), list(self.network.parameters()), 1 - ramp)
+        return values
+
+    @property
+    def _weights(self) -> Weights:
+        return self.recipe.weights_first if self.progress + 1e-9 < self.recipe.share_first else self.recipe.weights
+
+    @property
+    def _adversary_part(self) -> str:
+        """What the discriminator does in the next step: absent, learning alone, judging."""
+        if self.adversary is None or self.progress + 1e-9 < (self.recipe.adversarial_from or 0):
+            return "absent"
+        return "alone" if self.taught < self.recipe.adversary_ahead else "judging"
+
     def _step(self, wave: Tensor) -> dict[str, Tensor]:
         recipe = self.recipe
         generator = torch.Generator().manual_seed(recipe.seed * 1_000_003 + self.step)
-        for group in (*self.matrices.param_groups, *self.rest.param_groups):
-            group["lr"] = self._learning_rate()
         still = self.stage == "C"
         with torch.set_grad_enabled(not still):
             latents = self.network.encode(wave)
@@ -193,9 +258,6 @@ class Trainer:
                 parameter.grad.nan_to_num_(0.0, 0.0, 0.0)  # after a step that broke (its norm is none, too)
         self.matrices.step()
         self.rest.step()
-        with torch.no_grad():
-            ramp = min(recipe.ema, 1 - 1 / (1 + self.step / 10))
-            torch._foreach_lerp_(list(self.average.parameters()), list(self.network.parameters()), 1 - ramp)
         return {
             "extra": extra.detach(),
             "gradient": norm,
@@ -208,19 +270,16 @@ class Trainer:
         short, long = torch.randint(2, (2,), generator=generator).tolist()
         sizes = self.loss.sizes
         terms = self.loss(x, y, sizes if self.recipe.fft_sizes == len(sizes) else (sizes[short], sizes[2 + long]))
-        seen: dict[str, Tensor] = {}
-        if self.adversary is not None:
-            seen = dict.fromkeys(("discriminator", "adversarial", "features"), torch.full((), math.nan))
-            if self.progress + 1e-9 >= (self.recipe.adversarial_from or 0):
-                seen["discriminator"] = self.adversary.learn(x, y)
-                self.taught += 1
-                if self.taught > self.recipe.adversary_ahead:
-                    terms |= self.adversary.terms(x, y)
+        seen = dict.fromkeys(("discriminator", "adversarial", "features"), torch.full((), math.nan))
+        if self.adversary is not None and self._adversary_part != "absent":
+            seen["discriminator"] = self.adversary.learn(x, y)
+            if self._adversary_part == "judging":
+                terms |= self.adversary.terms(x, y)
         gradient = self.balancer.gradient(terms, y)
         return seen | {name: term.detach() for name, term in terms.items()}, gradient
 
     def _transmit(self, latents: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Latents as the decoder gets them, and what that costs: noise in stage A, codes in stage B."""
+        """Latents as the decoder gets them, as they are in stage A and then as codes, and what that costs."""
         recipe, items = self.recipe, len(latents)
         energy = latents.square().mean()
         penalty = recipe.norm_penalty * (energy - 1).clamp(min=0) + recipe.norm_penalty * (
@@ -228,10 +287,17 @@ class Trainer:
         ).clamp(min=0)
         if self.stage == "A":
             return latents, penalty
-        picked = torch.multinomial(torch.tensor(recipe.chances), items, replacement=True, generator=generator)
-        stages = torch.tensor(recipe.stages_per_item)[picked]
+        stages = self._depths(items, generator)
         sent = self.quantiser(latents, stages, generator)
         return sent.values, penalty + recipe.commitment * sent.commitment
+
+    def _depths(self, items: int, generator: torch.Generator) -> Tensor:
+        """Number of codebooks for each item of a batch: drawn, or on a GPU, where every step is the same, in shares."""
+        chances, stages = torch.tensor(self.recipe.chances), torch.tensor(self.recipe.stages_per_item)
+        if self.device == "cpu":
+            return stages[torch.multinomial(chances, items, replacement=True, generator=generator)]
+        bounds = (chances.cumsum(0) / chances.sum() * items).round().long()
+        return stages.repeat_interleave(bounds.diff(prepend=torch.zeros(1, dtype=torch.long))).flip(0)
 
     def _learning_rate(self) -> float:
         """Warm-up, then half a cosine down to a hundredth; stage C has one of its own, from half the peak."""
@@ -304,7 +370,7 @@ class Trainer:
             "rest": self.rest.state_dict(),
             "norms": self.balancer.norms,
             "adversary": self.adversary.training_state() if self.adversary else None,
-            "taught": self.taught if self.adversary else 0,
+            "taught": self.taught,
         }
         with replacing(self.folder / "state.pt") as temporary:
             torch.save(state, temporary)
@@ -325,6 +391,34 @@ class Trainer:
         for table in (self.folder / "log.csv", self.folder / "checks-a.csv", self.folder / "checks-b.csv"):
             _forget_after(table, self.step)
         return True
+
+
+class _Recorded:
+    """A step that a GPU replays as one graph: thousands of small launches would keep it waiting for the processor.
+
+    The first three calls run as they are, which settles what the libraries choose at first sight; the fourth is
+    recorded. What differs between steps has to be a tensor: the sound, the learning rates, everything that is kept.
+    """
+
+    def __init__(self, work: Callable[[Tensor], dict[str, Tensor]], wave: Tensor) -> None:
+        self.work, self.wave, self.calls = work, wave.to("cuda"), 0
+        self.graph, self.stream = torch.cuda.CUDAGraph(), torch.cuda.Stream()
+        self.values: dict[str, Tensor] = {}
+
+    def __call__(self, wave: Tensor) -> dict[str, Tensor]:
+        self.wave.copy_(wave, non_blocking=True)
+        self.calls += 1
+        if self.calls <= 3:
+            self.stream.wait_stream(torch.cuda.current_stream())
+            with torch.cuda.stream(self.stream):
+                values = self.work(self.wave)
+            torch.cuda.current_stream().wait_stream(self.stream)
+            return values
+        if not self.values:
+            with torch.cuda.graph(self.graph, capture_error_mode="thread_local"):  # others prepare segments
+                self.values = self.work(self.wave)
+        self.graph.replay()
+        return {name: value.clone() for name, value in self.values.items()}
 
 
 def si_sdr(reference: Tensor, output: Tensor) -> float:
