@@ -18,6 +18,8 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
+import torch
+
 from fmri_audio import bench_book, bench_codec, bench_masking, bench_ridge, bench_training
 from fmri_audio.bench_table import Row, as_text, read, write
 from fmri_audio.errors import UserError
@@ -62,6 +64,12 @@ def parts_of(given: argparse.Namespace, say: Say) -> list[str]:
     return [name for name in PARTS if name != "book"]
 
 
+def _of_another_device(row: dict[str, str]) -> bool:
+    """Whether a row is the codec's, on a GPU where this machine has none or the other way round."""
+    is_codec = row["direction"].split()[0] in PARTS["codec"][0].split("|")
+    return is_codec and row["direction"].endswith(bench_codec.GPU) != torch.cuda.is_available()
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the benchmark; return the exit status."""
     parser = argparse.ArgumentParser("python -m fmri_audio.bench", description="How fast it is.")
@@ -87,7 +95,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         parts = parts_of(given, say)
         stay = "|".join(words for name, (words, _) in PARTS.items() if name not in parts).split("|")
         # Read before anything is measured, which may take an hour: a table that cannot be added to is found out now.
-        kept = [row for row in read(given.out) if row["direction"].split()[0] in stay] if any(stay) else []
+        kept = [row for row in read(given.out) if row["direction"].split()[0] in stay or _of_another_device(row)]
         for name in parts:
             rows += PARTS[name][1](given, say)
         write(given.out, rows, kept)

@@ -16,7 +16,8 @@ all codebooks and decoded again by
     our network without the quantiser, and what it cannot fall below: its convolutions and its LSTM at the same piece
     length, on rows that lie ready, without activations, padding or copies.
 
-Repetitions are interleaved, so that what else the machine does meets all alike; figures are medians.
+Repetitions are interleaved, so that what else the machine does meets all alike; figures are medians. What a GPU takes
+is another matter, told apart by the directions ``encode gpu`` and ``decode gpu``.
 """
 
 from __future__ import annotations
@@ -55,6 +56,9 @@ FIRST_CODEBOOKS = 8
 
 WHOLE_BYTES = 20
 """Memory that the package takes for a whole sound, per sample and filter: measured, about five activations."""
+
+GPU = " gpu"
+"""What a direction ends on if it was measured on a GPU."""
 
 Work = Callable[[], object]
 
@@ -99,7 +103,11 @@ def measure(checkpoint: Checkpoint, waveform: Tensor, repetitions: int, say: Cal
     if "package" in encoders:
         rows += _exactness(checkpoint, sound, top)
     minutes, threads, machine = seconds / 60, torch.get_num_threads(), described_hardware()
-    return [replace(row, minutes=minutes, threads=threads, hardware=machine) for row in rows]
+    device = GPU if sound.is_cuda else ""
+    return [
+        replace(row, direction=row.direction + device, minutes=minutes, threads=threads, hardware=machine)
+        for row in rows
+    ]
 
 
 def _contenders(
