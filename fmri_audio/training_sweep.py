@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from fmri_audio import scoring
 from fmri_audio.arms import LABELS
 from fmri_audio.brain.masks import AUDITORY_CENTRES, voxel_positions
+from fmri_audio.claims import joined
 from fmri_audio.edition import Edition, check_bandwidths
 from fmri_audio.errors import UserError
 from fmri_audio.evaluation import SEEDED, HeldOut
@@ -163,6 +164,8 @@ class Outcome:
     point : Point
     converged : bool
         Whether training was over when it ended; if not, the point gets no verdict.
+    improved : bool
+        Whether a step of training bettered the start; if none did, the model is what it began as.
     seconds : float
         That training took, on the machine that trained; NaN where nothing was trained for the point.
     bold_distances : dict
@@ -175,6 +178,7 @@ class Outcome:
 
     point: Point
     converged: bool
+    improved: bool
     seconds: float
     bold_distances: dict[str, float]
     scores: dict[str, pd.DataFrame]
@@ -281,8 +285,8 @@ class Sweep:
         Returns
         -------
         DataFrame
-            ``factor`` and ``level`` (None where nothing is varied), ``arm``, ``seed``, ``converged``, ``seconds``,
-            ``condition``, ``metric``, ``value``.
+            ``factor`` and ``level`` (None where nothing is varied), ``arm``, ``seed``, ``converged``,
+            ``improved``, ``seconds``, ``condition``, ``metric``, ``value``.
         """
         rows = []
         for one in self.outcomes:
@@ -296,10 +300,12 @@ class Sweep:
                 ("noise-free", BOLD_DISTANCES[part], value) for part, value in one.bold_distances.items()
             ]
             rows += [
-                (point.factor, point.level, point.arm, point.seed, one.converged, one.seconds, *value)
+                (point.factor, point.level, point.arm, point.seed, one.converged, one.improved, one.seconds, *value)
                 for value in values
             ]
-        names = ["factor", "level", "arm", "seed", "converged", "seconds", "condition", "metric", "value"]
+        names = [
+            "factor", "level", "arm", "seed", "converged", "improved", "seconds", "condition", "metric", "value",
+        ]  # fmt: skip
         return pd.DataFrame(rows, columns=names)
 
     def along(self, factor: Factor) -> pd.DataFrame:
@@ -380,7 +386,8 @@ def outcome_of(variant: Variant) -> Outcome:
     }
     size = {"units": variant.n_units, "rank": variant.settings.rank}
     columns = {**variant.columns, **described, **size, "control": point.control}
-    return Outcome(point, trained.convergence.converged, seconds, apart, scores, columns)
+    convergence = trained.convergence
+    return Outcome(point, convergence.converged, convergence.improved, seconds, apart, scores, columns)
 
 
 def mean_of_subjects(several: Sequence[pd.DataFrame]) -> pd.DataFrame:
@@ -494,12 +501,33 @@ def distances(sweep: Sweep, factor: Factor) -> str:
     return "; ".join(told)
 
 
+def unmoved(sweep: Sweep) -> str:
+    """Say which trainings left the model as it began, since no step bettered it on validation sound."""
+    found = [one.point for one in sweep.outcomes if not one.improved and not one.point.requantised]
+    if not found:
+        return "every one of them bettered its start"
+    named = [
+        f"{LABELS[point.arm]} at the edition's own settings, seed {point.seed}"
+        if point.factor is None
+        else f"{LABELS[point.arm]} at {FACTORS[point.factor]} {point.level:g}"
+        for point in found
+    ]
+    stays = "it stays" if len(found) == 1 else "they stay"
+    return f"no step bettered the start of {joined(named)}, so that {stays} as begun"
+
+
 def matching(sweep: Sweep) -> str:
-    """Say what the greatest balance brings over the least, in training and held out, and whether it carries over."""
+    """Say what the greatest balance brings over the least, in training and held out, and whether it carries over.
+
+    An arm that one of the two left as it began is told apart: its distances are no effect of the balance.
+    """
     whole = sweep.along("balance")
     least, most = whole["level"].min(), whole["level"].max()
     told, carried, by_heart = [], [], []
     for label, rows in whole.groupby("label", sort=False):
+        if not rows.loc[rows["level"].isin([least, most]), "improved"].all():
+            told.append(f"{label} is not compared, because no step bettered its start")
+            continue
         changes = []
         for metric in BOLD_DISTANCES.values():
             means = rows[rows["metric"] == metric].groupby("level")["value"].mean()
@@ -510,7 +538,7 @@ def matching(sweep: Sweep) -> str:
             carried.append(str(label))
         elif changes[0] < 0:
             by_heart.append(str(label))
-    end = f"nearer come {', '.join(carried)}" if carried else "no arm comes nearer"
+    end = f"nearer come {', '.join(carried)}" if carried else "no arm that is compared comes nearer"
     end += f"; nearer in training alone, which is learning by heart, {', '.join(by_heart)}" if by_heart else ""
     return f"From a balance of {least:g} to one of {most:g} this distance changes: {'; '.join(told)}. Held out, {end}"
 

@@ -31,6 +31,7 @@ from fmri_audio.training_sweep import (
     mean_of_subjects,
     region,
     summary,
+    unmoved,
     verdict,
     verdicts,
 )
@@ -292,13 +293,14 @@ def test_one_seed_that_has_not_converged_takes_its_level_out() -> None:
     assert verdict(frame, "balance") == "no verdict, because training had not converged at balance 0"
 
 
-def with_outcomes(own: HeldOut, converged: bool) -> Sweep:
+def with_outcomes(own: HeldOut, converged: bool, improved: bool = True) -> Sweep:
     """A sweep over the balance whose outcomes are made up: the balance itself is the mel distance."""
     made = sweep_of(own, SweepSettings(arms=["frozen"], balances=[0.0, 1.0]))
     frame = pd.DataFrame({"window": ["a"], "kind": "speech", "mel_distance_db": [0.0], "stoi": [0.5]})
     vars(made)["outcomes"] = [
         Outcome(
-            point, converged or point.level != 1.0, 9.0, {"training": 1.0, "held-out": 2.0},
+            point, converged or point.level != 1.0, improved or point.level != 1.0, 9.0,
+            {"training": 1.0, "held-out": 2.0},
             {name: frame.assign(mel_distance_db=10 + (point.level or 0.1)) for name in STYLES}, {},
         )
         for point in made.points
@@ -318,8 +320,9 @@ def test_words_table_and_figure_say_who_has_not_converged(own: HeldOut) -> None:
     )
     assert matching(done) == (
         "From a balance of 0 to one of 1 this distance changes: frozen +0.00 in training and +0.00 held out. "
-        "Held out, no arm comes nearer"
+        "Held out, no arm that is compared comes nearer"
     )
+    assert unmoved(done) == "every one of them bettered its start"
     table = summary(undone, "balance").set_index("balance, arm")
     assert table["converged"].to_dict() == {
         "0, frozen": "1 of 1",
@@ -341,3 +344,9 @@ def test_words_table_and_figure_say_who_has_not_converged(own: HeldOut) -> None:
         )
         plt.close(figure)
     assert hollow == [0, len(STYLES)]
+
+
+def test_a_model_that_stayed_as_it_began_is_no_effect_of_the_balance(own: HeldOut) -> None:
+    stuck = with_outcomes(own, True, improved=False)
+    assert unmoved(stuck) == "no step bettered the start of frozen at balance 1, so that it stays as begun"
+    assert "frozen is not compared, because no step bettered its start" in matching(stuck)
