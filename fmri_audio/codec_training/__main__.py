@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -76,7 +77,10 @@ def _parser(recipe: Recipe) -> argparse.ArgumentParser:
     parser.add_argument("--learning-rate", type=float, default=recipe.learning_rate)
     parser.add_argument("--seed", type=int, default=recipe.seed)
     parser.add_argument(
-        "--workers", type=int, default=2, help="processes that render the corpus and, on a GPU, prepare segments"
+        "--workers",
+        type=int,
+        default=min(8, os.cpu_count() or 1),
+        help="processes that render the corpus and, on a GPU, prepare segments (default: %(default)s)",
     )
     return parser
 
