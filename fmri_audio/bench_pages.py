@@ -7,7 +7,6 @@ import re
 import pandas as pd
 
 from fmri_audio.arms import LABELS
-from fmri_audio.bench_codec import GPU
 
 CODECS = {"train": "demo weights", "train full width": "random weights at full width"}
 """With which codec training steps were timed, by direction."""
@@ -28,14 +27,6 @@ STEPS = {
 }
 """Steps of the book that are no chapters."""
 
-CODEC_WAYS = {
-    "package": "the package takes",
-    "hugging-face": "Hugging Face's model",
-    "loop": "the note's loop",
-    "loop-all": "the loop at every bandwidth",
-}
-"""What the codec is compared with on a GPU, within a sentence, in its order."""
-
 _BANDWIDTH = re.compile(r"-[0-9.]+kbps$")
 
 
@@ -49,38 +40,6 @@ def measured_on(rows: pd.DataFrame) -> str:
     first, most = rows.iloc[0], int(rows["n"].max())
     often = "measured once" if most == 1 else f"medians of {most} interleaved repetitions"
     return f"{first['hardware']}, threads used: {first['threads']}; {often}"
-
-
-def codec_on_gpu(bench: pd.DataFrame) -> str:
-    """Say how fast the codec is on a GPU, where that was measured."""
-    found = bench[bench["direction"].str.endswith(GPU)]
-    if found.empty:
-        return "On a GPU it was not measured."
-    value = found.set_index(["direction", "contender", "metric"])["value"]
-    words = []
-    for doing, verb in (("encode", "To encode"), ("decode", "To decode")):
-        of = value.loc[doing + GPU]
-        others = [
-            f"{name} {of[way, 'times_ours']:.2f} times as long"
-            for way, name in CODEC_WAYS.items()
-            if (way, "times_ours") in of.index
-        ]
-        words.append(
-            f"{verb}, our stream is {of['ours', 'realtime_factor']:,.0f} times as fast as real time and takes "
-            f"{of['ours', 'peak_megabytes']:,.0f} MB; {', '.join(others)}; its network alone takes "
-            f"{of['network', 'times_bound']:.2f} times as long as its convolutions and LSTM, one after the other."
-        )
-    first = found.iloc[0]
-    differing = 100 * value["encode" + GPU, "ours", "codes_differing_first_8"]
-    memory = value["encode" + GPU, "package", "peak_megabytes"]
-    where = f"{first['hardware']}, {first['minutes']:g} minute{'s' if first['minutes'] != 1 else ''} of sound"
-    return (
-        f"On a GPU ({where}, medians of {found['n'].max()}): {' '.join(words)} A ratio below 1 says that there the "
-        "number of operations counts, not their arithmetic, so that this is no bound. The package needs "
-        f"{memory:,.0f} MB, since it has the whole sound before it. Of the first eight codebooks' entries "
-        f"{differing:.2f} % differ: on a GPU PyTorch computes convolutions, as the package has them, with ten bits of "
-        "fraction (TF32), and matrix products, as ours, with 23."
-    )
 
 
 def training_table(bench: pd.DataFrame) -> pd.DataFrame:

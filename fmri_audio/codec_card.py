@@ -11,6 +11,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from fmri_audio.bench_codec import GPU
 from fmri_audio.scoring import LABELS
 
 GENUINE = "genuine EnCodec"
@@ -203,7 +204,7 @@ def speed_table(bench: pd.DataFrame, direction: str) -> pd.DataFrame:
     bench
         ``results/bench.csv``, in long form.
     direction
-        ``encode`` or ``decode``.
+        ``encode`` or ``decode``, on a GPU ``encode gpu`` or ``decode gpu``.
     """
     found = bench[bench["direction"] == direction]
     wide = found.pivot_table(index="contender", columns="metric", values="value")
@@ -218,3 +219,23 @@ def speed_figure(bench: pd.DataFrame, direction: str, contender: str, metric: st
     keys = {"direction": direction, "contender": contender, "metric": metric}
     found = bench[np.logical_and.reduce([bench[column] == value for column, value in keys.items()])]
     return float(found["value"].iloc[0]) if len(found) else float("nan")
+
+
+def on_gpu(bench: pd.DataFrame) -> str:
+    """Say how to read the tables of a GPU: what the bound is worth there, and how many codes differ."""
+    if not bench["direction"].str.endswith(GPU).any():
+        return "On a GPU it was not measured."
+    encode, decode = (speed_figure(bench, f"{way}{GPU}", "network", "times_bound") for way in ("encode", "decode"))
+    told = (
+        f"On the GPU the network without its quantiser takes {encode:.2f} (encoding) and {decode:.2f} (decoding) times "
+        "what its convolutions and LSTM take one after the other. Where that is below 1, it is no bound: starting the "
+        "operations takes the time, not their arithmetic."
+    )
+    differing = speed_figure(bench, f"encode{GPU}", "ours", "codes_differing_first_8")
+    if np.isnan(differing):
+        return f"{told} The package was left out, so that codes were not compared."
+    return (
+        f"{told} Of the first eight codebooks' entries {100 * differing:.2f} % differ from the package's; by default "
+        "PyTorch's convolutions, which the package has, round to ten bits there (TF32) and its matrix products, ours, "
+        "do not."
+    )

@@ -7,7 +7,6 @@ import pandas as pd
 import pytest
 
 from fmri_audio import bench_pages
-from fmri_audio.bench_codec import GPU
 from fmri_audio.bench_ridge import CONTENDERS as RIDGE
 from fmri_audio.bench_training import DIRECTIONS
 from fmri_audio.pipeline.plan import STEPS
@@ -23,24 +22,6 @@ def test_everything_measured_has_a_reader_s_name() -> None:
     assert set(bench_pages.CODECS) == set(DIRECTIONS)
     assert set(bench_pages.RIDGE) == set(RIDGE)
     assert set(bench_pages.STEPS) == {RESOLVE, *STEPS, PAGES}
-
-
-def test_the_codec_on_a_gpu_is_told_of_where_it_was_measured() -> None:
-    on_cpu = table(("encode", "ours", "realtime_factor", 9.0)).assign(minutes=2.0)
-    assert bench_pages.codec_on_gpu(on_cpu) == "On a GPU it was not measured."
-    rows = [
-        (f"{direction}{GPU}", way, metric, value)
-        for direction in ("encode", "decode")
-        for way, metric, value in (
-            ("ours", "realtime_factor", 500.0), ("ours", "peak_megabytes", 200.0), ("package", "times_ours", 0.9),
-            ("package", "peak_megabytes", 1100.0), ("network", "times_bound", 0.8),
-            ("ours", "codes_differing_first_8", 0.002),
-        )
-    ]  # fmt: skip
-    told = bench_pages.codec_on_gpu(pd.concat([on_cpu, table(*rows).assign(minutes=2.0, hardware="a GPU")]))
-    assert "On a GPU (a GPU, 2 minutes of sound, medians of 2)" in told
-    assert "500 times as fast as real time and takes 200 MB; the package takes 0.90 times as long" in told
-    assert "0.20 %" in told and "loop" not in told
 
 
 def test_training_steps_are_named_by_arm_and_codec() -> None:
