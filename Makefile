@@ -11,6 +11,7 @@ BANDWIDTHS ?=
 JOBS ?=
 PROFILE ?=
 DATA ?=
+MEND ?=
 MINUTES ?=
 ONLY ?=
 BOOK_URL ?=
@@ -37,7 +38,8 @@ help:
 	@echo 'make publish   make book for the demo edition, then rewrite the tracked notebooks, clips and results'
 	@echo 'make calibrate rewrite results/calibration.csv: false alarms and recovery of the decoding, over 1500 simulated studies'
 	@echo 'make scaling   rewrite results/scaling.csv: what subjects and minutes of sound buy, over simulated studies'
-	@echo 'make codec     train the demo checkpoint on synthesised sound; DATA=DIR adds recordings'
+	@echo 'make codec     train the demo checkpoint on synthesised sound; DATA=DIR adds recordings;'
+	@echo '               MEND=1 teaches the checkpoint that is there the high tones it loses'
 	@echo 'make bench     time codec, masking, training and ridge, rewrite results/bench.csv; MINUTES=2 for a part of the play,'
 	@echo '               ONLY=codec, masking, training, ridge or book for one part (the others keep their figures); book takes over'
 	@echo '               where the time of the last make book EDITION=demo from nothing (after make clean) went'
@@ -86,7 +88,7 @@ scaling: environment
 	@exec $(RUN) -m fmri_audio.scaling $(if $(JOBS),--jobs "$$JOBS")
 
 codec: environment
-	@exec $(RUN) -m fmri_audio.codec_training $(if $(DATA),--data "$$DATA") --out checkpoints/encodec-24khz-demo.safetensors
+	@exec $(RUN) -m fmri_audio.codec_training $(if $(MEND),mend) $(if $(DATA),--data "$$DATA") --out checkpoints/encodec-24khz-demo.safetensors
 
 bench: environment
 	@exec $(RUN) -W ignore::FutureWarning -m fmri_audio.bench --out results/bench.csv $(if $(MINUTES),--minutes "$$MINUTES") $(if $(ONLY),--only "$$ONLY") --edition "$${EDITION:-demo}"

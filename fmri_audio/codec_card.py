@@ -112,11 +112,11 @@ def draw_code_use(use: pd.DataFrame, size: int) -> Figure:
 
 
 def read_log(path: Path) -> pd.DataFrame:
-    """Read a training log in long form: ``step``, ``codebooks`` (0: not quantised), ``si_sdr_db``."""
+    """Read a training log in long form: run's ``start``, ``step``, ``codebooks`` (0: not quantised), ``si_sdr_db``."""
     log = pd.read_csv(path)
     columns = {name: int(name.removeprefix("si_sdr_")) for name in map(str, log) if _counts(name)}
     columns["si_sdr_unquantised"] = 0
-    long = log.melt("step", list(columns), var_name="codebooks", value_name="si_sdr_db").dropna()
+    long = log.melt(["start", "step"], list(columns), var_name="codebooks", value_name="si_sdr_db").dropna()
     return long.assign(codebooks=long["codebooks"].map(columns)).reset_index(drop=True)
 
 
@@ -125,7 +125,7 @@ def _counts(name: str) -> bool:
 
 
 def draw_training(log: pd.DataFrame) -> Figure:
-    """Draw the SI-SDR of held-out sound against training steps, one line per number of codebooks."""
+    """Draw the SI-SDR of held-out sound against training steps, one line per number of codebooks; dotted: a new run."""
     figure, axis = plt.subplots(figsize=(7.2, 3.0), layout="constrained")
     counts = sorted(log["codebooks"].unique())
     shades = plt.get_cmap("viridis")(np.linspace(0.0, 0.85, len(counts)))
@@ -133,6 +133,8 @@ def draw_training(log: pd.DataFrame) -> Figure:
         line = log[log["codebooks"] == count].sort_values("step")
         name = "not quantised" if count == 0 else f"{count} codebooks"
         axis.plot(line["step"], line["si_sdr_db"], "o-", color=shade, markersize=3, label=name)
+    for begun in log.groupby("start", sort=False)["step"].max().iloc[:-1]:
+        axis.axvline(begun, color="0.4", linestyle=":", linewidth=1)
     axis.set(xlabel="training steps", ylabel="SI-SDR, held out (dB)")
     figure.legend(loc="outside right center", fontsize=9, frameon=False)
     return figure

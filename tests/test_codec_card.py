@@ -50,7 +50,10 @@ def test_the_log_of_the_demo_checkpoint_can_be_read_and_drawn() -> None:
     assert {0, 2, 8} <= set(log["codebooks"])
     assert np.isfinite(log["si_sdr_db"]).all()
     assert log.groupby("codebooks")["step"].is_monotonic_increasing.all()
-    plt.close(codec_card.draw_training(log))
+    figure = codec_card.draw_training(log)
+    dotted = [line for line in figure.axes[0].lines if line.get_linestyle() == ":"]
+    assert len(dotted) == log["start"].nunique() - 1
+    plt.close(figure)
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""``python -m fmri_audio.codec_training``: train the demo codec, or ``evaluate`` one."""
+"""``python -m fmri_audio.codec_training``: train the demo codec, ``mend`` one that loses tones, or ``evaluate`` it."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ import torch
 from fmri_audio.checkpoints import DEMO_FILE, load
 from fmri_audio.codec_training import corpus
 from fmri_audio.codec_training.export import export, write_log
-from fmri_audio.codec_training.trainer import RECIPES, STARTS, Recipe, Trainer
+from fmri_audio.codec_training.trainer import MENDING, RECIPES, STARTS, Recipe, Trainer
 from fmri_audio.errors import UserError
 from fmri_audio.settings import project_root
 
 CORPUS_MINUTES = {"synthetic": 14.0, "music": 20.0, "speech": 60.0}
+NARROW_MINUTES = {"tones": 16.0, "bands": 8.0}
 HELD_OUT_MINUTES = {"synthetic": 2.0, "music": 1.2, "speech": 4.0}
 
 
@@ -29,8 +30,11 @@ def main(arguments: list[str] | None = None) -> int:
             from fmri_audio.codec_training.evaluation import main as evaluate
 
             return evaluate(arguments[1:])
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-        _train(_parser(RECIPES[device]).parse_args(arguments), device)
+        mending = bool(arguments) and arguments[0] == "mend"
+        # mending wants every depth at every place of a batch, and on a GPU each place has its own
+        device = "cuda" if torch.cuda.is_available() and not mending else "cpu"
+        recipe = MENDING if mending else RECIPES[device]
+        _train(_parser(recipe).parse_args(arguments[mending:]), recipe, device)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -41,7 +45,8 @@ def _parser(recipe: Recipe) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m fmri_audio.codec_training",
         description="Train EnCodec's topology on synthesised sound, and on recordings if a folder is given. What is "
-        "not given here is as the recipe of the device has it (fmri_audio.codec_training.trainer.RECIPES).",
+        "not given here is as the recipe of the device has it (fmri_audio.codec_training.trainer.RECIPES). With mend "
+        "as the first word: teach a checkpoint the high tones it loses, and leave its speech as it is.",
     )
     parser.add_argument("--data", type=Path, help="folder of recordings to add to the synthesised sound")
     parser.add_argument("--out", type=Path, help=f"checkpoint to write (default: checkpoints/{DEMO_FILE})")
@@ -85,7 +90,11 @@ def _parser(recipe: Recipe) -> argparse.ArgumentParser:
     return parser
 
 
-def _train(options: argparse.Namespace, device: str) -> None:
+def _train(options: argparse.Namespace, recipe: Recipe, device: str) -> None:
+    if recipe.kept and (options.start in STARTS or options.data):
+        raise UserError("mend goes on from a checkpoint, with synthesised sound: leave out --data and --start random")
+    if recipe.per_batch and options.batch != sum(recipe.per_batch.values()):
+        raise UserError(f"mend has batches of {sum(recipe.per_batch.values())}: leave --batch out")
     if options.decoder_only and options.start in STARTS:
         raise UserError("--decoder-only keeps a checkpoint's encoder and codebooks: name one with --start")
     work = options.work or project_root() / "build" / "codec"
@@ -94,10 +103,11 @@ def _train(options: argparse.Namespace, device: str) -> None:
     torch.set_float32_matmul_precision("high")  # on a GPU, products with TF32's ten bits
     torch.backends.cudnn.benchmark = True
     corpus_folder, held_out_folder = work / "corpus", work / "held-out"
-    contents = corpus.render(corpus_folder, CORPUS_MINUTES, options.seed, options.data, options.workers)
+    minutes = CORPUS_MINUTES | (NARROW_MINUTES if recipe.per_batch else {})
+    contents = corpus.render(corpus_folder, minutes, options.seed, options.data, options.workers)
     corpus.render(held_out_folder, HELD_OUT_MINUTES, options.seed + 1000, None, options.workers)
     recipe = replace(
-        RECIPES[device],
+        recipe,
         n_filters=options.filters,
         batch=options.batch,
         seconds=options.seconds,
@@ -114,7 +124,7 @@ def _train(options: argparse.Namespace, device: str) -> None:
         recipe = replace(recipe, start=known.id, share_a=0.0)
     if options.decoder_only:
         recipe = replace(recipe, share_c=1.0)
-    segments = corpus.Segments(corpus_folder, recipe.seconds, recipe.seed)
+    segments = corpus.Segments(corpus_folder, recipe.seconds, recipe.seed, recipe.per_batch)
     held_out = corpus.Segments(held_out_folder, 2.0, recipe.seed)
     trainer = Trainer(recipe, segments, held_out, work, device, options.workers if device == "cuda" else 0)
     if known is not None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from fractions import Fraction
@@ -34,6 +34,7 @@ SYNTHETIC: tuple[Callable[[np.random.Generator, float], np.ndarray], ...] = (
     synthesis.impacts,
     synthesis.sweeps,
 )
+NARROW = {"tones": synthesis.tones, "bands": synthesis.band}
 _SOUND_FILES = (".wav", ".flac", ".ogg", ".mp3", ".opus", ".mp4", ".m4a", ".m4v")
 _JOB_SECONDS = 24.0
 
@@ -109,17 +110,29 @@ class Segments:
         Length of a segment.
     seed : int
         Of the drawing.
+    per_batch : mapping of str to int, optional
+        How many segments of each kind make a batch, in this order. Without it every segment's kind is drawn.
+
+    Raises
+    ------
+    UserError
+        If the folder holds no sound, or none of a kind asked for.
     """
 
     _SHARES: ClassVar[dict[str, float]] = {"recordings": 3.0, "speech": 1.4, "music": 0.5, "synthetic": 0.45}
 
-    def __init__(self, folder: Path, seconds: float, seed: int) -> None:
+    def __init__(
+        self, folder: Path, seconds: float, seed: int, per_batch: Mapping[str, int] | None = None
+    ) -> None:
         self.pools = {f.stem: np.load(f, mmap_mode="r") for f in sorted(folder.glob("*.npy"))}
         if not self.pools:
             raise UserError(
                 f"{folder}: the corpus is empty; install flite, espeak-ng or fluidsynth, or give recordings"
             )
-        shares = np.array([self._SHARES[kind] for kind in self.pools])
+        if missing := [kind for kind in per_batch or () if kind not in self.pools]:
+            raise UserError(f"{folder}: the corpus has no {' and no '.join(missing)}")
+        self.plan = [kind for kind, count in (per_batch or {}).items() for _ in range(count)]
+        shares = np.array([self._SHARES.get(kind, 0.0) for kind in self.pools])
         self.kinds, self.shares = list(self.pools), shares / shares.sum()
         self.n, self.seed = round(seconds * SAMPLE_RATE), seed
 
@@ -136,18 +149,19 @@ class Segments:
     def batch(self, step: int, size: int) -> np.ndarray:
         """Segments ``[size, n]`` (float32) of a training step."""
         rng = np.random.default_rng([self.seed, step])
-        return np.stack([self._segment(rng) for _ in range(size)]).astype(np.float32)
+        kinds: list[str | None] = [*self.plan] or [None] * size
+        return np.stack([self._segment(rng, kind) for kind in kinds]).astype(np.float32)
 
-    def _segment(self, rng: np.random.Generator) -> np.ndarray:
-        x = self._crop(rng)
+    def _segment(self, rng: np.random.Generator, kind: str | None) -> np.ndarray:
+        x = self._crop(rng, kind)
         if rng.random() < 0.2:
-            x = x + 10 ** rng.uniform(-1.2, -0.2) * self._crop(rng)
+            x = x + 10 ** rng.uniform(-1.2, -0.2) * self._crop(rng, kind)
         if rng.random() < 0.15:
             x = x + 10 ** rng.uniform(-2.5, -1.2) * rng.standard_normal(self.n)
         return _levelled(_coloured(x, rng), rng)
 
-    def _crop(self, rng: np.random.Generator) -> np.ndarray:
-        pool = self.pools[self.kinds[rng.choice(len(self.kinds), p=self.shares)]]
+    def _crop(self, rng: np.random.Generator, kind: str | None) -> np.ndarray:
+        pool = self.pools[kind or self.kinds[rng.choice(len(self.kinds), p=self.shares)]]
         first = int(rng.integers(len(pool) - self.n))
         x = pool[first : first + self.n].astype(np.float64)
         return np.asarray(x / (x.std() + 30.0))  # of ±32767: pauses stay quieter than speech
@@ -202,6 +216,8 @@ def _describe(kind: str) -> str:
             if synthesis.sound_font()
             else "none (no fluidsynth with a sound font here)"
         )
+    if kind in NARROW:
+        return f"computed {kind}"
     return "computed vowels, chords, noises, impacts, sweeps"
 
 
@@ -217,6 +233,8 @@ def _render_job(job: Job) -> np.ndarray:
     rng = np.random.default_rng([job.seed, sum(job.kind.encode()), job.index])
     if job.kind == "synthetic":
         return _int16(SYNTHETIC[job.index % len(SYNTHETIC)](rng, _JOB_SECONDS))
+    if job.kind in NARROW:
+        return _int16(synthesis.narrow(rng, _JOB_SECONDS, NARROW[job.kind]))
     if job.kind == "music":
         return _int16(_at_speed(synthesis.played(rng, _JOB_SECONDS), SAMPLE_RATE, rng))
     found = voices.installed()

@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from fmri_audio.checkpoints import DEMO_LICENCE, save
-from fmri_audio.codec_training.trainer import Trainer
+from fmri_audio.codec_training.trainer import STARTS, Trainer
 from fmri_audio.files import replacing
 
 
@@ -34,13 +34,20 @@ def export(trainer: Trainer, path: Path, contents: dict[str, str]) -> Path:
 def write_log(trainer: Trainer, path: Path) -> Path:
     """The run's curve, small: one row per check, with the losses logged at that step.
 
-    Columns: ``step, seconds, lr``, the mean losses of the steps before, and per check the held-out SI-SDR (dB)
-    unquantised and with k codebooks, the residual energy after k stages (share of the latents' variance) and the
-    k-th codebook's use (perplexity over its size).
+    Columns: ``start`` (what the run began with), ``step, seconds, lr``, the mean losses of the steps before, and per
+    check the held-out SI-SDR (dB) unquantised and with k codebooks, the residual energy after k stages (share of the
+    latents' variance) and the k-th codebook's use (perplexity over its size). A run that began from a checkpoint
+    goes on with the log that is there, its steps counted on.
     """
+    start = trainer.recipe.start
     log = pd.read_csv(trainer.folder / "log.csv")
     checks = [pd.read_csv(f) for f in sorted(trainer.folder.glob("checks-*.csv"))]
     table = log.merge(pd.concat(checks).drop(columns="seconds"), on="step", how="inner")
+    table.insert(0, "start", start)
+    if start not in STARTS and path.is_file():
+        before = pd.read_csv(path).query("start != @start")  # this run may have been exported before
+        table["step"] += before["step"].max()
+        table = pd.concat([before, table])
     with replacing(path) as temporary:
         table.to_csv(temporary, index=False, float_format="%.4g")
     return path

@@ -39,6 +39,7 @@ class Weights:
     magnitude: float = 2.0
     adversarial: float = 1.5
     features: float = 1.5
+    error: float = 0.0  # squared, of the waveform: of those items alone that Recipe.exact counts
 
 
 def levelled(reference: Tensor, output: Tensor) -> tuple[Tensor, Tensor]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -100,6 +101,42 @@ def sweeps(rng: np.random.Generator, seconds: float) -> np.ndarray:
         level = 0.0 if rng.random() < 0.2 else rng.uniform(0.02, 1)
         pieces.append(tone * level + 10 ** rng.uniform(-5, -2.5) * rng.standard_normal(n))
     return np.concatenate(pieces)[: int(seconds * SAMPLE_RATE)]
+
+
+def narrow(
+    rng: np.random.Generator, seconds: float, make: Callable[[np.random.Generator, np.ndarray], np.ndarray]
+) -> np.ndarray:
+    """Pieces of :func:`tones` or :func:`band`, one after the other, in a little noise."""
+    pieces: list[np.ndarray] = []
+    while sum(len(piece) for piece in pieces) < seconds * SAMPLE_RATE:
+        n = int(rng.uniform(0.2, 1.5) * SAMPLE_RATE)
+        t = np.arange(n) / SAMPLE_RATE
+        piece = make(rng, t) * rng.uniform(0.1, 1.0) + 10 ** rng.uniform(-5, -2) * rng.standard_normal(n)
+        pieces.append(piece * np.minimum(1, np.minimum(t, t[::-1]) / 0.01))
+    return _unit(np.concatenate(pieces)[: int(seconds * SAMPLE_RATE)])
+
+
+def tones(rng: np.random.Generator, t: np.ndarray) -> np.ndarray:
+    """One to three tones at times ``t``, steady, gliding or trembling; 0.6 to 11.5 kHz, the upper ones more often."""
+    out = np.zeros(len(t))
+    for _ in range(rng.choice([1, 1, 2, 3])):
+        ends = 11_500 * 2 ** (-4.2 * rng.uniform(0, 1, 2) ** 1.7)
+        if rng.random() < 0.6:
+            ends[1] = ends[0]
+        swing = 1 + 0.03 * rng.random() * (rng.random() < 0.4) * np.sin(2 * np.pi * rng.uniform(4, 30) * t)
+        phase = 2 * np.pi * np.cumsum(np.geomspace(ends[0], ends[1], len(t)) * swing) / SAMPLE_RATE
+        out += np.sin(phase + rng.uniform(0, 2 * np.pi)) * rng.uniform(0.2, 1.0)
+    if rng.random() < 0.3:
+        out *= 1 - rng.random() * (0.5 + 0.5 * np.sin(2 * np.pi * rng.uniform(2, 40) * t))
+    return out
+
+
+def band(rng: np.random.Generator, t: np.ndarray) -> np.ndarray:
+    """A band of noise at times ``t``, a few hundredths to one octave wide, 0.7 to 11 kHz."""
+    frequency = np.fft.rfftfreq(len(t), 1 / SAMPLE_RATE) + 20
+    centre, width = 11_000 * 2 ** (-4 * rng.uniform() ** 1.5), rng.uniform(0.02, 0.4)  # Hz, octaves
+    shape = np.exp(-(np.log2(frequency / centre) ** 2) / (2 * width**2))
+    return _unit(np.fft.irfft(np.fft.rfft(rng.standard_normal(len(t))) * shape, len(t)))
 
 
 def sound_font() -> Path | None:

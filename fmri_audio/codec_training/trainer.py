@@ -6,7 +6,9 @@ segment (sometimes none).
 *Stage C* holds encoder (its average) and codebooks still and trains the decoder on the codes as they will be.
 
 The sound's terms are balanced on their gradients (:mod:`fmri_audio.codec_training.balancer`). A run may go on
-from an earlier checkpoint (without stage A), and may be given a discriminator from some step on.
+from an earlier checkpoint (without stage A), and may be given a discriminator from some step on. Where it goes on to
+learn what that checkpoint cannot do (``MENDING``), some items of every batch are to sound as the checkpoint made them
+(learning without forgetting, Li & Hoiem 2018): what a discriminator once taught outlives a run without one.
 
 Everything random at step ``s`` is drawn from generators seeded by ``(seed, s)``, so a resumed run takes exactly the
 steps an uninterrupted one would have taken. A run on a borrowed machine may go by the clock instead (``minutes``):
@@ -18,7 +20,7 @@ from __future__ import annotations
 import csv
 import math
 import time
-from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -35,6 +37,7 @@ from fmri_audio.codec_training.losses import BANDS, SoundLoss, Weights, levelled
 from fmri_audio.codec_training.network import Network
 from fmri_audio.codec_training.optimiser import Orthogonal, split
 from fmri_audio.codec_training.quantiser import TrainedQuantiser
+from fmri_audio.codec_training.recorded import Recorded
 from fmri_audio.codec_training.start import pass_through
 from fmri_audio.errors import UserError
 from fmri_audio.files import replacing, write_text
@@ -73,6 +76,10 @@ class Recipe:
     adversary_rate: float = 3e-4
     adversary_ahead: int = 0  # steps that it learns alone
     start: str = "transform"  # weights to begin with: that, "random", or the id of a checkpoint
+    per_batch: dict[str, int] | None = None  # items of each kind of sound in a batch, in this order; None: drawn
+    kept: int = 0  # the first items of a batch, which are to sound as the checkpoint to start from made them
+    exact: int = 0  # the last items of a batch, for whose waveforms the squared error counts
+    hold: float = 1.0  # weight of the distance of their latents from that checkpoint's
     log_every: int = 50
     check_every: int = 250
 
@@ -97,7 +104,23 @@ RECIPES = {
         check_every=1000,
     ),
 }
-"""What a device trains by unless told otherwise: what an hour of a CPU core allows, and what made the checkpoint."""
+"""What a device trains by unless told otherwise: an hour of a CPU core, and seven minutes of an H100."""
+
+MENDING = Recipe(
+    n_filters=12,
+    steps=8000,
+    batch=9,
+    learning_rate=6e-4,
+    warm_up=50,
+    share_a=0.0,
+    share_c=0.15,
+    start="demo",
+    weights=Weights(wave=0.3, coherence=1.5, mel=4.0, magnitude=1.0, error=4.0),
+    per_batch={"speech": 4, "music": 1, "synthetic": 1, "bands": 1, "tones": 2},
+    kept=4,
+    exact=2,
+)
+"""What teaches high tones to a checkpoint that is to speak as before."""
 
 
 @dataclass
@@ -139,7 +162,8 @@ class Trainer:
         self.adversary = None
         if self.recipe.adversarial_from is not None:
             self.adversary = Adversary(self.recipe.adversary_filters, self.recipe.adversary_rate, self.device)
-        self.recorded: tuple[str, _Recorded] | None = None
+        self.recorded: tuple[str, Recorded] | None = None
+        self.kept: tuple[Network, TrainedQuantiser] | None = None
         self.folder.mkdir(parents=True, exist_ok=True)
 
     def begin_with(self, checkpoint: Checkpoint) -> None:
@@ -159,6 +183,8 @@ class Trainer:
         layers = checkpoint.model.quantizer.vq.layers
         self.quantiser.take(torch.stack([layer._codebook.embed for layer in layers]))
         self.average.load_state_dict(self.network.state_dict())
+        if self.recipe.kept:
+            self.kept = deepcopy((self.average, self.quantiser.eval()))
 
     # -- running ---------------------------------------------------------------------------------------------
 
@@ -214,7 +240,7 @@ class Trainer:
             kind = f"{self.stage} {self._adversary_part} {self._weights}"
             if self.recorded is None or self.recorded[0] != kind:
                 self.recorded = None  # before the next one takes its memory
-                self.recorded = kind, _Recorded(self._step, wave)
+                self.recorded = kind, Recorded(self._step, wave)
             values = self.recorded[1](wave)
         else:
             values = self._step(wave)
@@ -240,12 +266,16 @@ class Trainer:
         recipe = self.recipe
         generator = torch.Generator().manual_seed(recipe.seed * 1_000_003 + self.step)
         still = self.stage == "C"
+        stages = None if self.stage == "A" else self._depths(len(wave), generator)
+        target, held = self._kept(wave, stages)
         with torch.set_grad_enabled(not still):
             latents = self.network.encode(wave)
         self.quantiser.train(not still)
-        sent, extra = self._transmit(latents, generator)
+        sent, extra = self._transmit(latents, stages, generator)
+        if held is not None:
+            extra = extra + recipe.hold * (latents[: recipe.kept] - held).square().mean()
         output = self.network.decode(sent)
-        x, y = levelled(wave, output)
+        x, y = levelled(target, output)
         terms, gradient = self._judge(x, y.detach().requires_grad_(), generator)
         self.network.zero_grad(set_to_none=True)
         if still:
@@ -270,6 +300,8 @@ class Trainer:
         short, long = torch.randint(2, (2,), generator=generator).tolist()
         sizes = self.loss.sizes
         terms = self.loss(x, y, sizes if self.recipe.fft_sizes == len(sizes) else (sizes[short], sizes[2 + long]))
+        if self.recipe.exact:
+            terms["error"] = (x - y)[-self.recipe.exact :].square().mean()
         seen = dict.fromkeys(("discriminator", "adversarial", "features"), torch.full((), math.nan))
         if self.adversary is not None and self._adversary_part != "absent":
             seen["discriminator"] = self.adversary.learn(x, y)
@@ -278,16 +310,27 @@ class Trainer:
         gradient = self.balancer.gradient(terms, y)
         return seen | {name: term.detach() for name, term in terms.items()}, gradient
 
-    def _transmit(self, latents: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Latents as the decoder gets them, as they are in stage A and then as codes, and what that costs."""
-        recipe, items = self.recipe, len(latents)
+    @torch.no_grad()
+    def _kept(self, wave: Tensor, stages: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """What the decoder is to make of waveforms ``[B, T]``, and the latents that are to stay as they were."""
+        if self.kept is None or stages is None:
+            return wave, None
+        (network, quantiser), first = self.kept, slice(self.recipe.kept)
+        latents = network.encode(wave[first])
+        before = network.decode(quantiser(latents, stages[first], torch.Generator()).values)
+        return torch.cat([before, wave[self.recipe.kept :]]), latents
+
+    def _transmit(
+        self, latents: Tensor, stages: Tensor | None, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor]:
+        """Latents as the decoder gets them, as they are (stage A) or as so many codes, and what that costs."""
+        recipe = self.recipe
         energy = latents.square().mean()
         penalty = recipe.norm_penalty * (energy - 1).clamp(min=0) + recipe.norm_penalty * (
             0.5 - energy
         ).clamp(min=0)
-        if self.stage == "A":
+        if stages is None:
             return latents, penalty
-        stages = self._depths(items, generator)
         sent = self.quantiser(latents, stages, generator)
         return sent.values, penalty + recipe.commitment * sent.commitment
 
@@ -376,11 +419,19 @@ class Trainer:
             torch.save(state, temporary)
 
     def restore(self) -> bool:
-        """Take up the run that lies in the folder; False where there is none."""
+        """Take up the run that lies in the folder; False where there is none.
+
+        Raises
+        ------
+        UserError
+            If that run began from other weights.
+        """
         path = self.folder / "state.pt"
         if not path.is_file():
             return False
         state = torch.load(path, map_location=self.device, weights_only=True)
+        if (begun := state["recipe"]["start"]) != self.recipe.start:
+            raise UserError(f"{path}: the run began from {begun}, not from {self.recipe.start}: give --start {begun}")
         self.step, self.seconds = state["step"], state["seconds"]
         for name in ("network", "average", "quantiser", "matrices", "rest"):
             getattr(self, name).load_state_dict(state[name])
@@ -391,34 +442,6 @@ class Trainer:
         for table in (self.folder / "log.csv", self.folder / "checks-a.csv", self.folder / "checks-b.csv"):
             _forget_after(table, self.step)
         return True
-
-
-class _Recorded:
-    """A step that a GPU replays as one graph: thousands of small launches would keep it waiting for the processor.
-
-    The first three calls run as they are, which settles what the libraries choose at first sight; the fourth is
-    recorded. What differs between steps has to be a tensor: the sound, the learning rates, everything that is kept.
-    """
-
-    def __init__(self, work: Callable[[Tensor], dict[str, Tensor]], wave: Tensor) -> None:
-        self.work, self.wave, self.calls = work, wave.to("cuda"), 0
-        self.graph, self.stream = torch.cuda.CUDAGraph(), torch.cuda.Stream()
-        self.values: dict[str, Tensor] = {}
-
-    def __call__(self, wave: Tensor) -> dict[str, Tensor]:
-        self.wave.copy_(wave, non_blocking=True)
-        self.calls += 1
-        if self.calls <= 3:
-            self.stream.wait_stream(torch.cuda.current_stream())
-            with torch.cuda.stream(self.stream):
-                values = self.work(self.wave)
-            torch.cuda.current_stream().wait_stream(self.stream)
-            return values
-        if not self.values:
-            with torch.cuda.graph(self.graph, capture_error_mode="thread_local"):  # others prepare segments
-                self.values = self.work(self.wave)
-        self.graph.replay()
-        return {name: value.clone() for name, value in self.values.items()}
 
 
 def si_sdr(reference: Tensor, output: Tensor) -> float:

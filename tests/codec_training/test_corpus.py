@@ -71,6 +71,27 @@ def test_segments_depend_on_seed_and_step_alone(tmp_path: Path) -> None:
     assert np.array_equal(batch, again.batch(7, 4)) and not np.array_equal(batch, first.batch(8, 4))
 
 
+@pytest.mark.parametrize("kind", corpus.NARROW)
+def test_narrow_sounds_are_narrow_and_high(kind: str) -> None:
+    sound = synthesis.narrow(np.random.default_rng(0), 60.0, corpus.NARROW[kind])
+    assert len(sound) == 60 * 24_000 and np.isfinite(sound).all() and 0.9 < np.abs(sound).max() <= 1.01
+    spectra = np.abs(np.fft.rfft(sound[: len(sound) // 9600 * 9600].reshape(-1, 9600) * np.hanning(9600))) ** 2
+    share = np.sort(spectra, 1)[:, ::-1].cumsum(1) / spectra.sum(1, keepdims=True)
+    assert np.median(share[:, spectra.shape[1] // (50 if kind == "tones" else 4)]) > 0.9
+    assert 0.5 < spectra[:, 1000:].sum() / spectra.sum() < 0.95  # above 2.5 kHz
+
+
+def test_a_batch_may_be_made_of_kinds_in_order(tmp_path: Path) -> None:
+    corpus.render(tmp_path, {"synthetic": 0.17, "tones": 0.17}, seed=0)
+    np.save(tmp_path / "tones.npy", np.zeros(24_000, np.int16))  # silence, to be told apart
+    batch = corpus.Segments(tmp_path, 0.16, 1, {"synthetic": 2, "tones": 1}).batch(3, 3)
+    assert batch.shape == (3, 3840)
+    quiet = [not corpus.Segments(tmp_path, 0.16, s, {"tones": 1}).batch(3, 1).any() for s in range(9)]
+    assert any(quiet) and batch[:2].any(1).all()
+    with pytest.raises(UserError, match="has no speech"):
+        corpus.Segments(tmp_path, 0.16, 1, {"speech": 1})
+
+
 def test_an_empty_corpus_is_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="corpus is empty"):
         corpus.Segments(tmp_path, 0.5, 0)

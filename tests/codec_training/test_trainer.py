@@ -13,9 +13,9 @@ import torch
 from fmri_audio import checkpoints
 from fmri_audio.codec_training.__main__ import main
 from fmri_audio.codec_training.corpus import Segments
-from fmri_audio.codec_training.export import export
+from fmri_audio.codec_training.export import export, write_log
 from fmri_audio.codec_training.losses import Weights
-from fmri_audio.codec_training.trainer import RECIPES, Recipe, Trainer
+from fmri_audio.codec_training.trainer import MENDING, RECIPES, Recipe, Trainer
 from fmri_audio.errors import UserError
 
 RECIPE = Recipe(
@@ -131,6 +131,90 @@ def test_a_checkpoint_of_another_width_is_refused(pool: Path, tmp_path: Path) ->
 def test_the_decoder_alone_needs_a_checkpoint_to_keep(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--decoder-only"]) == 1
     assert "--start" in capsys.readouterr().err
+
+
+@pytest.fixture(scope="module")
+def kinds(pool: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A corpus of every kind that mending asks for."""
+    folder = tmp_path_factory.mktemp("kinds")
+    for kind in MENDING.per_batch or ():
+        np.save(folder / f"{kind}.npy", np.load(pool / "synthetic.npy"))
+    return folder
+
+
+def mending(kinds: Path, folder: Path, steps: int) -> Trainer:
+    demo = checkpoints.load("demo")
+    recipe = replace(MENDING, steps=steps, seconds=0.16, start=demo.id, log_every=2, check_every=2)
+    segments = Segments(kinds, recipe.seconds, 1, recipe.per_batch)
+    run = Trainer(recipe, segments, Segments(kinds, 0.32, 2), folder)
+    run.begin_with(demo)
+    return run
+
+
+def test_mending_holds_speech_to_what_the_checkpoint_makes_of_it(kinds: Path, tmp_path: Path) -> None:
+    run = mending(kinds, tmp_path, 4)
+    wave = torch.from_numpy(run.segments.batch(0, run.recipe.batch))
+    stages = torch.full((len(wave),), 8)
+    target, held = run._kept(wave, stages)
+    kept = run.recipe.kept
+    assert held is not None and len(held) == kept
+    fresh = mending(kinds, tmp_path / "fresh", 4)
+    with torch.no_grad():
+        codes = fresh.quantiser.eval()(fresh.network.encode(wave[:kept]), stages[:kept], torch.Generator())
+        assert torch.equal(target[:kept], fresh.network.decode(codes.values))
+    assert torch.equal(target[kept:], wave[kept:])
+    run.run()
+    again, _ = run._kept(wave, stages)
+    assert torch.equal(again, target)  # however far the run has come
+    assert not torch.equal(run.average.decoder[0].weight, run.kept[0].decoder[0].weight)  # type: ignore[index]
+
+
+def test_the_squared_error_is_that_of_the_last_items(kinds: Path, tmp_path: Path) -> None:
+    run = mending(kinds, tmp_path, 4)
+    x = torch.from_numpy(run.segments.batch(0, run.recipe.batch))
+    for first, expected in ((0, 0.0), (len(x) - run.recipe.exact, 1.0)):
+        y = x.clone()
+        y[first : first + 2] += 1.0
+        terms, gradient = run._judge(x, y.requires_grad_(), torch.Generator())
+        assert float(terms["error"]) == pytest.approx(expected) and torch.isfinite(gradient).all()
+
+
+def test_the_log_goes_on_where_the_checkpoint_came_from(kinds: Path, pool: Path, tmp_path: Path) -> None:
+    first = trainer(pool, tmp_path / "first")
+    first.run()
+    path = write_log(first, tmp_path / "log.csv")
+    then = mending(kinds, tmp_path / "then", 4)
+    then.run()
+    for _ in range(2):  # exported again it is the same
+        rows = list(csv.DictReader(write_log(then, path).open()))
+        assert [(row["start"], int(row["step"])) for row in rows] == [
+            ("random", 10), ("random", 20), (then.recipe.start, 22), (then.recipe.start, 24),
+        ]  # fmt: skip
+
+
+def test_a_resumed_mending_is_the_same_mending(kinds: Path, tmp_path: Path) -> None:
+    whole = mending(kinds, tmp_path / "whole", 4)
+    whole.run()
+    mending(kinds, tmp_path / "parts", 4).run(until=0.5)
+    resumed = mending(kinds, tmp_path / "parts", 4)
+    assert resumed.restore() and resumed.step == 2
+    resumed.run()
+    assert torch.equal(whole.average.decoder[0].weight, resumed.average.decoder[0].weight)
+    assert torch.equal(whole.quantiser.codebooks, resumed.quantiser.codebooks)
+
+
+def test_a_run_that_began_from_other_weights_is_not_resumed(pool: Path, tmp_path: Path) -> None:
+    trainer(pool, tmp_path).run(until=0.5)
+    with pytest.raises(UserError, match="began from random, not from demo: give --start random"):
+        trainer(pool, tmp_path, replace(RECIPE, start="demo")).restore()
+
+
+@pytest.mark.parametrize(
+    ("options", "said"), [(["--start", "random"], "goes on from a checkpoint"), (["--batch", "4"], "batches of 9")]
+)
+def test_mending_says_what_it_cannot_do(options: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["mend", *options]) == 1
+    assert said in capsys.readouterr().err
 
 
 def test_a_run_by_the_clock_goes_through_every_stage(pool: Path, tmp_path: Path) -> None:
