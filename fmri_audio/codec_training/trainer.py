@@ -79,7 +79,7 @@ class Recipe:
     per_batch: dict[str, int] | None = None  # items of each kind of sound in a batch, in this order; None: drawn
     kept: int = 0  # the first items of a batch, which are to sound as the checkpoint to start from made them
     exact: int = 0  # the last items of a batch, for whose waveforms the squared error counts
-    hold: float = 1.0  # weight of the distance of their latents from that checkpoint's
+    hold: float = 20.0  # weight of the distance of their latents from that checkpoint's
     log_every: int = 50
     check_every: int = 250
 
@@ -108,7 +108,7 @@ RECIPES = {
 
 MENDING = Recipe(
     n_filters=12,
-    steps=8000,
+    steps=6000,
     batch=9,
     learning_rate=6e-4,
     warm_up=50,
@@ -270,7 +270,7 @@ class Trainer:
         target, held = self._kept(wave, stages)
         with torch.set_grad_enabled(not still):
             latents = self.network.encode(wave)
-        self.quantiser.train(not still)
+        self.quantiser.train(not still and self.kept is None)  # what is to be kept is kept in the same codes
         sent, extra = self._transmit(latents, stages, generator)
         if held is not None:
             extra = extra + recipe.hold * (latents[: recipe.kept] - held).square().mean()

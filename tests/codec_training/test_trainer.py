@@ -166,6 +166,7 @@ def test_mending_holds_speech_to_what_the_checkpoint_makes_of_it(kinds: Path, tm
     run.run()
     again, _ = run._kept(wave, stages)
     assert torch.equal(again, target)  # however far the run has come
+    assert torch.equal(run.quantiser.codebooks, fresh.quantiser.codebooks)
     assert not torch.equal(run.average.decoder[0].weight, run.kept[0].decoder[0].weight)  # type: ignore[index]
 
 
