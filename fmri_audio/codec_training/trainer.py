@@ -78,8 +78,8 @@ class Recipe:
     start: str = "transform"  # weights to begin with: that, "random", or the id of a checkpoint
     per_batch: dict[str, int] | None = None  # items of each kind of sound in a batch, in this order; None: drawn
     kept: int = 0  # the first items of a batch, which are to sound as the checkpoint to start from made them
-    exact: int = 0  # the last items of a batch, for whose waveforms the squared error counts
     hold: float = 20.0  # weight of the distance of their latents from that checkpoint's
+    exact: int = 0  # the last items of a batch, for whose waveforms the squared error counts
     log_every: int = 50
     check_every: int = 250
 
