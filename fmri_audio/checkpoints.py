@@ -38,9 +38,10 @@ from encodec.model import ROOT_URL, EncodecModel
 from encodec.modules.seanet import SEANetDecoder, SEANetEncoder
 from encodec.quantization.vq import ResidualVectorQuantizer
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save as serialise
 
 from fmri_audio.errors import UserError
+from fmri_audio.files import replacing, sha256_of
 from fmri_audio.settings import NAMED_CODECS, project_root
 
 DEMO_FILE = "encodec-24khz-demo.safetensors"
@@ -227,16 +228,8 @@ def save(model: EncodecModel, path: str | Path, config: dict[str, Any], summary:
         "summary": json.dumps(summary, sort_keys=True),
         "tensors_sha256": _tensors_sha256(tensors),
     }
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=target.parent, prefix=".saving-") as folder:
-            temporary = Path(folder) / target.name
-            save_file(tensors, str(temporary), metadata)
-            os.replace(temporary, target)
-    except OSError as error:
-        raise UserError(
-            f"{target}: the checkpoint cannot be written there ({error.strerror or error})"
-        ) from error
+    with replacing(target) as temporary:
+        temporary.write_bytes(_with_sorted_metadata(serialise(tensors, metadata)))
     return target
 
 
@@ -290,10 +283,14 @@ def at_hand(spec: str, *, cache: str | Path | None = None) -> bool:
     return any((folder / RELEASED[spec].file).is_file() for folder in _folders(cache))
 
 
-def sha256_of(path: str | Path) -> str:
-    """Hexadecimal sha256 of a file's bytes."""
-    with open(path, "rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+def _with_sorted_metadata(content: bytes) -> bytes:
+    """The same safetensors file; the library leaves the order to chance, and the hash of the file names the weights."""
+    begin = 8 + int.from_bytes(content[:8], "little")  # of the tensors: a length and that much JSON come first
+    header = json.loads(content[8:begin])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text + content[begin:]
 
 
 def _tensors_sha256(tensors: dict[str, torch.Tensor]) -> str:

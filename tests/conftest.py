@@ -17,6 +17,7 @@ from encodec.quantization.vq import ResidualVectorQuantizer
 from fmri_audio import audio, checkpoints
 from fmri_audio.arms import Material
 from fmri_audio.checkpoints import Checkpoint
+from fmri_audio.files import sha256_of
 
 from .materials import MakeMaterial, fitting_codebooks, material_about
 
@@ -104,7 +105,7 @@ def stereo_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
             layer._codebook.embed.normal_(std=0.1)
             layer._codebook.inited.fill_(True)
     torch.save(model.state_dict(), folder / "raw.th")
-    prefix = checkpoints.sha256_of(folder / "raw.th")[:8]
+    prefix = sha256_of(folder / "raw.th")[:8]
     return (folder / "raw.th").rename(folder / f"encodec_48khz-{prefix}.th")
 
 

@@ -16,6 +16,7 @@ from safetensors.torch import save_file
 
 from fmri_audio import checkpoints
 from fmri_audio.errors import UserError
+from fmri_audio.files import sha256_of
 
 CONFIG = {"n_filters": 2, "codebooks": 8, "codebook_size": 16, "dimension": 16, "bandwidths": [1.0, 2.0]}
 RELEASED_FILE = checkpoints.RELEASED["released"].file
@@ -76,6 +77,15 @@ def test_saved_codec_comes_back_with_half_precision_weights(tmp_path: Path) -> N
     assert [p.name for p in path.parent.iterdir()] == ["tiny.safetensors"]
 
 
+def test_the_same_codec_is_written_as_the_same_bytes(tmp_path: Path) -> None:
+    # its four entries of metadata have 24 orders, and the hash of the file names the weights
+    ids = {
+        checkpoints.load(str(checkpoints.save(tiny(), tmp_path / "tiny.safetensors", CONFIG, {"steps": 3}))).id
+        for _ in range(8)
+    }
+    assert len(ids) == 1
+
+
 def test_loaded_codec_is_frozen_and_its_codebooks_stay_put(tmp_path: Path) -> None:
     path = checkpoints.save(tiny(), tmp_path / "tiny.safetensors", CONFIG, {})
     model = checkpoints.load(str(path)).model
@@ -105,7 +115,7 @@ def test_unknown_configuration_is_named() -> None:
 
 def test_demo_has_five_bandwidths_and_says_what_it_is() -> None:
     demo = checkpoints.load("demo")
-    assert demo.id == f"demo-{checkpoints.sha256_of(demo.source)[:8]}"
+    assert demo.id == f"demo-{sha256_of(demo.source)[:8]}"
     assert checkpoints.bandwidths(demo.model) == [1.5, 3.0, 6.0, 12.0, 24.0]
     assert demo.model.sample_rate == 24_000 and demo.model.frame_rate == 75
     assert demo.licence.startswith("MIT")

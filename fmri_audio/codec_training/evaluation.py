@@ -23,6 +23,7 @@ SETS = {"encodec-reference/original": 4, "speech/ljspeech": 8, "speech/librivox"
 REFERENCE_SET = "encodec-reference/original"
 MUSIC_SET = "music"  # PESQ and STOI are undefined there, whatever a detector takes it for
 MEASURES = ["snr_db", "si_sdr_db", "pesq_wb", "pesq_nb", "stoi", "mel_distance_db"]
+SINES = {"440 Hz": 440, "1 kHz": 1000, "3 kHz": 3000, "5 kHz": 5000, "6 kHz": 6000, "7 kHz": 7000, "9 kHz": 9000}
 _SOUNDS = (".wav", ".flac", ".ogg", ".mp3")
 _SECONDS = 10.0
 
@@ -47,7 +48,7 @@ def main(arguments: list[str]) -> int:
         with replacing(options.out) as temporary:
             quality.round(4).to_csv(temporary, index=False)
     if options.card:
-        fill_card(options.card, {"quality": _markdown(quality, 2), "levels": _markdown(_wide(levels), 1)})
+        fill_card(options.card, {"quality": _markdown(quality, 2), "levels": _markdown(levels_table(levels), 1)})
     return 0
 
 
@@ -70,8 +71,9 @@ def fill_card(card: Path, blocks: dict[str, str]) -> None:
     write_text(card, text)
 
 
-def _wide(levels: pd.DataFrame) -> pd.DataFrame:
-    wide = levels.pivot(index="sound", columns="kbps", values="level_change_db").reset_index()
+def levels_table(levels: pd.DataFrame) -> pd.DataFrame:
+    """Return :func:`level_drift` for readers: a row per sound, in the order of measurement, a column per bandwidth."""
+    wide = levels.pivot_table(index="sound", columns="kbps", values="level_change_db", sort=False).reset_index()
     return wide.rename(columns={kbps: f"{kbps:g} kbps" for kbps in wide.columns if kbps != "sound"})
 
 
@@ -152,8 +154,7 @@ def level_drift(checkpoint: Checkpoint, seconds: float = 4.0, seed: int = 0) -> 
     t = np.arange(int(seconds * rate)) / rate
     rng = np.random.default_rng(seed)
     sounds = {
-        "sine 440 Hz": 0.2 * np.sin(2 * np.pi * 440 * t),
-        "sine 3 kHz": 0.2 * np.sin(2 * np.pi * 3000 * t),
+        **{f"sine {name}": 0.2 * np.sin(2 * np.pi * hertz * t) for name, hertz in SINES.items()},
         "white noise": 0.1 * rng.standard_normal(len(t)),
         "chord": 0.1 * np.sum([np.sin(2 * np.pi * f * t) for f in (220.0, 277.2, 329.6)], axis=0),
         "silence": np.zeros(len(t)),

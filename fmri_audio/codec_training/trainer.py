@@ -108,7 +108,7 @@ RECIPES = {
 
 MENDING = Recipe(
     n_filters=12,
-    steps=6000,
+    steps=2500,
     batch=9,
     learning_rate=6e-4,
     warm_up=50,
