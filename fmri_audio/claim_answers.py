@@ -104,7 +104,7 @@ def _finetune(of: Mapping[str, Verdict], brains: str) -> str:
     if not decoded.outcome:
         return f"{text}."
     nearer = of["finetuned-is-closer-from-brains"]
-    said = ("has an advantage", "has no advantage", "has an advantage from some seeds only")
+    said = ("has an advantage", "has no advantage", "has no advantage that the seeds agree on")
     text += f"; decoded from {brains} it {_by(decoded, *said)} in STOI{_numbers(decoded, 'a difference of')}"
     return f"{text} and {_by(nearer, *said)} in mel distance{_numbers(nearer, 'a difference of', ' dB')}."
 

@@ -14,9 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import numpy as np
 import pandas as pd
 import yaml
 from pydantic import BeforeValidator, Discriminator, Field, Tag, ValidationError, model_validator
+from scipy import stats
 
 from fmri_audio import claim_functions
 from fmri_audio.claim_functions import Case
@@ -93,6 +95,8 @@ class Claim(Section):
     share such as ``10 %``, and always to the note's advantage. ``weights: Meta's`` lets only EnCodec's released
     weights decide; what others give is shown beside. ``requires`` names functions that must all say yes.
     ``without`` asks for the same without any brain, which is told beside what brains gave and decides nothing.
+    ``repeated: true`` says that the cases repeat one measurement, as seeds do. Then not they decide but the 95 %
+    confidence interval of their mean (Student's t): holds or fails with both its ends, and depends in between.
     """
 
     id: str = Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")
@@ -103,6 +107,7 @@ class Claim(Section):
     expect: str = ""
     tolerance: float | str = 0.0
     unit: str = ""
+    repeated: bool = False
     weights: Literal["any", "Meta's"] = "any"
     requires: list[str] = Field(default_factory=list)
     without: list[Query] = Field(default_factory=list)
@@ -115,7 +120,9 @@ class Claim(Section):
             if not self.why or self.expect:
                 raise ValueError("a claim without a test should say why, and expects nothing")
             return self
-        self.expectation  # noqa: B018  # says what is wrong with it
+        one = self.expectation  # says what is wrong with it
+        if self.repeated and (isinstance(one.value, str) or one.comparison == "="):
+            raise ValueError("repeated: should come with an expectation of more or less than a number")
         unknown = sorted(set(self.requires) - set(REGISTRY))
         if unknown:
             raise ValueError(
@@ -279,6 +286,8 @@ class Verdict:
         if not self.cases:
             return self.why
         met = self.claim.expectation.met
+        if self.claim.repeated:
+            return f"{_listed(self.cases, self.claim.unit)}; {_mean(self.cases, self.claim.unit)}"
         if self.outcome != DEPENDS:
             return _listed(self.cases, self.claim.unit)
         good, bad = ([case for case in self.cases if met(case.value) is is_met] for is_met in (True, False))
@@ -331,7 +340,7 @@ def _judge(claim: Claim, evidence: Evidence, earlier: Mapping[str, Verdict]) -> 
     if not decides:
         missing = "is undefined on this sound" if found and not defined else "is not in this edition's tables"
         return Verdict(claim, UNTESTED, beside=beside, why=f"what it takes {missing} ({_wanted(claim)})")
-    met = [claim.expectation.met(case.value) for case in decides]
+    met = [claim.expectation.met(value) for value in (_interval(decides) if claim.repeated else _values(decides))]
     outcome = HOLDS if all(met) else DEPENDS if any(met) else FAILS
     simulated = any(case.brains == "simulated brains" for case in decides)
     without = tuple(case for query in claim.without for case in ask(query, evidence, claim.id))
@@ -381,6 +390,27 @@ def _listed(cases: Sequence[Case], unit: str) -> str:
     for case in cases:
         groups.setdefault(case.label, []).append(case.value)
     return "; ".join(f"{label}: {_range(values, unit)}" for label, values in groups.items())
+
+
+def _values(cases: Sequence[Case]) -> list[float | str]:
+    return [case.value for case in cases]
+
+
+def _interval(cases: Sequence[Case]) -> tuple[float, float]:
+    """Return the 95 % confidence interval of the mean of numbers, by Student's t; one number leaves all open."""
+    values = np.array([float(case.value) for case in cases])
+    if len(values) < 2:
+        return -math.inf, math.inf
+    low, high = stats.t.interval(0.95, len(values) - 1, values.mean(), stats.sem(values))
+    return float(low), float(high)
+
+
+def _mean(cases: Sequence[Case], unit: str) -> str:
+    if len(cases) < 2:
+        return "no interval from one of them"
+    low, high = _interval(cases)
+    mean = sum(float(case.value) for case in cases) / len(cases)
+    return f"mean {number(mean)} {unit}".rstrip() + f", 95 % interval {number(low)} to {number(high)}"
 
 
 def _range(values: Sequence[float | str], unit: str) -> str:

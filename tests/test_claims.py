@@ -218,6 +218,24 @@ def test_an_arm_that_has_not_converged_gets_no_verdict() -> None:
     assert verdict_of(claim, evidence_of(training={})).verdict == UNTESTED
 
 
+@pytest.mark.parametrize(
+    ("values", "outcome", "said"),
+    [
+        ((0.30, 0.32, 0.34), HOLDS, "seed 1: 0.3; seed 2: 0.32; seed 3: 0.34; mean 0.32, 95 % interval 0.27 to 0.37"),
+        ((-0.30, -0.32, -0.34), FAILS, "mean −0.32, 95 % interval −0.37 to −0.27"),
+        ((0.001, 0.011, 0.014), DEPENDS, "mean 0.00867, 95 % interval −0.00824 to 0.0256"),  # the same sign thrice
+        ((-0.02, 0.0, 0.02), DEPENDS, "mean 0,"),
+        ((0.3,), DEPENDS, "seed 1: 0.3; no interval from one of them"),
+    ],
+)
+def test_repeated_measurements_decide_by_their_interval(values: tuple[float, ...], outcome: str, said: str) -> None:
+    rows = metric_rows(*({"metric": "stoi", "value": v, "seed": n} for n, v in enumerate(values, 1)))
+    query = {"table": "metrics", "metric": "stoi", "each": ["seed"]}
+    found = verdict_of(claim_of([query], expect="> 0", repeated=True), evidence_of(rows))
+    assert found.outcome == outcome
+    assert said in found.measured
+
+
 def test_what_is_undefined_or_missing_is_not_tested_and_says_what() -> None:
     undefined = metric_rows({"metric": "pesq_wb", "value": math.nan})
     query = {"table": "metrics", "metric": "pesq_wb", "where": {"segment": "speech"}}
@@ -335,6 +353,7 @@ def test_a_metric_of_speech_may_be_missing_from_an_edition_without_speech() -> N
         ({"expect": "> high"}, "is text, which can only be equal"),
         ({"tolerance": "wide"}, "tolerance: 'wide' should be a number"),
         ({"tolerance": -1}, "tolerance: -1"),
+        ({"repeated": True, "expect": "= 20"}, "repeated: should come with an expectation of more or less"),
         ({"requires": ["luck"]}, "luck is not one of the functions"),
         ({"id": "One Two"}, "id"),
         ({"source": {"lines": [], "quote": "so"}}, "source.lines"),
