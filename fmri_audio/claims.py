@@ -477,7 +477,7 @@ def to_frame(verdicts: Iterable[Verdict]) -> pd.DataFrame:
 def _found(verdict: Verdict) -> str:
     """Say what was found: how a claim came out where its verdict does not, and what did not count."""
     start = f"{verdict.outcome} on simulated brains: " if verdict.verdict == SIMULATION else ""
-    start = "" if verdict.outcome == DEPENDS else start
+    start = "" if verdict.outcome == DEPENDS and not verdict.claim.repeated else start  # cases say on what
     aside = f" (does not count: {verdict.aside})" if verdict.aside else ""
     if verdict.without:
         aside += f" (without any brain already: {_listed(verdict.without, verdict.claim.unit)})"

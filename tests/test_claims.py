@@ -234,6 +234,8 @@ def test_repeated_measurements_decide_by_their_interval(values: tuple[float, ...
     found = verdict_of(claim_of([query], expect="> 0", repeated=True), evidence_of(rows))
     assert found.outcome == outcome
     assert said in found.measured
+    decoded = verdict_of(claim_of([query], expect="> 0", repeated=True), evidence_of(rows.assign(condition="measured")))
+    assert claims.to_frame([decoded]).iloc[0]["found"].startswith(f"{outcome} on simulated brains: seed 1: ")
 
 
 def test_what_is_undefined_or_missing_is_not_tested_and_says_what() -> None:
