@@ -401,8 +401,8 @@ def _interval(cases: Sequence[Case]) -> tuple[float, float]:
     values = np.array([float(case.value) for case in cases])
     if len(values) < 2:
         return -math.inf, math.inf
-    low, high = stats.t.interval(0.95, len(values) - 1, values.mean(), stats.sem(values))
-    return float(low), float(high)
+    half = stats.t.ppf(0.975, len(values) - 1) * stats.sem(values)
+    return float(values.mean() - half), float(values.mean() + half)
 
 
 def _mean(cases: Sequence[Case], unit: str) -> str:

@@ -225,6 +225,7 @@ def test_an_arm_that_has_not_converged_gets_no_verdict() -> None:
         ((-0.30, -0.32, -0.34), FAILS, "mean −0.32, 95 % interval −0.37 to −0.27"),
         ((0.001, 0.011, 0.014), DEPENDS, "mean 0.00867, 95 % interval −0.00824 to 0.0256"),  # the same sign thrice
         ((-0.02, 0.0, 0.02), DEPENDS, "mean 0,"),
+        ((0.25, 0.25), HOLDS, "mean 0.25, 95 % interval 0.25 to 0.25"),
         ((0.3,), DEPENDS, "seed 1: 0.3; no interval from one of them"),
     ],
 )
