@@ -340,7 +340,8 @@ def _judge(claim: Claim, evidence: Evidence, earlier: Mapping[str, Verdict]) -> 
     if not decides:
         missing = "is undefined on this sound" if found and not defined else "is not in this edition's tables"
         return Verdict(claim, UNTESTED, beside=beside, why=f"what it takes {missing} ({_wanted(claim)})")
-    met = [claim.expectation.met(value) for value in (_interval(decides) if claim.repeated else _values(decides))]
+    values = _interval(decides) if claim.repeated else [case.value for case in decides]
+    met = [claim.expectation.met(value) for value in values]
     outcome = HOLDS if all(met) else DEPENDS if any(met) else FAILS
     simulated = any(case.brains == "simulated brains" for case in decides)
     without = tuple(case for query in claim.without for case in ask(query, evidence, claim.id))
@@ -390,10 +391,6 @@ def _listed(cases: Sequence[Case], unit: str) -> str:
     for case in cases:
         groups.setdefault(case.label, []).append(case.value)
     return "; ".join(f"{label}: {_range(values, unit)}" for label, values in groups.items())
-
-
-def _values(cases: Sequence[Case]) -> list[float | str]:
-    return [case.value for case in cases]
 
 
 def _interval(cases: Sequence[Case]) -> tuple[float, float]:
@@ -476,8 +473,8 @@ def to_frame(verdicts: Iterable[Verdict]) -> pd.DataFrame:
 
 def _found(verdict: Verdict) -> str:
     """Say what was found: how a claim came out where its verdict does not, and what did not count."""
-    start = f"{verdict.outcome} on simulated brains: " if verdict.verdict == SIMULATION else ""
-    start = "" if verdict.outcome == DEPENDS and not verdict.claim.repeated else start  # cases say on what
+    cases_say = verdict.outcome == DEPENDS and not verdict.claim.repeated
+    start = f"{verdict.outcome} on simulated brains: " if verdict.verdict == SIMULATION and not cases_say else ""
     aside = f" (does not count: {verdict.aside})" if verdict.aside else ""
     if verdict.without:
         aside += f" (without any brain already: {_listed(verdict.without, verdict.claim.unit)})"
