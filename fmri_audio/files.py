@@ -6,12 +6,16 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from fmri_audio.errors import UserError
+
+_POINTER_BYTES = 512
+"""A pointer's first line is shorter than this."""
 
 
 @contextlib.contextmanager
@@ -45,6 +49,34 @@ def replacing(path: Path | str) -> Iterator[Path]:
         raise UserError(f"{path} cannot be written ({error.strerror})") from None
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def refuse_unfetched(path: Path | str) -> None:
+    """Raise a UserError if a file is only a pointer to content that was not fetched.
+
+    DataLad and git-annex leave a link into ``.git/annex/objects`` that leads nowhere, or a small text that names such
+    a place; Git LFS leaves a small text too.
+
+    Raises
+    ------
+    UserError
+        The content is elsewhere; the sentence names the command that fetches it.
+    """
+    path = Path(path)
+    annexed = f"{path}: its content has not been fetched (git-annex, DataLad); run datalad get {path.name} beside it"
+    if path.is_symlink() and not path.exists():
+        if "annex/objects" in os.readlink(path).replace("\\", "/"):
+            raise UserError(annexed)
+        return
+    try:
+        with open(path, "rb") as stream:
+            begins = stream.read(_POINTER_BYTES)
+    except OSError:
+        return  # whoever reads it says what is wrong
+    if re.match(rb"[!-~]*annex/objects/[!-~]+\s*$", begins.partition(b"\n")[0]):
+        raise UserError(annexed)
+    if begins.startswith(b"version https://git-lfs.github.com/spec/"):
+        raise UserError(f"{path}: its content has not been fetched (Git LFS); run git lfs pull beside it")
 
 
 def write_text(path: Path | str, text: str) -> None:
