@@ -279,14 +279,14 @@ class HeldOut:
     def codec_only(self, quantised: bool = True) -> Waveform:
         """The block through the codec alone, at the run's bandwidth or with its latents as they are."""
         latents = features_of_block(self.run.encoding.latents, self.block, self.grid)
-        return self._decode(self._quantised(latents) if quantised else latents)
+        return self.decode_latents(self._quantised(latents) if quantised else latents)
 
     def requantised(self, arm: Which = "frozen") -> Waveform:
         """The block through an arm's bottleneck, its latents quantised again at the run's bandwidth."""
         model = self.trained(arm).model
         with torch.inference_mode():
             latents = model.through(self.block).cpu().numpy()
-        return self._decode(self._quantised(latents))
+        return self.decode_latents(self._quantised(latents))
 
     def _quantised(self, latents: NDArray[np.float32]) -> NDArray[np.float32]:
         representation = EncodecCodes(self.run.checkpoint, self.run.bandwidth)
@@ -294,11 +294,11 @@ class HeldOut:
             codes = representation.latents_to_codes(torch.from_numpy(latents)[None], self.run.n_codebooks)
             return representation.codes_to_latents(codes)[0].numpy()
 
-    def _decode(self, latents: NDArray[np.float32]) -> Waveform:
-        """The waveform of the block by the untouched codec's decoder, from its latents [C, l]."""
+    def decode_latents(self, latents: NDArray[np.float32], block: tuple[int, int] | None = None) -> Waveform:
+        """The waveform of a block of TRs by the untouched codec's decoder, from its latents [C, l]."""
         decoder = self.run.checkpoint.model.decoder
         into, length = samples_of_block(
-            self.block, self.grid, self.stimulus.sample_rate, int(decoder.hop_length)
+            block or self.block, self.grid, self.stimulus.sample_rate, int(decoder.hop_length)
         )
         with torch.inference_mode():
             wave = decode_in_pieces(decoder, torch.from_numpy(latents)[None])[0, 0, into : into + length]

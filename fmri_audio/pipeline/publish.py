@@ -18,6 +18,7 @@ from nbformat import NotebookNode
 
 from fmri_audio.errors import UserError
 from fmri_audio.files import replacing, sha256_of, write_if_changed
+from fmri_audio.helped import REMEASURED
 from fmri_audio.pipeline import overview
 from fmri_audio.pipeline.assemble import clips_of, merged, published
 from fmri_audio.pipeline.digests import code_digest
@@ -130,10 +131,7 @@ def result_sentence(table: Path) -> str:
         f"Speech through the codec alone (weights `{summary.checkpoint}`) scores, in PESQ-WB / STOI, {codec}; noise as "
         f"loud as the speech has a STOI of {summary.floor:.2f}."
     )
-    if summary.bottleneck:
-        parts = ", ".join(f"{value:.2f} {label}" for label, value in summary.bottleneck.items())
-        text += f" The STOI of held-out sound is {parts}."
-    return "\n".join(textwrap.wrap(text, 118, break_long_words=False, break_on_hyphens=False))
+    return "\n".join(textwrap.wrap(f"{text} {REMEASURED}", 118, break_long_words=False, break_on_hyphens=False))
 
 
 def write_readme_result(readme: Path, table: Path) -> None:
