@@ -171,7 +171,8 @@ class _Level:
             self.first_bad = self.first_bad if self.n_bad else self.n_samples + int(bad.argmax())
             self.n_bad += int(bad.sum())
         self.peak = max(self.peak, high)
-        self.whole_numbers = self.whole_numbers and bool((block == np.rint(block)).all())
+        if self.whole_numbers:
+            self.whole_numbers = math.isfinite(high) and bool((block == np.rint(block)).all())
         self.n_samples += block.shape[1]
 
     def scale(self, steps: list[str]) -> float:
@@ -224,6 +225,7 @@ def _mixed(
 ) -> tuple[Waveform, list[str]]:
     """Mix blocks, [channels, T], to one channel at a rate; ``blocks`` begins anew with every call."""
     watch = mixing.ChannelWatch(layout, rate)
+    verdict = mixing.Verdict()
 
     def averaged() -> Iterator[Waveform]:
         for block in blocks():
@@ -232,8 +234,10 @@ def _mixed(
                 watch.add(block, mono)
             yield mono
 
-    waveform = mixing.gathered(mixing.resampled(averaged(), rate, sample_rate))
-    verdict = watch.verdict() if len(layout) > 1 else mixing.Verdict()
+    with np.errstate(over="ignore", invalid="ignore"):  # levels that are no sound's are refused later
+        waveform = mixing.gathered(mixing.resampled(averaged(), rate, sample_rate))
+        if len(layout) > 1:
+            verdict = watch.verdict()
     if verdict.channel is not None:
         alone = (block[verdict.channel] for block in blocks())
         waveform = mixing.gathered(mixing.resampled(alone, rate, sample_rate))
