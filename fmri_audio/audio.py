@@ -1,24 +1,28 @@
 """Reading, resampling, loudness matching and writing sound.
 
-Sound files are read with soundfile (WAV, FLAC, Ogg, Opus, MP3) and, where that cannot, with PyAV (the sound
-of MP4, M4V and other containers). Both bring their libraries along, so nothing has to be installed on the system.
+Sound files are read with soundfile (WAV, FLAC, Ogg, Opus) and, where that cannot, with PyAV (MP3, the sound of MP4,
+M4V and other containers): see :mod:`fmri_audio.sound_files`. Both bring their libraries along, so nothing has to be
+installed on the system.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import pyloudnorm
-import scipy.signal
 import soundfile
 from numpy.typing import NDArray
 
+from fmri_audio import mixing
 from fmri_audio.errors import UserError
-from fmri_audio.files import replacing
+from fmri_audio.files import refuse_unfetched, replacing
+from fmri_audio.mixing import Layout
+from fmri_audio.sound_files import BLOCK, Source, open_source
 
 SAMPLE_RATE = 24_000
 """Sample rate of the stimulus in Hz: that of EnCodec's 24 kHz model."""
@@ -29,7 +33,10 @@ FRAME_RATE = Fraction(75)
 SILENCE_DBFS = -80.0
 """Peak level at or under which a recording counts as silent."""
 
-Waveform = NDArray[np.float32]
+Waveform = mixing.Waveform
+
+LOUDEST = 100.0
+"""Highest sample, of a full scale of 1, that is taken for sound: 40 dB over what can be played."""
 
 
 @dataclass(frozen=True)
@@ -42,12 +49,16 @@ class Sound:
     sample_rate : samples per second
     path : where it came from
     description : container and coding, such as "FLAC, PCM_16" or "M4V, AAC"
+    layout : names of the channels, in their order; what so many channels usually are unless given
+    steps : what was done to read it, one phrase each
     """
 
     samples: Waveform
     sample_rate: int
     path: Path
     description: str
+    layout: Layout = ()
+    steps: Sequence[str] = ()
 
     @property
     def seconds(self) -> float:
@@ -55,40 +66,131 @@ class Sound:
         return float(self.samples.shape[1] / self.sample_rate)
 
 
+@dataclass(frozen=True)
+class Mono:
+    """The sound of a file, in one channel.
+
+    Attributes
+    ----------
+    waveform : array of shape [T], float32
+    steps : what was done to it, one phrase each; empty if nothing had to be
+    seconds : duration of the file
+    description : container and coding
+    """
+
+    waveform: Waveform
+    steps: list[str]
+    seconds: float
+    description: str
+
+
 def read_sound(path: Path | str) -> Sound:
-    """Read a sound file, or the sound of a video file.
+    """Read a sound file, or the sound of a video file, with all its channels.
+
+    Every sample stands at the time at which it is played, and the length is what is there, not what a header says;
+    :attr:`Sound.steps` name what was filled, converted or missing.
 
     Raises
     ------
     UserError
-        The path is missing, a folder, empty, not sound, without an audio stream, or holds NaN or infinite
-        samples.
+        The path is missing, a folder, empty, not fetched, not sound, without an audio stream, or holds NaN, infinite
+        or impossibly high samples.
+    """
+    source = _open(Path(path))
+    level = _Level(Path(path), source.rate)
+    samples = mixing.gathered(level.watched(source.blocks))
+    if (scale := level.scale(source.steps)) != 1:
+        samples *= np.float32(scale)
+    return Sound(samples, source.rate, Path(path), source.description, source.layout, tuple(source.steps))
+
+
+def read_mono(path: Path | str, sample_rate: int = SAMPLE_RATE) -> Mono:
+    """Read a sound file block by block, mix it to one channel and bring it to a rate.
+
+    The same as :func:`to_mono` of :func:`read_sound`, but nothing except the outcome is kept in memory.
+
+    Raises
+    ------
+    UserError
+        As in :func:`read_sound`.
     """
     path = Path(path)
+    source = _open(path)
+    level = _Level(path, source.rate)
+    unread = [source.blocks]
+
+    def blocks() -> Iterator[Waveform]:
+        return level.watched(unread.pop()) if unread else _open(path).blocks
+
+    waveform, steps = _mixed(blocks, source.layout, source.rate, sample_rate)
+    if (scale := level.scale(source.steps)) != 1:
+        waveform *= np.float32(scale)
+    return Mono(waveform, [*source.steps, *steps], level.n_samples / source.rate, source.description)
+
+
+def _open(path: Path) -> Source:
+    """Begin to read a file, or say in one sentence why that cannot be."""
+    refuse_unfetched(path)
     if path.is_dir():
         raise UserError(f"{path} is a folder: give the path of a sound file")
     if not path.exists():
         raise UserError(f"{path} does not exist: give the path of a sound file")
+    if not path.is_file():
+        raise UserError(f"{path} is no ordinary file: give the path of a sound file")
     try:
         if path.stat().st_size == 0:
             raise UserError(f"{path} is empty (0 bytes): give a file with sound in it")
-        with open(path, "rb"):
-            pass
+        return open_source(path)
     except OSError as error:
-        raise UserError(f"{path} cannot be read ({error.strerror})") from None
-    try:
-        sound = _read_soundfile(path)
-    except soundfile.LibsndfileError:
-        sound = _read_container(path)
-    if sound.samples.shape[1] == 0:
-        raise UserError(f"{path} holds no samples: give a file with sound in it")
-    bad = ~np.isfinite(sound.samples).all(axis=0)
-    if bad.any():
-        raise UserError(
-            f"{path} holds {int(bad.sum())} NaN or infinite samples (the first at "
-            f"{int(bad.argmax()) / sound.sample_rate:.3f} s): export it again without them"
-        )
-    return sound
+        raise UserError(f"{path} cannot be read ({error.strerror or error})") from None
+
+
+class _Level:
+    """Watches the samples of a file while they are read: whether they are numbers, and of a full scale of 1."""
+
+    def __init__(self, path: Path, rate: int) -> None:
+        self.path, self.rate = path, rate
+        self.n_samples = self.n_bad = self.first_bad = 0
+        self.peak, self.whole_numbers = 0.0, True
+
+    def watched(self, blocks: Iterable[Waveform]) -> Iterator[Waveform]:
+        """Hand blocks on; raise a UserError after the last if any holds what is no number."""
+        for block in blocks:
+            self._add(block)
+            yield block
+        if self.n_bad:
+            raise UserError(
+                f"{self.path} holds {self.n_bad} NaN or infinite samples (the first at "
+                f"{self.first_bad / self.rate:.3f} s): export it again without them"
+            )
+
+    def _add(self, block: Waveform) -> None:
+        high = float(np.abs(block).max(initial=0.0))
+        if not math.isfinite(high):
+            bad = ~np.isfinite(block).all(axis=0)
+            self.first_bad = self.first_bad if self.n_bad else self.n_samples + int(bad.argmax())
+            self.n_bad += int(bad.sum())
+        self.peak = max(self.peak, high)
+        if self.whole_numbers:
+            self.whole_numbers = math.isfinite(high) and bool((block == np.rint(block)).all())
+        self.n_samples += block.shape[1]
+
+    def scale(self, steps: list[str]) -> float:
+        """By what the samples have to be multiplied: 1, unless they are the whole numbers of a format of integers."""
+        if self.peak >= 2 and self.whole_numbers:
+            bits = next((bits for bits in (16, 24, 32) if self.peak <= 2 ** (bits - 1)), None)
+            if bits is not None:
+                full = 2 ** (bits - 1)
+                steps.append(
+                    f"its floating-point samples are whole numbers up to {self.peak:.0f}: divided by {full}, "
+                    f"as {bits}-bit integers are"
+                )
+                return float(1 / full)
+        if self.peak > LOUDEST:
+            raise UserError(
+                f"{self.path}: its samples reach {self.peak:.3g} times full scale; export it with samples up to 1"
+            )
+        return 1.0
 
 
 def refuse_silence(waveform: NDArray[np.floating], name: Path | str) -> None:
@@ -100,20 +202,53 @@ def refuse_silence(waveform: NDArray[np.floating], name: Path | str) -> None:
 def to_mono(sound: Sound, sample_rate: int = SAMPLE_RATE) -> tuple[Waveform, list[str]]:
     """Mix a sound to one channel at a given rate.
 
+    Two channels are averaged, unless they would cancel or comb: then one of them is taken. Surround is mixed by
+    ITU-R BS.775, which keeps the centre's level.
+
     Returns
     -------
     waveform : array of shape [T], float32
-    steps : what was done, one phrase each; empty if nothing had to be
+    steps : what was done from the file on, one phrase each; empty if nothing had to be
     """
-    steps = []
-    waveform = sound.samples[0]
-    if sound.samples.shape[0] > 1:
-        steps.append(f"mixed {sound.samples.shape[0]} channels to mono (mean)")
-        waveform = sound.samples.mean(axis=0)
-    if sound.sample_rate != sample_rate:
-        steps.append(f"resampled from {sound.sample_rate} to {sample_rate} Hz")
-        waveform = resample(waveform, sound.sample_rate, sample_rate)
-    return waveform, steps
+    samples = sound.samples
+
+    def blocks() -> Iterator[Waveform]:
+        return (samples[:, first : first + BLOCK] for first in range(0, samples.shape[1], BLOCK))
+
+    layout = sound.layout or mixing.by_number(samples.shape[0])
+    waveform, steps = _mixed(blocks, layout, sound.sample_rate, sample_rate)
+    return waveform, [*sound.steps, *steps]
+
+
+def _mixed(
+    blocks: Callable[[], Iterable[Waveform]], layout: Layout, rate: int, sample_rate: int
+) -> tuple[Waveform, list[str]]:
+    """Mix blocks, [channels, T], to one channel at a rate; ``blocks`` begins anew with every call."""
+    watch = mixing.ChannelWatch(layout, rate)
+    verdict = mixing.Verdict()
+
+    def averaged() -> Iterator[Waveform]:
+        for block in blocks():
+            mono = mixing.mixed(block, layout)
+            if len(layout) > 1:
+                watch.add(block, mono)
+            yield mono
+
+    with np.errstate(over="ignore", invalid="ignore"):  # levels that are no sound's are refused later
+        waveform = mixing.gathered(mixing.resampled(averaged(), rate, sample_rate))
+        if len(layout) > 1:
+            verdict = watch.verdict()
+    if verdict.channel is not None:
+        alone = (block[verdict.channel] for block in blocks())
+        waveform = mixing.gathered(mixing.resampled(alone, rate, sample_rate))
+        steps = list(verdict.said)
+    else:
+        steps = [mixing.described(layout), *verdict.said] if len(layout) > 1 else []
+    return waveform, [*steps, *_resampling(rate, sample_rate)]
+
+
+def _resampling(from_rate: int, to_rate: int) -> list[str]:
+    return [f"resampled from {from_rate} to {to_rate} Hz"] if from_rate != to_rate else []
 
 
 def to_stereo(sound: Sound, sample_rate: int) -> tuple[Waveform, list[str]]:
@@ -128,10 +263,10 @@ def to_stereo(sound: Sound, sample_rate: int) -> tuple[Waveform, list[str]]:
     if sound.samples.shape[0] != 2:
         mono, steps = to_mono(sound, sample_rate)
         return np.stack([mono, mono]), [*steps, "one channel on both sides"]
+    steps = [*sound.steps, *_resampling(sound.sample_rate, sample_rate)]
     if sound.sample_rate == sample_rate:
-        return sound.samples, []
-    sides = [resample(side, sound.sample_rate, sample_rate) for side in sound.samples]
-    return np.stack(sides), [f"resampled from {sound.sample_rate} to {sample_rate} Hz"]
+        return sound.samples, steps
+    return np.stack([resample(side, sound.sample_rate, sample_rate) for side in sound.samples]), steps
 
 
 def resample(waveform: NDArray[np.floating], from_rate: int, to_rate: int) -> Waveform:
@@ -148,11 +283,8 @@ def resample(waveform: NDArray[np.floating], from_rate: int, to_rate: int) -> Wa
     """
     if from_rate == to_rate:
         return np.asarray(waveform, dtype=np.float32)
-    common = math.gcd(from_rate, to_rate)
-    return np.asarray(
-        scipy.signal.resample_poly(np.asarray(waveform, np.float64), to_rate // common, from_rate // common),
-        dtype=np.float32,
-    )
+    whole = [np.asarray(waveform, np.float64)]
+    return mixing.gathered(mixing.resampled(whole, from_rate, to_rate))  # type: ignore[arg-type]
 
 
 def loudness(waveform: NDArray[np.floating], sample_rate: int) -> float:
@@ -214,40 +346,3 @@ def _write(path: Path | str, waveform: NDArray[np.floating], sample_rate: int, c
             temporary, np.clip(np.asarray(waveform, np.float32), -1, 1).T, sample_rate,
             format=container, subtype="PCM_16",
         )  # fmt: skip
-
-
-def _read_soundfile(path: Path) -> Sound:
-    with soundfile.SoundFile(path) as stream:
-        samples = stream.read(dtype="float32", always_2d=True).T
-        return Sound(
-            np.ascontiguousarray(samples), stream.samplerate, path, f"{stream.format}, {stream.subtype}"
-        )
-
-
-def _read_container(path: Path) -> Sound:
-    import av  # heavy, and needed only for video containers
-
-    try:
-        with av.open(str(path)) as container:
-            if not container.streams.audio:
-                raise UserError(
-                    f"{path} has no sound ({container.format.long_name}): give a file with an audio stream"
-                )
-            stream = container.streams.audio[0]
-            rate = stream.codec_context.sample_rate
-            to_float = av.AudioResampler(format="fltp", rate=rate)
-            decoded = (part for frame in container.decode(stream) for part in to_float.resample(frame))
-            pieces = [frame.to_ndarray() for frame in decoded]
-            pieces += [frame.to_ndarray() for frame in to_float.resample(None)]
-            kind = path.suffix.removeprefix(".").upper() or container.format.name
-            description = f"{kind}, {stream.codec_context.name.upper()}"
-            # A film's sound may begin later than its picture: silence keeps both on one clock.
-            unit = stream.time_base or Fraction(0)
-            begins = (stream.start_time or 0) * unit - Fraction(container.start_time or 0, av.time_base)
-    except (av.FFmpegError, ValueError):
-        raise UserError(
-            f"{path} is not a sound file that can be read: give WAV, FLAC, Ogg, Opus, MP3, or MP4/M4V with sound"
-        ) from None
-    samples = np.concatenate(pieces, axis=1) if pieces else np.empty((1, 0), np.float32)
-    samples = np.pad(samples, ((0, 0), (max(0, round(begins * rate)), 0)))
-    return Sound(np.ascontiguousarray(samples, np.float32), rate, path, description)

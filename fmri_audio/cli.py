@@ -47,13 +47,14 @@ def evaluate(arguments: argparse.Namespace) -> None:
     """Score a degraded recording against its reference."""
     from fmri_audio import audio, metrics
 
-    reference, degraded = (
-        audio.to_mono(audio.read_sound(path), metrics.METRIC_RATE)[0]
-        for path in (arguments.reference, arguments.degraded)
-    )
+    sounds = {
+        name: audio.read_mono(getattr(arguments, name), metrics.METRIC_RATE) for name in ("reference", "degraded")
+    }
+    reference, degraded = (sound.waveform for sound in sounds.values())
     scores = metrics.evaluate(reference, degraded, metrics.METRIC_RATE)
     if arguments.json:
-        print(json.dumps(scores.as_json()))
+        done = {f"{name}_steps": sound.steps for name, sound in sounds.items()}
+        print(json.dumps({**scores.as_json(), **done}))
         return
     for name, value in asdict(scores).items():
         text = "undefined" if math.isnan(value) else f"{value:.4g}"
@@ -61,6 +62,9 @@ def evaluate(arguments: argparse.Namespace) -> None:
         print(f"{name:16} {text:>10} {'' if unit == '1' else unit}".rstrip())
     if scores.speech_fraction < metrics.LEAST_SPEECH:
         print("PESQ and STOI are models of speech, and less than a tenth of the reference is speech")
+    for name, sound in sounds.items():
+        if sound.steps:
+            print(f"{name}: {'; '.join(sound.steps)}")
 
 
 def codec_info(arguments: argparse.Namespace) -> None:
@@ -249,16 +253,19 @@ def data_simulate(arguments: argparse.Namespace) -> None:
     counts = arguments.runs or [DEFAULT_TRS if arguments.trs is None else arguments.trs]
     n_trs = sum(counts) if arguments.trs is None else arguments.trs
     runs = [(sum(counts[:i]), count) for i, count in enumerate(counts)]
+    done = ""
     if arguments.sound is None:
         waveform = play_waveform()
     else:
-        waveform, _ = audio.to_mono(audio.read_sound(arguments.sound))
+        sound = audio.read_mono(arguments.sound)
+        waveform = sound.waveform
+        done = "".join(f"{step}; " for step in sound.steps)
     folder = simulate_study(
         arguments.out, waveform, audio.SAMPLE_RATE, n_subjects=arguments.subjects, n_trs=n_trs,
         shape=tuple(arguments.shape), seed=arguments.seed, strength=arguments.strength, variant=arguments.variant,
         features=arguments.features, runs=runs,
     )  # fmt: skip
-    print(f"{folder}: {arguments.subjects} subjects, {n_trs} TRs")
+    print(f"{folder}: {done}{arguments.subjects} subjects, {n_trs} TRs")
 
 
 def data_check(arguments: argparse.Namespace) -> int:
@@ -270,7 +277,7 @@ def data_check(arguments: argparse.Namespace) -> int:
         films=[str(film) for film in arguments.film],
     )  # fmt: skip
     print(report.table)
-    for kind in ("notes", "warnings", "problems"):
+    for kind in ("sounds", "notes", "warnings", "problems"):
         for sentence in getattr(report, kind):
             print(f"{kind.removesuffix('s')}: {sentence}")
     return 1 if report.problems else 0

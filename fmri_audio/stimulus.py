@@ -242,7 +242,7 @@ def _play(tr: Fraction) -> Stimulus:
     waveforms, tables = [], []
     runs: list[tuple[int, int]] = []
     for number in PARTS:
-        waveform, _ = audio.to_mono(audio.read_sound(folder / f"part{number}.ogg"))
+        waveform = audio.read_mono(folder / f"part{number}.ogg").waveform
         n_trs = part_trs(number, len(waveform), audio.SAMPLE_RATE, tr)
         first = sum(count for _, count in runs)
         waveforms.append(waveform[: timeline.trs_to_samples(n_trs, audio.SAMPLE_RATE, tr)])
@@ -272,8 +272,8 @@ def play_waveform(tr: Fraction = Fraction(3, 2)) -> NDArray[np.float32]:
 def _recording(settings: Settings, detect: bool) -> Stimulus:
     """Read a recording of the user's own: one run."""
     path, tr = Path(str(settings.stimulus.source)), settings.tr
-    sound = audio.read_sound(path)
-    waveform, steps = audio.to_mono(sound)
+    sound = audio.read_mono(path)
+    waveform, steps = sound.waveform, sound.steps
     n_trs = timeline.whole_trs(len(waveform), audio.SAMPLE_RATE, tr)
     kept = timeline.trs_to_samples(n_trs, audio.SAMPLE_RATE, tr)
     steps.insert(0, f"read {path.name} ({sound.description}; {sound.seconds:.2f} s)")
@@ -350,7 +350,7 @@ def fingerprint(settings: Settings) -> str:
     wanted = settings.stimulus
     facts = [
         wanted.model_dump_json(), str(settings.tr), str(audio.SAMPLE_RATE),
-        package_digest("audio.py", "segments.py", "timeline.py", "stimulus.py"),
+        package_digest("audio.py", "mixing.py", "sound_*.py", "segments.py", "timeline.py", "stimulus.py"),
     ]  # fmt: skip
     study = study_facts(settings) if is_measured(settings) else None
     if study is not None:

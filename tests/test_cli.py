@@ -44,14 +44,18 @@ def test_evaluate_prints_one_json_object(tmp_path: Path, recording: Path, capsys
     assert cli.main(["evaluate", str(recording), str(tmp_path / "late.flac"), "--json"]) == 0
     scores = json.loads(capsys.readouterr().out)
     names = "snr_db si_sdr_db pesq_wb pesq_nb stoi lag_samples speech_fraction"
-    assert list(scores) == names.split()
+    assert [name for name in scores if not name.endswith("_steps")][:7] == names.split()
+    assert scores["reference_steps"] == ["mixed 2 channels to mono (mean)", "resampled from 44100 to 16000 Hz"]
+    assert scores["degraded_steps"] == ["resampled from 44100 to 16000 Hz"]
     assert scores["lag_samples"] == 160 and scores["snr_db"] == pytest.approx(6.02, abs=0.05)
 
 
 def test_evaluate_prints_a_table(recording: Path, capsys: Output) -> None:
     assert cli.main(["evaluate", str(recording), str(recording)]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 7 and lines[2].split()[0] == "pesq_wb" and lines[2].endswith("MOS-LQO")
+    assert lines[2].split()[0] == "pesq_wb" and lines[2].endswith("MOS-LQO")
+    steps = "mixed 2 channels to mono (mean); resampled from 44100 to 16000 Hz"
+    assert lines[-2:] == [f"reference: {steps}", f"degraded: {steps}"]
 
 
 def test_evaluate_of_silence_is_null(tmp_path: Path, recording: Path, capsys: Output) -> None:

@@ -22,7 +22,7 @@ from scipy.signal import resample_poly
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from fmri_audio.audio import SAMPLE_RATE, read_sound, to_mono
+from fmri_audio.audio import SAMPLE_RATE, read_mono
 from fmri_audio.codec_training import synthesis, voices
 from fmri_audio.errors import UserError
 from fmri_audio.files import write_text
@@ -92,7 +92,7 @@ def render(
         _write(folder, kind, _rendered(jobs, workers))
         print(f"corpus: {kind}: {amount:g} minutes of {contents[kind]}", flush=True)
     if data is not None:
-        _write(folder, "recordings", [_int16(to_mono(read_sound(f), SAMPLE_RATE)[0]) for f in files])
+        _write(folder, "recordings", [_int16(read_mono(f, SAMPLE_RATE).waveform) for f in files])
         print(f"corpus: recordings: {len(files)} files of {data}", flush=True)
         contents["recordings"] = f"{len(files)} files of the folder given"
     write_text(listing, json.dumps({"wanted": wanted, "contents": contents}, indent=1))

@@ -180,7 +180,7 @@ def _recordings(data: Path, clips: int | None) -> Iterator[tuple[str, Path]]:
 
 
 def _excerpt(path: Path) -> np.ndarray:
-    wave, _ = audio.to_mono(audio.read_sound(path), audio.SAMPLE_RATE)
+    wave = audio.read_mono(path).waveform
     return wave[: int(_SECONDS * audio.SAMPLE_RATE)]
 
 

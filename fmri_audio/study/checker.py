@@ -60,6 +60,7 @@ class CheckReport:
     problems: list[str]
     warnings: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    sounds: list[str] = field(default_factory=list)
 
 
 @dataclass
@@ -106,7 +107,7 @@ def check_study(
     folder = Path(folder)
     found = find_study(folder, task=task, story=story, space=space)
     facts = found.facts
-    sounds, sound_problems = _sounds(folder, facts, films)
+    sounds, sound_problems, steps = _sounds(folder, facts, films)
     rows: list[tuple[str, ...]] = []
     problems, regions = list(found.problems), []
     reference: Any = None
@@ -126,7 +127,7 @@ def check_study(
     if not sounds and not sound_problems:
         notes.append("no film was given, so nothing tells whether the brains follow it: add --film FILE")
     return CheckReport(
-        f"{_summary(facts)}\n{_table(rows)}", problems + sound_problems, warnings, [*found.notes, *notes]
+        f"{_summary(facts)}\n{_table(rows)}", problems + sound_problems, warnings, [*found.notes, *notes], steps
     )
 
 
@@ -271,35 +272,38 @@ def _check_filler(
 
 def _sounds(
     folder: Path, facts: StudyFile, films: Sequence[str]
-) -> tuple[dict[str, tuple[Path, Waveform]], list[str]]:
-    """The sound of every run that has one, by the run's name, and what is wrong with the others."""
+) -> tuple[dict[str, tuple[Path, Waveform]], list[str], list[str]]:
+    """The sound of every run that has one, by the run's name, what is wrong with the others, and what was done."""
     sounds: dict[str, tuple[Path, Waveform]] = {}
     if not films and facts.stimulus is not None:
         path = folder / facts.stimulus
         try:
-            waveform, _ = audio.to_mono(audio.read_sound(path))
-            audio.refuse_silence(waveform, path)
+            sound = audio.read_mono(path)
+            audio.refuse_silence(sound.waveform, path)
         except UserError as error:
-            return {}, [str(error)]
+            return {}, [str(error)], []
+        waveform, done = sound.waveform, [f"{path.name}: {step}" for step in sound.steps]
         ends = [timeline.trs_to_samples(run.last_tr, audio.SAMPLE_RATE, facts.tr) for run in facts.runs]
         if len(waveform) < ends[-1]:
             return {}, [
                 f"{path} lasts {len(waveform) / audio.SAMPLE_RATE:.2f} s, shorter than the scans of "
                 f"{float(facts.n_trs * facts.tr):.2f} s; give the sound of all runs"
-            ]
+            ], done
         parts = np.split(waveform, ends)[:-1]
-        return {run.name: (path, part) for run, part in zip(facts.runs, parts, strict=True)}, []
+        return {run.name: (path, part) for run, part in zip(facts.runs, parts, strict=True)}, [], done
     given = _films_by_run(facts, films) if films else None
     runs = facts.runs if films else [run for run in facts.runs if run.stimulus is not None]
-    problems = []
+    problems: list[str] = []
+    notes: list[str] = []
     for run, path, lead in films_of_runs(folder, facts, runs, given):
         try:
-            waveform, _ = read_film(path, run, facts.tr, lead)
+            waveform, steps = read_film(path, run, facts.tr, lead)
         except UserError as error:
             problems.append(str(error))
         else:
             sounds[run.name] = (path, waveform)
-    return sounds, problems
+            notes += [f"run {run.name}, {path.name}: {step}" for step in steps]
+    return sounds, problems, notes
 
 
 def _films_by_run(facts: StudyFile, films: Sequence[str]) -> Mapping[str, str]:

@@ -77,8 +77,8 @@ def read_film(path: Path, run: Run, tr: Fraction, lead: Fraction | None = None) 
     UserError
         It cannot be read, is silent, or is longer or shorter than the run by more than a TR.
     """
-    sound = audio.read_sound(path)
-    waveform, steps = audio.to_mono(sound)
+    sound = audio.read_mono(path)
+    waveform, steps = sound.waveform, sound.steps
     steps.insert(0, f"read {path.name} ({sound.description}; {sound.seconds:.2f} s)")
     audio.refuse_silence(waveform, path)
     rate = audio.SAMPLE_RATE
@@ -127,8 +127,8 @@ def run_sounds(
     kept = facts.kept(trs)
     if films is None and facts.stimulus is not None:
         path = folder / facts.stimulus
-        waveform, steps = audio.to_mono(audio.read_sound(path))
-        return joined_sounds(waveform, path, steps, facts, trs)
+        sound = audio.read_mono(path)
+        return joined_sounds(sound.waveform, path, sound.steps, facts, trs)
     sounds = []
     for run, path, lead in films_of_runs(folder, facts, [run for run, _ in kept], films):
         waveform, steps = read_film(path, run, facts.tr, lead)
