@@ -182,7 +182,8 @@ def detect_segments(waveform: Signal, sample_rate: int) -> pd.DataFrame:
     decided by two features of Scheirer and Slaney (1997), taken over 3 s of sounding frames: how far the spectral
     centroid strays (speech alternates between vowels and fricatives, within its pauses too), and how much of the
     level varies near 4 Hz, the rate of syllables. The two are compared with a value half-way between speech and
-    music, as logarithms, the second with half the weight, and averaged over 2 s.
+    music, as logarithms, the second with half the weight, and averaged over 2 s. A constant offset of the
+    whole is taken off first: it is not heard.
 
     Parameters
     ----------
@@ -219,13 +220,18 @@ def speech_fraction(waveform: Signal, sample_rate: int) -> float:
 def _level_and_centroid(
     waveform: Signal, sample_rate: int, at_once: int = 4096
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return, per frame, the level (root mean square) and the logarithm of the spectral centroid."""
+    """Return, per frame, the level (root mean square) and the logarithm of the spectral centroid, without a constant.
+
+    The constant is the median over frames of their means: one recording of several that has an offset leaves the
+    silence of the others silent.
+    """
     length = round(_FRAME * sample_rate)
     frames = np.asarray(waveform[: len(waveform) // length * length]).reshape(-1, length)
+    offset = float(np.median(frames.mean(axis=1, dtype=np.float64))) if len(frames) else 0.0
     hz = np.fft.rfftfreq(length, 1 / sample_rate)
     level, centroid = np.empty(len(frames)), np.empty(len(frames))
     for start in range(0, len(frames), at_once):
-        part = frames[start : start + at_once].astype(np.float64)
+        part = frames[start : start + at_once].astype(np.float64) - offset
         power = np.square(np.abs(np.fft.rfft(part * np.hanning(length)))) + 1e-20
         level[start : start + at_once] = np.sqrt(np.square(part).mean(axis=1))
         centroid[start : start + at_once] = np.log(power @ hz / power.sum(axis=1) + 50)
