@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import nibabel as nib
 import numpy as np
 from nibabel.affines import apply_affine, voxel_sizes
 from nibabel.arrayproxy import ArrayProxy
-from nibabel.imageglobals import LoggingOutputSuppressor
+from nibabel.imageglobals import logger
 from nibabel.nifti1 import data_type_codes, unit_codes, xform_codes
 from nibabel.openers import ImageOpener
 from nibabel.spatialimages import HeaderDataError
@@ -32,6 +33,8 @@ TR_SECONDS = (0.01, 100.0)
 STANDARD_CODES = (3, 4, 5)
 #: Deflate packs at most so many bytes into one (1032), and a little room.
 _DEFLATE_RATIO, _DEFLATE_ROOM = 1040, 1 << 16
+#: Names of the types of number that are read: no colours, no complex numbers, no bits.
+_NUMBERS = ("uint8", "int16", "int32", "float32", "float64", "int8", "uint16", "uint32", "int64", "uint64")
 _BROKEN = (EOFError, OSError, zlib.error)
 _PER_SECOND = {"unknown": 1, "sec": 1, "msec": 1e3, "usec": 1e6}
 
@@ -61,9 +64,9 @@ def open_nifti(path: Path) -> Any:
         raise UserError(f"{path}: cannot be read as NIfTI, its name ends in neither .nii nor .nii.gz; convert it")
     header = _read_header(path)
     try:
-        with LoggingOutputSuppressor():
+        with _quietly():
             _check_layout(path, header)
-            header.check_fix()
+            header.check_fix()  # as nibabel.load does: sizes of voxels below 0 lose their sign, for example
             affine = _checked_affine(path, header)
             kind = nib.Nifti2Image if isinstance(header, nib.Nifti2Header) else nib.Nifti1Image
             image = kind(ArrayProxy(str(path), header.copy()), affine, header)
@@ -162,6 +165,17 @@ def _longer(path: Path) -> str:
     )
 
 
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Keep nibabel from writing to standard error what it mends: what matters is checked here."""
+    before = logger.disabled
+    logger.disabled = True
+    try:
+        yield
+    finally:
+        logger.disabled = before
+
+
 def _read_header(path: Path) -> Any:
     """The header as it stands in the file, unchecked."""
     try:
@@ -175,7 +189,7 @@ def _read_header(path: Path) -> Any:
         if len(block) >= size and kind.may_contain_header(block):
             header = kind(block[:size], check=False)
             if header["magic"].item().startswith(b"ni"):
-                raise UserError(f"{path}: cannot be read as NIfTI, it is the header of a pair; convert both to one .nii")
+                raise UserError(f"{path}: cannot be read as NIfTI, it is one of a pair; convert both to one .nii")
             return header
     raise UserError(f"{path}: cannot be read as NIfTI (it does not begin with such a header); copy it again")
 
@@ -192,14 +206,16 @@ def _check_layout(path: Path, header: Any) -> None:
             "read; mend the header or resample it"
         )
     code = int(header["datatype"])
-    dtype = data_type_codes.dtype[code] if code in data_type_codes.value_set("code") else np.dtype("V")
-    if dtype.kind not in "iuf" or dtype.itemsize > 8:
-        label = data_type_codes.label[code] if code in data_type_codes.value_set("code") else "unknown to NIfTI"
+    label = str(data_type_codes.label.get(code, "unknown to NIfTI"))
+    if label not in _NUMBERS:
         raise UserError(f"{path}: its values are of type {code} ({label}), not plain numbers; convert it to float32")
     offset = float(header["vox_offset"])
     if not (offset == 0 or (offset.is_integer() and offset >= header.single_vox_offset)):
-        raise UserError(f"{path}: its data cannot begin at byte {offset:g} (vox_offset); mend the header or copy it again")
+        raise UserError(f"{path}: its data cannot begin at byte {offset:g} (vox_offset); copy it again or mend it")
     _check_units(path, header, len(shape))
+    for name in ("sform_code", "qform_code"):
+        if int(header[name]) not in xform_codes.value_set("code"):
+            raise UserError(f"{path}: its {name} {int(header[name])} is none that NIfTI knows; mend the header")
 
 
 def _check_units(path: Path, header: Any, n_dims: int) -> None:
@@ -222,9 +238,6 @@ def _check_units(path: Path, header: Any, n_dims: int) -> None:
 
 def _checked_affine(path: Path, header: Any) -> np.ndarray:
     """The affine from voxels to mm, if it can be one."""
-    for name in ("sform_code", "qform_code"):
-        if int(header[name]) not in xform_codes.value_set("code"):
-            raise UserError(f"{path}: its {name} {int(header[name])} is none that NIfTI knows; mend the header")
     affine = np.asarray(header.get_best_affine(), float)
     form = "sform" if header["sform_code"] else "qform" if header["qform_code"] else "pixdim"
     with np.errstate(all="ignore"):

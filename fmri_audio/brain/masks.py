@@ -154,8 +154,9 @@ def _named_mask(spec: str, affine: np.ndarray, shape: Sequence[int], placed: boo
 def _binary(path: Path, values: np.ndarray) -> np.ndarray:
     """Voxels of a mask that are in it; a UserError says what the file is if it is no mask."""
     remedy = "give a mask that is 1 in the voxels to use and 0 elsewhere"
-    if not np.isfinite(values).all():
-        raise UserError(f"{path}: the mask holds NaN or infinity in {int((~np.isfinite(values)).sum())} voxels; {remedy}")
+    strange = int((~np.isfinite(values)).sum())
+    if strange:
+        raise UserError(f"{path}: the mask holds NaN or infinity in {strange} voxels; {remedy}")
     low, high = float(values.min()), float(values.max())
     if low == high == 0:
         raise UserError(f"{path}: the mask is empty; it should be 1 in the voxels to use")

@@ -179,8 +179,8 @@ def _check_subject(
     problems += found
     row = (
         str(subject), name, str(sum(one.shape[3] for one in images)), "×".join(str(n) for n in image.shape[:3]),
-        "×".join(f"{size:g}" for size in voxel_sizes(image.affine)), f"{seconds_per_volume(image):g}", n_voxels, n_filler,
-        "see below" if problems else "ok",
+        "×".join(f"{size:g}" for size in voxel_sizes(image.affine)), f"{seconds_per_volume(image):g}", n_voxels,
+        n_filler, "see below" if problems else "ok",
     )  # fmt: skip
     return _Subject(row, problems, images, region)
 

@@ -20,7 +20,8 @@ from pydantic import Field, ValidationError
 
 from fmri_audio.brain import load_mask
 from fmri_audio.errors import UserError
-from fmri_audio.nifti import is_placed, open_nifti, seconds_per_volume, unplaced, volumes
+from fmri_audio.nifti import is_placed, open_nifti, unplaced, volumes
+from fmri_audio.nifti import seconds_per_volume as seconds_per_volume
 from fmri_audio.settings import BIDS_SPACE, ExactSeconds, PositiveInt, Section
 
 STUDY_FILE = "study.yml"
