@@ -210,7 +210,7 @@ def _check_layout(path: Path, header: Any) -> None:
     if label not in _NUMBERS:
         raise UserError(f"{path}: its values are of type {code} ({label}), not plain numbers; convert it to float32")
     offset = float(header["vox_offset"])
-    if not (offset == 0 or (offset.is_integer() and offset >= header.single_vox_offset)):
+    if not (offset.is_integer() and offset >= header.single_vox_offset):
         raise UserError(f"{path}: its data cannot begin at byte {offset:g} (vox_offset); copy it again or mend it")
     _check_units(path, header, len(shape))
     for name in ("sform_code", "qform_code"):
