@@ -67,14 +67,15 @@ class CheckReport:
 class _Subject:
     """What one pass over a subject's volumes found.
 
-    ``images`` are the scans' headers, none if one could not be opened. ``region`` is the mean of the auditory mask at
-    every volume, NaN at filler; None if the volumes could not be read.
+    ``region`` is the mean of the auditory mask at every volume, NaN at filler; None if the volumes could not be read.
+    ``images`` are the headers of all scans, ``image`` that of the first; none if one of them could not be opened.
     """
 
     row: tuple[str, ...]
     problems: list[str]
-    images: Sequence[Any] = ()
+    image: Any = None
     region: NDArray[np.float64] | None = None
+    images: Sequence[Any] = ()
 
 
 def check_study(
@@ -121,8 +122,8 @@ def check_study(
             rows.append((str(subject), "—", "", "", "", "", "", "", "missing"))
             continue
         one = _check_subject(subject, scans, facts, reference, masks)
-        opened += zip(scans, one.images, strict=False)
-        reference = opened[0][1] if opened else None
+        reference = one.image if reference is None else reference
+        opened += zip(scans, one.images, strict=False)  # none where a scan could not be opened
         rows.append(one.row)
         problems += one.problems
         if one.region is not None and len(one.region) == facts.n_trs:
@@ -182,7 +183,7 @@ def _check_subject(
         "×".join(f"{size:g}" for size in voxel_sizes(image.affine)), f"{seconds_per_volume(image):g}", n_voxels,
         n_filler, "see below" if problems else "ok",
     )  # fmt: skip
-    return _Subject(row, problems, images, region)
+    return _Subject(row, problems, image, region, images)
 
 
 def _check_header(scan: Scan, image: Any, facts: StudyFile, reference: Any) -> list[str]:

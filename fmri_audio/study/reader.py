@@ -31,6 +31,8 @@ RELEASE_SHAPE = (61, 73, 61)
 RELEASE_AFFINE = np.array([[-3.0, 0, 0, 90], [0, 3, 0, -126], [0, 0, 3, -72], [0, 0, 0, 1]])
 #: So many equal volumes at the end of a run are filler: a scanner's noise never repeats itself.
 FEWEST_FILLER_TRS = 3
+#: More TRs than any study has: 17 days of scanning at 1.5 s.
+MOST_TRS = 1_000_000
 
 Subject = int | str
 Block = tuple[int, int]
@@ -578,6 +580,8 @@ def _check_runs(facts: StudyFile, path: Path) -> None:
         if run.skip_trs >= run.n_trs:
             raise UserError(f"{path}: runs: run {run.name} skips {run.skip_trs} of its {run.n_trs} TRs; keep some")
         expected = run.last_tr
+    if expected > MOST_TRS:
+        raise UserError(f"{path}: runs: {expected:,} TRs are more than the {MOST_TRS:,} that are read; correct n_trs")
     for key, values in (("subjects", facts.subjects), ("runs", [run.name for run in facts.runs])):
         if len(set(values)) != len(values):
             raise UserError(f"{path}: {key}: one of them is listed twice")
