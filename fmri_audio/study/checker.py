@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from nibabel.affines import voxel_sizes
 from numpy.typing import NDArray
 
-from fmri_audio import audio, timeline
+from fmri_audio import audio, nifti, timeline
 from fmri_audio.brain import load_mask
 from fmri_audio.errors import UserError
 from fmri_audio.settings import BIDS_SPACE
@@ -68,12 +69,14 @@ class _Subject:
     """What one pass over a subject's volumes found.
 
     ``region`` is the mean of the auditory mask at every volume, NaN at filler; None if the volumes could not be read.
+    ``images`` are the headers of all scans, ``image`` that of the first; none if one of them could not be opened.
     """
 
     row: tuple[str, ...]
     problems: list[str]
     image: Any = None
     region: NDArray[np.float64] | None = None
+    images: Sequence[Any] = ()
 
 
 def check_study(
@@ -86,10 +89,11 @@ def check_study(
 ) -> CheckReport:
     """Read a whole study once and list every problem.
 
-    Looked for: missing subjects and scans; files that are not NIfTI, truncated, of another length, grid or TR than the
-    study says; NaN or constant voxels within the auditory mask; filler volumes that are not declared, or declared ones
-    that vary; films that are missing, silent, or not as long as their run. Where there is a film, its envelope is
-    compared with auditory cortex in the same pass: a film that nobody followed gives a warning.
+    Looked for: missing subjects and scans; files that are not NIfTI, not fetched, damaged, without a place in space, of
+    another length, grid or TR than the study says; NaN or constant voxels within the auditory mask; filler volumes that
+    are not declared, or declared ones that vary; films that are missing, silent, or not as long as their run. Where
+    there is a film, its envelope is compared with auditory cortex in the same pass: a film that nobody followed gives a
+    warning.
 
     Parameters
     ----------
@@ -111,6 +115,7 @@ def check_study(
     rows: list[tuple[str, ...]] = []
     problems, regions = list(found.problems), []
     reference: Any = None
+    opened: list[tuple[Scan, Any]] = []
     masks: dict[tuple[bytes, tuple[int, ...]], NDArray[np.bool_]] = {}
     for subject in facts.subjects:
         scans = found.scans.get(subject)
@@ -119,11 +124,14 @@ def check_study(
             continue
         one = _check_subject(subject, scans, facts, reference, masks)
         reference = one.image if reference is None else reference
+        opened += zip(scans, one.images, strict=False)  # none where a scan could not be opened
         rows.append(one.row)
         problems += one.problems
         if one.region is not None and len(one.region) == facts.n_trs:
             regions.append(one.region)
     notes, warnings = _envelopes(facts, sounds, regions)
+    notes += _spaces(opened)
+    warnings += _forms(opened)
     if not sounds and not sound_problems:
         notes.append("no film was given, so nothing tells whether the brains follow it: add --film FILE")
     return CheckReport(
@@ -148,7 +156,7 @@ def _check_subject(
     masks: dict[tuple[bytes, tuple[int, ...]], NDArray[np.bool_]],
 ) -> _Subject:
     """Check the files of one subject, in one pass over their volumes; ``masks`` keeps the mask of every grid met."""
-    name = scans[0].path.name if len(scans) == 1 else f"{scans[0].path.name} and {len(scans) - 1} more"
+    name = _of_many([scan.path.name for scan in scans])
     try:
         images = [open_image(scan.path) for scan in scans]
     except UserError as error:
@@ -160,7 +168,7 @@ def _check_subject(
     found: list[str] = []
     region, n_voxels, n_filler = None, "", ""
     try:
-        if same_grid:
+        if same_grid and all(nifti.is_placed(one) for one in images):
             grid = image.affine.tobytes(), image.shape[:3]
             if grid not in masks:
                 masks[grid] = load_mask("auditory", np.asarray(image.affine), image.shape[:3])
@@ -171,13 +179,12 @@ def _check_subject(
     except UserError as error:
         found = [str(error) if scans[0].path.name in str(error) else f"{name}: {error}"]
     problems += found
-    zooms = image.header.get_zooms()
     row = (
         str(subject), name, str(sum(one.shape[3] for one in images)), "×".join(str(n) for n in image.shape[:3]),
-        "×".join(f"{z:g}" for z in zooms[:3]), f"{seconds_per_volume(image):g}", n_voxels, n_filler,
-        "see below" if problems else "ok",
+        "×".join(f"{size:g}" for size in voxel_sizes(image.affine)), f"{seconds_per_volume(image):g}", n_voxels,
+        n_filler, "see below" if problems else "ok",
     )  # fmt: skip
-    return _Subject(row, problems, image, region)
+    return _Subject(row, problems, image, region, images)
 
 
 def _check_header(scan: Scan, image: Any, facts: StudyFile, reference: Any) -> list[str]:
@@ -190,15 +197,54 @@ def _check_header(scan: Scan, image: Any, facts: StudyFile, reference: Any) -> l
             f"{name}: {n_volumes} volumes, what was heard lasts until volume {needed}; correct the events or the file"
         )
     seconds = seconds_per_volume(image)
-    if abs(seconds - float(facts.tr)) > 1e-3:
+    if seconds == 0:
+        problems.append(f"{name}: its header states no TR, the study {float(facts.tr):g} s; set it in the header")
+    elif abs(seconds - float(facts.tr)) > 1e-3:
         problems.append(
             f"{name}: its header says a TR of {seconds:g} s, the study {float(facts.tr):g} s; correct one of them"
         )
+    if not nifti.is_placed(image):
+        problems.append(nifti.unplaced(Path(name)))
     if image.shape[:3] != reference.shape[:3]:
         problems.append(f"{name}: its grid has another shape than the first subject's; resample it")
     elif not np.allclose(image.affine, reference.affine, atol=1e-3):
         problems.append(f"{name}: its affine differs from the first subject's; resample it")
     return problems
+
+
+def _spaces(opened: Sequence[tuple[Scan, Any]]) -> list[str]:
+    """Notes on scans whose headers name a space that is not MNI's, where the auditory mask lies.
+
+    "Aligned" names none: it is what nibabel writes when nobody says more.
+    """
+    notes = []
+    for space in ("scanner", "talairach"):
+        names = sorted({scan.path.name for scan, image in opened if nifti.space_of(image) == space})
+        if names:
+            notes.append(
+                f"{_of_many(names)}: the header places voxels in {space} coordinates and not in MNI, so the auditory "
+                "mask lies right only if the volumes were moved to MNI all the same"
+            )
+    return notes
+
+
+def _forms(opened: Sequence[tuple[Scan, Any]]) -> list[str]:
+    """Warnings of scans whose header gives two places to the same voxel."""
+    apart = {
+        scan.path.name: distance
+        for scan, image in opened
+        if (distance := nifti.millimetres_apart(image)) > voxel_sizes(image.affine).min() / 2
+    }
+    if not apart:
+        return []
+    return [
+        f"{_of_many(sorted(apart))}: sform and qform put the same voxel up to {max(apart.values()):.1f} mm apart; the "
+        "sform is used, correct the other"
+    ]
+
+
+def _of_many(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
 
 
 def _check_volumes(

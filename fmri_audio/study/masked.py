@@ -9,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from fmri_audio.files import package_digest, replacing
+from fmri_audio.errors import UserError
+from fmri_audio.files import package_digest, refuse_unfetched, replacing
 from fmri_audio.study.reader import Study, Subject
 
 #: A file is told from its successors by so many blocks of so many bytes, its beginning and its end among them.
@@ -78,13 +79,22 @@ def file_identity(path: Path) -> str:
 
     The whole of a scan would take as long to hash as to mask. So a change is missed if it keeps size and time of
     change and touches none of 8 blocks of 64 KiB, evenly spread from the header to the file's last byte.
+
+    Raises
+    ------
+    UserError
+        The scan was not fetched, or cannot be read.
     """
-    state = path.stat()
-    digest = hashlib.sha256(f"{path.resolve()}\n{state.st_size}\n{state.st_mtime_ns}\n".encode())
-    with open(path, "rb") as stream:
-        for position in np.linspace(0, max(0, state.st_size - BLOCK_BYTES), SAMPLED_BLOCKS).astype(int):
-            stream.seek(int(position))
-            digest.update(stream.read(BLOCK_BYTES))
+    refuse_unfetched(path)
+    try:
+        state = path.stat()
+        digest = hashlib.sha256(f"{path.resolve()}\n{state.st_size}\n{state.st_mtime_ns}\n".encode())
+        with open(path, "rb") as stream:
+            for position in np.linspace(0, max(0, state.st_size - BLOCK_BYTES), SAMPLED_BLOCKS).astype(int):
+                stream.seek(int(position))
+                digest.update(stream.read(BLOCK_BYTES))
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}); copy it again") from None
     return digest.hexdigest()
 
 
@@ -92,7 +102,7 @@ def _content_key(study: Study, subject: Subject, mask: np.ndarray) -> str:
     """Hash all that decides a masked matrix."""
     facts = [
         *(f"{file_identity(scan.path)} {scan.first_volume} {scan.n_trs}" for scan in study.scans(subject)),
-        study.facts.model_dump_json(), str(mask.shape),
-        hashlib.sha256(np.packbits(mask).tobytes()).hexdigest(), package_digest("study/reader.py", "study/masked.py"),
+        study.facts.model_dump_json(), str(mask.shape), hashlib.sha256(np.packbits(mask).tobytes()).hexdigest(),
+        package_digest("nifti.py", "study/reader.py", "study/masked.py"),
     ]  # fmt: skip
     return hashlib.sha256("\n".join(facts).encode()).hexdigest()[:16]
