@@ -93,7 +93,8 @@ def no_room():
 def test_whatever_library_writes_a_full_disk_is_one_sentence_and_nothing_is_left(tmp_path, no_room, write, suffix):
     path = tmp_path / f"made{suffix}"
     path.write_text("before")
-    with pytest.raises(UserError, match=r"made\S+ cannot be written \(.*File too large.*\)"), replacing(path) as temporary:
+    said = r"made\S+ cannot be written \(.*File too large.*\)"
+    with pytest.raises(UserError, match=said), replacing(path) as temporary:
         write(temporary)
     assert [one.name for one in tmp_path.iterdir()] == [path.name] and path.read_text() == "before"
 
