@@ -16,7 +16,6 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 import pandas as pd
-import yaml
 from pydantic import BeforeValidator, Discriminator, Field, Tag, ValidationError, model_validator
 from scipy import stats
 
@@ -25,6 +24,7 @@ from fmri_audio.arms import LABELS
 from fmri_audio.claim_functions import Case
 from fmri_audio.claim_queries import Evidence, Query, ask, trained_arms_of
 from fmri_audio.codec_card import GENUINE
+from fmri_audio.documents import load_yaml
 from fmri_audio.errors import UserError
 from fmri_audio.settings import PositiveInt, Section, project_root
 
@@ -203,12 +203,7 @@ def load(path: Path | None = None) -> list[Claim]:
         that does not stand before it.
     """
     path = path or project_root() / "claims.yml"
-    try:
-        entries = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"{path.name} does not exist: restore it with git") from None
-    except (yaml.YAMLError, UnicodeDecodeError):
-        raise UserError(f"{path.name}: not valid YAML; mend it or restore it with git") from None
+    entries = load_yaml(path, "mend it or restore it with git", path.name)
     if not isinstance(entries, list):
         raise UserError(f"{path.name}: should be a list of claims, each beginning with “- id:”")
     claims: list[Claim] = []

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from fmri_audio import results, segments
 from fmri_audio.brain import NAMED_MASKS
+from fmri_audio.command import command
 from fmri_audio.errors import UserError
 from fmri_audio.files import package_digest, replacing, to_json, write_if_changed
 from fmri_audio.segments import Window
@@ -524,15 +525,10 @@ def _run(arguments: argparse.Namespace) -> None:
             print(f"subject {subject} is left out: filler instead of data at some of these TRs")
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+@command()
+def main(argv: Sequence[str] | None = None) -> None:
     """Run one step; return the exit status."""
-    arguments = _parser().parse_args(argv)
-    try:
-        _run(arguments)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
+    _run(_parser().parse_args(argv))
 
 
 if __name__ == "__main__":

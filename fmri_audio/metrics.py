@@ -97,7 +97,7 @@ class Scores:
         """Return the scores by name, without what is said about them."""
         return {name: getattr(self, name) for name in UNITS}
 
-    def as_json(self) -> dict[str, float | int | None | dict[str, str]]:
+    def as_json(self) -> dict[str, float | int | dict[str, str] | None]:
         """Return the scores with ``None`` for undefined or infinite ones, and last the reason of each ``None``."""
         found = {name: value if math.isfinite(value) else None for name, value in self.values().items()}
         return {**found, "undefined": self.undefined}

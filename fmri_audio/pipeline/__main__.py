@@ -13,6 +13,7 @@ from pathlib import Path
 
 import psutil
 
+from fmri_audio.command import command
 from fmri_audio.errors import UserError
 from fmri_audio.files import write_text
 from fmri_audio.pipeline.assemble import site_of_published
@@ -167,7 +168,8 @@ def make_edition(options: argparse.Namespace) -> None:
     print(f"{options.html}/index.html")
 
 
-def main() -> int:
+@command()
+def main() -> None:
     """Run the command; returns the exit status."""
     options = arguments()
     options.edition = options.edition or "demo"
@@ -175,21 +177,13 @@ def main() -> int:
     if options.with_parent:
         die_with_parent(signal.SIGTERM)
     os.chdir(project_root())
-    try:
-        if options.command == "publish" and (
-            options.stimulus or options.codec or options.bandwidths or options.edition != "demo"
-        ):
-            raise UserError(
-                "make publish publishes the demo edition as it is: leave out EDITION, STIMULUS, CODEC and BANDWIDTHS"
-            )
-        (make_html if options.command == "html" else make_edition)(options)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except OSError as error:
-        print(f"error: {error.filename or 'a file'} cannot be written or read: {error.strerror}", file=sys.stderr)
-        return 1
-    return 0
+    if options.command == "publish" and (
+        options.stimulus or options.codec or options.bandwidths or options.edition != "demo"
+    ):
+        raise UserError(
+            "make publish publishes the demo edition as it is: leave out EDITION, STIMULUS, CODEC and BANDWIDTHS"
+        )
+    (make_html if options.command == "html" else make_edition)(options)
 
 
 if __name__ == "__main__":

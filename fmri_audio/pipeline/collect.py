@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+from fmri_audio.command import command
 from fmri_audio.files import replacing
 from fmri_audio.pipeline.plan import Plan, Run
 
@@ -53,6 +54,7 @@ def summary(table: Path) -> str:
     return str(wide.round(3).to_string(na_rep="", max_rows=None))
 
 
+@command()
 def main(build: Path, table: Path, names: list[str]) -> None:
     """Collect the runs of the given names."""
     plan = Plan.read(build)
@@ -60,4 +62,4 @@ def main(build: Path, table: Path, names: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3:])
+    sys.exit(main(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3:]))

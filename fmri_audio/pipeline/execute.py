@@ -23,6 +23,7 @@ from nbformat import NotebookNode
 from papermill.engines import NBClientEngine, NotebookExecutionManager, papermill_engines
 from papermill.exceptions import PapermillExecutionError
 
+from fmri_audio.command import command
 from fmri_audio.errors import UserError
 from fmri_audio.files import replacing, write_if_changed, write_text
 from fmri_audio.pipeline.assemble import KERNELSPEC, read_text
@@ -190,17 +191,13 @@ def _papermill(notebook: NotebookNode, plan: Plan, run: Run, progress: Progress)
     return executed
 
 
-def main(build: Path, name: str) -> int:
+@command()
+def main(build: Path, name: str) -> None:
     """Execute the run of the given name; returns the exit status."""
-    try:
-        with turn(build / "turns"):
-            plan = Plan.read(build)
-            with noting(build, name):
-                execute(plan, plan.run(name))
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr, flush=True)
-        return 1
-    return 0
+    with turn(build / "turns"):
+        plan = Plan.read(build)
+        with noting(build, name):
+            execute(plan, plan.run(name))
 
 
 if __name__ == "__main__":

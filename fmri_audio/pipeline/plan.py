@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from fmri_audio.documents import load_yaml
 from fmri_audio.errors import UserError
 from fmri_audio.settings import project_root
 
@@ -65,7 +66,9 @@ def load_chapters(path: Path | None = None) -> tuple[Chapter, ...]:
         An entry has an unknown key, or needs something that is neither a step nor a chapter.
     """
     path = path or project_root() / "book" / "chapters.yml"
-    entries = yaml.safe_load(path.read_text(encoding="utf-8"))
+    entries = load_yaml(path, "restore it with git")
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        raise UserError(f"{path.name}: should be a list of chapters, each beginning with “- name:”")
     chapters = tuple(_chapter(entry, path) for entry in entries)
     known = {chapter.name for chapter in chapters} | set(STEPS)
     for chapter in chapters:

@@ -13,6 +13,7 @@ import sys
 import time
 from pathlib import Path
 
+from fmri_audio.command import command
 from fmri_audio.errors import UserError
 from fmri_audio.files import write_text
 from fmri_audio.pipeline.assemble import replace_folder, site_of_edition
@@ -74,23 +75,16 @@ def install(rendered: Path, html: Path) -> bool:
     return True
 
 
-def main(build: Path) -> int:
+@command()
+def main(build: Path) -> None:
     """Assemble and render an executed edition; returns the exit status."""
-    try:
-        plan = Plan.read(build)
-        site = build / "site"
-        shutil.rmtree(site, ignore_errors=True)
-        with noting(build, PAGES):
-            site_of_edition(plan, site)
-            render(site, build / "html", build / "logs" / "html.log")
-        write_text(plan.done("html"), "")
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr, flush=True)
-        return 1
-    except OSError as error:
-        print(f"error: {error.filename or 'a file'} cannot be written or read: {error.strerror}", file=sys.stderr)
-        return 1
-    return 0
+    plan = Plan.read(build)
+    site = build / "site"
+    shutil.rmtree(site, ignore_errors=True)
+    with noting(build, PAGES):
+        site_of_edition(plan, site)
+        render(site, build / "html", build / "logs" / "html.log")
+    write_text(plan.done("html"), "")
 
 
 if __name__ == "__main__":

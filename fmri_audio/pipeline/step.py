@@ -9,6 +9,7 @@ import runpy
 import sys
 from pathlib import Path
 
+from fmri_audio.command import command
 from fmri_audio.files import write_text
 from fmri_audio.pipeline.digests import Digests
 from fmri_audio.pipeline.plan import STEPS, Plan
@@ -16,7 +17,14 @@ from fmri_audio.pipeline.supervision import follow, turn
 from fmri_audio.pipeline.times import noting
 
 
+@command()
 def main(build: Path, step: str) -> None:
+    """Make one step's results, in its turn, and note how long that took; returns the exit status."""
+    with turn(build / "turns"), noting(build, step):
+        make(build, step)
+
+
+def make(build: Path, step: str) -> None:
     """Make one step's results and record what they were made with."""
     plan = Plan.read(build)
     digests = Digests(plan)
@@ -35,6 +43,4 @@ def main(build: Path, step: str) -> None:
 
 if __name__ == "__main__":
     follow()
-    folder, name = Path(sys.argv[1]), sys.argv[2]
-    with turn(folder / "turns"), noting(folder, name):
-        main(folder, name)
+    sys.exit(main(Path(sys.argv[1]), sys.argv[2]))

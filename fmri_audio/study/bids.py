@@ -6,7 +6,6 @@ the sounds in ``stimuli/``, and the list of scans that the data set's own author
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from typing import Any, Literal
 
 import pandas as pd
 
+from fmri_audio.documents import load_json
 from fmri_audio.errors import UserError
 from fmri_audio.settings import BIDS_SPACE, Section
 from fmri_audio.study.reader import (
@@ -381,10 +381,7 @@ def _read_json(path: Path) -> dict[str, Any]:
     """A JSON object; empty where there is no such file."""
     if not path.is_file():
         return {}
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError):
-        content = None
+    content = load_json(path)
     if not isinstance(content, dict):
         raise UserError(f"{path}: not a JSON object; mend it")
     return content

@@ -19,10 +19,11 @@ import yaml
 from pydantic import Field, ValidationError
 
 from fmri_audio.brain import load_mask
+from fmri_audio.documents import load_yaml
 from fmri_audio.errors import UserError
 from fmri_audio.nifti import is_placed, open_nifti, unplaced, volumes
 from fmri_audio.nifti import seconds_per_volume as seconds_per_volume
-from fmri_audio.settings import BIDS_SPACE, ExactSeconds, PositiveInt, Section
+from fmri_audio.settings import BIDS_SPACE, LONGEST_TR, SHORTEST_TR, ExactSeconds, PositiveInt, Section, TRs
 
 STUDY_FILE = "study.yml"
 PATTERN = "sherlock_movie_s{subject}.nii"
@@ -54,9 +55,9 @@ class Run(Section):
     """
 
     name: str
-    first_tr: int = Field(ge=0)
-    n_trs: PositiveInt
-    skip_trs: int = Field(0, ge=0)
+    first_tr: int = Field(ge=0, le=100_000)
+    n_trs: TRs
+    skip_trs: int = Field(0, ge=0, le=100_000)
     stimulus: str | None = None
     stimulus_lead: ExactSeconds | None = None
 
@@ -70,8 +71,8 @@ class Filler(Section):
     """Volumes of one subject that are padding, not data."""
 
     subject: PositiveInt | str
-    first_tr: int = Field(ge=0)
-    n_trs: PositiveInt
+    first_tr: int = Field(ge=0, le=100_000)
+    n_trs: TRs
 
     @property
     def last_tr(self) -> int:
@@ -91,10 +92,10 @@ class StudyFile(Section):
     name: str
     simulated: bool = False
     tr: ExactSeconds = Fraction(3, 2)
-    shift_trs: int
-    subjects: list[PositiveInt | str] = Field(min_length=1)
-    runs: list[Run] = Field(min_length=1)
-    fillers: list[Filler] = Field(default_factory=list)
+    shift_trs: int = Field(ge=-1_000, le=1_000)
+    subjects: list[PositiveInt | str] = Field(min_length=1, max_length=10_000)
+    runs: list[Run] = Field(min_length=1, max_length=10_000)
+    fillers: list[Filler] = Field(default_factory=list, max_length=100_000)
     stimulus: str | None = None
     seed: int | None = None
     strength: float | None = None
@@ -424,7 +425,7 @@ def find_study(
             f"{folder}: there is no such folder; give the folder that holds {PATTERN.format(subject='N')}.gz"
         )
     path = folder / STUDY_FILE
-    raw = _read_yaml(path) if path.is_file() else None
+    raw = load_yaml(path) if path.is_file() else None
     if isinstance(raw, dict) and raw.get("layout") == "bids":
         written = _validated(BidsFile, raw, path)
         return find_bids(
@@ -554,23 +555,18 @@ def with_recognised(declared: np.ndarray, repeats: np.ndarray, runs: Sequence[Ru
     return filler
 
 
-def _read_yaml(path: Path) -> Any:
-    try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError):
-        raise UserError(f"{path}: not valid YAML; mend it") from None
-
-
 def _validated(model: type[Model], raw: object, path: Path) -> Model:
     try:
         return model.model_validate(raw)
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise UserError(f"{path}: {key}: {first['msg']}") from None
+        raise UserError(f"{path}: {key}: {first['msg'].removeprefix('Value error, ')}") from None
 
 
 def _check_runs(facts: StudyFile, path: Path) -> None:
+    if not SHORTEST_TR <= facts.tr <= LONGEST_TR:
+        raise UserError(f"{path}: tr: {facts.tr} s is no repetition time; give it in seconds")
     expected = 0
     for run in facts.runs:
         if run.first_tr != expected:

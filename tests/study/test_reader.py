@@ -84,6 +84,11 @@ def test_filler_volumes_are_not_data(folder: Path) -> None:
         ({"shift": 3}, "shift"),
         ({"runs": [{"name": "1", "first_tr": 1, "n_trs": 5}]}, "begins at TR 1"),
         ({"subjects": []}, "subjects"),
+        ({"tr": "1e400000000"}, "tr: should be a number"),
+        ({"tr": 0}, "tr: 0 s is no repetition time"),
+        ({"tr": 1500}, "tr: 1500 s is no repetition time"),
+        ({"runs": [{"name": "1", "first_tr": 0, "n_trs": 10**12}]}, "runs.0.n_trs"),
+        ({"shift_trs": 10**9}, "shift_trs"),
         ({"fillers": [{"subject": 1, "first_tr": 40, "n_trs": 20}]}, "fillers"),
     ],
 )
