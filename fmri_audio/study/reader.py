@@ -184,6 +184,8 @@ class Found:
         What is missing, one sentence each.
     bids : bool
         Whether it is a BIDS data set.
+    silent : list of str
+        Those of the problems that are a missing sound: none where films are given instead.
     """
 
     facts: StudyFile
@@ -191,6 +193,7 @@ class Found:
     notes: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     bids: bool = False
+    silent: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
