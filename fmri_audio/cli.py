@@ -369,7 +369,7 @@ def _add_data(data: argparse.ArgumentParser) -> None:
     check.add_argument("--story", help="which story of that task (default: all that everybody heard)")
     check.add_argument("--space", default=BIDS_SPACE, help=f"standard space of its scans (default: {BIDS_SPACE})")
     check.add_argument(
-        "--mask", default="auditory", help="voxels to look at: auditory, grey-matter or a NIfTI file (default: auditory)"
+        "--mask", default="auditory", help="auditory (default), grey-matter, or the path of a NIfTI mask"
     )
     check.set_defaults(run=data_check)
 

@@ -2,7 +2,8 @@
 
 What is used of it: the preprocessed scans, the events (or ``code/event_meta.json``) that say when a story was heard,
 the sounds in ``stimuli/``, and the list of scans that the data set's own authors exclude. The response is not shifted.
-:mod:`fmri_audio.study.bids_names` says where things lie, :mod:`fmri_audio.study.bids_events` which events are the story.
+:mod:`fmri_audio.study.bids_names` says where things lie, :mod:`fmri_audio.study.bids_events` which events are
+the story.
 """
 
 from __future__ import annotations
@@ -173,10 +174,8 @@ def _derivatives(folder: Path, task: str | None, space: str) -> tuple[Path, list
         if any(scan.entities.get("space") == space and task in (None, scan.entities.get("task")) for scan in scans)
     ] or list(found)
     if len(fitting) > 1:
-        raise UserError(
-            f"{folder}: scans lie in {listed([path.relative_to(folder) for path in fitting])}; give one of these folders as "
-            "the study"
-        )
+        places = listed([path.relative_to(folder) for path in fitting])
+        raise UserError(f"{folder}: scans lie in {places}; give one of these folders as the study")
     return (fitting[0], found[fitting[0]]) if fitting else (folder / DERIVATIVES, [])
 
 
@@ -205,8 +204,8 @@ def _one_of_each(scans: Sequence[BidsName]) -> list[BidsName]:
         combined = [scan for scan in same if "echo" not in scan.entities]
         if not combined:
             raise UserError(
-                f"{same[0].path.parent}: {same[0].stem} has single echoes and no combined series; combine them, as fMRIPrep "
-                "does"
+                f"{same[0].path.parent}: {same[0].stem} has single echoes and no combined series; combine them, as "
+                "fMRIPrep does"
             )
         if len(combined) > 1:
             names = [scan.path.name for scan in combined]
@@ -259,7 +258,8 @@ def _events(source: _Source, scan: BidsName) -> Events | None:
         return None
     *others, best = sorted(tables, key=lambda one: one[:2])
     if others and others[-1][:2] == best[:2] and others[-1][2].parent == best[2].parent:
-        raise UserError(f"{best[2].parent}: {others[-1][2].name} and {best[2].name} are both events of {scan.stem}; keep one")
+        both = f"{others[-1][2].name} and {best[2].name}"
+        raise UserError(f"{best[2].parent}: {both} are both events of {scan.stem}; keep one of them")
     return Events.read(best[2])
 
 
@@ -272,7 +272,7 @@ def _stories(source: _Source, scan: BidsName, events: Events | None, tr: Fractio
     for name, onset, n_trs in sorted(spans, key=lambda span: span[1]):
         sound, lead = _sound(source, name, onset, events, tr)
         if not 0 <= onset <= _MOST_TRS or not 1 <= n_trs <= _MOST_TRS:
-            raise UserError(f"{scan.stem}: {name} would last {n_trs} TRs from volume {onset + 1} on; correct its events")
+            raise UserError(f"{scan.stem}: {name} would last {n_trs} TRs from volume {onset + 1} on; mend its events")
         # Where everybody in a task heard one story each, but not the same one, the sound tells which.
         named = sound.relative_to(source.root / STIMULI).as_posix()
         label = source.label(named) if len(spans) == 1 and is_there(sound) else name
@@ -281,7 +281,7 @@ def _stories(source: _Source, scan: BidsName, events: Events | None, tr: Fractio
 
 
 def _known_spans(source: _Source) -> list[tuple[str, int, int]] | None:
-    """Name, first volume and TRs of the stories that ``code/event_meta.json`` holds of the task; None if it holds none."""
+    """Name, first volume and TRs of the task's stories in ``code/event_meta.json``; None where it holds none."""
     path = source.root / "code" / "event_meta.json"
     known = read_json(path).get(source.task)
     if not known:
@@ -312,8 +312,8 @@ def _told_spans(
         n_trs += min(first, 0)
         if n_trs < 1:
             raise UserError(
-                f"{events.path}: {span.name} is heard from {span.onset:g} s for {span.duration:g} s, under one TR of the "
-                "scan; correct it"
+                f"{events.path}: {span.name} is heard from {span.onset:g} s for {span.duration:g} s, under one TR of "
+                "the scan; correct it"
             )
         spans.append((span.name, max(first, 0), n_trs))
     return spans
@@ -445,8 +445,8 @@ def _step(scan: BidsName, said: Mapping[str, Any]) -> float | None:
     steps = [after - before for before, after in pairwise(known)]
     if len(known) < len(times) or max(steps) - min(steps) > 1e-3:
         raise UserError(
-            f"{scan.path}: VolumeTiming says that its volumes do not follow each other in equal steps; such a scan cannot "
-            "be used"
+            f"{scan.path}: VolumeTiming says that its volumes do not follow each other in equal steps; such a scan "
+            "cannot be used"
         )
     return round(sum(steps) / len(steps), 5)
 
@@ -455,7 +455,7 @@ def _other_trs(scans: Iterable[BidsName], said: Mapping[Path, Mapping[str, Any]]
     """Scans whose JSON files state another TR than the first scan's."""
     stated = {scan.stem: _number(said[scan.path].get("RepetitionTime")) for scan in scans}
     return [
-        f"{stem}: its JSON says a RepetitionTime of {other:g} s, the first scan has {float(tr):g} s; correct one of them"
+        f"{stem}: its JSON says a RepetitionTime of {other:g} s, the first scan's {float(tr):g} s; correct one"
         for stem, other in stated.items()
         if other is not None and abs(other - float(tr)) > 1e-3
     ]
@@ -478,8 +478,8 @@ def _clock(scans: Sequence[BidsName], said: Mapping[Path, Mapping[str, Any]], tr
     middle = float(tr) / 2
     return [
         f"{stems[0]}{f' and {len(stems) - 1} more' if len(stems) > 1 else ''}: "
-        f"{'StartTime' if key == 'StartTime' else 'SliceTiming, on average,'} moves the clock by {moment:.2f} s: a volume "
-        f"stands for the moment {moment:.2f} s after its TR begins; {middle:.2f} s, the middle, is assumed here"
+        f"{'StartTime' if key == 'StartTime' else 'SliceTiming, on average,'} moves the clock by {moment:.2f} s: a "
+        f"volume stands for the moment {moment:.2f} s after its TR begins; {middle:.2f} s, the middle, is assumed here"
         for (key, moment), stems in moments.items()
     ]
 

@@ -26,13 +26,14 @@ from fmri_audio.study.reader import listed
 STORY = "story"
 #: Words in the name of a kind that is not.
 _ASIDE = {
-    "baseline", "blank", "button", "catch", "countdown", "cross", "cue", "cues", "fix", "fixation", "iti", "instruction",
-    "instructions", "isi", "keypress", "pause", "probe", "question", "questions", "rating", "response", "responses",
-    "rest", "trigger", "wait",
+    "baseline", "blank", "button", "catch", "countdown", "cross", "cue", "cues", "fix", "fixation", "iti",
+    "instruction", "instructions", "isi", "keypress", "pause", "probe", "question", "questions", "rating", "response",
+    "responses", "rest", "trigger", "wait",
 }  # fmt: skip
+#: How the names of sounds and films end.
 _SOUNDS = {
-    ".aac", ".aif", ".aiff", ".au", ".avi", ".flac", ".m4a", ".m4v", ".mka", ".mkv", ".mov", ".mp3", ".mp4", ".mpeg", ".mpg",
-    ".oga", ".ogg", ".opus", ".wav", ".webm", ".wma", ".wmv",
+    ".aac", ".aif", ".aiff", ".au", ".avi", ".flac", ".m4a", ".m4v", ".mka", ".mkv", ".mov", ".mp3", ".mp4", ".mpeg",
+    ".mpg", ".oga", ".ogg", ".opus", ".wav", ".webm", ".wma", ".wmv",
 }  # fmt: skip
 _NOTHING = ("", "n/a", "na", "nan")
 #: Seconds that no scan reaches: eleven days.
@@ -133,7 +134,7 @@ class Events:
         ends = heard["onset"] + heard["duration"].clip(lower=0).fillna(0)
         on = heard[(heard["onset"] <= onset + tolerance) & (ends >= onset - tolerance)]
         rows = timed if on.empty else on
-        return None if rows.empty else rows.loc[(rows["onset"] - onset).abs().idxmin()]
+        return None if rows.empty else rows.iloc[int((rows["onset"] - onset).abs().to_numpy().argmin())]
 
     def began(self, sound: str) -> float:
         """When a sound began to play: at the first event that names it."""

@@ -257,8 +257,9 @@ def _check_header(scan: Scan, image: Any, facts: StudyFile, reference: Any) -> l
 
 
 def _check_volumes(
-    subject: Subject, scans: Sequence[Scan], images: Sequence[Any], mask: NDArray[np.bool_], where: str, facts: StudyFile
-) -> tuple[list[str], NDArray[np.float64]]:
+    subject: Subject, scans: Sequence[Scan], images: Sequence[Any], mask: NDArray[np.bool_], where: str,
+    facts: StudyFile,
+) -> tuple[list[str], NDArray[np.float64]]:  # fmt: skip
     """Read a subject once: tell whether every voxel of the mask is finite and varies, and which volumes repeat.
 
     Returns
@@ -400,7 +401,7 @@ def _followed(
     run: Run, path: Path, expected: NDArray[np.floating], rows: NDArray[np.int_], brain: NDArray[np.float64],
     regions: Mapping[Subject, NDArray[np.float64]], facts: StudyFile,
 ) -> Followed:  # fmt: skip
-    """Compare what a film lets expect at some volumes, [rows], with the mean over subjects, its halves, and each of them."""
+    """Compare what a film lets expect at some volumes, [rows], with the mean over subjects and with each of them."""
     group = envelope_check(expected, brain[rows], facts.tr)
     halves = np.array_split(np.arange(len(rows)), 2)
     clear = group.follows or group.elsewhere or np.isnan(group.threshold)

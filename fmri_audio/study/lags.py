@@ -102,13 +102,14 @@ def suspicions(followed: Sequence[Followed], shift: int, tr: Fraction, bids: boo
             found += _of_subjects(one, some, shift, bids)
         elif one.lag is None and not np.isnan(one.group.threshold):
             found.append(
-                f"{one.path.name}: auditory cortex does not follow its envelope (r = {one.group.correlation:.2f}, by chance "
-                f"up to {one.group.threshold:.2f}), nor at any other lag: the film may be the wrong one"
+                f"{one.path.name}: auditory cortex does not follow its envelope (r = {one.group.correlation:.2f}, by "
+                f"chance up to {one.group.threshold:.2f}), nor at any other lag: the film may be the wrong one"
             )
         elif one.lag is not None and abs(one.lag) > BLUR:
             found.append(
-                f"{one.path.name}: auditory cortex follows it {one.lag:+d} TRs from where the shift of {shift} TRs puts it "
-                f"(r = {one.correlation:.2f}, and {one.group.correlation:.2f} here): {_causes(one, followed, shift, tr, bids)}"
+                f"{one.path.name}: auditory cortex follows it {one.lag:+d} TRs from where the shift of {shift} TRs "
+                f"puts it (r = {one.correlation:.2f}, and {one.group.correlation:.2f} here): "
+                f"{_causes(one, followed, shift, tr, bids)}"
             )
     return found
 
@@ -124,7 +125,7 @@ def _causes(one: Followed, followed: Sequence[Followed], shift: int, tr: Fractio
     if len(told) == 1:
         return f"the shift ({moved}), {later} or {copy} can be wrong, which one run alone does not tell"
     if all(abs(other - lag) <= BLUR for other in told):
-        return f"all {len(told)} runs agree, so the shift is wrong ({moved}), or all events are by as much, not one film"
+        return f"all {len(told)} runs agree, so the shift is wrong ({moved}), or all events are, not one film"
     if any(abs(other) <= BLUR for other in told):
         return f"other runs follow theirs where they should, so it is not the shift but {later} or {copy}"
     return f"the runs disagree by how much, so it is not the shift alone but {later} or {copy}"
@@ -133,9 +134,9 @@ def _causes(one: Followed, followed: Sequence[Followed], shift: int, tr: Fractio
 def _of_subjects(one: Followed, some: Mapping[Subject, int], shift: int, bids: bool) -> list[str]:
     """One sentence for every lag at which some of the subjects alone follow the film."""
     return [
-        f"{one.path.name}: subject {listed([subject for subject in some if some[subject] == lag])} follows it {lag:+d} TRs "
-        f"from where the shift of {shift} TRs puts it, others where they should: not the shift or the film, but the "
-        f"events of that scan ({_where(bids)} {abs(lag)} TRs {'later' if lag > 0 else 'earlier'})"
+        f"{one.path.name}: subject {listed([subject for subject in some if some[subject] == lag])} follows it {lag:+d} "
+        f"TRs from where the shift of {shift} TRs puts it, others where they should: not the shift or the film, but "
+        f"the events of that scan ({_where(bids)} {abs(lag)} TRs {'later' if lag > 0 else 'earlier'})"
         for lag in sorted(set(some.values()))
     ]
 
@@ -144,8 +145,8 @@ def _drift(one: Followed) -> str:
     first, second = one.halves
     return (
         f"{one.path.name}: auditory cortex follows its first half {first.best_lag:+d} TRs and its second half "
-        f"{second.best_lag:+d} TRs from where it should: neither shift nor events do that, the film is cut otherwise or "
-        "runs at another speed"
+        f"{second.best_lag:+d} TRs from where it should: neither shift nor events do that, the film is cut otherwise "
+        "or runs at another speed"
     )
 
 

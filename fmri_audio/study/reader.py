@@ -242,7 +242,11 @@ class Study:
             subject cannot be read.
         """
         folder = Path(folder)
-        found = find_study(folder, task=task, story=story, space=space)
+        return cls.of(folder, find_study(folder, task=task, story=story, space=space))
+
+    @classmethod
+    def of(cls, folder: Path, found: Found) -> Study:
+        """Open what was found in a folder; a :class:`UserError` where the first subject cannot be read."""
         files = found.scans if found.bids else None
         first = found.facts.subjects[0]
         image = open_image(files[first][0].path if files else subject_path(folder, first))
