@@ -141,7 +141,7 @@ def data_set_of(given: Path, pipeline: Path) -> Path:
     places = [given] if given != pipeline and given.name != DERIVATIVES else []
     places += _linked(pipeline)
     for path in (Path(os.path.abspath(pipeline)), pipeline.resolve()):
-        places += [above.parent for above in path.parents if above.name == DERIVATIVES]
+        places += [above.parent for above in (path, *path.parents) if above.name == DERIVATIVES]
     places = [place for one in places for place in (one, one / "sourcedata" / "raw") if place.is_dir()]
     raw = (
         place

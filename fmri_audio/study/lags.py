@@ -103,12 +103,13 @@ def suspicions(followed: Sequence[Followed], shift: int, tr: Fraction, bids: boo
         elif one.lag is None and not np.isnan(one.group.threshold):
             found.append(
                 f"{one.path.name}: auditory cortex does not follow its envelope (r = {one.group.correlation:.2f}, by "
-                f"chance up to {one.group.threshold:.2f}), nor at any other lag: the film may be the wrong one"
+                f"chance up to {one.group.threshold:.2f}, in run {one.run.name}), nor at any other lag: the film may "
+                "be the wrong one"
             )
         elif one.lag is not None and abs(one.lag) > BLUR:
             found.append(
                 f"{one.path.name}: auditory cortex follows it {one.lag:+d} TRs from where the shift of {shift} TRs "
-                f"puts it (r = {one.correlation:.2f}, and {one.group.correlation:.2f} here): "
+                f"puts it (run {one.run.name}: r = {one.correlation:.2f}, and {one.group.correlation:.2f} here): "
                 f"{_causes(one, followed, shift, tr, bids)}"
             )
     return found
@@ -135,8 +136,8 @@ def _of_subjects(one: Followed, some: Mapping[Subject, int], shift: int, bids: b
     """One sentence for every lag at which some of the subjects alone follow the film."""
     return [
         f"{one.path.name}: subject {listed([subject for subject in some if some[subject] == lag])} follows it {lag:+d} "
-        f"TRs from where the shift of {shift} TRs puts it, others where they should: not the shift or the film, but "
-        f"the events of that scan ({_where(bids)} {abs(lag)} TRs {'later' if lag > 0 else 'earlier'})"
+        f"TRs from where the shift of {shift} TRs puts run {one.run.name}, others do not: not the shift or the film, "
+        f"but the events of that scan ({_where(bids)} {abs(lag)} TRs {'later' if lag > 0 else 'earlier'})"
         for lag in sorted(set(some.values()))
     ]
 
