@@ -275,7 +275,7 @@ def data_check(arguments: argparse.Namespace) -> int:
 
     report = check_study(
         arguments.folder, task=arguments.task, story=arguments.story, space=arguments.space,
-        films=[str(film) for film in arguments.film],
+        films=[str(film) for film in arguments.film], mask=arguments.mask,
     )  # fmt: skip
     print(report.table)
     for kind in ("sounds", "notes", "warnings", "problems"):
@@ -377,6 +377,9 @@ def _add_data(data: argparse.ArgumentParser) -> None:
     check.add_argument("--task", help="which task of a BIDS data set")
     check.add_argument("--story", help="which story of that task (default: all that everybody heard)")
     check.add_argument("--space", default=BIDS_SPACE, help=f"standard space of its scans (default: {BIDS_SPACE})")
+    check.add_argument(
+        "--mask", default="auditory", help="auditory (default), grey-matter, or the path of a NIfTI mask"
+    )
     check.set_defaults(run=data_check)
 
 

@@ -25,9 +25,10 @@ from fmri_audio import results, segments
 from fmri_audio.brain import NAMED_MASKS
 from fmri_audio.command import command
 from fmri_audio.errors import UserError
-from fmri_audio.files import package_digest, replacing, to_json, write_if_changed
+from fmri_audio.files import package_digest, replacing, sha256_of, to_json, write_if_changed, write_text
 from fmri_audio.segments import Window
 from fmri_audio.settings import (
+    BIDS_SPACE,
     NAMED_CODECS,
     SIMULATE,
     Settings,
@@ -40,7 +41,7 @@ from fmri_audio.timeline import run_samples
 
 if TYPE_CHECKING:
     from fmri_audio.checkpoints import Checkpoint
-    from fmri_audio.study.reader import Study
+    from fmri_audio.study.reader import Found, Study
 
 SIMULATOR = tuple(
     f"study/{name}.py" for name in ("acoustics", "grid", "haemodynamics", "noise", "simulation", "simulator")
@@ -360,7 +361,8 @@ def resolve(
     """Check an edition with what was asked for beside it, and write the whole as one edition file.
 
     Everything a user can get wrong is looked at here, in seconds and before anything is written: settings,
-    the sound, the weights, the bandwidths, the study's folder.
+    the sound, the weights, the bandwidths, the study's folder. The scans' volumes, which may be gigabytes, are read by
+    the step ``study``.
 
     Parameters
     ----------
@@ -384,6 +386,7 @@ def resolve(
     """
     settings = _with_overrides(absolute(load_settings(edition)), stimulus, codec)
     _check_given(settings, edition)
+    _check_headers(settings)
     opened = Edition(settings, settings.main_bandwidth, out.absolute().parent)
     checkpoint = opened.checkpoint
     notes = [f"codec {checkpoint.id} (sha256 {checkpoint.sha256})"]
@@ -435,6 +438,60 @@ def _check_given(settings: Settings, edition: str) -> None:
         raise UserError(f"edition {edition} needs what only you can provide: set {' and '.join(missing)}")
 
 
+def _check_headers(settings: Settings) -> None:
+    """Raise a UserError for what ``fmri-audio data check`` finds in a measured study's names, headers or mask."""
+    from fmri_audio.study.reader import Study
+
+    if is_measured(settings):
+        found = _found(settings)
+        Study.of(Path(str(settings.study.source)), found).mask(settings.study.mask)
+
+
+def _check_volumes(settings: Settings, marker: Path) -> None:
+    """Raise a UserError for what ``fmri-audio data check`` finds in a measured study's volumes.
+
+    They are read once: ``marker`` holds the hash of all that decides the answer.
+    """
+    from fmri_audio.study.checker import volume_problems
+    from fmri_audio.study.masked import file_identity
+
+    found, mask = _found(settings), settings.study.mask
+    scans = [scan for scans in found.scans.values() for scan in scans]
+    facts = [f"{file_identity(scan.path)} {scan.first_volume} {scan.n_trs}" for scan in scans]
+    facts += [found.facts.model_dump_json(), mask if mask in NAMED_MASKS else sha256_of(mask)]
+    facts.append(package_digest("study/checker.py", "study/reader.py", "brain/masks.py"))
+    known_by = hashlib.sha256("\n".join(facts).encode()).hexdigest()
+    if marker.is_file() and marker.read_bytes() == known_by.encode():
+        return
+    _refuse(settings, volume_problems(found, mask))
+    write_text(marker, known_by)
+
+
+def _found(settings: Settings) -> Found:
+    """What a measured study holds, its names and headers checked."""
+    from fmri_audio.study.checker import quick_problems
+    from fmri_audio.study.reader import find_study
+
+    wanted = settings.study
+    found = find_study(Path(str(wanted.source)), task=wanted.task, story=wanted.story, space=wanted.space)
+    _refuse(settings, quick_problems(found, films_given=settings.stimulus.source is not None))
+    return found
+
+
+def _refuse(settings: Settings, problems: Sequence[str]) -> None:
+    """Raise a UserError with the first of a study's problems and the command that lists them all."""
+    if not problems:
+        return
+    wanted = settings.study
+    options = {"task": wanted.task, "story": wanted.story, "space": wanted.space, "mask": wanted.mask}
+    usual = (None, BIDS_SPACE, NAMED_MASKS[0])
+    words = [f" --{key} {value}" for key, value in options.items() if value not in usual]
+    more = f", and {len(problems) - 1} more" if len(problems) > 1 else ""
+    raise UserError(
+        f"study.source: {problems[0]}{more} (`fmri-audio data check {wanted.source}{''.join(words)}` lists all)"
+    )
+
+
 def _has_own_sound(settings: Settings) -> bool:
     """Whether the study holds the sound that was heard; of one that is not there yet, whether it is a BIDS data set."""
     from fmri_audio.study.sync import has_own_sound
@@ -470,6 +527,8 @@ def _write_study_marker(opened: Edition) -> None:
     from fmri_audio.study.reader import write_facts
 
     marker = opened.build / "study" / "study.yml"
+    if is_measured(opened.settings):
+        _check_volumes(opened.settings, marker.with_name("checked.txt"))
     study = opened.study
     if study.folder.resolve() != marker.parent.resolve():
         with replacing(marker) as temporary:

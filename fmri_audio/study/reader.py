@@ -183,6 +183,8 @@ class Found:
         What is missing, one sentence each.
     bids : bool
         Whether it is a BIDS data set.
+    silent : list of str
+        Those of the problems that are a missing sound: none where films are given instead.
     """
 
     facts: StudyFile
@@ -190,6 +192,7 @@ class Found:
     notes: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     bids: bool = False
+    silent: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -242,7 +245,11 @@ class Study:
             subject cannot be read.
         """
         folder = Path(folder)
-        found = find_study(folder, task=task, story=story, space=space)
+        return cls.of(folder, find_study(folder, task=task, story=story, space=space))
+
+    @classmethod
+    def of(cls, folder: Path, found: Found) -> Study:
+        """Open what was found in a folder; a :class:`UserError` where the first subject cannot be read."""
         files = found.scans if found.bids else None
         first = found.facts.subjects[0]
         image = open_image(files[first][0].path if files else subject_path(folder, first))
