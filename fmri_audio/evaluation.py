@@ -34,10 +34,11 @@ from fmri_audio.representations import EncodecCodes
 from fmri_audio.representations.streaming import decode_in_pieces
 from fmri_audio.results import Record
 from fmri_audio.segments import Window
+from fmri_audio.stored_arms import stored_arms
 from fmri_audio.study.reader import Subject
 from fmri_audio.study.splits import Split, contiguous_split
 from fmri_audio.timeline import trs_to_samples
-from fmri_audio.trained import TrainedArm, trained_arms
+from fmri_audio.trained import TrainedArm
 from fmri_audio.transcripts import transcript
 
 Waveform = NDArray[np.float32]
@@ -162,7 +163,7 @@ class HeldOut:
         return {name: [self.arms[name], *(arms[name] for arms in more)] for name in SEEDED}
 
     def _trained(self, names: Sequence[str], seed: int) -> dict[str, TrainedArm]:
-        return trained_arms(
+        return stored_arms(
             names, self.material, self.split, self.settings, seed=seed, cache=self.run.build / "models"
         )
 
