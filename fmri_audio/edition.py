@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import shutil
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -354,6 +355,8 @@ def _simulate(settings: Settings, stimulus: Stimulus, folder: Path) -> None:
     from fmri_audio.study.simulator import simulate_study
 
     wanted = settings.study
+    if seal_of(folder).is_file():
+        shutil.rmtree(folder, ignore_errors=True)  # it is ours, and may be too damaged to say so
     simulate_study(
         folder, stimulus.waveform, stimulus.sample_rate, n_subjects=wanted.n_subjects, n_trs=stimulus.n_trs,
         shape=wanted.shape, seed=settings.seed, strength=wanted.strength, variant=wanted.variant,

@@ -463,7 +463,7 @@ def summary(sweep: Sweep, factor: Factor) -> pd.DataFrame:
     -------
     DataFrame
         Level and arm in the first column; how many of the trainings had converged; the metrics under every condition;
-        the distance to measured BOLD; seconds of training.
+        the distance to measured BOLD.
     """
     rows = []
     for (label, level), part in sweep.along(factor).groupby(["label", "level"], sort=False):  # type: ignore[misc]
@@ -478,7 +478,6 @@ def summary(sweep: Sweep, factor: Factor) -> pd.DataFrame:
                 row[f"{AXES[metric]}, {condition}"] = means.get((metric, condition), np.nan)
         for metric in BOLD_DISTANCES.values():
             row[AXES[metric]] = means.get((metric, "noise-free"), np.nan)
-        row["training (s)"] = float(once["seconds"].mean())
         rows.append(row)
     return pd.DataFrame(rows)
 
@@ -487,7 +486,7 @@ def formats() -> dict[str, str]:
     """Formats of :func:`summary`'s columns."""
     scored = {f"{AXES[metric]}, {condition}": ".3f" if metric == "stoi" else ".2f"
               for metric in SCORED for condition in STYLES}  # fmt: skip
-    return {**scored, **{AXES[metric]: ".2f" for metric in BOLD_DISTANCES.values()}, "training (s)": ".0f"}
+    return {**scored, **{AXES[metric]: ".2f" for metric in BOLD_DISTANCES.values()}}
 
 
 def distances(sweep: Sweep, factor: Factor) -> str:

@@ -21,6 +21,8 @@ from fmri_audio.edition import Edition
 from fmri_audio.errors import UserError
 from fmri_audio.settings import load_settings
 
+from .test_stored import DAMAGES
+
 Maker = Callable[..., np.ndarray]
 
 SECONDS = 63.1
@@ -70,6 +72,7 @@ def test_a_recording_is_prepared_and_says_how(opened: Edition) -> None:
     assert stimulus.segment_source == "the table talk.tsv"
     assert stimulus.segments["offset"].iloc[-1] == 63.0
     assert files(opened.build / "stimulus") == ["done.json", "segments.tsv", "waveform.npy"]
+    assert (opened.build / "stimulus.sha256").is_file()
 
 
 def test_the_prepared_sound_is_used_again(opened: Edition, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -79,6 +82,39 @@ def test_the_prepared_sound_is_used_again(opened: Edition, monkeypatch: pytest.M
     np.testing.assert_array_equal(again.waveform, first.waveform)
     pd.testing.assert_frame_equal(again.segments, first.segments)
     assert (again.steps, again.runs, again.tr) == (first.steps, first.runs, first.tr)
+
+
+@pytest.mark.parametrize("name", ["waveform.npy", "segments.tsv", "done.json"])
+@pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.__name__)
+def test_a_prepared_sound_that_is_not_what_was_stored_is_prepared_anew(
+    opened: Edition, name: str, damage: Callable[[Path], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = opened.stimulus
+    whole = {path: path.read_bytes() for path in (opened.build / "stimulus").iterdir()}
+    damage(opened.build / "stimulus" / name)
+    again = Edition(opened.settings, 6.0, opened.build).stimulus
+    np.testing.assert_array_equal(again.waveform, first.waveform)
+    pd.testing.assert_frame_equal(again.segments, first.segments)
+    assert whole == {path: path.read_bytes() for path in (opened.build / "stimulus").iterdir()}
+    assert capsys.readouterr().err.count("made again") == 1
+    third = Edition(opened.settings, 6.0, opened.build)
+    assert third.stimulus.steps == first.steps and capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.__name__)
+def test_encoding_and_decoded_sound_that_are_not_what_was_stored_are_made_again(
+    opened: Edition, damage: Callable[[Path], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    codes, latents, decoded = opened.codes, opened.encoding.latents, opened.decoded
+    kept = sorted(opened.cache.glob("*.np[yz]"))
+    assert len(kept) == 2
+    for path in kept:
+        damage(path)
+    again = Edition(opened.settings, 6.0, opened.build)
+    np.testing.assert_array_equal(again.codes, codes)
+    np.testing.assert_array_equal(again.encoding.latents, latents)
+    np.testing.assert_array_equal(again.decoded, decoded)
+    assert capsys.readouterr().err.count("made again") == 2
 
 
 def test_another_excerpt_is_prepared_anew(opened: Edition) -> None:
@@ -231,6 +267,24 @@ def test_the_study_is_simulated_once_from_the_sound(tmp_path: Path, recording: P
     )
     write(tmp_path, recording, study={"n_subjects": 2, "shape": [6, 6, 6]})
     assert len(Edition.open(path, build=tmp_path / "b").study.subjects) == 2
+
+
+@pytest.mark.parametrize("name", ["study.yml", "truth.npz", "sherlock_movie_s1.nii.gz"])
+def test_a_simulated_study_that_is_not_what_was_written_is_simulated_again(
+    tmp_path: Path, recording: Path, name: str
+) -> None:
+    path = write(tmp_path, recording, study={"n_subjects": 1, "shape": [6, 6, 6]})
+    build = tmp_path / "b"
+    study = Edition.open(path, build=build).study
+    whole = {file.name: file.read_bytes() for file in study.folder.iterdir()}
+    for damage in DAMAGES:
+        damage(study.folder / name)
+        assert Edition.open(path, build=build).study.n_trs == 42
+        assert {file.name: file.read_bytes() for file in study.folder.iterdir()} == whole
+    (study.folder / name).unlink()
+    (build / "study.json").write_bytes(b"\xff")
+    assert Edition.open(path, build=build).study.n_trs == 42
+    assert {file.name: file.read_bytes() for file in study.folder.iterdir()} == whole
 
 
 def test_records_of_all_bandwidths_are_read_together(opened: Edition) -> None:

@@ -25,7 +25,7 @@ from papermill.exceptions import PapermillExecutionError
 
 from fmri_audio.errors import UserError
 from fmri_audio.files import replacing, write_if_changed, write_text
-from fmri_audio.pipeline.assemble import KERNELSPEC, read_text
+from fmri_audio.pipeline.assemble import INJECTED, KERNELSPEC, read_text
 from fmri_audio.pipeline.digests import Digests
 from fmri_audio.pipeline.plan import Plan, Run, text_of
 from fmri_audio.pipeline.supervision import follow, turn
@@ -110,6 +110,7 @@ def kernel_environment(build: Path) -> None:
     os.environ["JUPYTER_PATH"] = os.pathsep.join([str(folder), *filter(None, [os.environ.get("JUPYTER_PATH")])])
     os.environ["JUPYTER_RUNTIME_DIR"] = str(folder / "runtime")
     os.environ["IPYTHONDIR"] = str(folder / "ipython")
+    os.environ["PYTHONHASHSEED"] = "0"  # sets of words in one order, so that a chapter run again is the same
     (folder / "ipython").mkdir(parents=True, exist_ok=True)
     root = str(Path(__file__).resolve().parents[2])
     os.environ["PYTHONPATH"] = os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
@@ -124,7 +125,11 @@ def parameters(plan: Plan, run: Run) -> dict[str, Any]:
 
 
 def clean(notebook: NotebookNode) -> NotebookNode:
-    """Drop what differs from run to run without being a result: times, machines, identifiers of messages."""
+    """Drop what differs from run to run without being a result: times, machines, identifiers, progress.
+
+    What cells say on standard error is progress, warnings with paths, and seconds: it is kept in the logs. How text on
+    standard output was cut into messages is an accident; consecutive ones become one.
+    """
     notebook.metadata = nbformat.from_dict(
         {
             "jupytext": notebook.metadata.get("jupytext", {}),
@@ -135,7 +140,33 @@ def clean(notebook: NotebookNode) -> NotebookNode:
     for cell in notebook.cells:
         for key in ("papermill", "execution"):
             cell.metadata.pop(key, None)
+        if INJECTED in cell.metadata.get("tags", ()):
+            cell["id"] = INJECTED
+        if cell.cell_type == "code":
+            cell.outputs = _joined([output for output in cell.outputs if output.get("name") != "stderr"])
     return notebook
+
+
+def _joined(outputs: list[NotebookNode]) -> list[NotebookNode]:
+    """Outputs with consecutive ones of one stream made one."""
+    joined: list[NotebookNode] = []
+    for output in outputs:
+        before = joined[-1] if joined else None
+        if before is not None and output.output_type == before.output_type == "stream" and output.name == before.name:
+            before.text += output.text
+        else:
+            joined.append(output)
+    return joined
+
+
+def said(notebook: NotebookNode) -> str:
+    """What the cells wrote on standard error, cell by cell."""
+    lines = []
+    for number, cell in enumerate(_code(notebook), start=1):
+        text = "".join(output.text for output in cell.outputs if output.get("name") == "stderr")
+        if text:
+            lines.append(f"cell {number}:\n{_ANSI.sub('', text).rstrip()}\n")
+    return "".join(lines)
 
 
 def execute(plan: Plan, run: Run) -> None:
@@ -158,6 +189,7 @@ def execute(plan: Plan, run: Run) -> None:
     executed = _papermill(notebook, plan, run, progress)
     modules = json.loads("".join(output.text for output in executed.cells.pop().outputs if output.name == "stdout"))
     digests.record(run.name, sources, [name for name in modules if not name.startswith(f"{__package__}.")])
+    write_text(plan.build / "logs" / f"{run.name}.stderr.txt", said(executed))
     with replacing(plan.notebook(run)) as temporary:
         nbformat.write(clean(executed), temporary)
     progress.finish()
