@@ -392,7 +392,7 @@ def resolve(
     """Check an edition with what was asked for beside it, and write the whole as one edition file.
 
     Everything a user can get wrong is looked at here, in seconds and before anything is written: settings,
-    the sound, the weights, the bandwidths, the study's folder.
+    the sound, the weights, the bandwidths, the study's folder, and whether the sound is long enough for every chapter.
 
     Parameters
     ----------
@@ -414,6 +414,8 @@ def resolve(
     UserError
         Something cannot be used.
     """
+    from fmri_audio.feasible import refuse_infeasible  # it opens editions itself
+
     settings = _with_overrides(absolute(load_settings(edition)), stimulus, codec)
     _check_given(settings, edition)
     opened = Edition(settings, settings.main_bandwidth, out.absolute().parent)
@@ -432,6 +434,8 @@ def resolve(
     )
     notes.append(f"stimulus fingerprint {fingerprint(settings)}")
     settings = settings.model_copy(update={"bandwidths": listed, "main_bandwidth": main})
+    opened.__dict__["stimulus"] = sound
+    refuse_infeasible(opened)
     dump_settings(settings, out, notes)
     return notes[:-1]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,9 @@ Maker = Callable[..., np.ndarray]
 
 SECONDS = 63.1
 """42 whole TRs of 1.5 s and a little."""
+
+SHORT = {"lag_trs": [4], "gap_trs": 9, "cv_folds": 2}
+"""Settings of training under which 42 TRs are enough."""
 
 
 @pytest.fixture(scope="module")
@@ -317,7 +321,7 @@ def test_a_bandwidth_that_the_codec_lacks_is_refused(
 def resolve(tmp_path: Path, source: Path | str, codec: Path | str, **arguments: Any) -> dict[str, Any]:
     """Resolve an edition file and return what was written."""
     out = tmp_path / "out" / "edition.yml"
-    edition.resolve(str(write(tmp_path, source, codec)), out, **arguments)
+    edition.resolve(str(write(tmp_path, source, codec, training=SHORT)), out, **arguments)
     loaded: dict[str, Any] = yaml.safe_load(out.read_text())
     return loaded
 
@@ -333,6 +337,42 @@ def test_resolving_writes_a_whole_edition(
     resolve(tmp_path, recording, tiny_checkpoint_file, bandwidths="12 6 1.5")
     assert out.stat().st_mtime_ns == before, "what would not change is left alone"
     assert files(tmp_path / "out") == ["edition.yml"]
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        ({}, "42 TRs leave too little on one side of a gap of 12; use more TRs or other than 4 folds"),
+        ({"training": {**SHORT, "test_fraction": 0.9}}, "a gap of 9; use more TRs or another training.test_fraction"),
+        ({"training": {**SHORT, "validation_fraction": 0.9}}, "training.validation_fraction: 0.9 of 2"),
+        ({"training": {**SHORT, "window_trs": 12}}, "training.window_trs: 12 TRs do not fit into the blocks"),
+        ({"training": {**SHORT, "cv_folds": 9}}, "training.cv_folds: 9 folds need at least 36 training TRs"),
+        ({"training": {**SHORT, "segment_seconds": 12}}, "held-out TRs hold 1 segments of 8 TRs; identification needs"),
+        ({"training": {**SHORT, "rank": 5000}}, "training.rank: a rank of 5000 does not fit through"),
+        ({"training": SHORT, "study": {"n_subjects": 1}}, "at least 2 of them; the study has 1"),
+    ],
+)  # fmt: skip
+def test_resolving_refuses_what_a_chapter_would(
+    tmp_path: Path, recording: Path, tiny_checkpoint_file: Path, values: dict[str, Any], sentence: str
+) -> None:
+    path = write(tmp_path, recording, tiny_checkpoint_file, **values)
+    with pytest.raises(UserError, match=re.escape(sentence)):
+        edition.resolve(str(path), tmp_path / "out" / "edition.yml")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("row", "sentence"),
+    [("0\t30\tspeech", "the held-out block ("), ("0\t63\tsilence", "no stretch of speech, music or ambience is long")],
+)
+def test_resolving_refuses_sound_in_which_nothing_can_be_scored(
+    tmp_path: Path, recording: Path, tiny_checkpoint_file: Path, row: str, sentence: str
+) -> None:
+    table = tmp_path / "mine.tsv"
+    table.write_text(f"onset\toffset\tkind\n{row}\n")
+    path = write(tmp_path, recording, tiny_checkpoint_file, training=SHORT, stimulus={"segments": str(table)})
+    with pytest.raises(UserError, match=re.escape(sentence)):
+        edition.resolve(str(path), tmp_path / "out" / "edition.yml")
 
 
 def test_resolving_says_when_the_main_bandwidth_is_not_asked_for(
@@ -447,7 +487,7 @@ def test_sherlock_asks_for_what_only_the_user_has(tmp_path: Path, recording: Pat
 
 def test_an_unwritable_place_is_refused(tmp_path: Path, recording: Path, tiny_checkpoint_file: Path) -> None:
     (tmp_path / "file").touch()
-    path = write(tmp_path, recording, tiny_checkpoint_file)
+    path = write(tmp_path, recording, tiny_checkpoint_file, training=SHORT)
     with pytest.raises(UserError, match="cannot be written"):
         edition.resolve(str(path), tmp_path / "file" / "edition.yml")
 
