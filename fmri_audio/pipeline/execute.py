@@ -39,6 +39,7 @@ _MODULES_CELL = (
     "import json, sys\n"
     "print(json.dumps([name for name in sys.modules if name.partition('.')[0] == 'fmri_audio']))"
 )
+_OUT_OF_MEMORY = {"MemoryError", "_ArrayMemoryError", "OutOfMemoryError"}
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -212,6 +213,11 @@ def _papermill(notebook: NotebookNode, plan: Plan, run: Run, progress: Progress)
         write_text(log, _ANSI.sub("", f"{error.source}\n\n" + "\n".join(error.traceback)))
         if error.ename == "UserError":
             raise UserError(f"{run.title}: {error.evalue}") from None
+        if error.ename in _OUT_OF_MEMORY or "not enough memory" in error.evalue or "allocate memory" in error.evalue:
+            raise UserError(
+                f"{run.title}, cell {progress.cell}: the machine has too little memory; close other programs, run one "
+                f"step at a time (JOBS=1) or use fewer TRs or voxels (traceback in {log})"
+            ) from None
         what = f"{error.ename}: {error.evalue}".strip().splitlines()[0]
         raise UserError(f"{run.title}, cell {progress.cell} failed: {what} (traceback in {log})") from None
     except RuntimeError as error:  # nbclient: the kernel died or did not start

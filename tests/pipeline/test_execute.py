@@ -10,7 +10,9 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 
-from fmri_audio.pipeline import digests, execute
+from fmri_audio.errors import UserError
+from fmri_audio.pipeline import execute
+from fmri_audio.pipeline import plan as plans
 from fmri_audio.pipeline.plan import Chapter, Plan
 
 CHAPTER = textwrap.dedent('''
@@ -59,10 +61,9 @@ CHAPTER = textwrap.dedent('''
 
 @pytest.fixture
 def plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Plan:
-    text = tmp_path / "small.md"
-    text.write_text(CHAPTER)
-    for module in (digests, execute):
-        monkeypatch.setattr(module, "text_of", lambda _: text)
+    (tmp_path / "book").mkdir()
+    (tmp_path / "book" / "small.md").write_text(CHAPTER)
+    monkeypatch.setattr(plans, "project_root", lambda: tmp_path)
     for name in ("JUPYTER_PATH", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR", "PYTHONPATH", "PYTHONHASHSEED"):
         monkeypatch.setenv(name, "")  # put back when the test ends
     return Plan(tmp_path / "build", {"edition": "demo", "codec": "demo"}, (Chapter("small"),))
@@ -82,6 +83,16 @@ def test_a_chapter_executed_twice_is_the_same_notebook(plan: Plan) -> None:
     assert [output.output_type for output in outputs] == ["stream", "display_data", "stream", "display_data"]
     assert outputs[0].text == "line 0\nline 1\nline 2\n"
     assert all(output.get("name") != "stderr" for output in outputs)
+
+
+@pytest.mark.parametrize("error", ["MemoryError", "RuntimeError('DefaultCPUAllocator: can\\'t allocate memory')"])
+def test_too_little_memory_is_one_sentence(plan: Plan, error: str) -> None:
+    begins = CHAPTER.partition("```{code-cell} ipython3\nimport sys")[0]
+    plans.text_of(plan.chapters[0]).write_text(f"{begins}```{{code-cell}} ipython3\nraise {error}\n```\n")
+    with pytest.raises(UserError, match=r"^small, cell 3: the machine has too little memory; .*JOBS=1") as raised:
+        execute.execute(plan, plan.runs[0])
+    assert "\n" not in str(raised.value)
+    assert not plan.notebook(plan.runs[0]).exists()
 
 
 def test_cleaning_joins_messages_and_names_cells() -> None:
