@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import shutil
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -37,6 +38,7 @@ from fmri_audio.settings import (
     project_root,
 )
 from fmri_audio.stimulus import PLAY, Stimulus, fingerprint, is_measured, prepare, prepared, study_facts
+from fmri_audio.stored import is_whole, load_array, matches, one_at_a_time, save_array, seal_of, write_seal
 from fmri_audio.timeline import run_samples
 
 if TYPE_CHECKING:
@@ -130,13 +132,13 @@ class Edition:
     @cached_property
     def stimulus(self) -> Stimulus:
         """The sound, prepared once into ``<build>/stimulus``."""
-        return prepared(self.settings, self.build / "stimulus")
+        return _prepared(self.settings, self.build / "stimulus")
 
     @cached_property
     def encoding(self) -> Encoding:
         """Latents and codes of the whole stimulus, computed once and kept under their content's hash."""
         path = self.cache / f"encoding-{self._encoding_key}.npz"
-        if not path.is_file():
+        if not is_whole(seal_of(path), [path]):
             _encode(self.stimulus, self.checkpoint, path)
         with np.load(path) as stored:
             return Encoding(stored["latents"], stored["codes"].astype(np.int64))
@@ -158,9 +160,11 @@ class Edition:
     def decoded(self) -> NDArray[np.float32]:
         """The whole stimulus after encoding and decoding at this bandwidth, [T], computed once."""
         path = self.cache / f"decoded-{self._encoding_key}-{self.n_codebooks}.npy"
-        if not path.is_file():
-            _decode(self.codes, self.stimulus, self.checkpoint, self.bandwidth, path)
-        return np.asarray(np.load(path), np.float32)
+        stored = load_array(path)
+        if stored is None:
+            stored = _decode(self.codes, self.stimulus, self.checkpoint, self.bandwidth)
+            save_array(path, stored)
+        return np.asarray(stored, np.float32)
 
     @property
     def cache(self) -> Path:
@@ -205,12 +209,9 @@ class Edition:
             whole = Study.open(str(wanted.source), task=wanted.task, story=wanted.story, space=wanted.space)
             return whole.with_data_at(self.stimulus.rows)
         folder = self.build / "study"
-        facts = to_json({"fingerprint": _study_fingerprint(self.settings)})
-        marker = self.build / "study.json"
-        current = marker.is_file() and marker.read_text(encoding="utf-8") == facts
-        if not (current and (folder / "study.yml").is_file()):
-            _simulate(self.settings, self.stimulus, folder)
-            write_if_changed(marker, facts)
+        with one_at_a_time(self.build / "study.lock"):
+            if not _is_simulated(self.settings, folder):
+                _simulate(self.settings, self.stimulus, folder)
         return Study.open(folder)
 
     def write_records(
@@ -308,12 +309,13 @@ def _encode(stimulus: Stimulus, checkpoint: Checkpoint, path: Path) -> None:
         codes = representation.latents_to_codes(latents, representation.n_codebooks)
     with replacing(path) as temporary:
         np.savez(temporary, latents=latents[0].numpy(), codes=codes[0].numpy().astype(np.int16))
+    write_seal(seal_of(path), [path])
 
 
 def _decode(
-    codes: NDArray[np.int64], stimulus: Stimulus, checkpoint: Checkpoint, bandwidth: float, path: Path
-) -> None:
-    """Decode codes [K, L], every run from rest, and store the waveform."""
+    codes: NDArray[np.int64], stimulus: Stimulus, checkpoint: Checkpoint, bandwidth: float
+) -> NDArray[np.float32]:
+    """Decode codes [K, L], every run from rest."""
     import torch
 
     from fmri_audio.representations import EncodecCodes
@@ -326,8 +328,19 @@ def _decode(
             representation.synthesise(torch.from_numpy(codes[None, :, a // hop : -(-b // hop)]), b - a)[0, 0]
             for a, b in spans
         ]
-    with replacing(path) as temporary:
-        np.save(temporary, torch.cat(waveforms).numpy())
+    decoded: NDArray[np.float32] = torch.cat(waveforms).numpy()
+    return decoded
+
+
+def _prepared(settings: Settings, folder: Path) -> Stimulus:
+    """The prepared sound, from its folder if that holds what was stored there."""
+    files = [folder / name for name in ("waveform.npy", "segments.tsv", "done.json")]
+    if not is_whole(seal_of(folder), files):
+        files[-1].unlink(missing_ok=True)  # which says that the rest is whole
+    stimulus = prepared(settings, folder)
+    if not matches(seal_of(folder), files):
+        write_seal(seal_of(folder), files)
+    return stimulus
 
 
 def _study_fingerprint(settings: Settings) -> str:
@@ -344,11 +357,31 @@ def _simulate(settings: Settings, stimulus: Stimulus, folder: Path) -> None:
     from fmri_audio.study.simulator import simulate_study
 
     wanted = settings.study
+    if seal_of(folder).is_file():
+        shutil.rmtree(folder, ignore_errors=True)  # it is ours, and may be too damaged to say so
     simulate_study(
         folder, stimulus.waveform, stimulus.sample_rate, n_subjects=wanted.n_subjects, n_trs=stimulus.n_trs,
         shape=wanted.shape, seed=settings.seed, strength=wanted.strength, variant=wanted.variant,
         features=wanted.features, tr=settings.tr, runs=stimulus.runs, overwrite=True,
     )  # fmt: skip
+    write_seal(seal_of(folder), _files(folder))
+    write_if_changed(folder.with_suffix(".json"), _study_facts(settings))
+
+
+def _is_simulated(settings: Settings, folder: Path) -> bool:
+    """Whether a folder holds the study that the settings ask for, as it was written."""
+    marker = folder.with_suffix(".json")
+    current = marker.is_file() and marker.read_bytes() == _study_facts(settings).encode()
+    return current and is_whole(seal_of(folder), _files(folder))
+
+
+def _study_facts(settings: Settings) -> str:
+    """What ``study.json`` says of a simulated study."""
+    return to_json({"fingerprint": _study_fingerprint(settings)})
+
+
+def _files(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file()]
 
 
 def resolve(
@@ -361,8 +394,8 @@ def resolve(
     """Check an edition with what was asked for beside it, and write the whole as one edition file.
 
     Everything a user can get wrong is looked at here, in seconds and before anything is written: settings,
-    the sound, the weights, the bandwidths, the study's folder. The scans' volumes, which may be gigabytes, are read by
-    the step ``study``.
+    the sound, the weights, the bandwidths, the study's folder, and whether the sound is long enough for every chapter.
+    The scans' volumes, which may be gigabytes, are read by the step ``study``.
 
     Parameters
     ----------
@@ -384,6 +417,8 @@ def resolve(
     UserError
         Something cannot be used.
     """
+    from fmri_audio.feasible import refuse_infeasible  # it opens editions itself
+
     settings = _with_overrides(absolute(load_settings(edition)), stimulus, codec)
     _check_given(settings, edition)
     _check_headers(settings)
@@ -403,6 +438,8 @@ def resolve(
     )
     notes.append(f"stimulus fingerprint {fingerprint(settings)}")
     settings = settings.model_copy(update={"bandwidths": listed, "main_bandwidth": main})
+    opened.__dict__["stimulus"] = sound
+    refuse_infeasible(opened)
     dump_settings(settings, out, notes)
     return notes[:-1]
 

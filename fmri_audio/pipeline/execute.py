@@ -26,7 +26,7 @@ from papermill.exceptions import PapermillExecutionError
 from fmri_audio.command import command
 from fmri_audio.errors import UserError
 from fmri_audio.files import replacing, write_if_changed, write_text
-from fmri_audio.pipeline.assemble import KERNELSPEC, read_text
+from fmri_audio.pipeline.assemble import INJECTED, KERNELSPEC, read_text
 from fmri_audio.pipeline.digests import Digests
 from fmri_audio.pipeline.plan import Plan, Run, text_of
 from fmri_audio.pipeline.supervision import follow, turn
@@ -40,6 +40,7 @@ _MODULES_CELL = (
     "import json, sys\n"
     "print(json.dumps([name for name in sys.modules if name.partition('.')[0] == 'fmri_audio']))"
 )
+_OUT_OF_MEMORY = {"MemoryError", "_ArrayMemoryError", "OutOfMemoryError"}
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -111,6 +112,7 @@ def kernel_environment(build: Path) -> None:
     os.environ["JUPYTER_PATH"] = os.pathsep.join([str(folder), *filter(None, [os.environ.get("JUPYTER_PATH")])])
     os.environ["JUPYTER_RUNTIME_DIR"] = str(folder / "runtime")
     os.environ["IPYTHONDIR"] = str(folder / "ipython")
+    os.environ["PYTHONHASHSEED"] = "0"  # sets of words in one order, so that a chapter run again is the same
     (folder / "ipython").mkdir(parents=True, exist_ok=True)
     root = str(Path(__file__).resolve().parents[2])
     os.environ["PYTHONPATH"] = os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
@@ -125,7 +127,11 @@ def parameters(plan: Plan, run: Run) -> dict[str, Any]:
 
 
 def clean(notebook: NotebookNode) -> NotebookNode:
-    """Drop what differs from run to run without being a result: times, machines, identifiers of messages."""
+    """Drop what differs from run to run without being a result: times, machines, identifiers, progress.
+
+    What cells say on standard error is progress, warnings with paths, and seconds: it is kept in the logs. How text on
+    standard output was cut into messages is an accident; consecutive ones become one.
+    """
     notebook.metadata = nbformat.from_dict(
         {
             "jupytext": notebook.metadata.get("jupytext", {}),
@@ -136,7 +142,33 @@ def clean(notebook: NotebookNode) -> NotebookNode:
     for cell in notebook.cells:
         for key in ("papermill", "execution"):
             cell.metadata.pop(key, None)
+        if INJECTED in cell.metadata.get("tags", ()):
+            cell["id"] = INJECTED
+        if cell.cell_type == "code":
+            cell.outputs = _joined([output for output in cell.outputs if output.get("name") != "stderr"])
     return notebook
+
+
+def _joined(outputs: list[NotebookNode]) -> list[NotebookNode]:
+    """Outputs with consecutive ones of one stream made one."""
+    joined: list[NotebookNode] = []
+    for output in outputs:
+        before = joined[-1] if joined else None
+        if before is not None and output.output_type == before.output_type == "stream" and output.name == before.name:
+            before.text += output.text
+        else:
+            joined.append(output)
+    return joined
+
+
+def said(notebook: NotebookNode) -> str:
+    """What the cells wrote on standard error, cell by cell."""
+    lines = []
+    for number, cell in enumerate(_code(notebook), start=1):
+        text = "".join(output.text for output in cell.outputs if output.get("name") == "stderr")
+        if text:
+            lines.append(f"cell {number}:\n{_ANSI.sub('', text).rstrip()}\n")
+    return "".join(lines)
 
 
 def execute(plan: Plan, run: Run) -> None:
@@ -159,6 +191,7 @@ def execute(plan: Plan, run: Run) -> None:
     executed = _papermill(notebook, plan, run, progress)
     modules = json.loads("".join(output.text for output in executed.cells.pop().outputs if output.name == "stdout"))
     digests.record(run.name, sources, [name for name in modules if not name.startswith(f"{__package__}.")])
+    write_text(plan.build / "logs" / f"{run.name}.stderr.txt", said(executed))
     with replacing(plan.notebook(run)) as temporary:
         nbformat.write(clean(executed), temporary)
     progress.finish()
@@ -181,6 +214,11 @@ def _papermill(notebook: NotebookNode, plan: Plan, run: Run, progress: Progress)
         write_text(log, _ANSI.sub("", f"{error.source}\n\n" + "\n".join(error.traceback)))
         if error.ename == "UserError":
             raise UserError(f"{run.title}: {error.evalue}") from None
+        if error.ename in _OUT_OF_MEMORY or "not enough memory" in error.evalue or "allocate memory" in error.evalue:
+            raise UserError(
+                f"{run.title}, cell {progress.cell}: the machine has too little memory; close other programs, run one "
+                f"step at a time (JOBS=1) or use fewer TRs or voxels (traceback in {log})"
+            ) from None
         what = f"{error.ename}: {error.evalue}".strip().splitlines()[0]
         raise UserError(f"{run.title}, cell {progress.cell} failed: {what} (traceback in {log})") from None
     except RuntimeError as error:  # nbclient: the kernel died or did not start

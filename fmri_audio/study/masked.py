@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from fmri_audio.errors import UserError
-from fmri_audio.files import package_digest, refuse_unfetched, replacing
+from fmri_audio.files import package_digest, refuse_unfetched
+from fmri_audio.stored import load_array, save_array
 from fmri_audio.study.reader import Study, Subject
 
 #: A file is told from its successors by so many blocks of so many bytes, its beginning and its end among them.
@@ -21,7 +22,8 @@ def masked_bold(study: Study, subject: Subject, mask: np.ndarray, cache: Path) -
     """BOLD of one subject in a mask, read from its scan the first time and from the cache from then on.
 
     The cache is known by its content: the scan (:func:`file_identity`), the mask, the facts of the study (runs, filler,
-    shift), and the code that reads; when any of these changes, the scan is read again.
+    shift), and the code that reads; when any of these changes, the scan is read again. So it is when the matrix is not
+    what was stored (:mod:`fmri_audio.stored`).
 
     Parameters
     ----------
@@ -42,10 +44,11 @@ def masked_bold(study: Study, subject: Subject, mask: np.ndarray, cache: Path) -
         As :meth:`fmri_audio.study.Study.bold`, or the cache cannot be written.
     """
     path = cache / f"bold-{subject}-{_content_key(study, subject, mask)}.npy"
-    if not path.is_file():
-        with replacing(path) as temporary:
-            np.save(temporary, study.bold(subject, mask))
-    return np.asarray(np.load(path, mmap_mode="r"))
+    stored = load_array(path, mapped=True)
+    if stored is None:
+        save_array(path, study.bold(subject, mask))
+        stored = np.load(path, mmap_mode="r")
+    return np.asarray(stored)
 
 
 def iter_subjects(
