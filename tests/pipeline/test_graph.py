@@ -215,7 +215,8 @@ def test_warning_of_sphinx_is_an_error_and_the_old_pages_stay(toy: Toy) -> None:
     assert toy.page("01-first") == before
 
 
-def test_digest_files_name_what_a_run_depends_on(toy: Toy) -> None:
-    digest = (toy.folder / "build" / "demo" / "digests" / "02-middle-6kbps.txt").read_text()
-    assert "fmri_audio.tools" in digest and "fmri_audio.unused" not in digest
+def test_stamps_name_what_a_run_depends_on(toy: Toy) -> None:
+    stamp = json.loads((toy.folder / "build" / "demo" / "done" / "02-middle-6kbps").read_text())
+    named = "\n".join(stamp["made_from"])
+    assert "fmri_audio.tools" in named and "fmri_audio.unused" not in named
     assert json.loads((toy.folder / "build" / "demo" / "digests" / "hashes.json").read_text())

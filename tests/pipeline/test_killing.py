@@ -18,7 +18,7 @@ from tests.pipeline.conftest import Toy
 VICTIMS = {
     "make": "make",
     "supervisor": "fmri_audio.pipeline book",
-    "snakemake": "fmri_audio.pipeline.workflow",
+    "snakemake": "fmri_audio.pipeline.tied snakemake",
     "papermill": "fmri_audio.pipeline.execute",
     "kernel": "fmri_audio.pipeline.kernel",
 }
@@ -90,7 +90,7 @@ def test_kill_in_mid_notebook(toy: Toy, victim: str) -> None:
     made = toy.make()
     assert made.returncode == 0, made.stderr
     assert ran[0] in toy.ran(), "the interrupted notebook is executed again"
-    debris = [path for path in (toy.folder / "build").rglob(".*") if path.name not in {".lock", ".made", ".buildinfo"}]
+    debris = [path for path in (toy.folder / "build").rglob(".*") if path.name not in {".lock", ".buildinfo"}]
     assert debris == []
 
 

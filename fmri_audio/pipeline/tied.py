@@ -1,0 +1,13 @@
+"""Another module, tied to the supervisor: ``python -m fmri_audio.pipeline.tied MODULE …`` runs ``python -m MODULE …``."""
+
+from __future__ import annotations
+
+import runpy
+import sys
+
+from fmri_audio.pipeline.supervision import follow
+
+if __name__ == "__main__":
+    follow()
+    del sys.argv[0]
+    runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
