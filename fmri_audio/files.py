@@ -88,7 +88,7 @@ def write_text(path: Path | str, text: str) -> None:
 def write_if_changed(path: Path | str, text: str) -> bool:
     """Write a text file only if its content would change; return whether it was written."""
     path = Path(path)
-    if path.is_file() and path.read_text(encoding="utf-8") == text:
+    if path.is_file() and path.read_bytes() == text.encode():
         return False
     write_text(path, text)
     return True

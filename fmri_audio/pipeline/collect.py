@@ -1,4 +1,4 @@
-"""Brings the tables of an edition's chapters together: ``python -m fmri_audio.pipeline.collect BUILD metrics|sweep``."""
+"""Brings the tables of the chapters together: ``python -m fmri_audio.pipeline.collect BUILD metrics|sweep``."""
 
 from __future__ import annotations
 

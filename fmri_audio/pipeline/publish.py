@@ -82,7 +82,8 @@ def check_published(edition: str, chapters: Iterable[Chapter]) -> None:
             raise UserError(f"{name} was never published (it is not in {shown}): remove it, or run make publish")
         if found.get(name) != known[name]:
             wrong = "is not what was published" if name in found else "is missing"
-            raise UserError(f"{name} {wrong} (see {shown}): restore it with git checkout -- {name}, or run make publish")
+            mend = f"restore it with git checkout -- {name}, or run make publish"
+            raise UserError(f"{name} {wrong} (see {shown}): {mend}")
 
 
 def _check(plan: Plan, contents: dict[Chapter, str], clips: Iterable[str]) -> None:

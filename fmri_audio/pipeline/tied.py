@@ -1,4 +1,4 @@
-"""Another module, tied to the supervisor: ``python -m fmri_audio.pipeline.tied MODULE …`` runs ``python -m MODULE …``."""
+"""Runs another module, tied to the supervisor: ``python -m fmri_audio.pipeline.tied MODULE …``."""
 
 from __future__ import annotations
 

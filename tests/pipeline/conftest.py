@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 TOY_EDITION = '''
 """Stands in for fmri_audio.edition: the same commands, nothing to compute."""
-import argparse, json, os, sys
+import argparse, json, sys, time
 from pathlib import Path
 from fmri_audio.errors import UserError
 from fmri_audio.settings import dump_settings, load_settings
@@ -27,6 +27,8 @@ def main():
     for name in ("edition", "stimulus", "codec", "bandwidths", "out", "build"):
         parser.add_argument("--" + name, default="")
     options = parser.parse_args()
+    while Path("hold " + options.step).exists():
+        time.sleep(0.1)
     if options.step == "resolve":
         asked = options.bandwidths.replace("all", "").split()
         changes = {"bandwidths": [float(b) for b in asked]} if asked else {}
