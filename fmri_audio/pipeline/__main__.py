@@ -76,23 +76,23 @@ def resolve(options: argparse.Namespace, build: Path) -> Plan:
         log = build / "logs" / "resolve.log"
         with noting(build, RESOLVE):
             _refuse_failure(supervise(command, environment(), project_root(), log, options.parent, options.lock), log)
-        write_text(_request(build), "\n".join(_answered(build, request)))
+        write_text(_request(build), _answered(build, request))
     return Plan.read(build)
 
 
 def _resolved(build: Path, request: list[str]) -> bool:
     """Whether the edition in the build folder is the answer to this request, to the byte."""
     try:
-        known = _request(build).read_text(encoding="utf-8").split("\n")
+        known = _request(build).read_text(encoding="utf-8")
         # Only what is as it was written is read.
-        whole = known[0] == sha256_of(build / "edition.yml")
+        whole = known.startswith(sha256_of(build / "edition.yml"))
     except (FileNotFoundError, UnicodeDecodeError):
         return False
     return whole and known == _answered(build, request)
 
 
-def _answered(build: Path, request: list[str]) -> list[str]:
-    return [sha256_of(build / "edition.yml"), *Digests(Plan.read(build)).resolving(request)]
+def _answered(build: Path, request: list[str]) -> str:
+    return "\n".join([sha256_of(build / "edition.yml"), *Digests(Plan.read(build)).resolving(request)])
 
 
 def _request(build: Path) -> Path:

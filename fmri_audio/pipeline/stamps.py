@@ -55,7 +55,8 @@ class Stamp:
         except (OSError, ValueError, TypeError):
             return None
         lists = all(isinstance(value, list) for value in (stamp.made_from, stamp.modules))
-        return stamp if lists and isinstance(stamp.inputs, dict) and isinstance(stamp.files, dict) else None
+        tables = isinstance(stamp.inputs, dict) and isinstance(stamp.files, dict)
+        return stamp if lists and tables and all(map(_is_ours, stamp.files)) else None
 
     def meaning(self, *, pages: bool) -> str:
         """Return one hash for what others read: with notebooks for what becomes ``pages``, without for chapters."""
@@ -162,6 +163,12 @@ class Stamps:
         """Return what something is to one that reads it; None if it is not there (yet)."""
         stamp = Stamp.read(self.plan.done(need))
         return stamp.meaning(pages=reader == HTML) if stamp else None
+
+
+def _is_ours(path: str) -> bool:
+    """Whether a path from the build folder leads into it, or to the cache beside it: nothing else is ever removed."""
+    parts = Path(os.path.normpath(path)).parts
+    return not os.path.isabs(path) and (parts[0] != ".." or parts[:2] == ("..", "cache"))
 
 
 def _below(folder: Path) -> list[Path]:
