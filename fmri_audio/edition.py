@@ -425,7 +425,7 @@ def resolve(
     opened = Edition(settings, settings.main_bandwidth, out.absolute().parent)
     checkpoint = opened.checkpoint
     notes = [f"codec {checkpoint.id} (sha256 {checkpoint.sha256})"]
-    listed = _parse_bandwidths(bandwidths) if bandwidths else opened.bandwidths
+    listed = _parse_bandwidths(bandwidths, checkpoint) if bandwidths else opened.bandwidths
     check_bandwidths([*listed, *settings.sweep.bandwidths], checkpoint)
     main = min(listed, key=lambda value: (abs(value - settings.main_bandwidth), value))
     if main != settings.main_bandwidth:
@@ -538,14 +538,16 @@ def _has_own_sound(settings: Settings) -> bool:
     return settings.study.source is None and settings.study.task is not None
 
 
-def _parse_bandwidths(text: str) -> list[float]:
-    """Read "1.5 3 6" as bandwidths in kbps, ascending, none twice."""
+def _parse_bandwidths(text: str, checkpoint: Checkpoint) -> list[float]:
+    """Read "1.5 3 6" as bandwidths in kbps, ascending, none twice; "all" is every one that the codec has."""
+    if text.strip() == "all":
+        return [float(value) for value in sorted(checkpoint.model.target_bandwidths)]
     try:
         listed = sorted({float(part) for part in text.replace(",", " ").split()})
     except ValueError:
         listed = []
     if not listed:
-        raise UserError(f"BANDWIDTHS={text!r}: give kbps separated by spaces, such as BANDWIDTHS='1.5 3 6'")
+        raise UserError(f"BANDWIDTHS={text!r}: give kbps separated by spaces, such as BANDWIDTHS='1.5 3 6', or all")
     return listed
 
 

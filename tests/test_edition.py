@@ -400,6 +400,11 @@ def test_resolving_takes_all_bandwidths_of_the_codec(
     tmp_path: Path, recording: Path, tiny_checkpoint_file: Path
 ) -> None:
     assert resolve(tmp_path, recording, tiny_checkpoint_file)["bandwidths"] == [1.5, 3, 6, 12, 24]
+    # What make sweep asks for, where the edition itself lists two.
+    two = {"bandwidths": [3.0, 6.0], "main_bandwidth": 6.0}
+    out = tmp_path / "sweep.yml"
+    edition.resolve(str(write(tmp_path, recording, tiny_checkpoint_file, **two)), out, bandwidths="all")
+    assert yaml.safe_load(out.read_text())["bandwidths"] == [1.5, 3, 6, 12, 24]
 
 
 def test_another_sound_replaces_the_editions(

@@ -22,14 +22,15 @@ import papermill
 from nbformat import NotebookNode
 from papermill.engines import NBClientEngine, NotebookExecutionManager, papermill_engines
 from papermill.exceptions import PapermillExecutionError
+from traitlets.config import Config
 
 from fmri_audio.command import command
 from fmri_audio.errors import UserError
 from fmri_audio.files import replacing, write_if_changed, write_text
 from fmri_audio.pipeline.assemble import INJECTED, KERNELSPEC, read_text
-from fmri_audio.pipeline.digests import Digests
 from fmri_audio.pipeline.plan import Plan, Run, text_of
-from fmri_audio.pipeline.supervision import follow, turn
+from fmri_audio.pipeline.stamps import Stamps
+from fmri_audio.pipeline.supervision import RUNTIME, follow, turn
 from fmri_audio.pipeline.times import noting
 from fmri_audio.settings import project_root
 
@@ -110,7 +111,7 @@ def kernel_environment(build: Path) -> None:
     spec = {"argv": argv, "display_name": KERNELSPEC["display_name"], "language": KERNELSPEC["language"]}
     write_if_changed(folder / "kernels" / KERNELSPEC["name"] / "kernel.json", json.dumps(spec))
     os.environ["JUPYTER_PATH"] = os.pathsep.join([str(folder), *filter(None, [os.environ.get("JUPYTER_PATH")])])
-    os.environ["JUPYTER_RUNTIME_DIR"] = str(folder / "runtime")
+    os.environ["JUPYTER_RUNTIME_DIR"] = str((build / RUNTIME).resolve())
     os.environ["IPYTHONDIR"] = str(folder / "ipython")
     os.environ["PYTHONHASHSEED"] = "0"  # sets of words in one order, so that a chapter run again is the same
     (folder / "ipython").mkdir(parents=True, exist_ok=True)
@@ -177,11 +178,11 @@ def execute(plan: Plan, run: Run) -> None:
     Raises
     ------
     UserError
-        A cell failed; the sentence says which, why, and where the traceback is.
+        A cell failed; the sentence says which, why, and where the traceback is. Or the chapter's table is missing.
     """
-    digests = Digests(plan)
-    sources = digests.run_sources(run)
-    for stale in (plan.results(run), plan.glued(run), plan.clips(run)):
+    stamps = Stamps(plan)
+    begun = stamps.begun(run.name)
+    for stale in (plan.done(run.name), plan.notebook(run), plan.results(run), plan.glued(run), plan.clips(run)):
         stale.unlink(missing_ok=True)
     notebook = read_text(text_of(run.chapter))
     notebook.cells.append(nbformat.v4.new_code_cell(_MODULES_CELL, id="modules"))
@@ -190,11 +191,35 @@ def execute(plan: Plan, run: Run) -> None:
     progress = Progress(f"[{number}/{len(plan.runs)}] {run.title}", len(_code(notebook)))
     executed = _papermill(notebook, plan, run, progress)
     modules = json.loads("".join(output.text for output in executed.cells.pop().outputs if output.name == "stdout"))
-    digests.record(run.name, sources, [name for name in modules if not name.startswith(f"{__package__}.")])
     write_text(plan.build / "logs" / f"{run.name}.stderr.txt", said(executed))
     with replacing(plan.notebook(run)) as temporary:
         nbformat.write(clean(executed), temporary)
+    check_outputs(plan, run)
+    stamps.write(run.name, begun, [name for name in modules if not name.startswith(f"{__package__}.")])
     progress.finish()
+
+
+def check_outputs(plan: Plan, run: Run) -> None:
+    """See to it that a run has left every file that is declared; one that cites or plays nothing lists nothing.
+
+    Raises
+    ------
+    UserError
+        It wrote no table although ``chapters.yml`` says so, or one of which ``chapters.yml`` does not know.
+    """
+    for listing in (plan.glued(run), plan.clips(run)):
+        if not listing.is_file():
+            write_text(listing, "{}\n")
+    if plan.results(run).is_file() != run.chapter.table:
+        wrote, said = ("a", "no table") if not run.chapter.table else ("no", "table: true")
+        raise UserError(f"{run.title} wrote {wrote} table {plan.results(run)}, and book/chapters.yml says {said}")
+
+
+def _connection(build: Path, run: Run) -> Config:
+    """Have the kernel's connection file lie in the build folder, where the next make finds it if it is left over."""
+    folder = (build / RUNTIME).resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    return Config({"ConnectionFileMixin": {"connection_file": str(folder / f"{run.name}.json")}})
 
 
 def _papermill(notebook: NotebookNode, plan: Plan, run: Run, progress: Progress) -> NotebookNode:
@@ -207,7 +232,7 @@ def _papermill(notebook: NotebookNode, plan: Plan, run: Run, progress: Progress)
     try:
         executed: NotebookNode = papermill.execute_notebook(
             source, None, parameters(plan, run), engine_name=_ENGINE, kernel_name=KERNELSPEC["name"],
-            progress_bar=False, cwd=project_root(), progress=progress,
+            progress_bar=False, cwd=project_root(), progress=progress, config=_connection(plan.build, run),
         )  # fmt: skip
     except PapermillExecutionError as error:
         log = plan.build / "logs" / f"{run.name}.log"

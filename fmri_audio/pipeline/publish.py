@@ -63,6 +63,30 @@ def publish(plan: Plan) -> None:
     print(f"published: {len(contents)} notebooks, {len(clips)} clips, {results.relative_to(root)}")
 
 
+def check_published(edition: str, chapters: Iterable[Chapter]) -> None:
+    """See to it that notebooks, clips and results lie in the working tree as they were published.
+
+    Raises
+    ------
+    UserError
+        One is missing, changed or not among those published, or the manifest itself cannot be read.
+    """
+    path = project_root() / "results" / edition / "manifest.json"
+    shown = path.relative_to(project_root())
+    try:
+        known = dict(json.loads(path.read_text(encoding="utf-8"))["files"])
+    except (FileNotFoundError, ValueError, TypeError, KeyError):
+        raise UserError(f"{shown} is missing or damaged: restore it with git checkout -- {shown}") from None
+    found = _published_files(edition, chapters)
+    for name in sorted({*known, *found}):
+        if name not in known:
+            raise UserError(f"{name} was never published (it is not in {shown}): remove it, or run make publish")
+        if found.get(name) != known[name]:
+            wrong = "is not what was published" if name in found else "is missing"
+            mend = f"restore it with git checkout -- {name}, or run make publish"
+            raise UserError(f"{name} {wrong} (see {shown}): {mend}")
+
+
 def _check(plan: Plan, contents: dict[Chapter, str], clips: Iterable[str]) -> None:
     own = {str(project_root()), str(Path.home())} - {"/", "/root"}
     for chapter, content in contents.items():
@@ -96,16 +120,22 @@ def _mirror(names: Iterable[str], source: Path, target: Path) -> None:
 
 def manifest(edition: str, chapters: Iterable[Chapter]) -> dict[str, object]:
     """Return the hashes of everything published as it lies in the working tree, and of the code it came from."""
-    root = project_root()
-    results = root / "results" / edition
-    files = [published(chapter) for chapter in chapters]
-    files += sorted((root / "_static" / "audio").iterdir())
-    files += sorted(path for path in results.rglob("*") if path.is_file() and path.name != "manifest.json")
+    listed = list(chapters)
     return {
         "edition": edition,
-        "code": {chapter.name: code_digest(chapter) for chapter in chapters},
-        "files": {path.relative_to(root).as_posix(): sha256_of(path) for path in files},
+        "code": {chapter.name: code_digest(chapter) for chapter in listed},
+        "files": _published_files(edition, listed),
     }
+
+
+def _published_files(edition: str, chapters: Iterable[Chapter]) -> dict[str, str]:
+    """Return the hash of every published file that is there, by its path; hidden files are nobody's."""
+    root = project_root()
+    files = [published(chapter) for chapter in chapters]
+    files += sorted((root / "_static" / "audio").glob("*"))
+    files += sorted(path for path in (root / "results" / edition).rglob("*") if path.name != "manifest.json")
+    files = [path for path in files if path.is_file() and not path.name.startswith(".")]
+    return {path.relative_to(root).as_posix(): sha256_of(path) for path in files}
 
 
 def glued_values(notebook: NotebookNode) -> dict[str, str]:
