@@ -90,7 +90,8 @@ def space_of(image: Any) -> str:
 def millimetres_apart(image: Any) -> float:
     """How far apart sform and qform put the same corner of the volume, where both claim one kind of space.
 
-    A qform in scanner coordinates beside a sform in a standard space is what NIfTI means them for, and counts as 0.
+    A qform in scanner coordinates beside a sform in a standard space is what NIfTI means them for, and counts as 0; a
+    qform that is no rotation is infinitely far away.
     """
     header = image.header
     sform, qform = int(header["sform_code"]), int(header["qform_code"])

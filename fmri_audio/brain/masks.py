@@ -122,8 +122,8 @@ def load_mask(spec: str, affine: np.ndarray, shape: Sequence[int], *, placed: bo
         raise UserError(f"{path}: the mask does not exist; give study.mask a NIfTI file, auditory or grey-matter")
     image = open_nifti(path)
     if len(image.shape) < 3 or any(n > 1 for n in image.shape[3:]):
-        told = "×".join(str(n) for n in image.shape)
-        raise UserError(f"{path}: has {told} values, where a mask is one volume (x, y, z); give one volume of it")
+        told = f"{np.prod(image.shape[3:])} volumes" if len(image.shape) > 3 else f"{len(image.shape)} dimensions"
+        raise UserError(f"{path}: has {told}, a mask is one volume of three dimensions; give one of its volumes")
     if is_placed(image) != placed:
         which = "the mask" if placed else "the study"
         raise UserError(
@@ -166,13 +166,13 @@ def _binary(path: Path, values: np.ndarray) -> np.ndarray:
         return np.asarray(inside)
     if (values != np.round(values)).any():
         raise UserError(
-            f"{path}: its values run from {low:.3g} to {high:.3g}, a map of probabilities or a resampled mask; set it "
-            "to 1 above a threshold such as .5, and to 0 elsewhere"
+            f"{path}: the mask is not binary, its values run from {low:.3g} to {high:.3g} as probabilities or a "
+            "resampled mask do; set it to 1 above a threshold such as .5, and to 0 elsewhere"
         )
     if low < 0:
-        raise UserError(f"{path}: the mask holds negative values, down to {low:g}; {remedy}")
-    kinds = len(np.unique(values))
-    raise UserError(f"{path}: holds {kinds} different labels up to {high:g}, an atlas and no mask; {remedy}")
+        raise UserError(f"{path}: the mask is not binary, it holds negative values down to {low:g}; {remedy}")
+    labels = f"{len(np.unique(values))} labels up to {high:g}"
+    raise UserError(f"{path}: the mask is not binary, it holds {labels} as an atlas does; {remedy}")
 
 
 def mask_image(mask: np.ndarray, affine: np.ndarray) -> nib.Nifti1Image:

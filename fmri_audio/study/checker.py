@@ -296,10 +296,10 @@ def _forms(opened: Sequence[tuple[Scan, Any]]) -> list[str]:
     }
     if not apart:
         return []
-    return [
-        f"{_of_many(sorted(apart))}: sform and qform put the same voxel up to {max(apart.values()):.1f} mm apart; the "
-        "sform is used, correct the other"
-    ]
+    most = max(apart.values())
+    told = f"up to {most:.1f} mm apart" if np.isfinite(most) else "anywhere, as the qform is no rotation"
+    name = _of_many(sorted(apart))
+    return [f"{name}: sform and qform put the same voxel {told}; the sform is used, correct the other"]
 
 
 def _of_many(names: Sequence[str]) -> str:

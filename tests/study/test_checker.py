@@ -196,6 +196,13 @@ def test_where_a_header_puts_its_voxels(folder: Path, check: Check) -> None:
     [warning] = lines(out, "warning")
     assert status == 0 and warning.startswith("sherlock_movie_s2.nii: sform and qform put the same voxel up to 4.0 mm")
     assert lines(out, "note")[0].startswith("sherlock_movie_s1.nii: the header places voxels in scanner coordinates")
+
+    def no_rotation(header: Any) -> None:
+        header["quatern_b"] = 7
+
+    reheader(folder, 2, no_rotation)
+    [warning] = lines(check(folder)[1], "warning")
+    assert "put the same voxel anywhere, as the qform is no rotation" in warning
     reheader(folder, 1, nowhere)
     status, out = check(folder)
     assert status == 1 and "sherlock_movie_s1.nii: neither sform nor qform says where its voxels are" in out
