@@ -26,7 +26,8 @@ def slow_noise(seed: int) -> np.ndarray:
 def followed(run: str, lags: Mapping[str, int | None], seed: int = 0) -> Followed:
     """A run whose subjects answer so many TRs later than declared, or not at all."""
     film = slow_noise(seed)
-    heard = [slow_noise(100 * seed + i) if lag is None else np.roll(film, lag) for i, lag in enumerate(lags.values(), 1)]
+    told = enumerate(lags.values(), start=1)
+    heard = [slow_noise(100 * seed + i) if lag is None else np.roll(film, lag) for i, lag in told]
     noisy = [one + 0.5 * slow_noise(50 + i + seed) for i, one in enumerate(heard)]
     brains = dict(zip(lags, noisy, strict=True))
     mean = np.mean(list(brains.values()), axis=0)
