@@ -496,7 +496,7 @@ def _check_volumes(settings: Settings, marker: Path) -> None:
     scans = [scan for scans in found.scans.values() for scan in scans]
     facts = [f"{file_identity(scan.path)} {scan.first_volume} {scan.n_trs}" for scan in scans]
     facts += [found.facts.model_dump_json(), mask if mask in NAMED_MASKS else sha256_of(mask)]
-    facts.append(package_digest("study/checker.py", "study/reader.py", "brain/masks.py"))
+    facts.append(package_digest("study/checker.py", "study/reader.py", "brain/masks.py", "nifti.py"))
     known_by = hashlib.sha256("\n".join(facts).encode()).hexdigest()
     if marker.is_file() and marker.read_bytes() == known_by.encode():
         return

@@ -218,7 +218,7 @@ def _excluded(root: Path, task: str) -> list[frozenset[tuple[str, str | int]]]:
     """Scans that the authors exclude; ``sub-021_task-pieman`` there means all runs of it."""
     path = root / "code" / "scan_exclude.json"
     by_subject = read_json(path).get(task, {})
-    lists = list(by_subject.values()) if isinstance(by_subject, dict) else [None]
+    lists: list[Any] = list(by_subject.values()) if isinstance(by_subject, dict) else [None]
     if not all(isinstance(stems, list) and all(isinstance(stem, str) for stem in stems) for stems in lists):
         raise UserError(f"{path}: {task} should hold lists of scans by subject; mend it")
     stems = [stem for stems in lists for stem in stems]

@@ -95,7 +95,7 @@ def suspicions(followed: Sequence[Followed], shift: int, tr: Fraction, bids: boo
     found = []
     for one in followed:
         some = one.astray
-        others = [subject for subject, check in one.subjects.items() if check.follows]
+        others = [subject for subject, check in one.subjects.items() if check.follows and not check.elsewhere]
         if one.drifts:
             found.append(_drift(one))
         elif some and len(others) >= len(some):

@@ -114,6 +114,7 @@ def test_a_shift_that_is_wrong_is_a_warning_with_the_lag(folder: Path, film: Pat
     status, out = check(folder, "--film", film)
     [warning] = lines(out, "warning")
     assert status == 0 and "follows it -4 TRs from where the shift of -1 TRs puts it" in warning
+    assert "the shift (shift_trs: 3 would fit), its events" in warning
 
 
 def test_the_studys_own_sound_is_compared_too(folder: Path, film: Path, check: Check) -> None:

@@ -13,14 +13,14 @@ import pytest
 import soundfile
 import yaml
 
-from fmri_audio import edition, stimulus
+from fmri_audio import cli, edition, stimulus
 from fmri_audio.edition import Edition
 from fmri_audio.errors import UserError
 from fmri_audio.evaluation import HeldOut
 from fmri_audio.pipeline.digests import Digests
 from fmri_audio.pipeline.plan import Plan
 from fmri_audio.settings import load_settings
-from fmri_audio.study import sync
+from fmri_audio.study import checker, sync
 from fmri_audio.study.simulator import box_affine
 
 from . import made
@@ -238,3 +238,57 @@ def test_a_step_runs_again_when_a_film_of_any_run_or_the_study_changes(tmp_path:
     assert changed != before
     (tmp_path / "study" / "study.yml").write_text("name: other")
     assert lines() != changed
+
+
+def resolved(path: Path, codec: Path, out: Path) -> int:
+    return edition.main(["resolve", "--edition", str(path), "--codec", str(codec), "--out", str(out)])
+
+
+def test_what_data_check_refuses_in_names_and_headers_the_book_refuses_before_it_begins(
+    tmp_path: Path, place: Path, tiny_checkpoint_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = made.write_study(tmp_path / "study", [made.noise(made.N_TRS, seed) for seed in (1, 2)], subjects=[1, 2, 3])
+    made.write_scan(folder / "sherlock_movie_s2.nii", made.noise(made.N_TRS - 1, 2), tr=2.0)
+    path = write(tmp_path, place, BOTH, {"source": str(folder)})
+    assert resolved(path, tiny_checkpoint_file, tmp_path / "edition.yml") == 1
+    said = capsys.readouterr().err
+    assert said.startswith("error: study.source: sherlock_movie_s3.nii[.gz] is missing") and said.count("\n") == 1
+    assert f", and 2 more (`fmri-audio data check {folder} --mask {place / 'mask.nii'}` lists all)" in said
+    assert cli.main(["data", "check", str(folder), "--mask", str(place / "mask.nii")]) == 1
+    assert capsys.readouterr().out.count("problem: ") == 3
+
+
+def test_what_data_check_refuses_in_volumes_the_study_step_refuses_and_reads_them_once(
+    tmp_path: Path, place: Path, tiny_checkpoint_file: Path, capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    data = made.noise(made.N_TRS, 1)
+    data[0, 0, 3, 8] = np.nan
+    folder = made.write_study(tmp_path / "study", [data, made.noise(made.N_TRS, 2)])
+    path = write(tmp_path, place, BOTH, {"source": str(folder)})
+    assert resolved(path, tiny_checkpoint_file, tmp_path / "edition.yml") == 0
+    step = ["study", "--edition", str(path), "--build", str(tmp_path / "b")]
+    assert edition.main(step) == 1 and not (tmp_path / "b" / "study").exists()
+    said = capsys.readouterr().err
+    assert "sherlock_movie_s1.nii: 1 voxels of the mask hold NaN or infinity" in said and said.count("\n") == 1
+    assert "fmri-audio data check" in said
+    made.write_scan(folder / "sherlock_movie_s1.nii", made.noise(made.N_TRS, 1))
+    assert edition.main(step) == 0
+    monkeypatch.setattr(checker, "volume_problems", lambda found, mask: ["read again"])
+    assert edition.main(step) == 0
+    made.write_scan(folder / "sherlock_movie_s1.nii", made.noise(made.N_TRS, 3))
+    assert edition.main(step) == 1 and "read again" in capsys.readouterr().err
+
+
+def test_a_data_set_without_its_sound_will_do_with_a_film(
+    tmp_path: Path, place: Path, tiny_checkpoint_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "tales"
+    made.write_scan(made.scan_path(folder, "sub-007_task-tale"), made.noise(70, 3))
+    made.write_events(folder, "sub-007_task-tale", [(7.5, 91.5, "story", "gone.wav")])
+    study = {"source": str(folder), "task": "tale"}
+    path = write(tmp_path, place, {"gone": "part1.m4v"}, study)
+    assert resolved(path, tiny_checkpoint_file, tmp_path / "edition.yml") == 0
+    path = write(tmp_path, place, None, study)
+    assert resolved(path, tiny_checkpoint_file, tmp_path / "other.yml") == 1
+    assert "needs what only you can provide: set stimulus.source" in capsys.readouterr().err
