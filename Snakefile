@@ -3,8 +3,8 @@
 #   stimulus → encoding, study → one notebook per chapter, or per chapter and bandwidth → metrics.csv → pages
 #
 # What is out of date is decided by contents, in fmri_audio/pipeline/stamps.py: make throws away the stamps that no
-# longer hold, and what has no stamp is made here, in order. So no time of a file counts: what stands before
-# something else is always "ancient". Started by hand, without that: snakemake --cores 2 --config build=build/demo book
+# longer hold, and what has no stamp is made here, in order. So no time of a file counts: what stands before something
+# else is always "ancient". Started by hand, it makes what is missing: snakemake --cores 2 --config build=build/demo book
 
 import shlex
 import sys

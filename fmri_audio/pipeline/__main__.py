@@ -151,16 +151,17 @@ def make(plan: Plan, goal: str, options: argparse.Namespace) -> None:
     wrong = stamps.wrong(goal)
     while wrong:
         stamps.discard(wrong)
-        run_graph(plan, wrong, options)
+        now = plan.at_once(wrong)
+        run_graph(plan, now, options)
         wrong = Stamps(plan).wrong(goal, just_made=True)
-        for name, damaged in wrong.items():
-            if damaged or not plan.done(name).is_file():
-                what = damaged[0] if damaged else plan.done(name)
+        for name in filter(wrong.__contains__, now):
+            if wrong[name] or not plan.done(name).is_file():
+                what = wrong[name][0] if wrong[name] else plan.done(name)
                 raise UserError(f"{what} does not stay as {name} wrote it: stop what else writes it, and try again")
 
 
 def run_graph(plan: Plan, names: Iterable[str], options: argparse.Namespace) -> None:
-    """Have Snakemake make steps, runs and what comes after them, none of which has a stamp.
+    """Have Snakemake make steps, runs and what comes after them, none of which has a stamp, in their order.
 
     Raises
     ------

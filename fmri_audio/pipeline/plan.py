@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -245,6 +246,21 @@ class Plan:
         if name == HTML:
             return [METRICS, *(self.page_run(chapter).name for chapter in self.chapters)]
         return self.needs(self.run(name))
+
+    def at_once(self, wanted: Collection[str]) -> list[str]:
+        """Return those of several things that can be made in one go without making any other.
+
+        Snakemake also makes what stands between two of them; until the first has been made, nobody knows whether
+        that is called for.
+        """
+        upstream: dict[str, bool] = {}  # whether it, or something that it comes after, is wanted
+        ready: dict[str, bool] = {}
+        for goal in wanted:
+            for name in self.targets(goal):
+                needs = self.inputs(name)
+                upstream[name] = name in wanted or any(upstream[need] for need in needs)
+                ready[name] = all(ready[need] if need in wanted else not upstream[need] for need in needs)
+        return [name for name in wanted if ready[name]]
 
     def targets(self, goal: str) -> list[str]:
         """Return the names of ``HTML`` or ``SWEEP`` and of all that it needs, each after what it reads."""

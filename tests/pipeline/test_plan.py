@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from fmri_audio.errors import UserError
-from fmri_audio.pipeline.plan import Chapter, Plan, load_chapters
+from fmri_audio.pipeline.plan import HTML, Chapter, Plan, load_chapters
 
 CHAPTERS = (
     Chapter("01-first", needs=("02-each", "03-all")),
@@ -36,6 +36,22 @@ def test_run_at_a_bandwidth_needs_the_same_bandwidth(plan: Plan) -> None:
 
 def test_run_for_the_edition_needs_every_bandwidth(plan: Plan) -> None:
     assert plan.needs(plan.run("03-all")) == ["02-each-1.5kbps", "02-each-6kbps"]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "at_once"),
+    [
+        (["02-each-6kbps"], {"02-each-6kbps"}),
+        (["02-each-6kbps", "03-all"], {"02-each-6kbps", "03-all"}),
+        (["stimulus", "03-all"], {"stimulus"}),  # whether 02-each has to be run is not known yet
+        (["02-each-6kbps", "metrics"], {"02-each-6kbps"}),
+        (["04-each-6kbps", "01-first"], {"04-each-6kbps", "01-first"}),
+    ],
+)
+def test_nothing_is_made_for_standing_between_two_things(plan: Plan, wanted: list[str], at_once: set[str]) -> None:
+    assert set(plan.at_once(wanted)) == at_once
+    everything = plan.targets(HTML)
+    assert plan.at_once(everything) == everything
 
 
 def test_page_shows_the_main_bandwidth(plan: Plan) -> None:
