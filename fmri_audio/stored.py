@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import sys
+import zipfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -99,6 +100,15 @@ def load_array(path: Path, *, mapped: bool = False) -> NDArray[Any] | None:
         return None
     array: NDArray[Any] = np.load(path, mmap_mode="r" if mapped else None)
     return array
+
+
+def is_sound_archive(path: Path) -> bool:
+    """Whether what torch has saved is whole: it is a zip archive with a checksum for each of its parts."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.testzip() is None
+    except (zipfile.BadZipFile, OSError, EOFError, ValueError, NotImplementedError):
+        return False
 
 
 @contextlib.contextmanager

@@ -9,14 +9,13 @@ from __future__ import annotations
 import math
 import shutil
 import sys
-import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fmri_audio import trained
 from fmri_audio.arms import Material
-from fmri_audio.stored import is_whole, matches, seal_of, write_seal
+from fmri_audio.stored import is_sound_archive, is_whole, matches, seal_of, write_seal
 from fmri_audio.study.splits import Split
 from fmri_audio.trained import TrainedArm
 from fmri_audio.training import Say, tell
@@ -71,19 +70,10 @@ def _drop_damaged(folder: Path) -> None:
     if (folder / "facts.json").is_file():
         if not is_whole(seal_of(folder), _files(folder)):
             shutil.rmtree(folder)
-    elif (begun := folder / "working" / "last.ckpt").is_file() and not _is_sound(begun):
+    elif (begun := folder / "working" / "last.ckpt").is_file() and not is_sound_archive(begun):
         print(f"{begun}: damaged; the training begins anew", file=sys.stderr, flush=True)
         shutil.rmtree(folder)
 
 
 def _files(folder: Path) -> list[Path]:
     return [path for path in folder.rglob("*") if path.is_file()]
-
-
-def _is_sound(archive: Path) -> bool:
-    """Whether what torch saved is whole: it is a zip archive with a checksum for each of its parts."""
-    try:
-        with zipfile.ZipFile(archive) as opened:
-            return opened.testzip() is None
-    except (zipfile.BadZipFile, OSError, EOFError, ValueError, NotImplementedError):
-        return False

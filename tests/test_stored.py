@@ -11,10 +11,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from fmri_audio import stored
 from fmri_audio.errors import UserError
-from fmri_audio.stored import is_whole, load_array, matches, one_at_a_time, save_array, seal_of, write_seal
+from fmri_audio.stored import (
+    is_sound_archive,
+    is_whole,
+    load_array,
+    matches,
+    one_at_a_time,
+    save_array,
+    seal_of,
+    write_seal,
+)
 
 
 def flip(path: Path, position: int = -1) -> None:
@@ -121,6 +131,19 @@ def test_what_has_been_found_whole_is_read_once(
     assert load_array(path) is not None
     monkeypatch.setattr(stored, "sha256_of", lambda _: pytest.fail("hashed again"))
     assert load_array(path) is not None
+
+
+@each_damage
+def test_what_torch_saved_is_checked_by_its_own_checksums(tmp_path: Path, damage: Callable[[Path], None]) -> None:
+    path = tmp_path / "state.pt"
+    assert not is_sound_archive(path)
+    torch.save({"weights": torch.randn(300)}, path)
+    assert is_sound_archive(path)
+    if damage is flip:
+        flip(path, path.stat().st_size // 2)
+    else:
+        damage(path)
+    assert not is_sound_archive(path)
 
 
 def test_one_at_a_time_waits_for_the_other(tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ from fmri_audio.audio import SAMPLE_RATE, read_mono
 from fmri_audio.codec_training import synthesis, voices
 from fmri_audio.errors import UserError
 from fmri_audio.files import write_text
+from fmri_audio.stored import is_whole, seal_of, write_seal
 
 SYNTHETIC: tuple[Callable[[np.random.Generator, float], np.ndarray], ...] = (
     synthesis.voiced,
@@ -78,8 +79,10 @@ def render(
     """
     wanted = {"minutes": minutes, "seed": seed, "data": str(data) if data else None}
     listing = folder / "corpus.json"
-    if listing.is_file() and (known := json.loads(listing.read_text()))["wanted"] == wanted:
-        return dict(known["contents"])
+    if is_whole(seal_of(listing), [listing, *folder.glob("*.npy")]):
+        known = json.loads(listing.read_text(encoding="utf-8"))
+        if known["wanted"] == wanted:
+            return dict(known["contents"])
     files = [] if data is None else _sound_files(data)  # before the work, not after it
     folder.mkdir(parents=True, exist_ok=True)
     contents: dict[str, str] = {}
@@ -96,6 +99,7 @@ def render(
         print(f"corpus: recordings: {len(files)} files of {data}", flush=True)
         contents["recordings"] = f"{len(files)} files of the folder given"
     write_text(listing, json.dumps({"wanted": wanted, "contents": contents}, indent=1))
+    write_seal(seal_of(listing), [listing, *folder.glob("*.npy")])
     return contents
 
 

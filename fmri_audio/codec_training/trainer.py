@@ -41,6 +41,7 @@ from fmri_audio.codec_training.recorded import Recorded
 from fmri_audio.codec_training.start import pass_through
 from fmri_audio.errors import UserError
 from fmri_audio.files import replacing, write_text
+from fmri_audio.stored import is_sound_archive
 
 STARTS = ("transform", "random")  # ways to begin without a checkpoint
 
@@ -424,11 +425,13 @@ class Trainer:
         Raises
         ------
         UserError
-            If that run began from other weights.
+            If that run began from other weights, or what it left is damaged.
         """
         path = self.folder / "state.pt"
         if not path.is_file():
             return False
+        if not is_sound_archive(path):
+            raise UserError(f"{path}: damaged; remove it to begin the training anew")
         state = torch.load(path, map_location=self.device, weights_only=True)
         if (begun := state["recipe"]["start"]) != self.recipe.start:
             raise UserError(f"{path}: the run began from {begun}, not from {self.recipe.start}: give --start {begun}")

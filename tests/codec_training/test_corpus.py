@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from fmri_audio import audio
 from fmri_audio.codec_training import corpus, synthesis, texts, voices
 from fmri_audio.errors import UserError
+from tests.test_stored import DAMAGES
 
 
 @pytest.fixture(autouse=True)
@@ -28,6 +30,20 @@ def test_rendering_twice_gives_the_same_corpus(tmp_path: Path) -> None:
     for name in ("a", "b"):
         corpus.render(tmp_path / name, {"synthetic": 0.17}, seed=3)
     assert (tmp_path / "a/synthetic.npy").read_bytes() == (tmp_path / "b/synthetic.npy").read_bytes()
+
+
+@pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.__name__)
+@pytest.mark.parametrize("name", ["synthetic.npy", "corpus.json"])
+def test_a_corpus_that_is_not_what_was_rendered_is_rendered_again(
+    tmp_path: Path, name: str, damage: Callable[[Path], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    contents = corpus.render(tmp_path, {"synthetic": 0.07}, seed=3)
+    whole = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    damage(tmp_path / name)
+    assert corpus.render(tmp_path, {"synthetic": 0.07}, seed=3) == contents
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == whole
+    monkeypatch.setattr(corpus, "_write", lambda *_: pytest.fail("rendered again"))
+    corpus.render(tmp_path, {"synthetic": 0.07}, seed=3)
 
 
 def test_missing_programs_are_said_and_done_without(

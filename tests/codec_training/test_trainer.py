@@ -204,6 +204,12 @@ def test_a_resumed_mending_is_the_same_mending(kinds: Path, tmp_path: Path) -> N
     assert torch.equal(whole.quantiser.codebooks, resumed.quantiser.codebooks)
 
 
+def test_a_damaged_run_is_not_resumed(pool: Path, tmp_path: Path) -> None:
+    (tmp_path / "state.pt").write_bytes(b"PK" + bytes(400))
+    with pytest.raises(UserError, match="state.pt: damaged; remove it"):
+        trainer(pool, tmp_path, RECIPE).restore()
+
+
 def test_a_run_that_began_from_other_weights_is_not_resumed(pool: Path, tmp_path: Path) -> None:
     trainer(pool, tmp_path).run(until=0.5)
     with pytest.raises(UserError, match="began from random, not from demo: give --start random"):
