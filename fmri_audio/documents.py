@@ -65,9 +65,9 @@ def load_yaml(path: Path | str, remedy: str = "mend it", shown: str | None = Non
         why = error.problem if isinstance(error, _Refused) else _plain(error)
         raise UserError(f"{shown}{line}: not valid YAML, {why}; {remedy}") from None
     except yaml.reader.ReaderError as error:
-        line = content[: error.position].count(b"\n") + 1 if isinstance(error.position, int) else 1
+        number = content[: error.position].count(b"\n") + 1 if isinstance(error.position, int) else 1
         raise UserError(
-            f"{shown}, line {line}: not valid YAML, a character that is no text; save it as UTF-8"
+            f"{shown}, line {number}: not valid YAML, a character that is no text; save it as UTF-8"
         ) from None
     except (yaml.YAMLError, UnicodeError):
         raise UserError(f"{shown}: not valid YAML, it is no text; save it as UTF-8") from None
@@ -201,7 +201,7 @@ _Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_yaml_int)
 
 def _short(node: yaml.Node) -> str:
     """Return a value as a sentence can hold it."""
-    text = node.value if isinstance(node.value, str) else f"a {node.id}"
+    text = node.value if isinstance(node.value, str) else "a list or a mapping"
     return text if len(text) <= 40 and text.isprintable() else ascii(text)[1:40] + "…"
 
 

@@ -490,7 +490,7 @@ def _sentence(error: ValidationError) -> str:
     first = error.errors()[0]
     # Tagged branches of a union ("list[…]", "literal[…]") are no part of the key's name.
     location = [part for part in first["loc"] if not (isinstance(part, str) and "[" in part)]
-    name = ".".join(str(part) for part in location)
+    name = ".".join(str(part)[:100] for part in location)
     if first["type"] == "extra_forbidden":
         near = _nearest(location)
         return f"{name} is not a setting" + (f" (did you mean {near}?)" if near else "")

@@ -144,3 +144,7 @@ def test_long_work_begins_only_if_its_end_can_be_written(
     assert main([out if word == "OUT" else word for word in words]) == 1
     assert "made" in capsys.readouterr().err
     assert [one.name for one in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_sentence_is_one_line_whatever_a_file_is_called() -> None:
+    assert str(UserError("a\nb\r\x1b[2Jc.wav  does\u2028not exist")) == "a b [2Jc.wav  does not exist"

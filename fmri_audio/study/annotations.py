@@ -144,7 +144,7 @@ def _read_sheet(path: Path) -> pd.DataFrame:
     content = read_bytes(path, _SHEET_BYTES)
     if not content.startswith(b"PK"):
         found = read_text(path)[1] or "text"
-        raise UserError(f"{path} is {found}, and cannot be read as a spreadsheet (.xlsx): save it as one")
+        raise UserError(f"{path} cannot be read as a spreadsheet (.xlsx), it is {found}: save it as one")
     try:
         with warnings.catch_warnings():
             # openpyxl warns of formatting that it does not know; nothing of it is used.
