@@ -2,67 +2,53 @@
 #
 #   stimulus → encoding, study → one notebook per chapter, or per chapter and bandwidth → metrics.csv → pages
 #
-# Digests (fmri_audio/pipeline/digests.py) stand for code, settings and data: they change in time only when
-# they change in content. Started by hand: snakemake --cores 2 --config build=build/demo book
+# What is out of date is decided by contents, in fmri_audio/pipeline/stamps.py: make throws away the stamps that no
+# longer hold, and what has no stamp is made here, in order. So no time of a file counts: what stands before
+# something else is always "ancient". Started by hand, without that: snakemake --cores 2 --config build=build/demo book
 
 import shlex
 import sys
 from pathlib import Path
 
-from fmri_audio.pipeline.plan import STEPS, Plan
+from fmri_audio.errors import UserError
+from fmri_audio.pipeline.plan import HTML, METRICS, STEPS, SWEEP, Plan
 
-BUILD = Path(config.get("build", "build/demo"))
-if not (BUILD / "edition.yml").is_file():
-    sys.exit(f"{BUILD / 'edition.yml'} does not exist: start with make book, which resolves the edition")
-PLAN = Plan.read(BUILD)
+try:
+    PLAN = Plan.read(Path(config.get("build", "build/demo")))
+except UserError as error:
+    sys.exit(f"error: {error}")
 THREADS = int(config.get("threads", 1))
-
-
 # The step replaces the shell, so that it is the job itself; its arguments are the rule's parameter.
 STEP = f"exec {shlex.quote(sys.executable)} -m fmri_audio.pipeline.".replace("{", "{{").replace("}", "}}")
 
 
+def before(name):
+    return [ancient(PLAN.done(need)) for need in PLAN.inputs(name)]
+
+
+# Everything, and not the pages alone: what is missing in the middle is made again, although the pages are there.
 rule book:
     input:
-        PLAN.done("html"),
+        [PLAN.done(name) for name in PLAN.targets(HTML)],
+        [PLAN.outputs(run) for run in PLAN.runs],
+        PLAN.table(METRICS),
+        PLAN.build / "html" / "index.html",
 
 
-rule stimulus:
-    input:
-        PLAN.digest("stimulus"),
-    output:
-        PLAN.done("stimulus"),
-    threads: THREADS
-    params:
-        *[str(word) for word in [BUILD, "stimulus"]],
-    shell:
-        STEP + "step {params:q}"
+for step in STEPS:
 
-
-rule encoding:
-    input:
-        PLAN.digest("encoding"),
-        PLAN.done("stimulus"),
-    output:
-        PLAN.done("encoding"),
-    threads: workflow.cores or 1
-    params:
-        *[str(word) for word in [BUILD, "encoding"]],
-    shell:
-        STEP + "step {params:q}"
-
-
-rule study:
-    input:
-        PLAN.digest("study"),
-        PLAN.done("stimulus"),
-    output:
-        PLAN.done("study"),
-    threads: THREADS
-    params:
-        *[str(word) for word in [BUILD, "study"]],
-    shell:
-        STEP + "step {params:q}"
+    rule:
+        name:
+            step
+        input:
+            before(step),
+        output:
+            PLAN.done(step),
+        threads: workflow.cores or 1 if step == "encoding" else THREADS
+        params:
+            *[str(PLAN.build), step],
+        shell:
+            STEP + "step {params:q}"
 
 
 for run in PLAN.runs:
@@ -71,47 +57,41 @@ for run in PLAN.runs:
         name:
             f"notebook {run.name}"
         input:
-            PLAN.digest(run.name),
-            PLAN.needs(run),
+            before(run.name),
         output:
-            PLAN.notebook(run),
+            PLAN.done(run.name),
+            PLAN.outputs(run),
         threads: THREADS
         priority: -PLAN.runs.index(run)
         params:
-            *[str(word) for word in [BUILD, run.name]],
+            *[str(PLAN.build), run.name],
         shell:
             STEP + "execute {params:q}"
 
 
-rule metrics:
-    input:
-        [PLAN.notebook(run) for run in PLAN.runs],
-    output:
-        PLAN.build / "results" / "metrics.csv",
-    params:
-        *[str(word) for word in [BUILD, PLAN.build / "results" / "metrics.csv", *[run.name for run in PLAN.runs]]],
-    shell:
-        STEP + "collect {params:q}"
+for table in (METRICS, SWEEP):
 
-
-rule sweep:
-    input:
-        [PLAN.notebook(run) for run in PLAN.runs if run.bandwidth is not None],
-    output:
-        PLAN.build / "results" / "sweep.csv",
-    params:
-        *[str(word) for word in [BUILD, PLAN.build / "results" / "sweep.csv", *[run.name for run in PLAN.runs if run.bandwidth is not None]]],
-    shell:
-        STEP + "collect {params:q}"
+    rule:
+        name:
+            table
+        input:
+            before(table),
+        output:
+            PLAN.done(table),
+            PLAN.table(table),
+        params:
+            *[str(PLAN.build), table],
+        shell:
+            STEP + "collect {params:q}"
 
 
 rule html:
     input:
-        PLAN.digest("pages"),
-        PLAN.build / "results" / "metrics.csv",
+        before(HTML),
     output:
-        PLAN.done("html"),
+        PLAN.done(HTML),
+        PLAN.build / "html" / "index.html",
     params:
-        str(BUILD),
+        str(PLAN.build),
     shell:
         STEP + "render {params:q}"

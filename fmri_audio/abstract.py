@@ -8,21 +8,12 @@ from typing import Any
 
 import pandas as pd
 
-from fmri_audio.claims import joined
+from fmri_audio.helped import REMEASURED
 from fmri_audio.problem import INTELLIGIBLE_STOI, says
 from fmri_audio.scoring import SPEECH_METRICS
 
-ARMS = ("frozen", "finetuned")
-"""How the bottleneck was trained."""
-
 CITED = ("stoi", "pesq_wb", "snr_db", "mel_distance_db")
 """Metrics that the abstract may cite."""
-
-WITHOUT_A_BRAIN = {
-    "no-brain": "the training mean", "envelope-only": "its level alone", "speech-only": "speech or silence alone",
-    "random-sound": "random sound",
-}  # fmt: skip
-"""What the same decoder makes without a brain: the controls of chapter 7, in words."""
 
 HELD_OUT = "held-out"
 """What the column ``fold`` says where a score was taken on the held-out block."""
@@ -72,19 +63,16 @@ def headline(tables: Mapping[str, pd.DataFrame], kind: str, kbps: float) -> dict
     Parameters
     ----------
     tables
-        Chapter → its table, for chapters 2, 3, 6 and 7 (``Edition.records``).
+        Chapter → its table, for chapters 2, 3 and 7 (``Edition.records``).
     kind
         Kind of segment scored on the whole stimulus.
     kbps
         Main bandwidth.
     """
-    problem, codec = tables["02-problem"], tables["03-encodec"]
-    late = pd.concat([tables["06-training"], tables["07-evaluation"]], ignore_index=True)
-    found = {**_whole(problem, codec, kind, kbps), **_held_out(late, held_out_kind(late))}
+    problem, codec, late = (tables[name] for name in ("02-problem", "03-encodec", "07-evaluation"))
+    found = _whole(problem, codec, kind, kbps)
     found["identified"] = pick(late, "identification_matched", control="none")
     found["identified_p"] = pick(late, "identification_matched_p", control="circular-shift")
-    old = late[(late["arm"] == "mel") & (late["condition"] == "noise-free") & (late["control"] == "none")]
-    found["old_free_stoi"] = float(old[old["metric"] == "stoi"]["value"].mean())  # NaN where it was not trained
     for name, rows in (("mel", problem[problem["units"].isna()]), ("codec", codec)):
         own = rows[(rows["metric"] == "mel_distance_db") & (rows["segment"] == kind) & (rows["control"] == "none")]
         found[f"{name}_windows"] = float(own["n"].max())
@@ -93,8 +81,6 @@ def headline(tables: Mapping[str, pd.DataFrame], kind: str, kbps: float) -> dict
     found["codec_errors"] = float(heard[heard["control"] == "none"]["value"].mean())
     found["mel_kbps"] = _only(problem[problem["representation"] == "mel"], "bandwidth_kbps")
     found["bits_per_tr"] = pick(codec, "bits_per_tr", bandwidth_kbps=kbps)
-    for column in ("units", "rank"):
-        found[column] = _only(late[late["arm"] == "frozen"], column)
     return found
 
 
@@ -114,23 +100,6 @@ def _whole(problem: pd.DataFrame, codec: pd.DataFrame, kind: str, kbps: float) -
             f"noise_{metric}": pick(codec, metric, kind, control="noise"),
         }
     return found
-
-
-def _held_out(late: pd.DataFrame, kind: str) -> dict[str, float]:
-    """Return the scores taken behind the bottleneck, on sound that no training saw."""
-    rows = late[(late["fold"] == HELD_OUT) & (late["representation"] == "encodec-latents")]
-    cases = {
-        "free": {"condition": "noise-free", "control": "none"},
-        "measured": {"condition": "measured", "control": "none"},
-        "other": {"condition": "measured", "control": "other-segment"},
-        **{name: {"condition": "measured", "control": name} for name in WITHOUT_A_BRAIN},
-    }
-    return {
-        f"{arm}_{name}_{metric}": pick(rows, metric, kind, arm=arm, **case)
-        for arm in ARMS
-        for name, case in cases.items()
-        for metric in CITED
-    }
 
 
 def _only(records: pd.DataFrame, column: str) -> float:
@@ -170,8 +139,7 @@ def verdicts(numbers: Mapping[str, float], codec: str, kbps: float, *, simulated
     plain = says(
         numbers["mel_stoi"], INTELLIGIBLE_STOI, "survives Griffin-Lim", "does not survive Griffin-Lim"
     )
-    rescued = says(numbers["phase_stoi"], INTELLIGIBLE_STOI, "mends", "does not mend")
-    heard = says(numbers["frozen_measured_stoi"], INTELLIGIBLE_STOI, "intelligible", "not intelligible")
+    squeezed = says(numbers["squeezed_stoi"], INTELLIGIBLE_STOI, "is intelligible", "is not intelligible")
     identified = numbers["identified"]
     told = "segments cannot be told apart, because too little sound is held out" if math.isnan(identified) else (
         f"segments are told apart in {identified:.2f} of pairs, by chance in one half"
@@ -183,31 +151,8 @@ def verdicts(numbers: Mapping[str, float], codec: str, kbps: float, *, simulated
     return {
         "codec_verdict": f"with the weights {codec}, and by the note's bar (a STOI of {INTELLIGIBLE_STOI:g}), EnCodec "
         f"at {kbps:g} kbps {coded}, by STOI {better} a mel spectrogram of the same size.{words}",
-        "diagnosis_verdict": f"an uncompressed mel spectrogram {plain}; handing the true phase to one that passed a "
-        f"bottleneck {rescued} it.",
-        "brain_verdict": f"sound decoded from {brains} brains is {heard}. {_beside_controls(numbers)}. "
-        f"By the latents that regression predicts, without any bottleneck, {told}.",
+        "diagnosis_verdict": f"an uncompressed mel spectrogram {plain}; behind a linear code of "
+        f"{numbers['units_linear']:.0f} numbers per TR, which takes no training, it {squeezed}.",
+        "brain_verdict": f"{REMEASURED} By the latents that regression predicts from {brains} brains, without any "
+        f"bottleneck, {told}.",
     }
-
-
-def _beside_controls(numbers: Mapping[str, float]) -> str:
-    """Say than which of the sounds that the same decoder makes without a brain the frozen arm's decode is closer."""
-    gains = {
-        words: numbers[f"frozen_{name}_mel_distance_db"] - numbers["frozen_measured_mel_distance_db"]
-        for name, words in WITHOUT_A_BRAIN.items()
-    }
-    if any(math.isnan(gain) for gain in gains.values()):
-        return "Whether it is closer to the original than what the same decoder makes without a brain cannot be judged"
-    near = [f"{words} (by {gain:.2f} dB)" for words, gain in gains.items() if gain > 0]
-    far = [f"{words} (by {-gain:.2f} dB)" for words, gain in gains.items() if gain <= 0]
-    parts = ([f"closer to the original than {joined(near)}"] if near else []) + (
-        [f"{'but ' if near else ''}farther from it than {joined(far)}"] if far else []
-    )
-    other = numbers["frozen_other_mel_distance_db"] - numbers["frozen_measured_mel_distance_db"]
-    beside = "" if math.isnan(other) else (
-        f"; the decode of another segment is {abs(other):.2f} dB {'farther' if other > 0 else 'closer'}"
-    )  # fmt: skip
-    return (
-        "By the mel distance, and beside what the same decoder makes without a brain, the frozen arm's decode is "
-        f"{', '.join(parts)}{beside}; none of this was tested"
-    )

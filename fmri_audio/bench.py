@@ -12,6 +12,7 @@ Its parts, each of which can be measured alone while the figures of the others s
 from __future__ import annotations
 
 import argparse
+import math
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -20,9 +21,10 @@ from pathlib import Path
 
 import torch
 
-from fmri_audio import bench_book, bench_codec, bench_masking, bench_ridge, bench_training
+from fmri_audio import bench_book, bench_codec, bench_masking, bench_ridge, bench_training, command
 from fmri_audio.bench_table import Row, as_text, read, write
 from fmri_audio.errors import UserError
+from fmri_audio.files import check_writable
 
 Say = Callable[[str], None]
 
@@ -70,6 +72,7 @@ def _of_another_device(row: dict[str, str]) -> bool:
     return is_codec and row["direction"].endswith(bench_codec.GPU) != torch.cuda.is_available()
 
 
+@command.command()
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the benchmark; return the exit status."""
     parser = argparse.ArgumentParser("python -m fmri_audio.bench", description="How fast it is.")
@@ -78,30 +81,29 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--minutes", type=float, help="codec: of the embedded play (default: all of it)")
     parser.add_argument(
-        "--trs", type=int, default=bench_masking.N_TRS, help="masking: of the scan (default: the release's)"
-    )
+        "--trs", type=command.whole(1, 100_000), default=bench_masking.N_TRS,
+        help="masking: of the scan (default: the release's)",
+    )  # fmt: skip
     parser.add_argument(
-        "--voxels", type=int, default=bench_ridge.N_VOXELS, help="ridge: of the brain (default: %(default)s)"
-    )
+        "--voxels", type=command.whole(1, 1_000_000), default=bench_ridge.N_VOXELS,
+        help="ridge: of the brain (default: %(default)s)",
+    )  # fmt: skip
     parser.add_argument("--edition", default="demo", help="book: the one that was made (default: %(default)s)")
-    parser.add_argument("--repetitions", type=int, default=3, metavar="N")
+    parser.add_argument("--repetitions", type=command.repetitions, default=3, metavar="N")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE.csv")
     given = parser.parse_args(argv)
     say = partial(print, flush=True)
     rows: list[Row] = []
-    try:
-        if (given.minutes is not None and given.minutes <= 0) or given.repetitions < 1:
-            raise UserError("--minutes and --repetitions: give positive numbers")
-        parts = parts_of(given, say)
-        stay = "|".join(words for name, (words, _) in PARTS.items() if name not in parts).split("|")
-        # Read before anything is measured, which may take an hour: a table that cannot be added to is found out now.
-        kept = [row for row in read(given.out) if row["direction"].split()[0] in stay or _of_another_device(row)]
-        for name in parts:
-            rows += PARTS[name][1](given, say)
-        write(given.out, rows, kept)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    if given.minutes is not None and not 0 < given.minutes < math.inf:
+        raise UserError("--minutes: give a positive number")
+    parts = parts_of(given, say)
+    stay = "|".join(words for name, (words, _) in PARTS.items() if name not in parts).split("|")
+    # Before anything is measured, which may take an hour: a table that cannot be added to is found out now.
+    check_writable(given.out)
+    kept = [row for row in read(given.out) if row["direction"].split()[0] in stay or _of_another_device(row)]
+    for name in parts:
+        rows += PARTS[name][1](given, say)
+    write(given.out, rows, kept)
     print(as_text(rows))
     return 0
 

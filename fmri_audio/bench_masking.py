@@ -33,6 +33,7 @@ import numpy as np
 from fmri_audio import brain
 from fmri_audio.bench_process import in_its_own_process, report, taken
 from fmri_audio.bench_table import Row, described_hardware, summary
+from fmri_audio.command import command
 from fmri_audio.errors import UserError
 from fmri_audio.study.masked import masked_bold
 from fmri_audio.study.reader import (
@@ -188,6 +189,7 @@ def _header(shape: tuple[int, ...]) -> bytes:
     return bytes(image.binaryblock) + b"\0\0\0\0"
 
 
+@command()
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one contender on a study and print what it took, as JSON; return the exit status."""
     parser = argparse.ArgumentParser("python -m fmri_audio.bench_masking")
@@ -198,12 +200,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     import nilearn.maskers
     import nilearn.signal  # noqa: F401
 
-    try:
-        with taken() as found:
-            result = (mask_by_us if arguments.contender == "ours" else mask_by_nilearn)(arguments.study)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    with taken() as found:
+        result = (mask_by_us if arguments.contender == "ours" else mask_by_nilearn)(arguments.study)
     np.save(arguments.study / _RESULT.format(contender=arguments.contender), result)
     report(found)
     return 0

@@ -35,6 +35,7 @@ from numpy.typing import NDArray
 
 from fmri_audio.bench_process import in_its_own_process, report, taken
 from fmri_audio.bench_table import Row, described_hardware, summary
+from fmri_audio.command import command
 from fmri_audio.decoding import ALPHAS, Matrix, decode_units
 from fmri_audio.errors import UserError
 from fmri_audio.settings import TrainingSettings
@@ -206,6 +207,7 @@ def _agreement(direction: str, folder: Path) -> list[Row]:
     return rows
 
 
+@command()
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one contender on a folder's data and print what it took, as JSON; return the exit status."""
     parser = argparse.ArgumentParser("python -m fmri_audio.bench_ridge")
@@ -217,20 +219,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     import sklearn.kernel_ridge
     import sklearn.model_selection  # noqa: F401
 
-    try:
-        bold, targets = (np.load(arguments.folder / name) for name in (_BOLD, _TARGETS))
-        split = split_of(len(bold))
-        with taken() as found:
-            if arguments.contender == "ours":
-                predicted, alphas = by_us(bold, targets, split)
-            else:
-                predicted, alphas = by_scikit_learn(bold, targets, split, arguments.contender.endswith("kernel"))
-    except (OSError, UserError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except MemoryError:
-        print("error: out of memory", file=sys.stderr)
-        return 1
+    bold, targets = (np.load(arguments.folder / name) for name in (_BOLD, _TARGETS))
+    split = split_of(len(bold))
+    with taken() as found:
+        if arguments.contender == "ours":
+            predicted, alphas = by_us(bold, targets, split)
+        else:
+            predicted, alphas = by_scikit_learn(bold, targets, split, arguments.contender.endswith("kernel"))
     np.savez(arguments.folder / f"{arguments.contender}.npz", predicted=predicted, alphas=alphas)
     report(found)
     return 0

@@ -37,6 +37,7 @@ from fmri_audio.arms.base import Window
 from fmri_audio.bench_codec import random_codec
 from fmri_audio.bench_process import in_its_own_process, peak, report, resident, synchronise
 from fmri_audio.bench_table import Row, described_hardware, summary
+from fmri_audio.command import command
 from fmri_audio.edition import absolute
 from fmri_audio.errors import UserError
 from fmri_audio.representations import EncodecLatents
@@ -260,6 +261,7 @@ def time_steps(name: str, task: Task, n_steps: int, folder: Path) -> dict[str, f
     }  # fmt: skip
 
 
+@command()
 def main(argv: Sequence[str] | None = None) -> int:
     """Time one arm's steps and print what they took, as JSON; return the exit status."""
     parser = argparse.ArgumentParser("python -m fmri_audio.bench_training")
@@ -269,12 +271,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("folder", type=Path)
     arguments = parser.parse_args(argv)
     task = _task(arguments.edition, arguments.direction, arguments.folder)
-    try:
-        with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
-            found = time_steps(arguments.arm, task, N_STEPS[arguments.direction], Path(folder))
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
+        found = time_steps(arguments.arm, task, N_STEPS[arguments.direction], Path(folder))
     report(found)
     return 0
 

@@ -44,10 +44,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import beta, t
 
-from fmri_audio import brain, decoding, stimulus, timeline
+from fmri_audio import brain, command, decoding, stimulus, timeline
 from fmri_audio.decoding import FoldPrediction
 from fmri_audio.errors import UserError
-from fmri_audio.files import package_digest, replacing, sha256_of
+from fmri_audio.files import check_writable, package_digest, replacing, sha256_of
 from fmri_audio.identification import Identified, SoundFacts, Trial, identify_segments, trials
 from fmri_audio.settings import FAMILIES, Variant, load_settings, project_root
 from fmri_audio.stimulus import Stimulus
@@ -442,21 +442,19 @@ def read(path: Path, made_by: str = "make calibrate") -> list[dict[str, str]]:
         return list(csv.DictReader(stream))
 
 
+@command.command()
 def main(argv: Sequence[str] | None = None) -> int:
     """Make the table and print it; return the exit status: 1 where something does not hold."""
     parser = argparse.ArgumentParser("python -m fmri_audio.calibration", description=str(__doc__).split("\n\n")[0])
-    parser.add_argument("--repetitions", type=int, default=FEWEST_REPETITIONS, help="of each null variant")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--jobs", type=int, default=2, help="processes")
+    parser.add_argument(
+        "--repetitions", type=command.repetitions, default=FEWEST_REPETITIONS, help="of each null variant"
+    )
+    parser.add_argument("--seed", type=command.seed, default=0)
+    parser.add_argument("--jobs", type=command.processes, default=2, help="processes")
     parser.add_argument("--out", type=Path, default=project_root() / TABLE)
     asked = parser.parse_args(argv)
-    try:
-        rows = calibrate(
-            asked.repetitions, asked.seed, asked.jobs, lambda line: print(line, file=sys.stderr, flush=True)
-        )
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    check_writable(asked.out)
+    rows = calibrate(asked.repetitions, asked.seed, asked.jobs, lambda line: print(line, file=sys.stderr, flush=True))
     write(rows, asked.out)
     for row in rows:
         interval = "" if row.ci_low is None else f" ({row.ci_low:.3f} to {row.ci_high:.3f})"

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from fmri_audio.claim_functions import Case
-from fmri_audio.claims import DEPENDS, FAILS, HOLDS, Verdict, joined, number, whose
+from fmri_audio.claims import DEPENDS, FAILS, HOLDS, UNHELPED, Verdict, joined, number, whose
+from fmri_audio.helped import REMEASURED
 from fmri_audio.scoring import LABELS
 
 QUESTIONS = {
@@ -80,6 +81,8 @@ def _gates(of: Mapping[str, Verdict]) -> str:
 def _promise(of: Mapping[str, Verdict], brains: str) -> str:
     """Say what passes the bottleneck, and what is decoded from brains; whose brains always stands beside."""
     free, decoded = of["bottleneck-intelligible"], of["brains-intelligible"]
+    if UNHELPED in (free.verdict, decoded.verdict):
+        return REMEASURED
     inside = f"Behind the bottleneck, without noise or brains, sound {_heard(free)}"
     return f"{inside}; decoded from {brains} it {_heard(decoded)}."
 
@@ -95,6 +98,8 @@ def _heard(verdict: Verdict) -> str:
 def _finetune(of: Mapping[str, Verdict], brains: str) -> str:
     question, better, closer = of["question-finetune"], of["finetuned-is-better"], of["finetuned-is-closer"]
     if not question.outcome:
+        if better.verdict == UNHELPED:
+            return f"No preference can be given here: {_unhelped(better)}."
         why = better.why or question.why
         return f"No preference can be given here: {why}. An arm that has not converged gets no verdict."
     start = _by(question, "Fine-tune", "Freeze", "It depends")
@@ -135,7 +140,7 @@ def _complex(of: Mapping[str, Verdict], brains: str) -> str:
         "of EnCodec's latents and of a mel spectrogram"
     )
     if not question.outcome:
-        why = question.why or arm.why
+        why = _unhelped(arm) if arm.verdict == UNHELPED else question.why or arm.why
         return f"Not decided here: {why}. What is known: {known}."
     start = _by(question, "Yes", "As a comparison only", "It depends")
     better = _by(arm, "it is more intelligible", "it is no more intelligible", "it is more intelligible at times")
@@ -147,6 +152,11 @@ def _complex(of: Mapping[str, Verdict], brains: str) -> str:
         there = _by(decoded, "nearer to the original", "no nearer to the original", "nearer for some subjects only")
         text += f"; decoded from {brains} it is {there}{_numbers(decoded, distance, ' dB')}"
     return f"{text}; {known}."
+
+
+def _unhelped(verdict: Verdict) -> str:
+    """Say that training did not help, and by which numbers on validation sound."""
+    return f"training did not help on validation sound ({verdict.why})"
 
 
 def _by(verdict: Verdict, holds: str, fails: str, depends: str, untested: str = "not tested") -> str:

@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import pandas as pd
 from pydantic import Field, model_validator
 
+from fmri_audio.arms import ARMS
 from fmri_audio.claim_functions import Case
 from fmri_audio.codec_card import SETS
 from fmri_audio.errors import UserError
+from fmri_audio.helped import Help, helps
 from fmri_audio.scoring import METRICS
 from fmri_audio.settings import Section, project_root
 
@@ -35,6 +38,7 @@ EVALUATED = ("02-problem", "03-encodec", "04-bandwidths", "05-dataset", TRAINING
 """Chapters whose tables the claims are tested on."""
 
 _BRAINS = ("measured", "voxel-noise")
+_BOTTLENECK = ("noise-free", *_BRAINS)
 _SCORED = (
     "codec", "representation", "arm", "bandwidth_kbps", "units", "rank", "condition", "control", "subject", "fold",
     "segment", "seed", "metric",
@@ -150,6 +154,11 @@ class Evidence:
             metrics_file=FILES["metrics"],
         )  # fmt: skip
 
+    @cached_property
+    def helps(self) -> dict[str, Help]:
+        """Whether training helped the edition's arms, by their names; those that were not compared are not there."""
+        return helps(self.metrics)
+
     @property
     def brains(self) -> str:
         """What the edition's brains are, to be said wherever they enter."""
@@ -204,6 +213,14 @@ def ask(query: Query, evidence: Evidence, claim: str) -> list[Case]:
         basis = _basis(query, part, evidence)
         cases.append(Case(label, value, basis, _weights(parts), _brains(parts, evidence)))
     return cases
+
+
+def trained_arms_of(query: Query, evidence: Evidence, claim: str) -> list[str]:
+    """Return the trained arms whose bottleneck a query's rows passed, its subtrahend's too, in the tables' order."""
+    selections = [query, *([] if query.minus is None else [query.minus])]
+    rows = pd.concat([_select(one, evidence, claim) for one in selections])
+    passed = set(rows[rows["condition"].isin(_BOTTLENECK)]["arm"])
+    return [arm for arm in ARMS if arm in passed]
 
 
 def _same(rows: pd.DataFrame, subtrahend: Subtrahend | None, values: Mapping[str, Any]) -> pd.DataFrame:

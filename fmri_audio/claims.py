@@ -16,20 +16,22 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 import pandas as pd
-import yaml
 from pydantic import BeforeValidator, Discriminator, Field, Tag, ValidationError, model_validator
 from scipy import stats
 
 from fmri_audio import claim_functions
+from fmri_audio.arms import LABELS
 from fmri_audio.claim_functions import Case
-from fmri_audio.claim_queries import Evidence, Query, ask
+from fmri_audio.claim_queries import Evidence, Query, ask, trained_arms_of
 from fmri_audio.codec_card import GENUINE
+from fmri_audio.documents import load_yaml
 from fmri_audio.errors import UserError
 from fmri_audio.settings import PositiveInt, Section, project_root
 
 HOLDS, FAILS, DEPENDS = "holds", "fails", "depends"
 SIMULATION, UNTESTED = "on simulation only", "not testable here"
-VERDICTS = (HOLDS, FAILS, DEPENDS, SIMULATION, UNTESTED)
+UNHELPED = "not testable: training did not help"
+VERDICTS = (HOLDS, FAILS, DEPENDS, SIMULATION, UNTESTED, UNHELPED)
 """Every verdict there is, in the order of the tables."""
 
 METAS = "Meta's"
@@ -201,12 +203,7 @@ def load(path: Path | None = None) -> list[Claim]:
         that does not stand before it.
     """
     path = path or project_root() / "claims.yml"
-    try:
-        entries = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"{path.name} does not exist: restore it with git") from None
-    except (yaml.YAMLError, UnicodeDecodeError):
-        raise UserError(f"{path.name}: not valid YAML; mend it or restore it with git") from None
+    entries = load_yaml(path, "mend it or restore it with git", path.name)
     if not isinstance(entries, list):
         raise UserError(f"{path.name}: should be a list of claims, each beginning with “- id:”")
     claims: list[Claim] = []
@@ -335,6 +332,8 @@ def _judge(claim: Claim, evidence: Evidence, earlier: Mapping[str, Verdict]) -> 
         case for name in claim.requires for case in REGISTRY[name](evidence) if case.value != "yes"
     ]:
         return Verdict(claim, UNTESTED, beside=tuple(defined), why=f"{lacking[0].label}: {lacking[0].value}")
+    if why := _without_help(claim, evidence):
+        return Verdict(claim, UNHELPED, beside=tuple(defined), why=why)
     decides = [case for case in defined if claim.weights != METAS or is_metas(case.weights)]
     beside = tuple(case for case in defined if case not in decides)
     if not decides:
@@ -346,6 +345,20 @@ def _judge(claim: Claim, evidence: Evidence, earlier: Mapping[str, Verdict]) -> 
     simulated = any(case.brains == "simulated brains" for case in decides)
     without = tuple(case for query in claim.without for case in ask(query, evidence, claim.id))
     return Verdict(claim, SIMULATION if simulated else outcome, outcome, tuple(decides), beside, without)
+
+
+def _without_help(claim: Claim, evidence: Evidence) -> str:
+    """Say of which trained arms a claim speaks that training did not help on validation sound; empty if of none.
+
+    An arm that was not compared has not been helped either, as far as is known.
+    """
+    queries = [test for test in claim.test if isinstance(test, Query) and test.table == "metrics"]
+    arms = dict.fromkeys(arm for query in queries for arm in trained_arms_of(query, evidence, claim.id))
+    failed = [arm for arm in arms if arm not in evidence.helps or not evidence.helps[arm].helped]
+    return "; ".join(
+        evidence.helps[arm].said if arm in evidence.helps else f"{LABELS[arm]}: not compared with its untrained start"
+        for arm in failed
+    )
 
 
 def _cases(test: Test, claim: Claim, evidence: Evidence, earlier: Mapping[str, Verdict]) -> list[Case]:
@@ -443,7 +456,8 @@ def tally(verdicts: Iterable[Verdict]) -> str:
     of = counts(verdicts)
     return (
         f"{of[HOLDS]} hold, {of[FAILS]} fail, {of[DEPENDS]} depend on what they do not say, {of[SIMULATION]} could be "
-        f"tested on simulated brains only, and {of[UNTESTED]} could not be tested here"
+        f"tested on simulated brains only, {of[UNTESTED]} could not be tested here, and {of[UNHELPED]} cannot be, "
+        "because training did not help the arms that they are about"
     )
 
 

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fmri_audio.command import command
 from fmri_audio.errors import UserError
-from fmri_audio.files import replacing, write_text
+from fmri_audio.files import check_writable, replacing, write_text
 from fmri_audio.settings import BIDS_SPACE, FAMILIES, NAMED_CODECS, VARIANTS
 
 if TYPE_CHECKING:
@@ -274,7 +275,7 @@ def data_check(arguments: argparse.Namespace) -> int:
 
     report = check_study(
         arguments.folder, task=arguments.task, story=arguments.story, space=arguments.space,
-        films=[str(film) for film in arguments.film],
+        films=[str(film) for film in arguments.film], mask=arguments.mask,
     )  # fmt: skip
     print(report.table)
     for kind in ("sounds", "notes", "warnings", "problems"):
@@ -302,6 +303,7 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(
         "fmri-audio", description="Sound, EnCodec and fMRI: what the book uses, by hand."
     )
+    top.set_defaults(writes=[])
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_evaluate(commands)
     _add_codec(commands.add_parser("codec", help="look at a checkpoint, encode, decode"))
@@ -335,11 +337,11 @@ def _add_codec(codec: argparse.ArgumentParser) -> None:
     encode.add_argument("codes", type=Path, metavar="CODES.npz")
     encode.add_argument("--checkpoint", **checkpoint)
     encode.add_argument("--bandwidth", type=float, default=6.0, help="kbps (default: 6)")
-    encode.set_defaults(run=codec_encode)
+    encode.set_defaults(run=codec_encode, writes=["codes"])
     decode = commands.add_parser("decode", help="codes to sound")
     decode.add_argument("codes", type=Path, metavar="CODES.npz")
     decode.add_argument("sound", type=Path, metavar="SOUND.wav")
-    decode.set_defaults(run=codec_decode)
+    decode.set_defaults(run=codec_decode, writes=["sound"])
 
 
 def _add_data(data: argparse.ArgumentParser) -> None:
@@ -375,6 +377,9 @@ def _add_data(data: argparse.ArgumentParser) -> None:
     check.add_argument("--task", help="which task of a BIDS data set")
     check.add_argument("--story", help="which story of that task (default: all that everybody heard)")
     check.add_argument("--space", default=BIDS_SPACE, help=f"standard space of its scans (default: {BIDS_SPACE})")
+    check.add_argument(
+        "--mask", default="auditory", help="auditory (default), grey-matter, or the path of a NIfTI mask"
+    )
     check.set_defaults(run=data_check)
 
 
@@ -389,19 +394,18 @@ def _add_report(commands: Any) -> None:
         "--book-url", default=os.environ.get("BOOK_URL", ""), metavar="URL",
         help="where the rendered book is published (default: the variable BOOK_URL; without it links are relative)",
     )  # fmt: skip
-    one.set_defaults(run=report)
+    one.set_defaults(run=report, writes=["out"])
 
 
+@command("fmri-audio")
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; return the exit status: 0, 1 for an error of the user's, 2 for wrong usage."""
     arguments = parser().parse_args(argv)
-    try:
-        return arguments.run(arguments) or 0
-    except UserError as error:
-        print(f"fmri-audio: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        return 130
+    for name in arguments.writes:
+        written = getattr(arguments, name)
+        if written is not None:
+            check_writable(written)
+    return arguments.run(arguments) or 0
 
 
 if __name__ == "__main__":

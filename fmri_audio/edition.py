@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import shutil
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -23,10 +24,12 @@ from numpy.typing import NDArray
 
 from fmri_audio import results, segments
 from fmri_audio.brain import NAMED_MASKS
+from fmri_audio.command import command
 from fmri_audio.errors import UserError
-from fmri_audio.files import package_digest, replacing, to_json, write_if_changed
+from fmri_audio.files import package_digest, replacing, sha256_of, to_json, write_if_changed, write_text
 from fmri_audio.segments import Window
 from fmri_audio.settings import (
+    BIDS_SPACE,
     NAMED_CODECS,
     SIMULATE,
     Settings,
@@ -35,11 +38,12 @@ from fmri_audio.settings import (
     project_root,
 )
 from fmri_audio.stimulus import PLAY, Stimulus, fingerprint, is_measured, prepare, prepared, study_facts
+from fmri_audio.stored import is_whole, load_array, matches, one_at_a_time, save_array, seal_of, write_seal
 from fmri_audio.timeline import run_samples
 
 if TYPE_CHECKING:
     from fmri_audio.checkpoints import Checkpoint
-    from fmri_audio.study.reader import Study
+    from fmri_audio.study.reader import Found, Study
 
 SIMULATOR = tuple(
     f"study/{name}.py" for name in ("acoustics", "grid", "haemodynamics", "noise", "simulation", "simulator")
@@ -128,13 +132,13 @@ class Edition:
     @cached_property
     def stimulus(self) -> Stimulus:
         """The sound, prepared once into ``<build>/stimulus``."""
-        return prepared(self.settings, self.build / "stimulus")
+        return _prepared(self.settings, self.build / "stimulus")
 
     @cached_property
     def encoding(self) -> Encoding:
         """Latents and codes of the whole stimulus, computed once and kept under their content's hash."""
         path = self.cache / f"encoding-{self._encoding_key}.npz"
-        if not path.is_file():
+        if not is_whole(seal_of(path), [path]):
             _encode(self.stimulus, self.checkpoint, path)
         with np.load(path) as stored:
             return Encoding(stored["latents"], stored["codes"].astype(np.int64))
@@ -156,9 +160,11 @@ class Edition:
     def decoded(self) -> NDArray[np.float32]:
         """The whole stimulus after encoding and decoding at this bandwidth, [T], computed once."""
         path = self.cache / f"decoded-{self._encoding_key}-{self.n_codebooks}.npy"
-        if not path.is_file():
-            _decode(self.codes, self.stimulus, self.checkpoint, self.bandwidth, path)
-        return np.asarray(np.load(path), np.float32)
+        stored = load_array(path)
+        if stored is None:
+            stored = _decode(self.codes, self.stimulus, self.checkpoint, self.bandwidth)
+            save_array(path, stored)
+        return np.asarray(stored, np.float32)
 
     @property
     def cache(self) -> Path:
@@ -203,12 +209,9 @@ class Edition:
             whole = Study.open(str(wanted.source), task=wanted.task, story=wanted.story, space=wanted.space)
             return whole.with_data_at(self.stimulus.rows)
         folder = self.build / "study"
-        facts = to_json({"fingerprint": _study_fingerprint(self.settings)})
-        marker = self.build / "study.json"
-        current = marker.is_file() and marker.read_text(encoding="utf-8") == facts
-        if not (current and (folder / "study.yml").is_file()):
-            _simulate(self.settings, self.stimulus, folder)
-            write_if_changed(marker, facts)
+        with one_at_a_time(self.build / "study.lock"):
+            if not _is_simulated(self.settings, folder):
+                _simulate(self.settings, self.stimulus, folder)
         return Study.open(folder)
 
     def write_records(
@@ -306,12 +309,13 @@ def _encode(stimulus: Stimulus, checkpoint: Checkpoint, path: Path) -> None:
         codes = representation.latents_to_codes(latents, representation.n_codebooks)
     with replacing(path) as temporary:
         np.savez(temporary, latents=latents[0].numpy(), codes=codes[0].numpy().astype(np.int16))
+    write_seal(seal_of(path), [path])
 
 
 def _decode(
-    codes: NDArray[np.int64], stimulus: Stimulus, checkpoint: Checkpoint, bandwidth: float, path: Path
-) -> None:
-    """Decode codes [K, L], every run from rest, and store the waveform."""
+    codes: NDArray[np.int64], stimulus: Stimulus, checkpoint: Checkpoint, bandwidth: float
+) -> NDArray[np.float32]:
+    """Decode codes [K, L], every run from rest."""
     import torch
 
     from fmri_audio.representations import EncodecCodes
@@ -324,8 +328,19 @@ def _decode(
             representation.synthesise(torch.from_numpy(codes[None, :, a // hop : -(-b // hop)]), b - a)[0, 0]
             for a, b in spans
         ]
-    with replacing(path) as temporary:
-        np.save(temporary, torch.cat(waveforms).numpy())
+    decoded: NDArray[np.float32] = torch.cat(waveforms).numpy()
+    return decoded
+
+
+def _prepared(settings: Settings, folder: Path) -> Stimulus:
+    """The prepared sound, from its folder if that holds what was stored there."""
+    files = [folder / name for name in ("waveform.npy", "segments.tsv", "done.json")]
+    if not is_whole(seal_of(folder), files):
+        files[-1].unlink(missing_ok=True)  # which says that the rest is whole
+    stimulus = prepared(settings, folder)
+    if not matches(seal_of(folder), files):
+        write_seal(seal_of(folder), files)
+    return stimulus
 
 
 def _study_fingerprint(settings: Settings) -> str:
@@ -342,11 +357,31 @@ def _simulate(settings: Settings, stimulus: Stimulus, folder: Path) -> None:
     from fmri_audio.study.simulator import simulate_study
 
     wanted = settings.study
+    if seal_of(folder).is_file():
+        shutil.rmtree(folder, ignore_errors=True)  # it is ours, and may be too damaged to say so
     simulate_study(
         folder, stimulus.waveform, stimulus.sample_rate, n_subjects=wanted.n_subjects, n_trs=stimulus.n_trs,
         shape=wanted.shape, seed=settings.seed, strength=wanted.strength, variant=wanted.variant,
         features=wanted.features, tr=settings.tr, runs=stimulus.runs, overwrite=True,
     )  # fmt: skip
+    write_seal(seal_of(folder), _files(folder))
+    write_if_changed(folder.with_suffix(".json"), _study_facts(settings))
+
+
+def _is_simulated(settings: Settings, folder: Path) -> bool:
+    """Whether a folder holds the study that the settings ask for, as it was written."""
+    marker = folder.with_suffix(".json")
+    current = marker.is_file() and marker.read_bytes() == _study_facts(settings).encode()
+    return current and is_whole(seal_of(folder), _files(folder))
+
+
+def _study_facts(settings: Settings) -> str:
+    """What ``study.json`` says of a simulated study."""
+    return to_json({"fingerprint": _study_fingerprint(settings)})
+
+
+def _files(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file()]
 
 
 def resolve(
@@ -359,7 +394,8 @@ def resolve(
     """Check an edition with what was asked for beside it, and write the whole as one edition file.
 
     Everything a user can get wrong is looked at here, in seconds and before anything is written: settings,
-    the sound, the weights, the bandwidths, the study's folder.
+    the sound, the weights, the bandwidths, the study's folder, and whether the sound is long enough for every chapter.
+    The scans' volumes, which may be gigabytes, are read by the step ``study``.
 
     Parameters
     ----------
@@ -381,12 +417,15 @@ def resolve(
     UserError
         Something cannot be used.
     """
+    from fmri_audio.feasible import refuse_infeasible  # it opens editions itself
+
     settings = _with_overrides(absolute(load_settings(edition)), stimulus, codec)
     _check_given(settings, edition)
+    _check_headers(settings)
     opened = Edition(settings, settings.main_bandwidth, out.absolute().parent)
     checkpoint = opened.checkpoint
     notes = [f"codec {checkpoint.id} (sha256 {checkpoint.sha256})"]
-    listed = _parse_bandwidths(bandwidths) if bandwidths else opened.bandwidths
+    listed = _parse_bandwidths(bandwidths, checkpoint) if bandwidths else opened.bandwidths
     check_bandwidths([*listed, *settings.sweep.bandwidths], checkpoint)
     main = min(listed, key=lambda value: (abs(value - settings.main_bandwidth), value))
     if main != settings.main_bandwidth:
@@ -399,6 +438,8 @@ def resolve(
     )
     notes.append(f"stimulus fingerprint {fingerprint(settings)}")
     settings = settings.model_copy(update={"bandwidths": listed, "main_bandwidth": main})
+    opened.__dict__["stimulus"] = sound
+    refuse_infeasible(opened)
     dump_settings(settings, out, notes)
     return notes[:-1]
 
@@ -434,6 +475,60 @@ def _check_given(settings: Settings, edition: str) -> None:
         raise UserError(f"edition {edition} needs what only you can provide: set {' and '.join(missing)}")
 
 
+def _check_headers(settings: Settings) -> None:
+    """Raise a UserError for what ``fmri-audio data check`` finds in a measured study's names, headers or mask."""
+    from fmri_audio.study.reader import Study
+
+    if is_measured(settings):
+        found = _found(settings)
+        Study.of(Path(str(settings.study.source)), found).mask(settings.study.mask)
+
+
+def _check_volumes(settings: Settings, marker: Path) -> None:
+    """Raise a UserError for what ``fmri-audio data check`` finds in a measured study's volumes.
+
+    They are read once: ``marker`` holds the hash of all that decides the answer.
+    """
+    from fmri_audio.study.checker import volume_problems
+    from fmri_audio.study.masked import file_identity
+
+    found, mask = _found(settings), settings.study.mask
+    scans = [scan for scans in found.scans.values() for scan in scans]
+    facts = [f"{file_identity(scan.path)} {scan.first_volume} {scan.n_trs}" for scan in scans]
+    facts += [found.facts.model_dump_json(), mask if mask in NAMED_MASKS else sha256_of(mask)]
+    facts.append(package_digest("study/checker.py", "study/reader.py", "brain/masks.py"))
+    known_by = hashlib.sha256("\n".join(facts).encode()).hexdigest()
+    if marker.is_file() and marker.read_bytes() == known_by.encode():
+        return
+    _refuse(settings, volume_problems(found, mask))
+    write_text(marker, known_by)
+
+
+def _found(settings: Settings) -> Found:
+    """What a measured study holds, its names and headers checked."""
+    from fmri_audio.study.checker import quick_problems
+    from fmri_audio.study.reader import find_study
+
+    wanted = settings.study
+    found = find_study(Path(str(wanted.source)), task=wanted.task, story=wanted.story, space=wanted.space)
+    _refuse(settings, quick_problems(found, films_given=settings.stimulus.source is not None))
+    return found
+
+
+def _refuse(settings: Settings, problems: Sequence[str]) -> None:
+    """Raise a UserError with the first of a study's problems and the command that lists them all."""
+    if not problems:
+        return
+    wanted = settings.study
+    options = {"task": wanted.task, "story": wanted.story, "space": wanted.space, "mask": wanted.mask}
+    usual = (None, BIDS_SPACE, NAMED_MASKS[0])
+    words = [f" --{key} {value}" for key, value in options.items() if value not in usual]
+    more = f", and {len(problems) - 1} more" if len(problems) > 1 else ""
+    raise UserError(
+        f"study.source: {problems[0]}{more} (`fmri-audio data check {wanted.source}{''.join(words)}` lists all)"
+    )
+
+
 def _has_own_sound(settings: Settings) -> bool:
     """Whether the study holds the sound that was heard; of one that is not there yet, whether it is a BIDS data set."""
     from fmri_audio.study.sync import has_own_sound
@@ -443,14 +538,16 @@ def _has_own_sound(settings: Settings) -> bool:
     return settings.study.source is None and settings.study.task is not None
 
 
-def _parse_bandwidths(text: str) -> list[float]:
-    """Read "1.5 3 6" as bandwidths in kbps, ascending, none twice."""
+def _parse_bandwidths(text: str, checkpoint: Checkpoint) -> list[float]:
+    """Read "1.5 3 6" as bandwidths in kbps, ascending, none twice; "all" is every one that the codec has."""
+    if text.strip() == "all":
+        return [float(value) for value in sorted(checkpoint.model.target_bandwidths)]
     try:
         listed = sorted({float(part) for part in text.replace(",", " ").split()})
     except ValueError:
         listed = []
     if not listed:
-        raise UserError(f"BANDWIDTHS={text!r}: give kbps separated by spaces, such as BANDWIDTHS='1.5 3 6'")
+        raise UserError(f"BANDWIDTHS={text!r}: give kbps separated by spaces, such as BANDWIDTHS='1.5 3 6', or all")
     return listed
 
 
@@ -469,6 +566,8 @@ def _write_study_marker(opened: Edition) -> None:
     from fmri_audio.study.reader import write_facts
 
     marker = opened.build / "study" / "study.yml"
+    if is_measured(opened.settings):
+        _check_volumes(opened.settings, marker.with_name("checked.txt"))
     study = opened.study
     if study.folder.resolve() != marker.parent.resolve():
         with replacing(marker) as temporary:
@@ -524,15 +623,10 @@ def _run(arguments: argparse.Namespace) -> None:
             print(f"subject {subject} is left out: filler instead of data at some of these TRs")
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+@command()
+def main(argv: Sequence[str] | None = None) -> None:
     """Run one step; return the exit status."""
-    arguments = _parser().parse_args(argv)
-    try:
-        _run(arguments)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
+    _run(_parser().parse_args(argv))
 
 
 if __name__ == "__main__":

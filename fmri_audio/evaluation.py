@@ -34,10 +34,11 @@ from fmri_audio.representations import EncodecCodes
 from fmri_audio.representations.streaming import decode_in_pieces
 from fmri_audio.results import Record
 from fmri_audio.segments import Window
+from fmri_audio.stored_arms import stored_arms
 from fmri_audio.study.reader import Subject
 from fmri_audio.study.splits import Split, contiguous_split
 from fmri_audio.timeline import trs_to_samples
-from fmri_audio.trained import TrainedArm, trained_arms
+from fmri_audio.trained import TrainedArm
 from fmri_audio.transcripts import transcript
 
 Waveform = NDArray[np.float32]
@@ -74,6 +75,29 @@ class Decoded:
     code: NDArray[np.float32]
     true: NDArray[np.float32]
     alphas: NDArray[np.float64]
+
+
+def segment_trs(run: Edition) -> int:
+    """TRs of a segment to identify."""
+    return int(np.ceil(run.settings.training.segment_seconds / float(run.stimulus.tr)))
+
+
+def windows_of_block(run: Edition, block: tuple[int, int]) -> list[Window]:
+    """Windows of a block of TRs that are scored, in seconds of the stimulus: speech where there is some.
+
+    Raises
+    ------
+    UserError
+        No stretch of the block is long enough.
+    """
+    begin, end = (float(k * run.stimulus.tr) for k in block)
+    for kind in ("speech", "music", "ambience"):
+        if found := run.windows(kind, within=(begin, end)):
+            return found
+    raise UserError(
+        f"{run.stimulus.name}: the held-out block ({begin:g} to {end:g} s) has no stretch of speech, music or ambience "
+        "long enough to score; change training.test_fraction or use more TRs"
+    )
 
 
 class HeldOut:
@@ -162,7 +186,7 @@ class HeldOut:
         return {name: [self.arms[name], *(arms[name] for arms in more)] for name in SEEDED}
 
     def _trained(self, names: Sequence[str], seed: int) -> dict[str, TrainedArm]:
-        return trained_arms(
+        return stored_arms(
             names, self.material, self.split, self.settings, seed=seed, cache=self.run.build / "models"
         )
 
@@ -186,20 +210,11 @@ class HeldOut:
     @cached_property
     def windows(self) -> list[Window]:
         """Windows that are scored, their times counted from the start of the block: speech where there is some."""
-        for kind in ("speech", "music", "ambience"):
-            if found := self.run.windows(kind, within=self.seconds):
-                break
-        else:
-            raise UserError(
-                f"{self.stimulus.name}: the held-out block ({self.seconds[0]:g} to {self.seconds[1]:g} s) has no "
-                "stretch of speech, music or ambience long enough to score; change training.test_fraction or use "
-                "more TRs"
-            )
         return [
             dataclasses.replace(
                 window, onset=window.onset - self.seconds[0], offset=window.offset - self.seconds[0]
             )
-            for window in found
+            for window in windows_of_block(self.run, self.block)
         ]
 
     @property
@@ -279,14 +294,14 @@ class HeldOut:
     def codec_only(self, quantised: bool = True) -> Waveform:
         """The block through the codec alone, at the run's bandwidth or with its latents as they are."""
         latents = features_of_block(self.run.encoding.latents, self.block, self.grid)
-        return self._decode(self._quantised(latents) if quantised else latents)
+        return self.decode_latents(self._quantised(latents) if quantised else latents)
 
     def requantised(self, arm: Which = "frozen") -> Waveform:
         """The block through an arm's bottleneck, its latents quantised again at the run's bandwidth."""
         model = self.trained(arm).model
         with torch.inference_mode():
             latents = model.through(self.block).cpu().numpy()
-        return self._decode(self._quantised(latents))
+        return self.decode_latents(self._quantised(latents))
 
     def _quantised(self, latents: NDArray[np.float32]) -> NDArray[np.float32]:
         representation = EncodecCodes(self.run.checkpoint, self.run.bandwidth)
@@ -294,11 +309,11 @@ class HeldOut:
             codes = representation.latents_to_codes(torch.from_numpy(latents)[None], self.run.n_codebooks)
             return representation.codes_to_latents(codes)[0].numpy()
 
-    def _decode(self, latents: NDArray[np.float32]) -> Waveform:
-        """The waveform of the block by the untouched codec's decoder, from its latents [C, l]."""
+    def decode_latents(self, latents: NDArray[np.float32], block: tuple[int, int] | None = None) -> Waveform:
+        """The waveform of a block of TRs by the untouched codec's decoder, from its latents [C, l]."""
         decoder = self.run.checkpoint.model.decoder
         into, length = samples_of_block(
-            self.block, self.grid, self.stimulus.sample_rate, int(decoder.hop_length)
+            block or self.block, self.grid, self.stimulus.sample_rate, int(decoder.hop_length)
         )
         with torch.inference_mode():
             wave = decode_in_pieces(decoder, torch.from_numpy(latents)[None])[0, 0, into : into + length]
@@ -445,7 +460,7 @@ class HeldOut:
     @property
     def segment_trs(self) -> int:
         """TRs of a segment to identify."""
-        return int(np.ceil(self.settings.segment_seconds / float(self.stimulus.tr)))
+        return segment_trs(self.run)
 
     # The tables ---------------------------------------------------------------------------------------------------
 

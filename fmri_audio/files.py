@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,24 +18,39 @@ from fmri_audio.errors import UserError
 _POINTER_BYTES = 512
 """A pointer's first line is shorter than this."""
 
+_PROBE_BYTES = 1 << 16
+"""Written to find out whether there is room."""
+
+_STREAMS = (Path("/dev"), Path("/dev/fd"), Path("/proc/self/fd"))
+"""Where the system keeps open streams, which may be files of other names."""
+
+_WRITERS = ("soundfile", "safetensors", "safetensors_rust", "zipfile", "sqlite3", "nibabel", "av", "zlib")
+"""Libraries whose own errors, not the system's, tell that a file could not be written."""
+
+_TORCH_WRITER = re.compile(r"inline_container|PytorchStreamWriter|file write failed")
+"""What torch says then, in an error that has no type of its own."""
+
 
 @contextlib.contextmanager
 def replacing(path: Path | str) -> Iterator[Path]:
     """Give a temporary path beside ``path`` and move it there when the block ends well.
 
-    The temporary name keeps the suffix, because writers of sound and arrays choose the format by it.
+    The temporary name keeps the suffix, because writers of sound and arrays choose the format by it. A device or a
+    pipe (``/dev/stdout``) is written to and never replaced.
 
     Raises
     ------
     UserError
-        The folder cannot be made or written to, or ``path`` is a folder.
+        The folder cannot be made or written to, ``path`` is a folder, or what a library wrote did not arrive whole.
     """
     path = Path(path)
     if path.is_dir():
         raise UserError(f"{path} is a folder: give the name of a file to write")
+    through = _is_device(path)
+    folder = Path(tempfile.gettempdir()) if through else path.parent
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
+        folder.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.stem[:64]}-", suffix=path.suffix, dir=folder)
     except OSError as error:
         raise UserError(
             f"{path} cannot be written ({error.strerror}): choose a folder you may write to"
@@ -43,12 +59,76 @@ def replacing(path: Path | str) -> Iterator[Path]:
     temporary = Path(name)
     try:
         yield temporary
-        temporary.chmod(0o644)
-        os.replace(temporary, path)
-    except OSError as error:
-        raise UserError(f"{path} cannot be written ({error.strerror})") from None
+        if through:
+            with open(temporary, "rb") as source, open(path, "wb") as target:
+                shutil.copyfileobj(source, target)
+        else:
+            temporary.chmod(0o644)
+            os.replace(temporary, path)
+    except Exception as error:
+        reason = _why_not_written(error, temporary)
+        if reason is None:
+            raise
+        raise UserError(f"{path} cannot be written ({reason})") from None
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def check_writable(path: Path | str) -> None:
+    """Raise a UserError if a file could not be written now; for what is to be written after long work.
+
+    Nothing is left behind, and a file that is there already stays as it is.
+
+    Raises
+    ------
+    UserError
+        ``path`` is a folder, its folder may not be written to or cannot be made, or the disk is full.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise UserError(f"{path} is a folder: give the name of a file to write")
+    if _is_device(path):
+        return
+    try:
+        # A folder that is not there yet is made in the nearest one that is.
+        folder = next(folder for folder in path.absolute().parents if os.path.lexists(folder))
+        with tempfile.NamedTemporaryFile(prefix=f".{path.stem[:64]}-", suffix=path.suffix, dir=folder) as probe:
+            probe.write(bytes(_PROBE_BYTES))
+    except OSError as error:
+        raise UserError(
+            f"{path} cannot be written ({_reason(error)}): choose a folder with room that you may write to"
+        ) from None
+
+
+def _is_device(path: Path) -> bool:
+    """Whether a path leads to a device, a pipe or an open stream, which must not be replaced by a file."""
+    return path.parent in _STREAMS or (path.exists() and not path.is_file() and not path.is_dir())
+
+
+def _why_not_written(error: Exception, temporary: Path) -> str | None:
+    """Say why a block that writes ended early, or None where writing was not the cause.
+
+    Libraries have errors of their own for a disk that is full, some without a word about the disk; so the disk is
+    asked again, by writing a little more.
+    """
+    if isinstance(error, OSError):
+        if error.strerror:
+            return error.strerror
+    elif type(error).__module__.partition(".")[0] not in _WRITERS and not (
+        isinstance(error, RuntimeError) and _TORCH_WRITER.search(str(error))
+    ):
+        return None
+    try:
+        with open(temporary, "ab") as probe:
+            probe.write(bytes(_PROBE_BYTES))
+    except OSError as found:
+        return _reason(found)
+    return _reason(error)
+
+
+def _reason(error: Exception) -> str:
+    """Return what went wrong, in the system's words where it has some."""
+    return getattr(error, "strerror", None) or " ".join(str(error).split()) or type(error).__name__
 
 
 def refuse_unfetched(path: Path | str) -> None:
@@ -88,7 +168,7 @@ def write_text(path: Path | str, text: str) -> None:
 def write_if_changed(path: Path | str, text: str) -> bool:
     """Write a text file only if its content would change; return whether it was written."""
     path = Path(path)
-    if path.is_file() and path.read_text(encoding="utf-8") == text:
+    if path.is_file() and path.read_bytes() == text.encode():
         return False
     write_text(path, text)
     return True

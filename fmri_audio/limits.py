@@ -55,3 +55,18 @@ def resolved_elements(n_voxels: float, voxel_mm: float, fwhm_mm: float) -> float
     Never more than there are voxels (Worsley et al. 1992 call them resels).
     """
     return float(n_voxels * min(1.0, (voxel_mm / fwhm_mm) ** 3))
+
+
+def as_upper_bound(bits: float, known: float) -> float:
+    """Return an upper bound on what brains tell, or NaN where as much has been read from them already.
+
+    A bound below a lower bound rests on an assumption that does not hold, and is none.
+
+    Parameters
+    ----------
+    bits : float
+        Of the upper bound, per TR.
+    known : float
+        The highest lower bound on the same quantity, per TR; NaN where there is none.
+    """
+    return float("nan") if bits < known else bits

@@ -11,7 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import NDArray
 
+from fmri_audio.block_code import BlockCode
+from fmri_audio.errors import UserError
 from fmri_audio.representations import Representation
 from fmri_audio.representations.mel import Magnitude, MelGriffinLim, Phase, QuantisedMel
 from fmri_audio.results import Record
@@ -211,82 +214,50 @@ def score_through(
     return pd.DataFrame(rows, columns=["window", "kind", *METRICS])
 
 
-@dataclass(frozen=True)
-class LinearBottleneck:
-    """The best linear squeeze of one TR of log-mel to a few numbers: principal components.
-
-    Attributes
-    ----------
-    mean : array of shape [n_mels · frames]
-    components : array of shape [units, n_mels · frames]
-    frames : mel frames per TR
-    """
-
-    mean: np.ndarray
-    components: np.ndarray
-    frames: int
-
-    @classmethod
-    def fit(cls, features: np.ndarray, frames: int, units: int, keep: np.ndarray) -> LinearBottleneck:
-        """Fit to log-mel features [n_mels, L], on those TRs only that the mask ``keep`` [TRs] names."""
-        pieces = _pieces(features, frames)[keep[: features.shape[1] // frames]]
-        mean = pieces.mean(axis=0)
-        _, _, components = np.linalg.svd(pieces - mean, full_matrices=False)
-        return cls(mean, components[: min(units, len(components))], frames)
-
-    def apply(self, features: np.ndarray) -> np.ndarray:
-        """Return features [n_mels, L] after the squeeze; the last TR is filled up with its last frame."""
-        n_mels, length = features.shape
-        padded = np.pad(features, ((0, 0), (0, -length % self.frames)), mode="edge")
-        pieces = _pieces(padded, self.frames) - self.mean
-        back = pieces @ self.components.T @ self.components + self.mean
-        joined = back.reshape(-1, n_mels, self.frames).transpose(1, 0, 2).reshape(n_mels, -1)
-        return np.asarray(joined[:, :length], dtype=np.float32)
-
-
-def _pieces(features: np.ndarray, frames: int) -> np.ndarray:
-    """Cut features [n_mels, L] into TRs [L // frames, n_mels · frames]."""
-    n_mels, length = features.shape
-    count = length // frames
-    return features[:, : count * frames].reshape(n_mels, count, frames).transpose(1, 0, 2).reshape(count, -1)
-
-
 def squeeze(
     base: MelSetting, wave: Waveform, sample_rate: int, tr: Fraction, windows: Sequence[Window],
     units: Sequence[int], seed: int,
-) -> tuple[pd.DataFrame, dict[int, LinearBottleneck]]:  # fmt: skip
-    """Score the mel after a linear bottleneck per TR, with Griffin-Lim's phase and with the true one.
+) -> tuple[pd.DataFrame, dict[int, BlockCode]]:  # fmt: skip
+    """Score the mel after a linear code of so many numbers per TR, with Griffin-Lim's phase and with the true one.
 
-    The bottleneck is fitted on the TRs of the recording that no scoring window touches.
+    The code is fitted on the stretches of the recording that no scoring window touches.
 
     Returns
     -------
     scores : DataFrame with ``units``, ``phase``, ``window``, ``kind`` and the metrics
-    bottlenecks : the fitted squeeze for each number of units
+    codes : the fitted code for each number of units, which is what it really has per TR, to the nearest whole number
+
+    Raises
+    ------
+    UserError
+        The windows leave no stretch of the recording to fit to.
     """
     mel = base.build(sample_rate, seed)
-    frames = round(tr * mel.feature_rate)
-    features = _log_mel(mel, wave)
-    keep = _untouched(features.shape[1] // frames, float(tr), windows)
+    stretches = _untouched(_log_mel(mel, wave), mel.feature_rate, windows)
     rows, fitted = [], {}
     for wanted in sorted(units):
-        bottleneck = LinearBottleneck.fit(features, frames, wanted, keep)
-        number = len(bottleneck.components)  # fewer than wanted where there are too few TRs to fit more
+        try:
+            code = BlockCode.fit(stretches, mel.feature_rate, wanted, tr, seed)
+        except ValueError as error:
+            raise UserError(
+                f"windows: they leave too little sound to fit a linear code to ({error}); use fewer windows or more TRs"
+            ) from None
+        number = round(code.per_tr(tr))
         if number in fitted:
             continue
-        fitted[number] = bottleneck
+        fitted[number] = code
         for window in windows:
             part = cut(wave, sample_rate, window.onset, window.offset)
-            for phase, made in squeezed(mel, part, bottleneck).items():
+            for phase, made in squeezed(mel, part, code).items():
                 rows.append({"units": number, "phase": phase, "window": window.name, "kind": window.kind,
                              **score_pair(part, made, sample_rate, window.kind, SWEPT)})  # fmt: skip
     return pd.DataFrame(rows, columns=["units", "phase", "window", "kind", *METRICS]), fitted
 
 
-def squeezed(mel: MelGriffinLim, wave: Waveform, bottleneck: LinearBottleneck) -> dict[Phase, Waveform]:
-    """Return the sound [T] behind a bottleneck, with either phase."""
+def squeezed(mel: MelGriffinLim, wave: Waveform, code: BlockCode) -> dict[Phase, Waveform]:
+    """Return the sound [T] behind a linear code, with either phase."""
     sound = torch.from_numpy(np.ascontiguousarray(wave))[None, None]
-    features = torch.from_numpy(bottleneck.apply(_log_mel(mel, wave)))[None]
+    features = torch.from_numpy(code.restore(_log_mel(mel, wave)))[None]
     magnitude = mel.magnitude(features)
     made: dict[Phase, torch.Tensor] = {
         "true": mel.with_phase(magnitude, mel.spectrum(sound), len(wave)),
@@ -295,14 +266,21 @@ def squeezed(mel: MelGriffinLim, wave: Waveform, bottleneck: LinearBottleneck) -
     return {phase: np.asarray(sounds[0, 0].numpy(), dtype=np.float32) for phase, sounds in made.items()}
 
 
-def _log_mel(mel: MelGriffinLim, wave: Waveform) -> np.ndarray:
+def _log_mel(mel: MelGriffinLim, wave: Waveform) -> NDArray[np.float32]:
     return np.asarray(mel.analyse(torch.from_numpy(np.ascontiguousarray(wave))[None, None])[0].numpy())
 
 
-def _untouched(count: int, tr: float, windows: Sequence[Window]) -> np.ndarray:
-    """Return a mask over TRs: those that no window overlaps."""
-    starts = np.arange(count) * tr
-    return np.array([all(start + tr <= w.onset or start >= w.offset for w in windows) for start in starts])
+def _untouched(
+    features: NDArray[np.float32], frame_rate: Fraction, windows: Sequence[Window]
+) -> list[NDArray[np.float32]]:
+    """Return the stretches of features [C, L] that no window overlaps."""
+    moments = np.arange(features.shape[1]) / float(frame_rate)
+    free = np.ones(len(moments), bool)
+    for window in windows:
+        free &= (moments < window.onset) | (moments >= window.offset)
+    edges = np.flatnonzero(np.diff(free.astype(int))) + 1
+    parts = zip(np.split(features, edges, axis=1), np.split(free, edges), strict=True)
+    return [part for part, kept in parts if kept[0]]
 
 
 def price(representation: Representation, tr: Fraction) -> dict[str, float]:

@@ -28,6 +28,7 @@ from fmri_audio.claims import SIMULATION, Verdict
 from fmri_audio.edition import absolute
 from fmri_audio.errors import UserError
 from fmri_audio.files import sha256_of
+from fmri_audio.helped import REMEASURED
 from fmri_audio.settings import Settings, load_settings, project_root
 
 ISSUE = 23
@@ -219,7 +220,7 @@ def _head(tables: Evidence, verdicts: Sequence[Verdict]) -> str:
     for name, answer in claim_answers.answers(verdicts, tables.brains).items():
         lines += [f"- **{claim_answers.QUESTIONS[name]}** {answer}"]
     codecs = ", ".join(sorted(tables.metrics["codec"].dropna().unique()))
-    lines += ["", f"Of {len(verdicts)} claims of the note, {claims.tally(verdicts)}."]
+    lines += ["", REMEASURED, "", f"Of {len(verdicts)} claims of the note, {claims.tally(verdicts)}."]
     lines += [f"Edition `{tables.edition}`, weights `{codecs}`, {tables.brains}."]
     return "\n".join(lines)
 

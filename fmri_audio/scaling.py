@@ -29,10 +29,11 @@ import joblib
 import numpy as np
 from numpy.typing import NDArray
 
-from fmri_audio import calibration
+from fmri_audio import calibration, command
 from fmri_audio.calibration import ALPHA, GAP, SEGMENT_TRS, TR, Sound
 from fmri_audio.decoding import FoldPrediction, prediction_correlation
 from fmri_audio.errors import UserError
+from fmri_audio.files import check_writable
 from fmri_audio.identification import FEWEST_SHIFTS, WAYS, Identified, admissible_shifts, identify_segments
 from fmri_audio.settings import project_root
 
@@ -248,23 +249,21 @@ def scale(
     return rows
 
 
+@command.command()
 def main(argv: Sequence[str] | None = None) -> int:
     """Make the table and print it; return the exit status."""
     parser = argparse.ArgumentParser("python -m fmri_audio.scaling", description=str(__doc__).split("\n\n")[0])
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--jobs", type=int, default=2, help="processes")
-    parser.add_argument("--minutes", type=int, nargs="+", help="lengths in place of the grid's")
-    parser.add_argument("--studies", type=int, help="studies of each length in place of the grid's")
+    parser.add_argument("--seed", type=command.seed, default=0)
+    parser.add_argument("--jobs", type=command.processes, default=2, help="processes")
+    parser.add_argument("--minutes", type=command.whole(1, 24 * 60), nargs="+", help="lengths in place of the grid's")
+    parser.add_argument("--studies", type=command.repetitions, help="studies of each length in place of the grid's")
     parser.add_argument("--out", type=Path, default=project_root() / TABLE)
     asked = parser.parse_args(argv)
     lengths = asked.minutes or list(STUDIES)
     studies = {one: asked.studies or STUDIES.get(one, min(STUDIES.values())) for one in lengths}
-    try:
-        play = Sound.of(calibration.whole_play())
-        rows = scale(play, studies, asked.seed, asked.jobs, lambda line: print(line, file=sys.stderr, flush=True))
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    check_writable(asked.out)
+    play = Sound.of(calibration.whole_play())
+    rows = scale(play, studies, asked.seed, asked.jobs, lambda line: print(line, file=sys.stderr, flush=True))
     calibration.write(rows, asked.out)
     for row in rows:
         print(

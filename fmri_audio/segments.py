@@ -16,13 +16,18 @@ import scipy.ndimage
 import scipy.signal
 from numpy.typing import NDArray
 
+from fmri_audio.alignments import segments_of_gentle, segments_of_textgrid
+from fmri_audio.documents import parse_json
 from fmri_audio.errors import UserError
+from fmri_audio.tables import JSON, TEXTGRID, parse_table, read_text
 
 KINDS = ("speech", "music", "silence", "ambience")
 """Kinds of segment."""
 
 REQUIRED = ("onset", "offset", "kind")
 """Columns that every table of segments has."""
+
+_WANTED = "a table of segments with onset, offset, kind"
 
 Signal = NDArray[np.floating]
 
@@ -42,39 +47,49 @@ class Window:
 
 
 def read_segments(path: Path | str) -> pd.DataFrame:
-    """Read a table of segments (tab-separated, or comma-separated in a file ending in .csv).
+    """Read a table of segments, separated by tabs, commas or semicolons; or words that were aligned with the sound.
+
+    A TextGrid of Praat and Gentle's ``align.json`` are recognised by their content, whatever they are called; what
+    they transcribe is speech (see :mod:`fmri_audio.alignments`).
 
     Raises
     ------
     UserError
-        The file is missing or unreadable, lacks a column, or has a segment of unknown kind or that ends
-        before it starts.
+        The file is missing or unreadable or something else, lacks a column, or has a segment of unknown kind or that
+        ends before it starts.
     """
     path = Path(path)
-    try:
-        table = pd.read_csv(path, sep="," if path.suffix == ".csv" else "\t", keep_default_na=False)
-    except FileNotFoundError:
-        raise UserError(f"{path} does not exist: give a table of segments with onset, offset, kind") from None
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} is not a table of segments with onset, offset, kind ({error})") from None
+    if not path.exists() and not path.is_symlink():
+        raise UserError(f"{path} does not exist: give {_WANTED}")
+    text, kind = read_text(path)
+    if kind == TEXTGRID:
+        return segments_of_textgrid(text, path, KINDS)
+    if kind == JSON:
+        return segments_of_gentle(parse_json(text.encode(), str(path)), path)
+    if kind is not None:
+        raise UserError(f"{path} is {kind}, not {_WANTED}: give one, tab-separated")
+    table, lines = parse_table(text, path, _WANTED)
     missing = [column for column in REQUIRED if column not in table.columns]
     if missing:
         raise UserError(
             f"{path} has no column {missing[0]!r}: a table of segments has onset, offset and kind"
         )
-    for column in ("onset", "offset"):
-        table[column] = pd.to_numeric(table[column], errors="coerce")
+    table["kind"] = table["kind"].astype(str).str.strip()
     unknown = ~table["kind"].isin(KINDS)
-    wrong = table["onset"].isna() | table["offset"].isna() | (table["offset"] <= table["onset"])
     if unknown.any():
         row = int(unknown.to_numpy().argmax())
         raise UserError(
-            f"{path}, line {row + 2}: kind {table['kind'][row]!r} should be one of {', '.join(KINDS)}"
+            f"{path}, line {lines[row]}: kind {table['kind'][row][:40]!r} should be one of {', '.join(KINDS)}"
         )
+    for column in ("onset", "offset"):
+        numbers = table[column].astype(str) if table[column].dtype == bool else table[column]
+        table[column] = pd.to_numeric(numbers, errors="coerce")
+    finite = np.isfinite(table[["onset", "offset"]].to_numpy(float)).all(axis=1)
+    wrong = ~finite | (table["offset"] <= table["onset"]).to_numpy()
     if wrong.any():
-        row = int(wrong.to_numpy().argmax())
         raise UserError(
-            f"{path}, line {row + 2}: onset and offset should be seconds, the offset later than the onset"
+            f"{path}, line {lines[int(wrong.argmax())]}: onset and offset should be seconds, the offset later than "
+            "the onset"
         )
     return table.sort_values("onset", kind="stable", ignore_index=True)
 
@@ -182,7 +197,8 @@ def detect_segments(waveform: Signal, sample_rate: int) -> pd.DataFrame:
     decided by two features of Scheirer and Slaney (1997), taken over 3 s of sounding frames: how far the spectral
     centroid strays (speech alternates between vowels and fricatives, within its pauses too), and how much of the
     level varies near 4 Hz, the rate of syllables. The two are compared with a value half-way between speech and
-    music, as logarithms, the second with half the weight, and averaged over 2 s.
+    music, as logarithms, the second with half the weight, and averaged over 2 s. A constant offset of the
+    whole is taken off first: it is not heard.
 
     Parameters
     ----------
@@ -219,13 +235,18 @@ def speech_fraction(waveform: Signal, sample_rate: int) -> float:
 def _level_and_centroid(
     waveform: Signal, sample_rate: int, at_once: int = 4096
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return, per frame, the level (root mean square) and the logarithm of the spectral centroid."""
+    """Return, per frame, the level (root mean square) and the logarithm of the spectral centroid, without a constant.
+
+    The constant is the median over frames of their means: one recording of several that has an offset leaves the
+    silence of the others silent.
+    """
     length = round(_FRAME * sample_rate)
     frames = np.asarray(waveform[: len(waveform) // length * length]).reshape(-1, length)
+    offset = float(np.median(frames.mean(axis=1, dtype=np.float64))) if len(frames) else 0.0
     hz = np.fft.rfftfreq(length, 1 / sample_rate)
     level, centroid = np.empty(len(frames)), np.empty(len(frames))
     for start in range(0, len(frames), at_once):
-        part = frames[start : start + at_once].astype(np.float64)
+        part = frames[start : start + at_once].astype(np.float64) - offset
         power = np.square(np.abs(np.fft.rfft(part * np.hanning(length)))) + 1e-20
         level[start : start + at_once] = np.sqrt(np.square(part).mean(axis=1))
         centroid[start : start + at_once] = np.log(power @ hz / power.sum(axis=1) + 50)

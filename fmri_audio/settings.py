@@ -7,6 +7,9 @@ an error, with the nearest name that is.
 from __future__ import annotations
 
 import difflib
+import math
+import re
+import reprlib
 from collections.abc import Iterable, Mapping
 from fractions import Fraction
 from pathlib import Path
@@ -24,6 +27,7 @@ from pydantic import (
     model_validator,
 )
 
+from fmri_audio.documents import load_yaml
 from fmri_audio.errors import UserError
 from fmri_audio.files import write_if_changed
 
@@ -46,14 +50,25 @@ FAMILIES: tuple[Family, ...] = get_args(Family)
 """Families of acoustic features that simulated brains can follow."""
 
 
+_RATIONAL = re.compile(r"[+-]?(\d{1,12}/\d{1,12}|(\d{1,12}(\.\d{0,24})?|\.\d{1,24})([eE][+-]?\d{1,2})?)")
+"""Numbers whose exact value is quickly found: 1e400000000 would take all memory."""
+
+
 def _to_fraction(value: object) -> object:
     """Read 1.5, "1.5" or "3/2" as the exact rational it is written as."""
     if isinstance(value, Fraction | bool):
         return value
+    text = str(value).strip() if isinstance(value, str | float) or _is_short(value) else ""
     try:
-        return Fraction(str(value))
-    except (ValueError, ZeroDivisionError):
-        raise ValueError("should be a number such as 1.5 or 3/2") from None
+        if _RATIONAL.fullmatch(text):
+            return Fraction(text)
+    except ZeroDivisionError:
+        pass
+    raise ValueError("should be a number such as 1.5 or 3/2")
+
+
+def _is_short(value: object) -> bool:
+    return isinstance(value, int) and abs(value) < 10**12
 
 
 def _to_films(value: object) -> object:
@@ -75,8 +90,28 @@ def _from_fraction(value: Fraction) -> str:
 ExactSeconds = Annotated[
     InstanceOf[Fraction], BeforeValidator(_to_fraction), PlainSerializer(_from_fraction, return_type=str)
 ]
-PositiveInt = Annotated[int, Field(gt=0)]
-PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+PositiveInt = Annotated[int, Field(gt=0, le=1_000_000)]
+PositiveFloat = Annotated[float, Field(gt=0, le=1e6)]
+
+# More than anybody needs, and little enough that nothing is asked of memory that no machine has.
+TRs = Annotated[int, Field(gt=0, le=100_000)]
+"""Of a study or a sound: 100,000 of 1.5 s are 42 hours."""
+Samples = Annotated[int, Field(gt=0, le=65_536)]
+"""Samples of a spectrogram's window, or of its hop."""
+Mels = Annotated[int, Field(gt=0, le=2_048)]
+Iterations = Annotated[int, Field(ge=0, le=100_000)]
+Extent = Annotated[int, Field(gt=0, le=512)]
+"""Voxels along an axis."""
+Bandwidth = Annotated[float, Field(gt=0, le=1_000)]
+"""In kbps."""
+Rank = Annotated[int, Field(gt=0, le=16_384)]
+Weight = Annotated[float, Field(ge=0, le=1e6)]
+
+SHORTEST_TR, LONGEST_TR = Fraction(1, 100), Fraction(60)
+"""Seconds between which every scanner's repetition time lies."""
+
+MOST_VOXELS = 4_000_000
+"""Of a simulated brain: a field of view of 160 mm at 1 mm."""
 ArmName = Literal["mel", "codes", "frozen", "finetuned", "complex-stft"]
 """Ways through the bottleneck, by their names in the tables."""
 
@@ -84,7 +119,9 @@ ArmName = Literal["mel", "codes", "frozen", "finetuned", "complex-stft"]
 class Section(BaseModel):
     """Base of all settings: unknown keys forbidden, no change after reading, no conversion between types."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=True, allow_inf_nan=False, str_max_length=4096
+    )
 
 
 def _check_hop(hop_length: int, n_fft: int) -> None:
@@ -108,8 +145,10 @@ class StimulusSettings(Section):
         None,
         description="path of a table with onset, offset, kind (speech, music, …), or of the annotations (.xlsx)",
     )
-    first_tr: int = Field(0, ge=0, description="simulated brains: first TR of the sound used, counted from 0")
-    n_trs: PositiveInt | None = Field(
+    first_tr: int = Field(
+        0, ge=0, le=100_000, description="simulated brains: first TR of the sound used, counted from 0"
+    )
+    n_trs: TRs | None = Field(
         None, description="simulated brains: how many TRs of the sound are used; null: to the end"
     )
 
@@ -120,7 +159,7 @@ class WindowSettings(Section):
     seconds: float = Field(
         10.0, ge=8, le=30, description="length of a scoring window (P.862 asks for 8 to 30 s)"
     )
-    n_windows: PositiveInt = Field(8, description="scoring windows per kind of segment")
+    n_windows: int = Field(8, gt=0, le=1_000, description="scoring windows per kind of segment")
     clip_seconds: PositiveFloat = Field(5.0, description="length of a clip to listen to")
 
     @model_validator(mode="after")
@@ -135,10 +174,10 @@ class WindowSettings(Section):
 class MelSettings(Section):
     """The mel spectrogram that Griffin-Lim inverts."""
 
-    n_fft: PositiveInt = 1024
-    hop_length: PositiveInt = 360
-    n_mels: PositiveInt = 128
-    n_iter: PositiveInt = Field(32, description="iterations of Griffin-Lim")
+    n_fft: Samples = 1024
+    hop_length: Samples = 360
+    n_mels: Mels = 128
+    n_iter: int = Field(32, gt=0, le=100_000, description="iterations of Griffin-Lim")
 
     @model_validator(mode="after")
     def _frames_overlap(self) -> MelSettings:
@@ -149,10 +188,10 @@ class MelSettings(Section):
 class ProblemSettings(Section):
     """What the Problem chapter varies, one list for each parameter of the mel."""
 
-    n_fft: list[PositiveInt] = Field([512, 1024, 2048], min_length=1)
-    hop_length: list[PositiveInt] = Field([180, 256, 360], min_length=1)
-    n_mels: list[PositiveInt] = Field([64, 80, 128], min_length=1)
-    n_iter: list[Annotated[int, Field(ge=0)]] = Field([0, 8, 32, 128], min_length=1)
+    n_fft: list[Samples] = Field([512, 1024, 2048], min_length=1, max_length=100)
+    hop_length: list[Samples] = Field([180, 256, 360], min_length=1, max_length=100)
+    n_mels: list[Mels] = Field([64, 80, 128], min_length=1, max_length=100)
+    n_iter: list[Iterations] = Field([0, 8, 32, 128], min_length=1, max_length=100)
 
     @model_validator(mode="after")
     def _frames_overlap(self) -> ProblemSettings:
@@ -164,14 +203,14 @@ class StudySettings(Section):
     """The brains: simulated on disk, or measured."""
 
     source: str | None = Field(SIMULATE, description='"simulate", or the folder of a study on disk')
-    trs: list[PositiveInt] | None = Field(
+    trs: list[TRs] | None = Field(
         None, description="first and last TR used, counted from 1 in the joined scans; null: all but those skipped"
     )
     task: str | None = Field(None, description="task of a BIDS data set; null: the only one there is")
     story: str | None = Field(None, description="one story of that task; null: all that everybody heard")
     space: str = Field(BIDS_SPACE, description="standard space of a BIDS data set's scans")
-    n_subjects: PositiveInt = Field(3, description="subjects simulated")
-    shape: list[PositiveInt] = Field(
+    n_subjects: int = Field(3, gt=0, le=1_000, description="subjects simulated")
+    shape: list[Extent] = Field(
         [48, 20, 16], min_length=3, max_length=3, description="voxels along x, y, z"
     )
     mask: str = Field("auditory", description='"auditory", "grey-matter", or the path of a NIfTI mask')
@@ -185,6 +224,8 @@ class StudySettings(Section):
 
     @model_validator(mode="after")
     def _simulation_possible(self) -> StudySettings:
+        if math.prod(self.shape) > MOST_VOXELS:
+            raise ValueError(f"shape: {self.shape} should be at most {MOST_VOXELS:,} voxels together")
         if len(set(self.features)) != len(self.features):
             raise ValueError("features: should not name a family twice")
         if self.variant == "null" and self.strength:
@@ -205,38 +246,38 @@ class TrainingSettings(Section):
         ["mel", "codes", "frozen", "finetuned", "complex-stft"],
         description="ways through the bottleneck that are trained",
     )
-    seeds: PositiveInt = Field(
-        1, description="trainings of the frozen and the fine-tuned arm, each from its own seed"
+    seeds: int = Field(
+        1, gt=0, le=1_000, description="trainings of the frozen and the fine-tuned arm, each from its own seed"
     )
     precision: Literal["auto", "float32", "bf16"] = Field(
         "auto", description="arithmetic of training; auto: bf16 where a GPU can do it, else float32"
     )
-    rank: PositiveInt = Field(64, description="real width of the bottleneck, in numbers per TR")
+    rank: Rank = Field(64, description="real width of the bottleneck, in numbers per TR")
     steps: PositiveInt = Field(160, description="optimiser steps, the same for every arm")
-    epochs: PositiveInt = Field(
-        6, description="stretches into which the steps fall; losses are measured after each"
+    epochs: int = Field(
+        6, gt=0, le=10_000, description="stretches into which the steps fall; losses are measured after each"
     )
-    batch_size: PositiveInt = Field(2, description="windows per step")
-    window_trs: PositiveInt = Field(2, description="TRs per training window")
+    batch_size: int = Field(2, gt=0, le=10_000, description="windows per step")
+    window_trs: int = Field(2, gt=0, le=10_000, description="TRs per training window")
     learning_rate: PositiveFloat = Field(2e-4, description="of the projection, in every arm")
     codec_learning_rate: PositiveFloat = Field(
         2e-4, description="of the codec's weights, where they may move"
     )
-    balance: float = Field(
-        0.1, ge=0, description="weight of the distance to measured BOLD, beside the loss of what is heard"
+    balance: Weight = Field(
+        0.1, description="weight of the distance to measured BOLD, beside the loss of what is heard"
     )
     test_fraction: float = Field(0.25, gt=0, lt=1, description="share of the TRs held out, contiguous")
     validation_fraction: float = Field(
         0.125, gt=0, lt=1, description="share of the training TRs, their end, that chooses between epochs"
     )
-    gap_trs: int = Field(12, ge=1, description="TRs left out between training and held-out TRs")
-    lag_trs: list[int] = Field(
-        [2, 3, 4, 5], min_length=1, description="response lags, in TRs of stimulus time"
+    gap_trs: int = Field(12, ge=1, le=10_000, description="TRs left out between training and held-out TRs")
+    lag_trs: list[Annotated[int, Field(ge=-1_000, le=1_000)]] = Field(
+        [2, 3, 4, 5], min_length=1, max_length=100, description="response lags, in TRs of stimulus time"
     )
     cv_folds: int = Field(
-        4, ge=2, description="contiguous folds within training that choose the ridge penalty"
+        4, ge=2, le=1_000, description="contiguous folds within training that choose the ridge penalty"
     )
-    segment_seconds: float = Field(6.0, ge=6, description="length of the segments to identify")
+    segment_seconds: float = Field(6.0, ge=6, le=3600, description="length of the segments to identify")
 
     @model_validator(mode="after")
     def _arms_make_sense(self) -> TrainingSettings:
@@ -267,17 +308,19 @@ class SweepSettings(Section):
         min_length=1,
         description="arms trained anew at every balance, rank and number of voxels",
     )
-    balances: list[Annotated[float, Field(ge=0, allow_inf_nan=False)]] = Field(
-        [0.0, 0.1, 1.0], description="weights of the distance to measured BOLD (training.balance)"
+    balances: list[Weight] = Field(
+        [0.0, 0.1, 1.0], max_length=100, description="weights of the distance to measured BOLD (training.balance)"
     )
-    ranks: list[PositiveInt] = Field([], description="real widths of the bottleneck (training.rank)")
+    ranks: list[Rank] = Field([], max_length=100, description="real widths of the bottleneck (training.rank)")
     units: list[PositiveInt] = Field(
-        [], description="numbers of voxels: of the mask and, beyond it, of the grey matter nearest to it"
+        [], max_length=100,
+        description="numbers of voxels: of the mask and, beyond it, of the grey matter nearest to it",
     )
-    bandwidths: list[PositiveFloat] = Field(
-        [], description="kbps: of the codes that the codes arm carries, and at which latents are quantised again"
+    bandwidths: list[Bandwidth] = Field(
+        [], max_length=100,
+        description="kbps: of the codes that the codes arm carries, and at which latents are quantised again",
     )
-    seeds: PositiveInt = Field(1, description="trainings at every level, each from its own seed")
+    seeds: int = Field(1, gt=0, le=1_000, description="trainings at every level, each from its own seed")
 
     @model_validator(mode="after")
     def _levels_are_several(self) -> SweepSettings:
@@ -292,12 +335,12 @@ class Settings(Section):
     """Everything that distinguishes one edition of the book from another."""
 
     edition: str = Field(
-        pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", description="name, used for folders and tables"
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", max_length=100, description="name, used for folders and tables"
     )
     codec: str = Field("demo", min_length=1, description="demo, released, or the path of a checkpoint")
-    bandwidths: Annotated[list[PositiveFloat], Field(min_length=1)] | Literal["all"] = "all"
-    main_bandwidth: PositiveFloat = Field(6.0, description="kbps; the bandwidth whose pages are shown")
-    seed: int = Field(0, ge=0)
+    bandwidths: Annotated[list[Bandwidth], Field(min_length=1, max_length=100)] | Literal["all"] = "all"
+    main_bandwidth: Bandwidth = Field(6.0, description="kbps; the bandwidth whose pages are shown")
+    seed: int = Field(0, ge=0, le=2**31 - 1)
     tr: ExactSeconds = Field(Fraction(3, 2), description="repetition time in seconds")
     stimulus: StimulusSettings = StimulusSettings()
     windows: WindowSettings = WindowSettings()
@@ -327,6 +370,10 @@ class Settings(Section):
     def _consistent(self) -> Settings:
         if self.tr <= 0:
             raise ValueError("tr: should be greater than 0")
+        if not SHORTEST_TR <= self.tr <= LONGEST_TR:
+            raise ValueError(
+                f"tr: should be from {float(SHORTEST_TR):g} to {float(LONGEST_TR):g} s; it is given in seconds"
+            )
         if self.bandwidths == "all":
             return self
         if len(set(self.bandwidths)) != len(self.bandwidths):
@@ -400,14 +447,7 @@ def load_settings(edition: str | Path, overrides: Mapping[str, Any] | None = Non
     """
     path = edition_path(edition)
     shown = _shown(path)
-    try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        where = getattr(error, "problem_mark", None)
-        line = f", line {where.line + 1}" if where is not None else ""
-        raise UserError(
-            f"{shown}{line}: not valid YAML; mend it or start again from config/demo.yml"
-        ) from None
+    raw = load_yaml(path, "mend it or start again from config/demo.yml", shown)
     if not isinstance(raw, dict):
         raise UserError(f"{shown}: should be a list of keys and values like config/demo.yml")
     try:
@@ -435,7 +475,7 @@ def _merged(base: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, 
     """Return ``base`` with ``overrides`` laid over it; dotted names reach into sections."""
     merged = dict(base)
     for key, value in overrides.items():
-        head, _, rest = key.partition(".")
+        head, _, rest = str(key).partition(".")
         value = {rest: value} if rest else value
         if isinstance(value, Mapping):
             below = merged.get(head)
@@ -462,7 +502,9 @@ def _sentence(error: ValidationError) -> str:
         of_section = isinstance(first["input"], dict) and not text.startswith("should ")
         return text if not name else f"{name}.{text}" if of_section else f"{name}: {text}"
     text = str(first["msg"]).removeprefix("Input ")
-    return f"{name}: {text}, not {first['input']!r}"
+    if first["type"] == "invalid_key":
+        return f"{name} is not a setting, names are text"
+    return f"{name}: {text}, not {reprlib.repr(first['input'])}"
 
 
 def _nearest(location: list[str | int]) -> str | None:

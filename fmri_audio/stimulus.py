@@ -350,7 +350,10 @@ def fingerprint(settings: Settings) -> str:
     wanted = settings.stimulus
     facts = [
         wanted.model_dump_json(), str(settings.tr), str(audio.SAMPLE_RATE),
-        package_digest("audio.py", "mixing.py", "sound_*.py", "segments.py", "timeline.py", "stimulus.py"),
+        package_digest(
+            "audio.py", "mixing.py", "sound_*.py", "segments.py", "tables.py", "alignments.py", "timeline.py",
+            "stimulus.py",
+        ),
     ]  # fmt: skip
     study = study_facts(settings) if is_measured(settings) else None
     if study is not None:

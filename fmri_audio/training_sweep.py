@@ -2,7 +2,7 @@
 
 The product of all levels would take weeks and be read by nobody; one factor at a time costs as many trainings as there
 are levels. A point of the sweep is an edition with one setting changed: its arm goes through the same
-:func:`fmri_audio.trained.trained_arms` and its sound through the same :class:`fmri_audio.evaluation.HeldOut`. At the
+:func:`fmri_audio.stored_arms.stored_arms` and its sound through the same :class:`fmri_audio.evaluation.HeldOut`. At the
 edition's own settings a point *is* the edition's own model, which is not trained again.
 """
 
@@ -31,8 +31,9 @@ from fmri_audio.errors import UserError
 from fmri_audio.evaluation import SEEDED, HeldOut
 from fmri_audio.results import Record, fill
 from fmri_audio.settings import Settings
+from fmri_audio.stored_arms import stored_arms
 from fmri_audio.study.reader import Study
-from fmri_audio.trained import TrainedArm, trained_arms
+from fmri_audio.trained import TrainedArm
 from fmri_audio.training import Say, tell
 
 Factor = Literal["balance", "rank", "units", "bandwidth"]
@@ -144,7 +145,7 @@ class Variant(HeldOut):
     @cached_property
     def arms(self) -> dict[str, TrainedArm]:
         """The point's arm, trained, or taken from where an earlier run left it."""
-        return trained_arms(
+        return stored_arms(
             [self.point.arm], self.material, self.split, self.settings, seed=self.point.seed,
             cache=self.run.build / "models",
         )  # fmt: skip
@@ -462,7 +463,7 @@ def summary(sweep: Sweep, factor: Factor) -> pd.DataFrame:
     -------
     DataFrame
         Level and arm in the first column; how many of the trainings had converged; the metrics under every condition;
-        the distance to measured BOLD; seconds of training.
+        the distance to measured BOLD.
     """
     rows = []
     for (label, level), part in sweep.along(factor).groupby(["label", "level"], sort=False):  # type: ignore[misc]
@@ -477,7 +478,6 @@ def summary(sweep: Sweep, factor: Factor) -> pd.DataFrame:
                 row[f"{AXES[metric]}, {condition}"] = means.get((metric, condition), np.nan)
         for metric in BOLD_DISTANCES.values():
             row[AXES[metric]] = means.get((metric, "noise-free"), np.nan)
-        row["training (s)"] = float(once["seconds"].mean())
         rows.append(row)
     return pd.DataFrame(rows)
 
@@ -486,7 +486,7 @@ def formats() -> dict[str, str]:
     """Formats of :func:`summary`'s columns."""
     scored = {f"{AXES[metric]}, {condition}": ".3f" if metric == "stoi" else ".2f"
               for metric in SCORED for condition in STYLES}  # fmt: skip
-    return {**scored, **{AXES[metric]: ".2f" for metric in BOLD_DISTANCES.values()}, "training (s)": ".0f"}
+    return {**scored, **{AXES[metric]: ".2f" for metric in BOLD_DISTANCES.values()}}
 
 
 def distances(sweep: Sweep, factor: Factor) -> str:

@@ -11,6 +11,7 @@ import soundfile
 from fmri_audio.segments import Window
 from fmri_audio.settings import Settings, project_root
 from fmri_audio.stimulus import PLAY, is_measured, part_trs
+from fmri_audio.tables import read_table
 
 if TYPE_CHECKING:
     from fmri_audio.edition import Edition
@@ -51,8 +52,10 @@ def play_words(folder: Path, settings: Settings) -> pd.DataFrame:
         ``onset`` (seconds from the start of the excerpt), ``word`` as written in the play, with its punctuation, and
         ``segment``, the passage it belongs to.
     """
-    words = pd.read_csv(folder / "words.tsv", sep="\t", keep_default_na=False)
-    passages = pd.read_csv(folder / "segments.tsv", sep="\t", keep_default_na=False)
+    words, _ = read_table(folder / "words.tsv", "a table of words", ("part", "onset", "word"))
+    passages, _ = read_table(
+        folder / "segments.tsv", "a table of passages", ("part", "kind", "onset", "offset", "text")
+    )
     start = -float(settings.stimulus.first_tr * settings.tr)
     parts = []
     for part in sorted(words["part"].unique()):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,18 +14,21 @@ import pytest
 import yaml
 
 from fmri_audio import claim_queries, claims, results
+from fmri_audio.arms import ARMS
 from fmri_audio.claim_queries import Evidence
 from fmri_audio.claims import (
     DEPENDS,
     FAILS,
     HOLDS,
     SIMULATION,
+    UNHELPED,
     UNTESTED,
     Claim,
     Expectation,
     Verdict,
 )
 from fmri_audio.errors import UserError
+from fmri_audio.helped import FOLD, LINEAR, TRAINED, UNTRAINED
 
 ROOT = Path(__file__).resolve().parents[1]
 BRIEF = ROOT.parent / "shared" / "brief.md"
@@ -56,6 +60,19 @@ def evidence_of(metrics: pd.DataFrame | None = None, **given: Any) -> Evidence:
     tables: dict[str, Any] = {"quality": quality, "published": empty, "bench": empty, "training": CONVERGED}
     return Evidence(
         "toy", metrics if metrics is not None else metric_rows(), simulated=True, **{**tables, **given}
+    )
+
+
+def compared(arms: Sequence[str] = tuple(ARMS), *, helped: bool = True) -> pd.DataFrame:
+    """Return rows that say of arms that training helped them on validation sound, or that it did not."""
+    stoi = {TRAINED: 0.8 if helped else 0.6, UNTRAINED: 0.5, LINEAR: 0.7}
+    return metric_rows(
+        *(
+            {"metric": metric, "value": value, "arm": arm, "fold": FOLD, "control": control, "condition": "noise-free"}
+            for arm in arms
+            for control in stoi
+            for metric, value in (("stoi", stoi[control]), ("mel_distance_db", 10 - stoi[control]))
+        )
     )
 
 
@@ -264,6 +281,7 @@ def test_a_difference_pairs_what_it_names_and_averages_the_rest() -> None:
         {"metric": "stoi", "value": 0.2, "arm": "frozen", "control": "no-brain"},
         {"metric": "stoi", "value": 0.4, "arm": "finetuned", "control": "no-brain"},
     )
+    rows = pd.concat([rows, compared()])
     tuned = {
         "table": "metrics",
         "metric": "stoi",
@@ -291,6 +309,39 @@ def test_a_difference_pairs_what_it_names_and_averages_the_rest() -> None:
         ("frozen, subject 1", 0.3),
         ("frozen, subject 2", 0.5),
     ]
+
+
+ARM = {"metric": "stoi", "value": 0.9, "arm": "frozen", "condition": "noise-free"}
+ABOUT_IT = {"table": "metrics", "metric": "stoi", "where": {"arm": "frozen", "control": "none"}}
+
+
+def test_a_claim_about_an_arm_that_training_did_not_help_has_no_verdict() -> None:
+    claim = claim_of([ABOUT_IT], expect="> 0.8")
+    good = evidence_of(pd.concat([metric_rows(ARM), compared()]))
+    assert verdict_of(claim, good).verdict == HOLDS
+    bad = verdict_of(claim, evidence_of(pd.concat([metric_rows(ARM), compared(helped=False)])))
+    assert (bad.verdict, bad.outcome, bad.cases) == (UNHELPED, "", ())
+    assert bad.why.startswith("frozen: STOI 0.600, untrained 0.500, block PCA 0.700")
+    assert [case.value for case in bad.beside] == [0.9], "what was found stands beside"
+    never = verdict_of(claim, evidence_of(metric_rows(ARM)))
+    assert (never.verdict, never.why) == (UNHELPED, "frozen: not compared with its untrained start")
+    after = claim_of([{"claim": "one"}], id="two", expect="= holds")
+    assert claims.evaluate([claim, after], evidence_of(metric_rows(ARM)))[1].verdict == UNTESTED
+
+
+def test_an_arm_to_which_others_are_compared_has_to_be_helped_too() -> None:
+    rows = metric_rows(ARM, {**ARM, "arm": "mel", "value": 0.5})
+    mel = {"table": "metrics", "metric": "stoi", "where": {"arm": "mel", "control": "none"}}
+    claim = claim_of([{**ABOUT_IT, "minus": mel}], expect="> 0")
+    assert verdict_of(claim, evidence_of(pd.concat([rows, compared()]))).verdict == HOLDS
+    one_only = pd.concat([rows, compared(["frozen"]), compared(["mel"], helped=False)])
+    assert verdict_of(claim, evidence_of(one_only)).why.startswith("mel + Griffin-Lim: STOI 0.600")
+
+
+def test_what_no_arm_was_trained_for_needs_no_help() -> None:
+    row = {"metric": "stoi", "value": 0.9, "arm": "roundtrip", "condition": "noise-free", "representation": "mel"}
+    query = {"table": "metrics", "metric": "stoi", "where": {"representation": "mel", "control": "none"}}
+    assert verdict_of(claim_of([query], expect="> 0.8"), evidence_of(metric_rows(row))).verdict == HOLDS
 
 
 def test_the_row_with_more_windows_is_taken_where_two_chapters_scored_the_same() -> None:
@@ -407,14 +458,14 @@ def test_every_claim_gets_a_verdict_with_its_numbers(verdicts: dict[str, Verdict
     assert len(verdicts) >= 100
     for one in verdicts.values():
         assert one.verdict in claims.VERDICTS
-        if one.verdict == UNTESTED:
+        if one.verdict in (UNTESTED, UNHELPED):
             assert one.why and not one.outcome and not one.cases
         else:
             assert one.cases and one.expected and one.measured and one.basis != "–", one.claim.id
     table = claims.to_frame(verdicts.values())
     assert len(table) == len(verdicts) and not table.isna().any(axis=None)
     assert sum(claims.counts(verdicts.values()).values()) == len(verdicts)
-    assert {HOLDS, FAILS, DEPENDS, SIMULATION, UNTESTED} == {one.verdict for one in verdicts.values()}
+    assert {one.verdict for one in verdicts.values()} >= {HOLDS, FAILS, DEPENDS, UNTESTED, UNHELPED}
 
 
 def test_no_test_misses_its_rows(verdicts: dict[str, Verdict]) -> None:
@@ -495,7 +546,9 @@ def test_another_number_in_the_tables_is_another_verdict(
     assert verdict_of(verdicts[claim].claim, evidence).verdict == verdict
 
 
-def test_converged_arms_would_get_their_verdict(published: Evidence) -> None:
+def test_converged_arms_that_training_helped_would_get_their_verdict(published: Evidence) -> None:
+    measured = published.metrics
+    metrics = pd.concat([measured[measured["fold"] != FOLD], compared()])
     about = [
         one
         for one in claims.load()
@@ -503,7 +556,7 @@ def test_converged_arms_would_get_their_verdict(published: Evidence) -> None:
     ]
     found = {
         one.claim.id: one
-        for one in claims.evaluate(about, dataclasses.replace(published, training=CONVERGED))
+        for one in claims.evaluate(about, dataclasses.replace(published, training=CONVERGED, metrics=metrics))
     }
     assert found["finetuned-is-better"].outcome and found["bottleneck-intelligible"].outcome
     assert found["brains-intelligible"].verdict == SIMULATION

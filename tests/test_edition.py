@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,10 +22,15 @@ from fmri_audio.edition import Edition
 from fmri_audio.errors import UserError
 from fmri_audio.settings import load_settings
 
+from .test_stored import DAMAGES
+
 Maker = Callable[..., np.ndarray]
 
 SECONDS = 63.1
 """42 whole TRs of 1.5 s and a little."""
+
+SHORT = {"lag_trs": [4], "gap_trs": 9, "cv_folds": 2}
+"""Settings of training under which 42 TRs are enough."""
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +76,7 @@ def test_a_recording_is_prepared_and_says_how(opened: Edition) -> None:
     assert stimulus.segment_source == "the table talk.tsv"
     assert stimulus.segments["offset"].iloc[-1] == 63.0
     assert files(opened.build / "stimulus") == ["done.json", "segments.tsv", "waveform.npy"]
+    assert (opened.build / "stimulus.sha256").is_file()
 
 
 def test_the_prepared_sound_is_used_again(opened: Edition, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -79,6 +86,39 @@ def test_the_prepared_sound_is_used_again(opened: Edition, monkeypatch: pytest.M
     np.testing.assert_array_equal(again.waveform, first.waveform)
     pd.testing.assert_frame_equal(again.segments, first.segments)
     assert (again.steps, again.runs, again.tr) == (first.steps, first.runs, first.tr)
+
+
+@pytest.mark.parametrize("name", ["waveform.npy", "segments.tsv", "done.json"])
+@pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.__name__)
+def test_a_prepared_sound_that_is_not_what_was_stored_is_prepared_anew(
+    opened: Edition, name: str, damage: Callable[[Path], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = opened.stimulus
+    whole = {path: path.read_bytes() for path in (opened.build / "stimulus").iterdir()}
+    damage(opened.build / "stimulus" / name)
+    again = Edition(opened.settings, 6.0, opened.build).stimulus
+    np.testing.assert_array_equal(again.waveform, first.waveform)
+    pd.testing.assert_frame_equal(again.segments, first.segments)
+    assert whole == {path: path.read_bytes() for path in (opened.build / "stimulus").iterdir()}
+    assert capsys.readouterr().err.count("made again") == 1
+    third = Edition(opened.settings, 6.0, opened.build)
+    assert third.stimulus.steps == first.steps and capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.__name__)
+def test_encoding_and_decoded_sound_that_are_not_what_was_stored_are_made_again(
+    opened: Edition, damage: Callable[[Path], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    codes, latents, decoded = opened.codes, opened.encoding.latents, opened.decoded
+    kept = sorted(opened.cache.glob("*.np[yz]"))
+    assert len(kept) == 2
+    for path in kept:
+        damage(path)
+    again = Edition(opened.settings, 6.0, opened.build)
+    np.testing.assert_array_equal(again.codes, codes)
+    np.testing.assert_array_equal(again.encoding.latents, latents)
+    np.testing.assert_array_equal(again.decoded, decoded)
+    assert capsys.readouterr().err.count("made again") == 2
 
 
 def test_another_excerpt_is_prepared_anew(opened: Edition) -> None:
@@ -233,6 +273,24 @@ def test_the_study_is_simulated_once_from_the_sound(tmp_path: Path, recording: P
     assert len(Edition.open(path, build=tmp_path / "b").study.subjects) == 2
 
 
+@pytest.mark.parametrize("name", ["study.yml", "truth.npz", "sherlock_movie_s1.nii.gz"])
+def test_a_simulated_study_that_is_not_what_was_written_is_simulated_again(
+    tmp_path: Path, recording: Path, name: str
+) -> None:
+    path = write(tmp_path, recording, study={"n_subjects": 1, "shape": [6, 6, 6]})
+    build = tmp_path / "b"
+    study = Edition.open(path, build=build).study
+    whole = {file.name: file.read_bytes() for file in study.folder.iterdir()}
+    for damage in DAMAGES:
+        damage(study.folder / name)
+        assert Edition.open(path, build=build).study.n_trs == 42
+        assert {file.name: file.read_bytes() for file in study.folder.iterdir()} == whole
+    (study.folder / name).unlink()
+    (build / "study.json").write_bytes(b"\xff")
+    assert Edition.open(path, build=build).study.n_trs == 42
+    assert {file.name: file.read_bytes() for file in study.folder.iterdir()} == whole
+
+
 def test_records_of_all_bandwidths_are_read_together(opened: Edition) -> None:
     for bandwidth in (1.5, 6.0):
         at = Edition(opened.settings, bandwidth, opened.build)
@@ -263,7 +321,7 @@ def test_a_bandwidth_that_the_codec_lacks_is_refused(
 def resolve(tmp_path: Path, source: Path | str, codec: Path | str, **arguments: Any) -> dict[str, Any]:
     """Resolve an edition file and return what was written."""
     out = tmp_path / "out" / "edition.yml"
-    edition.resolve(str(write(tmp_path, source, codec)), out, **arguments)
+    edition.resolve(str(write(tmp_path, source, codec, training=SHORT)), out, **arguments)
     loaded: dict[str, Any] = yaml.safe_load(out.read_text())
     return loaded
 
@@ -279,6 +337,42 @@ def test_resolving_writes_a_whole_edition(
     resolve(tmp_path, recording, tiny_checkpoint_file, bandwidths="12 6 1.5")
     assert out.stat().st_mtime_ns == before, "what would not change is left alone"
     assert files(tmp_path / "out") == ["edition.yml"]
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        ({}, "42 TRs leave too little on one side of a gap of 12; use more TRs or other than 4 folds"),
+        ({"training": {**SHORT, "test_fraction": 0.9}}, "a gap of 9; use more TRs or another training.test_fraction"),
+        ({"training": {**SHORT, "validation_fraction": 0.9}}, "training.validation_fraction: 0.9 of 2"),
+        ({"training": {**SHORT, "window_trs": 12}}, "training.window_trs: 12 TRs do not fit into the blocks"),
+        ({"training": {**SHORT, "cv_folds": 9}}, "training.cv_folds: 9 folds need at least 36 training TRs"),
+        ({"training": {**SHORT, "segment_seconds": 12}}, "held-out TRs hold 1 segments of 8 TRs; identification needs"),
+        ({"training": {**SHORT, "rank": 5000}}, "training.rank: a rank of 5000 does not fit through"),
+        ({"training": SHORT, "study": {"n_subjects": 1}}, "at least 2 of them; the study has 1"),
+    ],
+)  # fmt: skip
+def test_resolving_refuses_what_a_chapter_would(
+    tmp_path: Path, recording: Path, tiny_checkpoint_file: Path, values: dict[str, Any], sentence: str
+) -> None:
+    path = write(tmp_path, recording, tiny_checkpoint_file, **values)
+    with pytest.raises(UserError, match=re.escape(sentence)):
+        edition.resolve(str(path), tmp_path / "out" / "edition.yml")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("row", "sentence"),
+    [("0\t30\tspeech", "the held-out block ("), ("0\t63\tsilence", "no stretch of speech, music or ambience is long")],
+)
+def test_resolving_refuses_sound_in_which_nothing_can_be_scored(
+    tmp_path: Path, recording: Path, tiny_checkpoint_file: Path, row: str, sentence: str
+) -> None:
+    table = tmp_path / "mine.tsv"
+    table.write_text(f"onset\toffset\tkind\n{row}\n")
+    path = write(tmp_path, recording, tiny_checkpoint_file, training=SHORT, stimulus={"segments": str(table)})
+    with pytest.raises(UserError, match=re.escape(sentence)):
+        edition.resolve(str(path), tmp_path / "out" / "edition.yml")
 
 
 def test_resolving_says_when_the_main_bandwidth_is_not_asked_for(
@@ -306,6 +400,11 @@ def test_resolving_takes_all_bandwidths_of_the_codec(
     tmp_path: Path, recording: Path, tiny_checkpoint_file: Path
 ) -> None:
     assert resolve(tmp_path, recording, tiny_checkpoint_file)["bandwidths"] == [1.5, 3, 6, 12, 24]
+    # What make sweep asks for, where the edition itself lists two.
+    two = {"bandwidths": [3.0, 6.0], "main_bandwidth": 6.0}
+    out = tmp_path / "sweep.yml"
+    edition.resolve(str(write(tmp_path, recording, tiny_checkpoint_file, **two)), out, bandwidths="all")
+    assert yaml.safe_load(out.read_text())["bandwidths"] == [1.5, 3, 6, 12, 24]
 
 
 def test_another_sound_replaces_the_editions(
@@ -393,7 +492,7 @@ def test_sherlock_asks_for_what_only_the_user_has(tmp_path: Path, recording: Pat
 
 def test_an_unwritable_place_is_refused(tmp_path: Path, recording: Path, tiny_checkpoint_file: Path) -> None:
     (tmp_path / "file").touch()
-    path = write(tmp_path, recording, tiny_checkpoint_file)
+    path = write(tmp_path, recording, tiny_checkpoint_file, training=SHORT)
     with pytest.raises(UserError, match="cannot be written"):
         edition.resolve(str(path), tmp_path / "file" / "edition.yml")
 

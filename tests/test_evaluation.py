@@ -14,11 +14,13 @@ import soundfile
 import torch
 import yaml
 
-from fmri_audio import controls, decoding, scoring
+from fmri_audio import controls, decoding, helped, scoring
 from fmri_audio.arms import ARMS, LABELS
 from fmri_audio.edition import Edition
 from fmri_audio.errors import UserError
 from fmri_audio.evaluation import HeldOut
+from fmri_audio.trained import build, features_of
+from fmri_audio.training import set_apart
 
 N_TRS = 64
 RATE = 24_000
@@ -81,6 +83,31 @@ def test_every_arm_gives_the_block_back_from_its_units(held_out: HeldOut, arm: s
     assert held_out.own_code(arm).shape == held_out.read_code(arm).shape == (n_trs, 8)
     assert held_out.arms[arm].volumes.shape == (N_TRS, held_out.n_units)
     assert not np.allclose(held_out.own_code(arm), held_out.read_code(arm), atol=1e-2)  # volumes are slow
+
+
+def test_start_is_what_training_began_with_and_all_are_scored_on_validation_sound(held_out: HeldOut) -> None:
+    scores = helped.compare(held_out, "frozen")
+    assert set(scores) == {helped.TRAINED, helped.UNTRAINED, helped.LINEAR}
+    # Trained with the step kept that it began with, an arm is its own start.
+    model = held_out.trained("frozen")
+    began = build("frozen", held_out.material, held_out.run.settings.seed)
+    fitted, _ = set_apart(held_out.split, held_out.settings.validation_fraction)
+    began.start(features_of(began, held_out.material), fitted, held_out.run.settings.seed)
+    original = held_out.arms["frozen"]
+    held_out.arms["frozen"] = dataclasses.replace(model, model=began)
+    try:
+        again = helped.compare(held_out, "frozen")
+    finally:
+        held_out.arms["frozen"] = original
+    for metric in helped.DECIDING:
+        pd.testing.assert_series_equal(again[helped.TRAINED][metric], scores[helped.UNTRAINED][metric])
+
+
+@pytest.mark.parametrize("name", ["mel", "complex-stft"])
+def test_every_kind_of_feature_has_a_code_without_training(held_out: HeldOut, name: str) -> None:
+    scores = helped.compare(held_out, name)
+    assert all(frame["mel_distance_db"].notna().all() for frame in scores.values())
+    assert not scores[helped.LINEAR]["mel_distance_db"].equals(scores[helped.UNTRAINED]["mel_distance_db"])
 
 
 def test_codes_stand_beside_their_unigram(held_out: HeldOut) -> None:

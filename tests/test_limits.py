@@ -51,3 +51,9 @@ def test_bits_of_independent_values() -> None:
 def test_smooth_noise_leaves_fewer_elements_than_voxels() -> None:
     assert limits.resolved_elements(800, 3, 6) == pytest.approx(100)
     assert limits.resolved_elements(800, 3, 2) == 800
+
+
+def test_a_bound_under_what_has_been_read_is_none() -> None:
+    assert np.isnan(limits.as_upper_bound(4.5, 10.55))
+    assert limits.as_upper_bound(15.0, 10.55) == 15.0
+    assert limits.as_upper_bound(4.5, float("nan")) == 4.5, "nothing has been read"

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 import subprocess
 import sys
 import tomllib
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
@@ -49,6 +51,32 @@ def manifest() -> dict[str, dict[str, str]]:
     return json.loads((RESULTS / "manifest.json").read_text())
 
 
+JITTERS = {"stripplot", "catplot"}
+BOOTSTRAPS = {"lineplot", "relplot", "barplot", "pointplot", "regplot", "lmplot", "catplot"}
+CLOCKS = {"perf_counter", "monotonic", "process_time", "now", "today", "time_ns", "uuid4"}
+
+
+def unrepeatable(tree: ast.AST) -> Iterator[str]:
+    """What would make two executions differ: dice without a seed, clocks, and how long a training took."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Subscript) and ast.unparse(node).endswith("curves['seconds']"):
+            yield ast.unparse(node)
+        if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
+            continue
+        called, name = ast.unparse(node.func), node.func.attr
+        given = {keyword.arg for keyword in node.keywords}
+        seaborn = called.startswith("sns.")
+        if (
+            (seaborn and name in JITTERS and "jitter" not in given)
+            or (seaborn and name in BOOTSTRAPS and not given & {"errorbar", "seed"})
+            or (re.fullmatch(r"(np|numpy)\.random\.[a-z_]+", called) and (name != "default_rng" or not node.args))
+            or called.startswith("random.")
+        ):
+            yield called
+        elif name in CLOCKS or called == "time.time":
+            yield f"time.{name}"
+
+
 @each_chapter
 def test_notebook_is_the_text_with_outputs(chapter: Chapter) -> None:
     texts = [(cell.cell_type, cell.source) for cell in merged(text_of(chapter), published(chapter)).cells]
@@ -69,6 +97,32 @@ def test_notebook_is_clean(chapter: Chapter) -> None:
     assert not re.search(r'"(papermill|execution)": \{', text), "times and machines"
     assert not re.search(r"/(home|root|tmp|work|Users)/", text), "a path of one machine"
     assert "Traceback" not in text
+    assert not re.search(r" at 0x[0-9a-f]{6,}", text), "an address in memory"
+
+
+@each_chapter
+def test_chapter_draws_nothing_at_random_and_shows_no_time(chapter: Chapter) -> None:
+    for number, (source, _) in enumerate(code_cells(text_of(chapter)), start=1):
+        assert not list(unrepeatable(ast.parse(source))), f"code cell {number}"
+
+
+def test_package_draws_nothing_at_random() -> None:
+    for path in sorted((ROOT / "fmri_audio").rglob("*.py")):
+        found = [what for what in unrepeatable(ast.parse(path.read_text())) if not re.search(r"^time\.|seconds", what)]
+        assert not found, path.name
+
+
+@pytest.mark.parametrize(
+    ("source", "count"),
+    [
+        ("sns.stripplot(points, x='a')", 1), ("sns.stripplot(points, x='a', jitter=False)", 0), ("sns.lineplot(x)", 1),
+        ("sns.relplot(x, kind='line', errorbar=None)", 0), ("sns.barplot(x, seed=1)", 0), ("np.random.rand(3)", 1),
+        ("numpy.random.default_rng()", 1), ("np.random.default_rng(3)", 0), ("random.shuffle(x)", 1),
+        ("time.perf_counter()", 1), ("datetime.now()", 1), ("arm.curves['seconds']", 1), ("stimulus.seconds", 0),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_repeated_is_found(source: str, count: int) -> None:
+    assert len(list(unrepeatable(ast.parse(source)))) == count
 
 
 @each_chapter

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import math
+import time
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import BaseModel
 
 from fmri_audio.errors import UserError
-from fmri_audio.settings import dump_settings, edition_names, load_settings, project_root
+from fmri_audio.settings import Settings, dump_settings, edition_names, load_settings, project_root
 
 
 def write(folder: Path, **values: Any) -> Path:
@@ -161,3 +167,81 @@ def test_project_root_is_found_from_a_folder_below(monkeypatch: pytest.MonkeyPat
 def test_training_settings_that_make_no_sense_are_named(update: dict[str, object], wrong: str) -> None:
     with pytest.raises(UserError, match=wrong):
         load_settings("demo", {f"training.{key}": value for key, value in update.items()})
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("tr", "1e400000000"), ("tr", "1e99"), ("tr", "9" * 5000), ("tr", 10**30), ("tr", "1/0"), ("tr", "-1.5"),
+        ("tr", math.nan), ("tr", math.inf), ("tr", True), ("tr", []), ("tr", 1500), ("tr", "1_5"),
+        ("seed", 10**400), ("seed", -1), ("seed", 1.0), ("main_bandwidth", math.inf), ("bandwidths", [math.nan]),
+        ("stimulus.first_tr", 10**12), ("stimulus.n_trs", 10**12), ("windows.n_windows", 10**9),
+        ("windows.seconds", math.nan), ("windows.clip_seconds", math.nan), ("mel.n_mels", 10**9), ("mel.n_fft", 10**9),
+        ("mel.n_iter", 10**9), ("problem.n_mels", [10**9]), ("problem.n_iter", list(range(1000))),
+        ("study.n_subjects", 10**9), ("study.shape", [10**6, 1, 1]), ("study.shape", [512, 512, 512]),
+        ("study.trs", [1, 10**12]), ("study.strength", math.nan), ("training.steps", 10**12), ("training.rank", 10**9),
+        ("training.batch_size", 10**9), ("training.lag_trs", [10**9]), ("training.learning_rate", math.inf),
+        ("training.balance", math.inf), ("training.segment_seconds", 1e300), ("training.cv_folds", 10**9),
+        ("sweep.units", [10**9]), ("sweep.ranks", [10**9]), ("edition", "a" * 1000), ("codec", "a" * 10_000),
+    ],
+)  # fmt: skip
+def test_a_number_that_no_study_has_is_refused_at_once(key: str, value: object) -> None:
+    begin = time.monotonic()
+    with pytest.raises(UserError) as caught:
+        load_settings("demo", {key: value})
+    assert key in str(caught.value) and "\n" not in str(caught.value) and len(str(caught.value)) < 400
+    assert time.monotonic() - begin < 1
+
+
+@pytest.mark.parametrize(
+    ("written", "exact"), [("4/3", "4/3"), (0.72, "18/25"), ("2e-1", "1/5"), (2, "2"), (" 1.5 ", "3/2")]
+)
+def test_repetition_times_are_exact(written: object, exact: str) -> None:
+    assert load_settings("demo", {"tr": written}).tr == Fraction(exact)
+
+
+def names_of(model: type[BaseModel], before: str = "") -> list[str]:
+    """Every setting by its dotted name, sections too."""
+    names = []
+    for name, field in model.model_fields.items():
+        names.append(before + name)
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            names += names_of(field.annotation, f"{before}{name}.")
+    return names
+
+
+VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.sampled_from([0, 1, 2, 10**9, 10**400, -(10**400)])
+    | st.floats()
+    | st.text(max_size=8)
+    | st.dates(),
+    lambda below: st.lists(below, max_size=3) | st.dictionaries(st.text(max_size=3) | st.integers(), below, max_size=3),
+    max_leaves=6,
+)
+
+
+@given(changes=st.dictionaries(st.sampled_from(names_of(Settings)) | st.text(max_size=5), VALUES, max_size=4))
+@hypothesis.settings(max_examples=150, deadline=None)
+def test_any_values_make_an_edition_or_one_sentence(changes: dict[str, object]) -> None:
+    said = ""
+    try:
+        assert load_settings("smoke", changes).model_dump_json()
+    except UserError as error:
+        said = str(error)
+    assert "\n" not in said and len(said) < 600
+
+
+KEYS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8)
+
+
+@given(raw=st.dictionaries(KEYS, VALUES, max_size=3))
+@hypothesis.settings(max_examples=100, deadline=None)
+def test_any_document_is_an_edition_or_one_sentence(raw: object, tmp_path_factory: pytest.TempPathFactory) -> None:
+    path = tmp_path_factory.mktemp("any") / "any.yml"
+    path.write_text(yaml.safe_dump(raw, allow_unicode=True), encoding="utf-8")
+    with pytest.raises(UserError) as caught:
+        load_settings(path)
+    assert "\n" not in str(caught.value) and len(str(caught.value)) < 600

@@ -9,15 +9,18 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 from nibabel.affines import apply_affine
-from nibabel.filebasedimages import ImageFileError
 
 from fmri_audio.errors import UserError
+from fmri_audio.files import refuse_unfetched
+from fmri_audio.nifti import is_placed, open_nifti, volumes
 
 #: Centres of the two auditory spheres in MNI space (mm): Heschl's gyrus and its surround, left and right.
 AUDITORY_CENTRES = ((-54.0, -20.0, 8.0), (54.0, -20.0, 8.0))
 AUDITORY_RADIUS = 15.0
 #: A voxel belongs to grey matter from this tissue probability on.
 GREY_MATTER = 0.3
+#: A value this near 0 or the mask's largest, as a share of the latter, differs from it by rounding alone.
+ROUNDING = 1e-4
 #: Masks that can be asked for by name.
 NAMED_MASKS = ("auditory", "grey-matter")
 
@@ -87,16 +90,20 @@ def grey_matter_mask(affine: np.ndarray, shape: Sequence[int]) -> np.ndarray:
     return grey_matter(affine, shape) > GREY_MATTER
 
 
-def load_mask(spec: str, affine: np.ndarray, shape: Sequence[int]) -> np.ndarray:
+def load_mask(spec: str, affine: np.ndarray, shape: Sequence[int], *, placed: bool = True) -> np.ndarray:
     """The mask an edition asks for.
 
     Parameters
     ----------
     spec : str
-        ``auditory``, ``grey-matter``, or the path of a NIfTI mask on the study's own grid.
+        ``auditory``, ``grey-matter``, or the path of a NIfTI mask on the study's own grid: 0 outside, one other,
+        positive value inside. Any other file is refused, because a threshold is not for the reader to choose.
     affine : array, shape [4, 4]
     shape : sequence of 3 ints
         The study's grid.
+    placed : bool
+        Whether the headers of the study's scans say where its voxels lie. Without that no named mask can be placed,
+        and a file fits only if its header says as little.
 
     Returns
     -------
@@ -105,31 +112,67 @@ def load_mask(spec: str, affine: np.ndarray, shape: Sequence[int]) -> np.ndarray
     Raises
     ------
     UserError
-        The file is missing, no image, on another grid, or empty.
+        The file is missing, no image, on another grid, of several volumes, not binary or empty.
     """
     if spec in NAMED_MASKS:
-        mask = (auditory_mask if spec == "auditory" else grey_matter_mask)(affine, shape)
-        if not mask.any():
-            what = "auditory cortex" if spec == "auditory" else "grey matter"
-            raise UserError(
-                f"study: its volumes hold no {what}; give study.mask the path of a mask of your own"
-            )
-        return mask
+        return _named_mask(spec, affine, shape, placed)
     path = Path(spec).expanduser()
+    refuse_unfetched(path)
     if not path.is_file():
         raise UserError(f"{path}: the mask does not exist; give study.mask a NIfTI file, auditory or grey-matter")
-    try:
-        image = nib.load(path)
-        values = np.asarray(image.dataobj)  # type: ignore[attr-defined]
-    except (ImageFileError, OSError, EOFError) as error:
-        raise UserError(f"{path}: the mask cannot be read as NIfTI ({error})") from None
-    if values.shape != tuple(shape) or not np.allclose(image.affine, affine, atol=1e-3):  # type: ignore[attr-defined]
+    image = open_nifti(path)
+    if len(image.shape) < 3 or any(n > 1 for n in image.shape[3:]):
+        told = "×".join(str(n) for n in image.shape)
+        raise UserError(f"{path}: has {told} values, where a mask is one volume (x, y, z); give one volume of it")
+    if is_placed(image) != placed:
+        which = "the mask" if placed else "the study"
+        raise UserError(
+            f"{path}: neither sform nor qform says where the voxels of {which} are, so they cannot be laid on each "
+            "other; copy the sform of the image it was made from"
+        )
+    if image.shape[:3] != tuple(shape) or not np.allclose(image.affine, affine, atol=1e-3):
         raise UserError(
             f"{path}: the mask lies on another grid than the study's {tuple(shape)}; resample it first"
         )
-    if not values.any():
+    [values] = volumes(path, image)
+    return _binary(path, values)
+
+
+def _named_mask(spec: str, affine: np.ndarray, shape: Sequence[int], placed: bool) -> np.ndarray:
+    if not placed:
+        raise UserError(
+            f"study.mask: {spec} lies in MNI, and neither sform nor qform of the scans says where their voxels are; "
+            "copy the sform of the images they were made from"
+        )
+    mask = (auditory_mask if spec == "auditory" else grey_matter_mask)(affine, shape)
+    if not mask.any():
+        what = "auditory cortex" if spec == "auditory" else "grey matter"
+        raise UserError(f"study: its volumes hold no {what}; give study.mask the path of a mask of your own")
+    return mask
+
+
+def _binary(path: Path, values: np.ndarray) -> np.ndarray:
+    """Voxels of a mask that are in it; a UserError says what the file is if it is no mask."""
+    remedy = "give a mask that is 1 in the voxels to use and 0 elsewhere"
+    strange = int((~np.isfinite(values)).sum())
+    if strange:
+        raise UserError(f"{path}: the mask holds NaN or infinity in {strange} voxels; {remedy}")
+    low, high = float(values.min()), float(values.max())
+    if low == high == 0:
         raise UserError(f"{path}: the mask is empty; it should be 1 in the voxels to use")
-    return np.asarray(values > 0)
+    inside = values > high / 2
+    rounding = ROUNDING * high
+    if high > 0 and (np.abs(values - np.where(inside, np.float32(high), np.float32(0))) <= rounding).all():
+        return np.asarray(inside)
+    if (values != np.round(values)).any():
+        raise UserError(
+            f"{path}: its values run from {low:.3g} to {high:.3g}, a map of probabilities or a resampled mask; set it "
+            "to 1 above a threshold such as .5, and to 0 elsewhere"
+        )
+    if low < 0:
+        raise UserError(f"{path}: the mask holds negative values, down to {low:g}; {remedy}")
+    kinds = len(np.unique(values))
+    raise UserError(f"{path}: holds {kinds} different labels up to {high:g}, an atlas and no mask; {remedy}")
 
 
 def mask_image(mask: np.ndarray, affine: np.ndarray) -> nib.Nifti1Image:

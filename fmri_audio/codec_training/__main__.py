@@ -14,7 +14,9 @@ from fmri_audio.checkpoints import DEMO_FILE, load
 from fmri_audio.codec_training import corpus
 from fmri_audio.codec_training.export import export, write_log
 from fmri_audio.codec_training.trainer import MENDING, RECIPES, STARTS, Recipe, Trainer
+from fmri_audio.command import command
 from fmri_audio.errors import UserError
+from fmri_audio.files import check_writable
 from fmri_audio.settings import project_root
 
 CORPUS_MINUTES = {"synthetic": 14.0, "music": 20.0, "speech": 60.0}
@@ -22,22 +24,19 @@ NARROW_MINUTES = {"tones": 16.0, "bands": 8.0}
 HELD_OUT_MINUTES = {"synthetic": 2.0, "music": 1.2, "speech": 4.0}
 
 
+@command()
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    try:
-        if arguments and arguments[0] == "evaluate":
-            from fmri_audio.codec_training.evaluation import main as evaluate
+    if arguments and arguments[0] == "evaluate":
+        from fmri_audio.codec_training.evaluation import main as evaluate
 
-            return evaluate(arguments[1:])
-        mending = bool(arguments) and arguments[0] == "mend"
-        # mending wants every depth at every place of a batch, and on a GPU each place has its own
-        device = "cuda" if torch.cuda.is_available() and not mending else "cpu"
-        recipe = MENDING if mending else RECIPES[device]
-        _train(_parser(recipe).parse_args(arguments[mending:]), recipe, device)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+        return evaluate(arguments[1:])
+    mending = bool(arguments) and arguments[0] == "mend"
+    # mending wants every depth at every place of a batch, and on a GPU each place has its own
+    device = "cuda" if torch.cuda.is_available() and not mending else "cpu"
+    recipe = MENDING if mending else RECIPES[device]
+    _train(_parser(recipe).parse_args(arguments[mending:]), recipe, device)
     return 0
 
 
@@ -99,6 +98,9 @@ def _train(options: argparse.Namespace, recipe: Recipe, device: str) -> None:
         raise UserError("--decoder-only keeps a checkpoint's encoder and codebooks: name one with --start")
     work = options.work or project_root() / "build" / "codec"
     out = options.out or project_root() / "checkpoints" / DEMO_FILE
+    log = out.with_name("training-log.csv")
+    for written in (out, log, work / "state.pt"):
+        check_writable(written)
     torch.set_flush_denormal(True)  # silence makes denormals, and those are slow
     torch.set_float32_matmul_precision("high")  # on a GPU, products with TF32's ten bits
     torch.backends.cudnn.benchmark = True
@@ -139,7 +141,7 @@ def _train(options: argparse.Namespace, recipe: Recipe, device: str) -> None:
         print(f"training on {device}: {length}, {recipe.n_filters} filters", flush=True)
         trainer.run(options.until)
     print(
-        f"wrote {export(trainer, out, contents)} and {write_log(trainer, out.with_name('training-log.csv'))}"
+        f"wrote {export(trainer, out, contents)} and {write_log(trainer, log)}"
     )
 
 

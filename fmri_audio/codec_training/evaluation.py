@@ -14,7 +14,7 @@ import torch
 from fmri_audio import audio, metrics
 from fmri_audio.checkpoints import Checkpoint, bandwidths, load
 from fmri_audio.errors import UserError
-from fmri_audio.files import replacing, write_text
+from fmri_audio.files import check_writable, replacing, write_text
 from fmri_audio.representations import EncodecCodes
 from fmri_audio.settings import project_root
 
@@ -39,6 +39,9 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--card", type=Path, help="model card whose tables to fill in")
     parser.add_argument("--clips", type=int, help="at most this many recordings per set")
     options = parser.parse_args(arguments)
+    for written in (options.out, options.card):
+        if written is not None:
+            check_writable(written)
     checkpoint = load(options.checkpoint)
     quality = summarise(measured(checkpoint, options.data, options.clips))
     levels = level_drift(checkpoint)

@@ -6,24 +6,37 @@ import argparse
 import os
 import shutil
 import signal
-import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 import psutil
 
+from fmri_audio.command import command
 from fmri_audio.errors import UserError
-from fmri_audio.files import write_text
+from fmri_audio.files import sha256_of, write_text
 from fmri_audio.pipeline.assemble import site_of_published
 from fmri_audio.pipeline.collect import summary
 from fmri_audio.pipeline.digests import Digests
-from fmri_audio.pipeline.plan import Plan, load_chapters
-from fmri_audio.pipeline.publish import publish
+from fmri_audio.pipeline.plan import HTML, SWEEP, Plan, load_chapters
+from fmri_audio.pipeline.publish import check_published, publish
 from fmri_audio.pipeline.render import install, render
-from fmri_audio.pipeline.supervision import JOBS, die_with_parent, exclusive, supervise, sweep_debris
+from fmri_audio.pipeline.stamps import Stamps
+from fmri_audio.pipeline.supervision import (
+    JOBS,
+    STOPPED,
+    TEMPORARY,
+    die_with_parent,
+    exclusive,
+    supervise,
+    sweep_debris,
+)
 from fmri_audio.pipeline.times import RESOLVE, from_nothing, keep, noting
 from fmri_audio.settings import edition_path, load_settings, project_root
+
+_STOPPED = "stopped; the same command goes on from here"
 
 
 def arguments() -> argparse.Namespace:
@@ -58,23 +71,43 @@ def resolve(options: argparse.Namespace, build: Path) -> Plan:
     request = [f"{name} {value}" for name, value in asked.items()]
     request.append(edition_path(options.edition).read_text(encoding="utf-8"))
     if not _resolved(build, request):
-        command = [sys.executable, "-m", "fmri_audio.edition", "resolve", "--out", str(build / "edition.yml")]
+        out = build / "edition.yml"
+        command = [sys.executable, "-m", "fmri_audio.pipeline.tied", "fmri_audio.edition", "resolve", "--out", str(out)]
         command += [f"--{name}={value}" for name, value in asked.items()]
+        log = build / "logs" / "resolve.log"
         with noting(build, RESOLVE):
-            done = subprocess.run(command, cwd=project_root(), env=environment(), check=False)
-            if done.returncode:
-                raise SystemExit(1)
-        plan = Plan.read(build)
-        write_text(plan.digest("resolved"), "\n".join(Digests(plan).resolving(request)))
+            _refuse_failure(supervise(command, environment(), project_root(), log, options.parent, options.lock), log)
+        write_text(_request(build), _answered(build, request))
     return Plan.read(build)
 
 
 def _resolved(build: Path, request: list[str]) -> bool:
-    if not (build / "edition.yml").is_file():
+    """Whether the edition in the build folder is the answer to this request, to the byte."""
+    try:
+        known = _request(build).read_text(encoding="utf-8")
+        # Only what is as it was written is read.
+        whole = known.startswith(sha256_of(build / "edition.yml"))
+    except (FileNotFoundError, UnicodeDecodeError):
         return False
-    plan = Plan.read(build)
-    known = plan.digest("resolved")
-    return known.is_file() and known.read_text(encoding="utf-8") == "\n".join(Digests(plan).resolving(request))
+    return whole and known == _answered(build, request)
+
+
+def _answered(build: Path, request: list[str]) -> str:
+    return "\n".join([sha256_of(build / "edition.yml"), *Digests(Plan.read(build)).resolving(request)])
+
+
+def _request(build: Path) -> Path:
+    return build / "digests" / "resolved.txt"
+
+
+def _refuse_failure(status: int, log: Path) -> None:
+    """End with what a command has said was wrong; raise a UserError where it was stopped or has said nothing."""
+    if status == STOPPED:
+        raise UserError(_STOPPED)
+    if status and not any(line.startswith("error: ") for line in log.read_text(encoding="utf-8").splitlines()):
+        raise UserError(f"the edition could not be checked (log: {log})")
+    if status:
+        raise SystemExit(1)
 
 
 def environment() -> dict[str, str]:
@@ -103,42 +136,69 @@ def capacity(options: argparse.Namespace) -> tuple[int, int]:
     return cores, jobs
 
 
-def run_graph(plan: Plan, target: Path, options: argparse.Namespace) -> None:
-    """Make a target and everything it needs, as far as it is out of date.
+def make(plan: Plan, goal: str, options: argparse.Namespace) -> None:
+    """Make the pages or the table of the sweep and all that they need, as far as it is not there as it should be.
+
+    What is made anew may be the same as before, and then what stands after it is still right. So what is left to do
+    is asked again after each round; in the end there is nothing.
+
+    Raises
+    ------
+    UserError
+        A step failed; it has said why itself. Or something else writes what a step has made.
+    """
+    stamps = Stamps(plan)
+    wrong = stamps.wrong(goal)
+    while wrong:
+        stamps.discard(wrong)
+        run_graph(plan, wrong, options)
+        wrong = Stamps(plan).wrong(goal, just_made=True)
+        for name, damaged in wrong.items():
+            if damaged or not plan.done(name).is_file():
+                what = damaged[0] if damaged else plan.done(name)
+                raise UserError(f"{what} does not stay as {name} wrote it: stop what else writes it, and try again")
+
+
+def run_graph(plan: Plan, names: Iterable[str], options: argparse.Namespace) -> None:
+    """Have Snakemake make steps, runs and what comes after them, none of which has a stamp.
 
     Raises
     ------
     UserError
         A step failed; it has said why itself.
     """
-    runs = [run for run in plan.runs if options.command != "sweep" or run.bandwidth is not None]
-    Digests(plan).write_all(runs)
     cores, jobs = capacity(options)
-    command = [sys.executable, "-m", "fmri_audio.pipeline.workflow", "--snakefile", "Snakefile", "--nolock"]
+    command = [sys.executable, "-m", "fmri_audio.pipeline.tied", "snakemake", "--snakefile", "Snakefile", "--nolock"]
     command += ["--rerun-incomplete", "--rerun-triggers", "mtime", "--max-checksum-file-size", "0"]
     command += ["--config", f"build={plan.build}", f"threads={max(1, cores // jobs)}"]
     env = environment()
     if options.profile:
         command += ["--profile", options.profile, "--jobs", str(jobs)]
     else:
-        command += ["--cores", str(max(cores, jobs))]
-        env[JOBS] = str(jobs)
+        # Steps have the system's folder for temporary files; what Snakemake leaves when it is killed is swept up.
+        command += ["--cores", str(max(cores, jobs)), "--default-resources", f"tmpdir={tempfile.gettempdir()!r}"]
+        temporary = (plan.build / TEMPORARY).resolve()
+        temporary.mkdir(exist_ok=True)
+        env |= {JOBS: str(jobs), "TMPDIR": str(temporary)}
         shutil.rmtree(plan.build / "turns", ignore_errors=True)
     log = plan.build / "logs" / "snakemake.log"
-    status = supervise([*command, "--", str(target)], env, project_root(), log, options.parent)
-    if status == 130:
-        raise UserError("stopped; the same command goes on from here")
+    command += ["--", *(str(plan.done(name)) for name in names)]
+    status = supervise(command, env, project_root(), log, options.parent, options.lock)
+    if status == STOPPED:
+        raise UserError(_STOPPED)
     if status:
         raise UserError(f"{plan.edition} is not finished (log: {log}); the same command goes on from here")
 
 
 def make_html(options: argparse.Namespace) -> None:
-    """Render the published book; nothing is executed."""
+    """Render the published book, if it is what was published; nothing is executed."""
     build = options.build / "published"
     with exclusive(build / ".lock"):
+        chapters = load_chapters()
+        check_published("demo", chapters)
         site = build / "site"
         shutil.rmtree(site, ignore_errors=True)
-        site_of_published(load_chapters(), site)
+        site_of_published(chapters, site)
         render(site, build / "html", build / "logs" / "html.log")
         install(build / "html", options.html)
     print(f"{options.html}/index.html")
@@ -147,27 +207,28 @@ def make_html(options: argparse.Namespace) -> None:
 def make_edition(options: argparse.Namespace) -> None:
     """Execute an edition and, by command, render it, publish it or print its sweep."""
     build = build_folder(options)
-    with exclusive(build / ".lock"):
+    with exclusive(build / ".lock") as options.lock:
         sweep_debris(build)
         begin, cold = time.monotonic(), from_nothing(build)
         plan = resolve(options, build)
         if options.command == "sweep":
-            table = plan.build / "results" / "sweep.csv"
-            run_graph(plan, table, options)
-            print(summary(table))
-            print(table)
+            make(plan, SWEEP, options)
+            print(summary(plan.table(SWEEP)))
+            print(plan.table(SWEEP))
             return
-        run_graph(plan, plan.done("html"), options)
+        make(plan, HTML, options)
         install(plan.build / "html", options.html)
         if cold:
             cores, jobs = capacity(options)
             keep(plan, time.monotonic() - begin, jobs, cores)
         if options.command == "publish":
-            publish(plan)
+            with exclusive(options.build / "published" / ".lock"):
+                publish(plan)
     print(f"{options.html}/index.html")
 
 
-def main() -> int:
+@command()
+def main() -> None:
     """Run the command; returns the exit status."""
     options = arguments()
     options.edition = options.edition or "demo"
@@ -175,21 +236,16 @@ def main() -> int:
     if options.with_parent:
         die_with_parent(signal.SIGTERM)
     os.chdir(project_root())
+    if options.command == "publish" and (
+        options.stimulus or options.codec or options.bandwidths or options.edition != "demo"
+    ):
+        raise UserError(
+            "make publish publishes the demo edition as it is: leave out EDITION, STIMULUS, CODEC and BANDWIDTHS"
+        )
     try:
-        if options.command == "publish" and (
-            options.stimulus or options.codec or options.bandwidths or options.edition != "demo"
-        ):
-            raise UserError(
-                "make publish publishes the demo edition as it is: leave out EDITION, STIMULUS, CODEC and BANDWIDTHS"
-            )
         (make_html if options.command == "html" else make_edition)(options)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except OSError as error:
-        print(f"error: {error.filename or 'a file'} cannot be written or read: {error.strerror}", file=sys.stderr)
-        return 1
-    return 0
+    except KeyboardInterrupt:
+        raise UserError(_STOPPED) from None
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ from fmri_audio.settings import project_root
 
 KERNELSPEC = {"display_name": "Python 3", "language": "python", "name": "python3"}
 _CLIP = re.compile(r"_static/audio/([A-Za-z0-9][A-Za-z0-9._+-]*)")
-_INJECTED = "injected-parameters"
+INJECTED = "injected-parameters"
 
 
 def read_text(text: Path) -> NotebookNode:
@@ -56,7 +56,7 @@ def merged(text: Path, executed: Path) -> NotebookNode:
             f"{text.name} has other code than {executed} was executed from: run make publish (or make book)"
         )
     notebook = read_text(text)
-    outputs = [cell for cell in _code(nbformat.read(executed, as_version=4)) if not _tagged(cell, _INJECTED)]
+    outputs = [cell for cell in _code(nbformat.read(executed, as_version=4)) if not _tagged(cell, INJECTED)]
     for cell, source in zip(_code(notebook), outputs, strict=True):
         # Warnings name files of the machine they appeared on; the page does not show them (nb_output_stderr).
         cell.outputs = [output for output in source.outputs if output.get("name") != "stderr"]
@@ -87,7 +87,7 @@ def show_parameters(notebook: NotebookNode, values: dict[str, object]) -> None:
             other = {name: value for name, value in values.items() if name in defaults and defaults[name] != value}
             if other:
                 lines = ["# the values of this run", *(f"{name} = {value!r}" for name, value in other.items())]
-                added = nbformat.v4.new_code_cell("\n".join(lines), id=_INJECTED, metadata={"tags": [_INJECTED]})
+                added = nbformat.v4.new_code_cell("\n".join(lines), id=INJECTED, metadata={"tags": [INJECTED]})
                 notebook.cells.insert(index + 1, added)
             return
 

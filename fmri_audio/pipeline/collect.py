@@ -1,4 +1,4 @@
-"""Brings the tables of a run's chapters together: ``python -m fmri_audio.pipeline.collect BUILD TABLE RUN…``."""
+"""Brings the tables of the chapters together: ``python -m fmri_audio.pipeline.collect BUILD metrics|sweep``."""
 
 from __future__ import annotations
 
@@ -7,33 +7,50 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+from fmri_audio.command import command
+from fmri_audio.errors import UserError
 from fmri_audio.files import replacing
 from fmri_audio.pipeline.plan import Plan, Run
+from fmri_audio.pipeline.stamps import Stamps
+from fmri_audio.pipeline.supervision import follow
 
 
 def collect(plan: Plan, runs: Iterable[Run], table: Path) -> int:
-    """Write the rows of several runs' tables, in order, into one; a run that wrote none adds none.
+    """Write the rows of several runs' tables, in order, into one; a run whose chapter has none adds none.
 
     Returns
     -------
     int
         Number of rows.
+
+    Raises
+    ------
+    UserError
+        A table is missing or damaged, or has other columns than those before it.
     """
     header: list[str] | None = None
     rows: list[list[str]] = []
-    for run in runs:
-        path = plan.results(run)
-        if not path.is_file():
-            continue
-        with open(path, newline="", encoding="utf-8") as stream:
-            first, *others = csv.reader(stream)
-        if header is not None and first != header:
-            raise ValueError(f"{path} has other columns than the tables before it")
+    for path in (plan.results(run) for run in runs if run.chapter.table):
+        first, others = _read(path)
+        if header not in (None, first):
+            raise UserError(f"{path} has other columns than the tables before it: remove it and run make book again")
         header = first
         rows += others
     with replacing(table) as temporary, open(temporary, "w", newline="", encoding="utf-8") as stream:
         csv.writer(stream, lineterminator="\n").writerows([header, *rows] if header else [])
     return len(rows)
+
+
+def _read(path: Path) -> tuple[list[str], list[list[str]]]:
+    """Return a table's header and its rows."""
+    try:
+        with open(path, newline="", encoding="utf-8") as stream:
+            header, *rows = csv.reader(stream)
+    except (FileNotFoundError, ValueError, csv.Error):
+        header, rows = [], []
+    if not header or any(len(row) != len(header) for row in rows):
+        raise UserError(f"{path} is missing or damaged: run make book again, which makes it anew")
+    return header, rows
 
 
 def summary(table: Path) -> str:
@@ -53,11 +70,16 @@ def summary(table: Path) -> str:
     return str(wide.round(3).to_string(na_rep="", max_rows=None))
 
 
-def main(build: Path, table: Path, names: list[str]) -> None:
-    """Collect the runs of the given names."""
+@command()
+def main(build: Path, name: str) -> None:
+    """Write the table of the given name and its stamp."""
     plan = Plan.read(build)
-    collect(plan, [plan.run(name) for name in names], table)
+    stamps = Stamps(plan)
+    begun = stamps.begun(name)
+    collect(plan, plan.collected(name), plan.table(name))
+    stamps.write(name, begun)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3:])
+    follow()
+    sys.exit(main(Path(sys.argv[1]), sys.argv[2]))

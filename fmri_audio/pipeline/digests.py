@@ -1,8 +1,8 @@
-"""Digests: small text files that change exactly when something a step depends on has changed in content.
+"""Digests: what a step, a run or the pages are made from, as lines that change exactly when the content does.
 
-Snakemake compares times. It is given these files as inputs, and they are rewritten only when their content
-changes, so touching a file, editing prose or checking out a branch and back re-executes nothing. Each line of
-a digest names one ingredient, so comparing two of them says why a notebook ran again.
+Times are not compared, so touching a file, editing prose, checking out a branch and back, or a clock that was
+once ahead re-executes nothing and hides nothing. Each line names one ingredient; the stamp of what has been made
+(``stamps.py``) keeps its lines, and comparing the two says why a notebook ran again.
 
 Which modules of the package a step uses is not guessed from its source: the step reports what it had imported
 when it ended, and that list counts until it runs again. It cannot go stale, because the list can only change
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -21,8 +22,8 @@ import jupytext
 import yaml
 
 import fmri_audio
-from fmri_audio.files import sha256_of, write_if_changed, write_text
-from fmri_audio.pipeline.plan import STEPS, Chapter, Plan, Run, text_of
+from fmri_audio.files import sha256_of, write_text
+from fmri_audio.pipeline.plan import HTML, METRICS, STEPS, SWEEP, Chapter, Plan, Run, text_of
 from fmri_audio.settings import project_root
 
 EXECUTION_TAGS = {"parameters", "raises-exception", "skip-execution"}
@@ -63,17 +64,23 @@ def package_hashes() -> dict[str, str]:
 
 
 class Hashes:
-    """SHA-256 of files, remembered by size and time of change, so that recordings are hashed once.
+    """SHA-256 of files, remembered by size and times of change, so that recordings are hashed once.
+
+    One of the times cannot be set by hand, so a file that is given its old size and date is hashed all the same.
 
     Parameters
     ----------
     path
-        File that remembers between runs.
+        File that remembers between runs; a damaged one is forgotten.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.known: dict[str, list[Any]] = json.loads(path.read_text()) if path.is_file() else {}
+        try:
+            known = json.loads(path.read_text(encoding="utf-8"))
+        except (FileNotFoundError, ValueError):
+            known = {}
+        self.known: dict[str, list[Any]] = known if isinstance(known, dict) else {}
         self.changed = False
 
     def of(self, path: Path) -> str:
@@ -81,12 +88,14 @@ class Hashes:
         if not path.is_file():
             return "absent"
         stat = path.stat()
-        signature = [stat.st_size, stat.st_mtime_ns]
-        entry = self.known.get(str(path))
-        if entry is None or entry[:2] != signature:
-            entry = self.known[str(path)] = [*signature, sha256_of(path)]
-            self.changed = True
-        return str(entry[2])
+        signature = [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns]
+        match self.known.get(str(path)):
+            case [*remembered, str(known)] if remembered == signature and re.fullmatch("[0-9a-f]{64}", known):
+                return known
+        found = sha256_of(path)
+        self.known[str(path)] = [*signature, found]
+        self.changed = True
+        return found
 
     def lines(self, paths: Iterable[Path]) -> list[str]:
         """Return one line per file: hash and path, relative to the project where it lies inside."""
@@ -100,7 +109,7 @@ class Hashes:
 
 
 class Digests:
-    """Computes and writes the digests of a plan's steps, runs and pages.
+    """Computes the digests of a plan's steps, runs and pages.
 
     The package is hashed when the object is made: what a step that starts now will have been made with.
     """
@@ -111,38 +120,19 @@ class Digests:
         self.hashes = Hashes(plan.build / "digests" / "hashes.json")
         self.package = package_hashes()
 
-    def write_all(self, runs: Iterable[Run]) -> None:
-        """Write the digests of the steps, of the given runs and of the pages, each only if it changed."""
-        for step in STEPS:
-            self._write(step, self.step(step))
-        for run in runs:
-            self._write(run.name, self.run(run))
-        self._write("pages", self.pages())
-        self.hashes.save()
+    def sources(self, name: str) -> list[str]:
+        """Return what a step, a run or what comes after them depends on besides modules it imports and other steps."""
+        if name in STEPS:
+            return self.step_sources(name)
+        if name in (METRICS, SWEEP):
+            return self._machinery("collect")
+        if name == HTML:
+            return self.pages()
+        return self.run_sources(self.plan.run(name))
 
-    def record(self, target: str, lines: list[str], modules: Iterable[str]) -> None:
-        """Write a target's list of modules and its digest; called when it has been made, before it is put in place.
-
-        Parameters
-        ----------
-        target
-            Name of a step or run.
-        lines
-            The digest's other lines, computed *before* the target was made.
-        modules
-            The modules of the package that had been imported when it ended.
-        """
-        names = sorted(name for name in modules if name in self.package)
-        write_if_changed(self._modules_file(target), "\n".join(names) + "\n")
-        self._write(target, [*lines, *self._package_lines(target)])
-
-    def step(self, step: str) -> list[str]:
-        """Return the digest of a step before the notebooks."""
-        return [*self.step_sources(step), *self._package_lines(step)]
-
-    def run(self, run: Run) -> list[str]:
-        """Return the digest of a notebook run; what it needs from steps and other runs reaches it through them."""
-        return [*self.run_sources(run), *self._package_lines(run.name)]
+    def modules(self, names: Iterable[str]) -> list[str]:
+        """Return a line for each module of the package."""
+        return [f"{self.package.get(name, 'absent')}  {name}" for name in names]
 
     def step_sources(self, step: str) -> list[str]:
         """Return what a step depends on besides the package."""
@@ -172,20 +162,11 @@ class Digests:
         paths = [self.root / name for name in ("_config.yml", "_toc.yml", "book/chapters.yml")]
         paths += [*sorted(book.glob("*.md")), *sorted(book.glob("*.bib")), *sorted(self.root.glob("*.bib"))]
         paths += [p for p in sorted(static.rglob("*")) if p.is_file() and not p.is_relative_to(static / "audio")]
-        modules = (f"{__package__}.assemble", f"{__package__}.render", "fmri_audio.pages")
-        machinery = [f"{self.package.get(name, 'absent')}  {name}" for name in modules]
+        machinery = [*self._machinery("assemble", "render"), *self.modules(["fmri_audio.pages"])]
         return [*self.hashes.lines(paths), *machinery, f"main bandwidth {self.plan.main_bandwidth:g}"]
 
-    def _write(self, target: str, lines: list[str]) -> None:
-        write_if_changed(self.plan.digest(target), "\n".join(lines) + "\n")
-
-    def _modules_file(self, target: str) -> Path:
-        return self.plan.build / "digests" / f"{target}.modules"
-
-    def _package_lines(self, target: str) -> list[str]:
-        path = self._modules_file(target)
-        names = path.read_text().split() if path.is_file() else []
-        return [f"{self.package.get(name, 'absent')}  {name}" for name in names]
+    def _machinery(self, *names: str) -> list[str]:
+        return self.modules(f"{__package__}.{name}" for name in names)
 
     def _settings(self, without: tuple[str, ...]) -> list[str]:
         kept = {key: value for key, value in self.plan.settings.items() if key not in without}

@@ -22,13 +22,15 @@ import papermill
 from nbformat import NotebookNode
 from papermill.engines import NBClientEngine, NotebookExecutionManager, papermill_engines
 from papermill.exceptions import PapermillExecutionError
+from traitlets.config import Config
 
+from fmri_audio.command import command
 from fmri_audio.errors import UserError
 from fmri_audio.files import replacing, write_if_changed, write_text
-from fmri_audio.pipeline.assemble import KERNELSPEC, read_text
-from fmri_audio.pipeline.digests import Digests
+from fmri_audio.pipeline.assemble import INJECTED, KERNELSPEC, read_text
 from fmri_audio.pipeline.plan import Plan, Run, text_of
-from fmri_audio.pipeline.supervision import follow, turn
+from fmri_audio.pipeline.stamps import Stamps
+from fmri_audio.pipeline.supervision import RUNTIME, follow, turn
 from fmri_audio.pipeline.times import noting
 from fmri_audio.settings import project_root
 
@@ -39,6 +41,7 @@ _MODULES_CELL = (
     "import json, sys\n"
     "print(json.dumps([name for name in sys.modules if name.partition('.')[0] == 'fmri_audio']))"
 )
+_OUT_OF_MEMORY = {"MemoryError", "_ArrayMemoryError", "OutOfMemoryError"}
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -108,8 +111,9 @@ def kernel_environment(build: Path) -> None:
     spec = {"argv": argv, "display_name": KERNELSPEC["display_name"], "language": KERNELSPEC["language"]}
     write_if_changed(folder / "kernels" / KERNELSPEC["name"] / "kernel.json", json.dumps(spec))
     os.environ["JUPYTER_PATH"] = os.pathsep.join([str(folder), *filter(None, [os.environ.get("JUPYTER_PATH")])])
-    os.environ["JUPYTER_RUNTIME_DIR"] = str(folder / "runtime")
+    os.environ["JUPYTER_RUNTIME_DIR"] = str((build / RUNTIME).resolve())
     os.environ["IPYTHONDIR"] = str(folder / "ipython")
+    os.environ["PYTHONHASHSEED"] = "0"  # sets of words in one order, so that a chapter run again is the same
     (folder / "ipython").mkdir(parents=True, exist_ok=True)
     root = str(Path(__file__).resolve().parents[2])
     os.environ["PYTHONPATH"] = os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
@@ -124,7 +128,11 @@ def parameters(plan: Plan, run: Run) -> dict[str, Any]:
 
 
 def clean(notebook: NotebookNode) -> NotebookNode:
-    """Drop what differs from run to run without being a result: times, machines, identifiers of messages."""
+    """Drop what differs from run to run without being a result: times, machines, identifiers, progress.
+
+    What cells say on standard error is progress, warnings with paths, and seconds: it is kept in the logs. How text on
+    standard output was cut into messages is an accident; consecutive ones become one.
+    """
     notebook.metadata = nbformat.from_dict(
         {
             "jupytext": notebook.metadata.get("jupytext", {}),
@@ -135,7 +143,33 @@ def clean(notebook: NotebookNode) -> NotebookNode:
     for cell in notebook.cells:
         for key in ("papermill", "execution"):
             cell.metadata.pop(key, None)
+        if INJECTED in cell.metadata.get("tags", ()):
+            cell["id"] = INJECTED
+        if cell.cell_type == "code":
+            cell.outputs = _joined([output for output in cell.outputs if output.get("name") != "stderr"])
     return notebook
+
+
+def _joined(outputs: list[NotebookNode]) -> list[NotebookNode]:
+    """Outputs with consecutive ones of one stream made one."""
+    joined: list[NotebookNode] = []
+    for output in outputs:
+        before = joined[-1] if joined else None
+        if before is not None and output.output_type == before.output_type == "stream" and output.name == before.name:
+            before.text += output.text
+        else:
+            joined.append(output)
+    return joined
+
+
+def said(notebook: NotebookNode) -> str:
+    """What the cells wrote on standard error, cell by cell."""
+    lines = []
+    for number, cell in enumerate(_code(notebook), start=1):
+        text = "".join(output.text for output in cell.outputs if output.get("name") == "stderr")
+        if text:
+            lines.append(f"cell {number}:\n{_ANSI.sub('', text).rstrip()}\n")
+    return "".join(lines)
 
 
 def execute(plan: Plan, run: Run) -> None:
@@ -144,11 +178,11 @@ def execute(plan: Plan, run: Run) -> None:
     Raises
     ------
     UserError
-        A cell failed; the sentence says which, why, and where the traceback is.
+        A cell failed; the sentence says which, why, and where the traceback is. Or the chapter's table is missing.
     """
-    digests = Digests(plan)
-    sources = digests.run_sources(run)
-    for stale in (plan.results(run), plan.glued(run), plan.clips(run)):
+    stamps = Stamps(plan)
+    begun = stamps.begun(run.name)
+    for stale in (plan.done(run.name), plan.notebook(run), plan.results(run), plan.glued(run), plan.clips(run)):
         stale.unlink(missing_ok=True)
     notebook = read_text(text_of(run.chapter))
     notebook.cells.append(nbformat.v4.new_code_cell(_MODULES_CELL, id="modules"))
@@ -157,10 +191,35 @@ def execute(plan: Plan, run: Run) -> None:
     progress = Progress(f"[{number}/{len(plan.runs)}] {run.title}", len(_code(notebook)))
     executed = _papermill(notebook, plan, run, progress)
     modules = json.loads("".join(output.text for output in executed.cells.pop().outputs if output.name == "stdout"))
-    digests.record(run.name, sources, [name for name in modules if not name.startswith(f"{__package__}.")])
+    write_text(plan.build / "logs" / f"{run.name}.stderr.txt", said(executed))
     with replacing(plan.notebook(run)) as temporary:
         nbformat.write(clean(executed), temporary)
+    check_outputs(plan, run)
+    stamps.write(run.name, begun, [name for name in modules if not name.startswith(f"{__package__}.")])
     progress.finish()
+
+
+def check_outputs(plan: Plan, run: Run) -> None:
+    """See to it that a run has left every file that is declared; one that cites or plays nothing lists nothing.
+
+    Raises
+    ------
+    UserError
+        It wrote no table although ``chapters.yml`` says so, or one of which ``chapters.yml`` does not know.
+    """
+    for listing in (plan.glued(run), plan.clips(run)):
+        if not listing.is_file():
+            write_text(listing, "{}\n")
+    if plan.results(run).is_file() != run.chapter.table:
+        wrote, said = ("a", "no table") if not run.chapter.table else ("no", "table: true")
+        raise UserError(f"{run.title} wrote {wrote} table {plan.results(run)}, and book/chapters.yml says {said}")
+
+
+def _connection(build: Path, run: Run) -> Config:
+    """Have the kernel's connection file lie in the build folder, where the next make finds it if it is left over."""
+    folder = (build / RUNTIME).resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    return Config({"ConnectionFileMixin": {"connection_file": str(folder / f"{run.name}.json")}})
 
 
 def _papermill(notebook: NotebookNode, plan: Plan, run: Run, progress: Progress) -> NotebookNode:
@@ -173,13 +232,18 @@ def _papermill(notebook: NotebookNode, plan: Plan, run: Run, progress: Progress)
     try:
         executed: NotebookNode = papermill.execute_notebook(
             source, None, parameters(plan, run), engine_name=_ENGINE, kernel_name=KERNELSPEC["name"],
-            progress_bar=False, cwd=project_root(), progress=progress,
+            progress_bar=False, cwd=project_root(), progress=progress, config=_connection(plan.build, run),
         )  # fmt: skip
     except PapermillExecutionError as error:
         log = plan.build / "logs" / f"{run.name}.log"
         write_text(log, _ANSI.sub("", f"{error.source}\n\n" + "\n".join(error.traceback)))
         if error.ename == "UserError":
             raise UserError(f"{run.title}: {error.evalue}") from None
+        if error.ename in _OUT_OF_MEMORY or "not enough memory" in error.evalue or "allocate memory" in error.evalue:
+            raise UserError(
+                f"{run.title}, cell {progress.cell}: the machine has too little memory; close other programs, run one "
+                f"step at a time (JOBS=1) or use fewer TRs or voxels (traceback in {log})"
+            ) from None
         what = f"{error.ename}: {error.evalue}".strip().splitlines()[0]
         raise UserError(f"{run.title}, cell {progress.cell} failed: {what} (traceback in {log})") from None
     except RuntimeError as error:  # nbclient: the kernel died or did not start
@@ -190,17 +254,13 @@ def _papermill(notebook: NotebookNode, plan: Plan, run: Run, progress: Progress)
     return executed
 
 
-def main(build: Path, name: str) -> int:
+@command()
+def main(build: Path, name: str) -> None:
     """Execute the run of the given name; returns the exit status."""
-    try:
-        with turn(build / "turns"):
-            plan = Plan.read(build)
-            with noting(build, name):
-                execute(plan, plan.run(name))
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr, flush=True)
-        return 1
-    return 0
+    with turn(build / "turns"):
+        plan = Plan.read(build)
+        with noting(build, name):
+            execute(plan, plan.run(name))
 
 
 if __name__ == "__main__":

@@ -9,11 +9,15 @@ from typing import Any
 
 import yaml
 
+from fmri_audio.documents import load_yaml
 from fmri_audio.errors import UserError
 from fmri_audio.settings import project_root
 
 STEPS = {"stimulus": "stimulus", "encoding": "encode", "study": "study"}
 """The steps before the notebooks, each with its command of ``python -m fmri_audio.edition``."""
+
+METRICS, SWEEP, HTML = "metrics", "sweep", "html"
+"""What comes after the notebooks: the tables of all runs in one, those of the sweep in one, the pages."""
 
 
 @dataclass(frozen=True)
@@ -30,12 +34,15 @@ class Chapter:
         Steps (``stimulus``, ``encoding``, ``study``) and chapters whose results it reads.
     files
         Files of the project, besides package and step results, that its code reads.
+    table
+        Whether it writes a table of results.
     """
 
     name: str
     per_bandwidth: bool = False
     needs: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
+    table: bool = False
 
 
 @dataclass(frozen=True)
@@ -65,7 +72,9 @@ def load_chapters(path: Path | None = None) -> tuple[Chapter, ...]:
         An entry has an unknown key, or needs something that is neither a step nor a chapter.
     """
     path = path or project_root() / "book" / "chapters.yml"
-    entries = yaml.safe_load(path.read_text(encoding="utf-8"))
+    entries = load_yaml(path, "restore it with git")
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        raise UserError(f"{path.name}: should be a list of chapters, each beginning with “- name:”")
     chapters = tuple(_chapter(entry, path) for entry in entries)
     known = {chapter.name for chapter in chapters} | set(STEPS)
     for chapter in chapters:
@@ -78,14 +87,17 @@ def load_chapters(path: Path | None = None) -> tuple[Chapter, ...]:
 
 
 def _chapter(entry: dict[str, Any], path: Path) -> Chapter:
-    unknown = set(entry) - {"name", "per_bandwidth", "needs", "files"}
+    unknown = set(entry) - {"name", "per_bandwidth", "needs", "files", "table"}
     if unknown or "name" not in entry:
-        raise UserError(f"{path.name}: {entry} should have the keys name, per_bandwidth, needs, files and no other")
+        raise UserError(
+            f"{path.name}: {entry} should have the keys name, per_bandwidth, needs, files, table and no other"
+        )
     return Chapter(
         name=entry["name"],
         per_bandwidth=bool(entry.get("per_bandwidth", False)),
         needs=tuple(entry.get("needs", ())),
         files=tuple(entry.get("files", ())),
+        table=bool(entry.get("table", False)),
     )
 
 
@@ -109,8 +121,21 @@ class Plan:
 
     @classmethod
     def read(cls, build: Path) -> Plan:
-        """Read the plan of a build folder whose edition has been resolved."""
-        return cls(build, yaml.safe_load((build / "edition.yml").read_text(encoding="utf-8")))
+        """Read the plan of a build folder whose edition has been resolved.
+
+        Raises
+        ------
+        UserError
+            The edition's file there is missing or damaged.
+        """
+        path = build / "edition.yml"
+        try:
+            settings = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except (FileNotFoundError, UnicodeDecodeError, yaml.YAMLError):
+            settings = None
+        if not isinstance(settings, dict):
+            raise UserError(f"{path} is missing or damaged: start with make book, which writes it")
+        return cls(build, settings)
 
     @property
     def edition(self) -> str:
@@ -170,7 +195,7 @@ class Plan:
         return self.build / "notebooks" / f"{run.name}.ipynb"
 
     def results(self, run: Run) -> Path:
-        """Where a run writes its table (a chapter may write none)."""
+        """Where a run writes its table, if its chapter has one."""
         return self.build / "results" / f"{run.name}.csv"
 
     def glued(self, run: Run) -> Path:
@@ -182,25 +207,57 @@ class Plan:
         return self.build / "results" / "clips" / f"{run.name}.json"
 
     def done(self, name: str) -> Path:
-        """Where the file lies that says that a step, or the rendering, is complete."""
+        """Where the stamp of a step, run or what comes after them lies: it is written when all else is there."""
         return self.build / "done" / name
 
-    def digest(self, name: str) -> Path:
-        """Where the digest of a step, run or rule lies."""
-        return self.build / "digests" / f"{name}.txt"
-
-    def needs(self, run: Run) -> list[Path]:
-        """Return the files of other steps and runs that a run reads: the edges of the graph."""
+    def needs(self, run: Run) -> list[str]:
+        """Return the names of the steps and runs whose files a run reads: the edges of the graph."""
         by_name = {chapter.name: chapter for chapter in self.chapters}
-        paths: list[Path] = []
+        names: list[str] = []
         for need in run.chapter.needs:
             if need in STEPS:
-                paths.append(self.done(need))
+                names.append(need)
             elif run.bandwidth is not None and by_name[need].per_bandwidth:
-                paths.append(self.notebook(Run(by_name[need], run.bandwidth)))
+                names.append(Run(by_name[need], run.bandwidth).name)
             else:
-                paths.extend(self.notebook(other) for other in self.runs_of(by_name[need]))
-        return paths
+                names.extend(other.name for other in self.runs_of(by_name[need]))
+        return names
+
+    def outputs(self, run: Run) -> list[Path]:
+        """Return the files that a run writes, besides the sound of its clips: their names are in ``clips``."""
+        table = [self.results(run)] if run.chapter.table else []
+        return [self.notebook(run), self.glued(run), self.clips(run), *table]
+
+    def table(self, name: str) -> Path:
+        """Where the table lies that brings those of several runs together, ``METRICS`` or ``SWEEP``."""
+        return self.build / "results" / f"{name}.csv"
+
+    def collected(self, name: str) -> list[Run]:
+        """Return the runs whose tables ``METRICS`` or ``SWEEP`` brings together."""
+        return [run for run in self.runs if name == METRICS or run.bandwidth is not None]
+
+    def inputs(self, name: str) -> list[str]:
+        """Return the names of everything that a step, a run or what comes after them reads the files of."""
+        if name in STEPS:
+            return [] if name == "stimulus" else ["stimulus"]
+        if name in (METRICS, SWEEP):
+            return [run.name for run in self.collected(name)]
+        if name == HTML:
+            return [METRICS, *(self.page_run(chapter).name for chapter in self.chapters)]
+        return self.needs(self.run(name))
+
+    def targets(self, goal: str) -> list[str]:
+        """Return the names of ``HTML`` or ``SWEEP`` and of all that it needs, each after what it reads."""
+        ordered: list[str] = []
+
+        def add(name: str) -> None:
+            if name not in ordered:
+                for need in self.inputs(name):
+                    add(need)
+                ordered.append(name)
+
+        add(goal)
+        return ordered
 
 
 def text_of(chapter: Chapter) -> Path:

@@ -18,6 +18,7 @@ from nbformat import NotebookNode
 
 from fmri_audio.errors import UserError
 from fmri_audio.files import replacing, sha256_of, write_if_changed
+from fmri_audio.helped import REMEASURED
 from fmri_audio.pipeline import overview
 from fmri_audio.pipeline.assemble import clips_of, merged, published
 from fmri_audio.pipeline.digests import code_digest
@@ -62,6 +63,30 @@ def publish(plan: Plan) -> None:
     print(f"published: {len(contents)} notebooks, {len(clips)} clips, {results.relative_to(root)}")
 
 
+def check_published(edition: str, chapters: Iterable[Chapter]) -> None:
+    """See to it that notebooks, clips and results lie in the working tree as they were published.
+
+    Raises
+    ------
+    UserError
+        One is missing, changed or not among those published, or the manifest itself cannot be read.
+    """
+    path = project_root() / "results" / edition / "manifest.json"
+    shown = path.relative_to(project_root())
+    try:
+        known = dict(json.loads(path.read_text(encoding="utf-8"))["files"])
+    except (FileNotFoundError, ValueError, TypeError, KeyError):
+        raise UserError(f"{shown} is missing or damaged: restore it with git checkout -- {shown}") from None
+    found = _published_files(edition, chapters)
+    for name in sorted({*known, *found}):
+        if name not in known:
+            raise UserError(f"{name} was never published (it is not in {shown}): remove it, or run make publish")
+        if found.get(name) != known[name]:
+            wrong = "is not what was published" if name in found else "is missing"
+            mend = f"restore it with git checkout -- {name}, or run make publish"
+            raise UserError(f"{name} {wrong} (see {shown}): {mend}")
+
+
 def _check(plan: Plan, contents: dict[Chapter, str], clips: Iterable[str]) -> None:
     own = {str(project_root()), str(Path.home())} - {"/", "/root"}
     for chapter, content in contents.items():
@@ -95,16 +120,22 @@ def _mirror(names: Iterable[str], source: Path, target: Path) -> None:
 
 def manifest(edition: str, chapters: Iterable[Chapter]) -> dict[str, object]:
     """Return the hashes of everything published as it lies in the working tree, and of the code it came from."""
-    root = project_root()
-    results = root / "results" / edition
-    files = [published(chapter) for chapter in chapters]
-    files += sorted((root / "_static" / "audio").iterdir())
-    files += sorted(path for path in results.rglob("*") if path.is_file() and path.name != "manifest.json")
+    listed = list(chapters)
     return {
         "edition": edition,
-        "code": {chapter.name: code_digest(chapter) for chapter in chapters},
-        "files": {path.relative_to(root).as_posix(): sha256_of(path) for path in files},
+        "code": {chapter.name: code_digest(chapter) for chapter in listed},
+        "files": _published_files(edition, listed),
     }
+
+
+def _published_files(edition: str, chapters: Iterable[Chapter]) -> dict[str, str]:
+    """Return the hash of every published file that is there, by its path; hidden files are nobody's."""
+    root = project_root()
+    files = [published(chapter) for chapter in chapters]
+    files += sorted((root / "_static" / "audio").glob("*"))
+    files += sorted(path for path in (root / "results" / edition).rglob("*") if path.name != "manifest.json")
+    files = [path for path in files if path.is_file() and not path.name.startswith(".")]
+    return {path.relative_to(root).as_posix(): sha256_of(path) for path in files}
 
 
 def glued_values(notebook: NotebookNode) -> dict[str, str]:
@@ -130,10 +161,7 @@ def result_sentence(table: Path) -> str:
         f"Speech through the codec alone (weights `{summary.checkpoint}`) scores, in PESQ-WB / STOI, {codec}; noise as "
         f"loud as the speech has a STOI of {summary.floor:.2f}."
     )
-    if summary.bottleneck:
-        parts = ", ".join(f"{value:.2f} {label}" for label, value in summary.bottleneck.items())
-        text += f" The STOI of held-out sound is {parts}."
-    return "\n".join(textwrap.wrap(text, 118, break_long_words=False, break_on_hyphens=False))
+    return "\n".join(textwrap.wrap(f"{text} {REMEASURED}", 118, break_long_words=False, break_on_hyphens=False))
 
 
 def write_readme_result(readme: Path, table: Path) -> None:

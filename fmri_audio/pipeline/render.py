@@ -5,19 +5,21 @@ Sphinx's warnings are errors. The pages appear in place in one move, after all o
 
 from __future__ import annotations
 
+import filecmp
 import os
 import re
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 
+from fmri_audio.command import command
 from fmri_audio.errors import UserError
 from fmri_audio.files import write_text
 from fmri_audio.pipeline.assemble import replace_folder, site_of_edition
-from fmri_audio.pipeline.plan import Plan
-from fmri_audio.pipeline.supervision import follow
+from fmri_audio.pipeline.plan import HTML, Plan
+from fmri_audio.pipeline.stamps import Stamps
+from fmri_audio.pipeline.supervision import exclusive, follow
 from fmri_audio.pipeline.times import PAGES, noting
 from fmri_audio.settings import project_root
 
@@ -49,7 +51,6 @@ def render(site: Path, html: Path, log: Path) -> None:
             print(f"  {line}", file=sys.stderr)
         shutil.rmtree(work, ignore_errors=True)
         raise UserError(f"Sphinx did not render the book without a warning (all of its output: {log})")
-    (pages / ".made").write_text(f"{time.time_ns()}\n")
     replace_folder(pages, html)
     shutil.rmtree(work, ignore_errors=True)
 
@@ -57,40 +58,51 @@ def render(site: Path, html: Path, log: Path) -> None:
 def install(rendered: Path, html: Path) -> bool:
     """Copy rendered pages to where readers look for them, unless they are there already; return whether it did.
 
+    Pages of several editions may be installed in one folder: only one process at a time does, and the last stay.
+
     Parameters
     ----------
     rendered
-        Folder of rendered pages; a file ``.made`` in it names this rendering.
+        Folder of rendered pages.
     html
         Folder that readers open, such as ``_build/html``.
+
+    Raises
+    ------
+    UserError
+        Another process has been installing pages there for a minute.
     """
-    stamp = (rendered / ".made").read_text()
-    if (html / ".made").is_file() and (html / ".made").read_text() == stamp:
-        return False
-    new = html.with_name(f".{html.name}-new")
-    shutil.rmtree(new, ignore_errors=True)
-    shutil.copytree(rendered, new)
-    replace_folder(new, html)
+    with exclusive(html.with_name(f".{html.name}.lock"), patience=60.0):
+        if _same_files(rendered, html):
+            return False
+        new = html.with_name(f".{html.name}-new")
+        shutil.rmtree(new, ignore_errors=True)
+        shutil.copytree(rendered, new)
+        replace_folder(new, html)
     return True
 
 
-def main(build: Path) -> int:
-    """Assemble and render an executed edition; returns the exit status."""
-    try:
-        plan = Plan.read(build)
-        site = build / "site"
-        shutil.rmtree(site, ignore_errors=True)
-        with noting(build, PAGES):
-            site_of_edition(plan, site)
-            render(site, build / "html", build / "logs" / "html.log")
-        write_text(plan.done("html"), "")
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr, flush=True)
-        return 1
-    except OSError as error:
-        print(f"error: {error.filename or 'a file'} cannot be written or read: {error.strerror}", file=sys.stderr)
-        return 1
-    return 0
+def _same_files(one: Path, other: Path) -> bool:
+    """Whether two folders hold files of the same names and contents."""
+    names = [sorted(str(path.relative_to(folder)) for path in folder.rglob("*")) for folder in (one, other)]
+    if names[0] != names[1]:
+        return False
+    files = [name for name in names[0] if (one / name).is_file()]
+    return filecmp.cmpfiles(one, other, files, shallow=False)[0] == files
+
+
+@command()
+def main(build: Path) -> None:
+    """Assemble and render an executed edition."""
+    plan = Plan.read(build)
+    stamps = Stamps(plan)
+    begun = stamps.begun(HTML)
+    site = build / "site"
+    shutil.rmtree(site, ignore_errors=True)
+    with noting(build, PAGES):
+        site_of_edition(plan, site)
+        render(site, build / "html", build / "logs" / "html.log")
+    stamps.write(HTML, begun)
 
 
 if __name__ == "__main__":

@@ -9,18 +9,25 @@ import runpy
 import sys
 from pathlib import Path
 
-from fmri_audio.files import write_text
-from fmri_audio.pipeline.digests import Digests
+from fmri_audio.command import command
 from fmri_audio.pipeline.plan import STEPS, Plan
+from fmri_audio.pipeline.stamps import Stamps
 from fmri_audio.pipeline.supervision import follow, turn
 from fmri_audio.pipeline.times import noting
 
 
+@command()
 def main(build: Path, step: str) -> None:
+    """Make one step's results, in its turn, and note how long that took; returns the exit status."""
+    with turn(build / "turns"), noting(build, step):
+        make(build, step)
+
+
+def make(build: Path, step: str) -> None:
     """Make one step's results and record what they were made with."""
     plan = Plan.read(build)
-    digests = Digests(plan)
-    sources = digests.step_sources(step)
+    stamps = Stamps(plan)
+    begun = stamps.begun(step)
     print(f"{step} …", flush=True)
     sys.argv = ["fmri_audio.edition", STEPS[step], "--edition", str(plan.edition_file), "--build", str(build)]
     try:
@@ -29,12 +36,9 @@ def main(build: Path, step: str) -> None:
         if end.code not in (None, 0):
             raise
     modules = {name for name in sys.modules if name.split(".")[:2] != ["fmri_audio", "pipeline"]}
-    digests.record(step, sources, modules | {"fmri_audio.edition"})
-    write_text(plan.done(step), "")
+    stamps.write(step, begun, modules | {"fmri_audio.edition"})
 
 
 if __name__ == "__main__":
     follow()
-    folder, name = Path(sys.argv[1]), sys.argv[2]
-    with turn(folder / "turns"), noting(folder, name):
-        main(folder, name)
+    sys.exit(main(Path(sys.argv[1]), sys.argv[2]))

@@ -13,6 +13,7 @@ import ctypes
 import fcntl
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -30,6 +31,12 @@ from fmri_audio.errors import UserError
 
 SUPERVISOR = "FMRI_AUDIO_SUPERVISOR"
 JOBS = "FMRI_AUDIO_JOBS"
+STOPPED = 130
+"""Exit status of what was interrupted."""
+RUNTIME = Path("jupyter") / "runtime"
+"""Folder, below a build folder, of the files by which kernels are reached."""
+TEMPORARY = "tmp"
+"""Folder, below a build folder, of Snakemake's temporary files."""
 _POLL_SECONDS = 0.5
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
@@ -122,8 +129,10 @@ def follow() -> None:
 
 
 @contextlib.contextmanager
-def exclusive(path: Path, patience: float = 10.0) -> Iterator[None]:
+def exclusive(path: Path, patience: float = 10.0) -> Iterator[int]:
     """Hold a lock on a build folder; whoever comes second waits a little, then is refused.
+
+    What it gives is the open file; a process that inherits it holds the lock for as long as it lives.
 
     Raises
     ------
@@ -148,7 +157,7 @@ def exclusive(path: Path, patience: float = 10.0) -> Iterator[None]:
             time.sleep(0.2)
         os.ftruncate(handle, 0)
         os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
-        yield
+        yield handle
     finally:
         os.close(handle)
 
@@ -202,10 +211,12 @@ def _locked(handle: int) -> bool:
 
 
 def sweep_debris(folder: Path) -> None:
-    """Remove temporary files that a killed step left beside the files it was about to write."""
+    """Remove what a killed step left: temporary files beside those it was about to write, and in folders for them."""
     for path in folder.rglob(".*"):
         if _DEBRIS.fullmatch(path.name) and path.is_file():
             path.unlink(missing_ok=True)
+    for temporary in (folder / RUNTIME, folder / TEMPORARY):
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _sift(stream: IO[str], log: Path) -> None:
@@ -220,7 +231,12 @@ def _sift(stream: IO[str], log: Path) -> None:
 
 
 def supervise(
-    command: Sequence[str], env: Mapping[str, str], cwd: Path, log: Path, parent: psutil.Process | None
+    command: Sequence[str],
+    env: Mapping[str, str],
+    cwd: Path,
+    log: Path,
+    parent: psutil.Process | None,
+    lock: int | None = None,
 ) -> int:
     """Run a command in a process group of its own and answer for everything that it starts.
 
@@ -235,11 +251,14 @@ def supervise(
         File for standard error.
     parent
         Process with which to stop, where it ends first (make was killed).
+    lock
+        Open file of a lock (see :func:`exclusive`), which the command then holds too: until it has ended, whatever
+        becomes of this process, nobody else gets the lock.
 
     Returns
     -------
     int
-        The command's exit status; 130 if it was interrupted.
+        The command's exit status; ``STOPPED`` if it was interrupted.
     """
     _prctl(_PR_SET_CHILD_SUBREAPER, 1)
     stopped = threading.Event()
@@ -247,13 +266,12 @@ def supervise(
     def stop(number: int, frame: FrameType | None) -> None:
         stopped.set()
 
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, stop)
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     if parent is not None:
         watch([parent], stopped.set)
     process = subprocess.Popen(
         command, env={**env, SUPERVISOR: token()}, cwd=cwd, start_new_session=True, stdin=subprocess.DEVNULL,
-        stderr=subprocess.PIPE, text=True, errors="replace",
+        stderr=subprocess.PIPE, text=True, errors="replace", pass_fds=() if lock is None else (lock,),
     )  # fmt: skip
     reader = threading.Thread(target=_sift, args=(process.stderr, log), daemon=True, name="errors")
     reader.start()
@@ -265,4 +283,6 @@ def supervise(
         kill_descendants(grace=0.0 if process.poll() is None else 2.0)
         process.wait()
         reader.join(2.0)
-    return 130 if stopped.is_set() else process.returncode
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    return STOPPED if stopped.is_set() else process.returncode

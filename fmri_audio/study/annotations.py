@@ -7,6 +7,7 @@ start again at 0 with the second.
 
 from __future__ import annotations
 
+import io
 import warnings
 import zipfile
 from collections.abc import Sequence
@@ -15,9 +16,12 @@ from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
+import openpyxl
 import pandas as pd
 
+from fmri_audio.documents import read_bytes
 from fmri_audio.errors import UserError
+from fmri_audio.tables import read_text
 
 #: What the table calls the spreadsheet's columns; their headings may be padded with blanks.
 COLUMNS = {
@@ -28,6 +32,7 @@ COLUMNS = {
 HEARD = {"Name - Speaking": "speaker", "Music Presence": "music"}
 #: Further columns worth carrying along.
 OTHERS = {"Scene Segments": "scene", "Scene Details - A Level": "description", "Location": "location"}
+_SHEET_BYTES, _MOST_ROWS, _MOST_COLUMNS = 1 << 26, 50_000, 256
 
 
 @dataclass(frozen=True)
@@ -112,6 +117,7 @@ def read_annotations(path: Path | str, tr: Fraction = Fraction(3, 2)) -> Annotat
     path = Path(path)
     raw = _read_sheet(path)
     raw.columns = [str(name).strip() for name in raw.columns]
+    raw = raw.loc[:, ~raw.columns.duplicated()]
     missing = [name for name in COLUMNS if name not in raw.columns]
     if missing:
         raise UserError(f"{path}: {_columns(missing)} missing; give the spreadsheet of the film's segments")
@@ -133,16 +139,40 @@ def read_annotations(path: Path | str, tr: Fraction = Fraction(3, 2)) -> Annotat
 
 
 def _read_sheet(path: Path) -> pd.DataFrame:
-    if not path.is_file():
+    if not path.exists() and not path.is_symlink():
         raise UserError(f"{path} does not exist: give the spreadsheet of the film's segments")
+    content = read_bytes(path, _SHEET_BYTES)
+    if not content.startswith(b"PK"):
+        found = read_text(path)[1] or "text"
+        raise UserError(f"{path} is {found}, and cannot be read as a spreadsheet (.xlsx): save it as one")
     try:
         with warnings.catch_warnings():
             # openpyxl warns of formatting that it does not know; nothing of it is used.
-            warnings.simplefilter("ignore", UserWarning)
-            sheet = pd.read_excel(path, engine="openpyxl")
-    except (ValueError, KeyError, OSError, zipfile.BadZipFile):
+            warnings.simplefilter("ignore")
+            _check_size(content, path)
+            sheet = pd.read_excel(io.BytesIO(content), engine="openpyxl")
+    except (UserError, MemoryError):
+        raise
+    except Exception:
+        # What a damaged archive does to the libraries has no common name: errors of zip, XML, dates, indices.
         raise UserError(f"{path} cannot be read as a spreadsheet (.xlsx): save it as one") from None
     return pd.DataFrame(sheet)
+
+
+def _check_size(content: bytes, path: Path) -> None:
+    """Refuse a small file that would grow: pandas makes every row as long as the longest, down to the last."""
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        grown = sum(part.file_size for part in archive.infolist())
+    if grown > _SHEET_BYTES:
+        raise UserError(f"{path} unpacks to {grown:,} bytes, which no such spreadsheet does: save it anew")
+    sheet = openpyxl.load_workbook(io.BytesIO(content), read_only=True, data_only=True).worksheets[0]
+    sheet.reset_dimensions()
+    for number, row in enumerate(sheet.iter_rows(values_only=True)):
+        if number >= _MOST_ROWS or len(row) > _MOST_COLUMNS:
+            raise UserError(
+                f"{path} has more than {_MOST_ROWS:,} rows or {_MOST_COLUMNS} columns: leave out what is far from "
+                "the table"
+            )
 
 
 def _numbers(table: pd.DataFrame, path: Path) -> pd.DataFrame:
@@ -150,11 +180,16 @@ def _numbers(table: pd.DataFrame, path: Path) -> pd.DataFrame:
     table = table.copy()
     for column in ("onset", "offset"):
         table[column] = pd.to_numeric(table[column], errors="coerce").astype(float)
-        if table[column].isna().any():
-            row = int(table[column].isna().to_numpy().argmax())
-            raise UserError(f"{path}, row {row + 2}: its start and end should be seconds; mend it")
+        wrong = ~np.isfinite(table[column].to_numpy())
+        if wrong.any():
+            raise UserError(f"{path}, row {int(wrong.argmax()) + 2}: its start and end should be seconds; mend it")
     for column in ("segment", "first_tr", "last_tr"):
-        table[column] = pd.to_numeric(table[column], errors="coerce").astype("Int64")
+        numbers = pd.to_numeric(table[column], errors="coerce").astype(float)
+        wrong = (numbers.notna() & ~((numbers % 1 == 0) & (numbers.abs() < _MOST_ROWS * 100))).to_numpy()
+        if wrong.any():
+            row = int(wrong.argmax())
+            raise UserError(f"{path}, row {row + 2}: {column} {numbers[row]:g} should be a whole number; mend it")
+        table[column] = numbers.astype("Int64")
     return table
 
 

@@ -1,23 +1,43 @@
-"""A BIDS data set with fMRIPrep's derivatives, as the open Narratives stories (ds002345) have it.
+"""A BIDS data set with derivatives as fMRIPrep writes them; the open Narratives stories (ds002345) are one.
 
 What is used of it: the preprocessed scans, the events (or ``code/event_meta.json``) that say when a story was heard,
 the sounds in ``stimuli/``, and the list of scans that the data set's own authors exclude. The response is not shifted.
+:mod:`fmri_audio.study.bids_names` says where things lie, :mod:`fmri_audio.study.bids_events` which events are
+the story.
 """
 
 from __future__ import annotations
 
-import json
+import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
-import pandas as pd
-
+from fmri_audio import audio
 from fmri_audio.errors import UserError
 from fmri_audio.settings import BIDS_SPACE, Section
+from fmri_audio.study.bids_events import Events, is_sound
+from fmri_audio.study.bids_names import (
+    DERIVATIVES,
+    NO_MAGNITUDE,
+    SCAN_ENDING,
+    STIMULI,
+    BidsName,
+    data_set_of,
+    is_there,
+    pipelines,
+    read_json,
+    scans_in,
+    seen_from,
+    side_file,
+    speaking_of,
+    stimulus_file,
+)
 from fmri_audio.study.reader import (
     Found,
     Run,
@@ -29,10 +49,10 @@ from fmri_audio.study.reader import (
     seconds_per_volume,
 )
 
-DERIVATIVES = "derivatives/fmriprep"
-SCAN_ENDINGS = ("_desc-preproc_bold.nii.gz", "_desc-preproc_bold.nii")
-#: The kind of event (``trial_type``) that is the stimulus, where a scan has several kinds.
-STORY = "story"
+#: Share of a TR by which a moment may lie elsewhere without a word.
+NOTED_SHARE = 0.1
+#: Most TRs of a story, so that a slip in a table is a sentence and not a request for memory.
+_MOST_TRS = 1_000_000
 
 
 class BidsFile(Section):
@@ -46,33 +66,47 @@ class BidsFile(Section):
 
 
 @dataclass(frozen=True)
-class BidsScan:
-    """One preprocessed file: its path, what its name says (``sub``, ``task``, ``run`` …), the name up to the space."""
-
-    path: Path
-    entities: Mapping[str, str]
-    stem: str
-
-    @classmethod
-    def of(cls, path: Path) -> BidsScan:
-        """Read a file's name."""
-        parts = [part.partition("-") for part in path.name.split("_") if "-" in part]
-        return cls(path, {key: value for key, _, value in parts}, path.name.partition("_space-")[0])
-
-
-@dataclass(frozen=True)
 class Story:
-    """One stimulus within one scan: its volumes, its sound, and how much of that comes before the first volume."""
+    """One stimulus within one scan.
+
+    Attributes
+    ----------
+    name : str
+    scan : Scan
+        Its volumes.
+    sound : Path
+        Where it is, or should be.
+    lead : Fraction, optional
+        Seconds of the sound before the first volume.
+    """
 
     name: str
     scan: Scan
-    sound: str | None
+    sound: Path
     lead: Fraction | None
+
+
+@dataclass(frozen=True)
+class _Source:
+    """A data set: the folder that was given, its own, that of the derivatives; the task and story asked for."""
+
+    given: Path
+    root: Path
+    pipeline: Path
+    task: str
+    story: str | None
+    alike: Counter[str]
+
+    def label(self, named: str) -> str:
+        """A sound's name: that of its file, with its folders where two sounds of ``stimuli/`` are called the same."""
+        path = Path(named.replace("\\", "/"))
+        name = path.stem.removesuffix("_audio")
+        return name if self.alike[name] < 2 else path.with_suffix("").as_posix().removesuffix("_audio")
 
 
 def is_bids(folder: Path) -> bool:
     """Whether a folder is a BIDS data set with derivatives, or the derivatives themselves."""
-    return (folder / DERIVATIVES).is_dir() or next(_scan_paths(folder), None) is not None
+    return (folder / DERIVATIVES).is_dir() or any(folder.glob("sub-*/")) or bool(pipelines(folder))
 
 
 def find_bids(
@@ -83,7 +117,8 @@ def find_bids(
     A *run* of the study is a story: the volumes from its onset for its duration; those before and after belong to
     nobody. Onset and duration come from ``code/event_meta.json`` (in TRs) where it names the task, otherwise from the
     events (in seconds, rounded to whole TRs as the authors of Narratives do). A subject who heard a story in several
-    scans gives the first that is not excluded: a repetition would carry one run's sound into another.
+    scans gives the first that is not excluded: a repetition would carry one run's sound into another. Of several echoes
+    the combined series is taken.
 
     Parameters
     ----------
@@ -92,7 +127,7 @@ def find_bids(
     task : str, optional
         Needed where the scans are of several tasks.
     story : str, optional
-        One story of the task, where a scan holds several or not everybody heard the same.
+        One story of the task, where a scan holds several or not everybody heard the same; or one kind of event.
     space : str
         Standard space of the scans.
     shift_trs : int
@@ -103,41 +138,45 @@ def find_bids(
     UserError
         It is not clear which scans are meant, there are none, or nothing tells when the story began.
     """
-    root, derivatives = _places(folder)
-    every = [BidsScan.of(path) for path in _scan_paths(derivatives)]
-    task = _choose(root, task, "task", [scan.entities["task"] for scan in every if "task" in scan.entities])
+    pipeline, every = _derivatives(folder, task, space)
+    root = data_set_of(folder, pipeline)
+    task = _choose(root, task, "task", [str(scan.entities["task"]) for scan in every if "task" in scan.entities])
     ours = [scan for scan in every if scan.entities.get("task") == task]
-    space = _choose(root, space, "space", [scan.entities["space"] for scan in ours if "space" in scan.entities])
-    ours = [scan for scan in ours if scan.entities.get("space") == space]
-    _refuse_twins(ours)
+    space = _choose(root, space, "space", [str(scan.entities["space"]) for scan in ours if "space" in scan.entities])
+    ours = _one_of_each([scan for scan in ours if scan.entities.get("space") == space])
     excluded = _excluded(root, task)
-    usable = [scan for scan in ours if not _is_excluded(scan, excluded)]
+    usable = [scan for scan in ours if not any(which <= scan.scan for which in excluded)]
     if not usable:
         raise UserError(f"{root}: all scans of task {task} are excluded by code/scan_exclude.json; choose another task")
     notes = [f"{scan.stem} is excluded by code/scan_exclude.json" for scan in ours if scan not in usable]
-    tr = _tr(root, usable[0])
-    heard = {subject: _heard(root, task, scans, tr, notes) for subject, scans in _by_subject(usable).items()}
-    names = _story_names(task, story, heard)
-    problems = _missing(root, derivatives, task, space, ours)
-    complete, runs = _runs(names, heard, problems)
+    said = {scan.path: side_file(root, pipeline, scan) for scan in usable}
+    tr = _tr(usable[0], said[usable[0].path])
+    source = _Source(folder, root, pipeline, task, story, _alike(root))
+    heard, kinds = {}, set[str]()
+    for subject, scans in _by_subject(usable).items():
+        heard[subject] = _heard(source, scans, tr, notes, kinds)
+    names = _story_names(task, None if story in kinds else story, heard)
+    problems = _missing(source, space, ours, excluded) + _other_trs(usable, said, tr)
+    complete, runs, silent = _runs(source, names, heard, problems)
+    notes += _clock(usable, said, tr) + _leads(names, heard, tr)
     facts = StudyFile(
         name=f"{_title(root)}, {task}", tr=tr, shift_trs=shift_trs, subjects=list(complete), runs=runs
     )
-    return Found(facts, complete, notes, problems, bids=True)
+    return Found(facts, complete, notes, problems, bids=True, silent=silent)
 
 
-def _scan_paths(derivatives: Path) -> Iterator[Path]:
-    patterns = ("sub-*/func/*_bold.nii*", "sub-*/ses-*/func/*_bold.nii*")
-    found = (path for pattern in patterns for path in sorted(derivatives.glob(pattern)))
-    return (path for path in found if path.name.endswith(SCAN_ENDINGS))
-
-
-def _places(folder: Path) -> tuple[Path, Path]:
-    """The data set's own folder and that of the derivatives."""
-    if (folder / DERIVATIVES).is_dir():
-        return folder, folder / DERIVATIVES
-    inside = folder.absolute().parent
-    return (inside.parent if inside.name == Path(DERIVATIVES).parent.name else folder), folder
+def _derivatives(folder: Path, task: str | None, space: str) -> tuple[Path, list[BidsName]]:
+    """The one folder of derivatives that holds the scans asked for, and all scans in it."""
+    found = {pipeline: list(scans_in(pipeline)) for pipeline in pipelines(folder)}
+    fitting = [
+        pipeline
+        for pipeline, scans in found.items()
+        if any(scan.entities.get("space") == space and task in (None, scan.entities.get("task")) for scan in scans)
+    ] or list(found)
+    if len(fitting) > 1:
+        places = listed([path.relative_to(folder) for path in fitting])
+        raise UserError(f"{folder}: scans lie in {places}; give one of these folders as the study")
+    return (fitting[0], found[fitting[0]]) if fitting else (folder / DERIVATIVES, [])
 
 
 def _choose(root: Path, wanted: str | None, key: str, there: Sequence[str]) -> str:
@@ -148,43 +187,60 @@ def _choose(root: Path, wanted: str | None, key: str, there: Sequence[str]) -> s
     if wanted is None and len(values) == 1:
         return values[0]
     if not values:
-        raise UserError(f"{root}: no scans *{SCAN_ENDINGS[0]} below {DERIVATIVES}; run fMRIPrep or fetch its output")
+        raise UserError(
+            f"{root}: no scans *_space-…{SCAN_ENDING} below {DERIVATIVES}; run fMRIPrep or fetch its output"
+        )
     said = "names none" if wanted is None else f"is {wanted}"
     raise UserError(f"study.{key}: it {said}, and {root} has {listed(values)}; choose one of them")
 
 
-def _refuse_twins(scans: Sequence[BidsScan]) -> None:
-    """Refuse one scan in two resolutions: it is not for us to choose."""
-    twice = [stem for stem, count in Counter(scan.stem for scan in scans).items() if count > 1]
-    if twice:
-        names = [scan.path.name for scan in scans if scan.stem == twice[0]]
-        raise UserError(f"{scans[0].path.parent}: {' and '.join(names)} are the same scan; keep one of them")
+def _one_of_each(scans: Sequence[BidsName]) -> list[BidsName]:
+    """Every scan once: of several echoes the combined series; two resolutions are not for us to choose from."""
+    forms: dict[frozenset[tuple[str, str | int]], list[BidsName]] = {}
+    for scan in scans:
+        forms.setdefault(scan.scan, []).append(scan)
+    chosen = []
+    for same in forms.values():
+        combined = [scan for scan in same if "echo" not in scan.entities]
+        if not combined:
+            raise UserError(
+                f"{same[0].path.parent}: {same[0].stem} has single echoes and no combined series; combine them, as "
+                "fMRIPrep does"
+            )
+        if len(combined) > 1:
+            names = [scan.path.name for scan in combined]
+            raise UserError(f"{same[0].path.parent}: {' and '.join(names)} are the same scan; keep one of them")
+        chosen += combined
+    return chosen
 
 
-def _excluded(root: Path, task: str) -> list[str]:
-    by_subject = _read_json(root / "code" / "scan_exclude.json").get(task, {})
-    return [stem for stems in by_subject.values() for stem in stems]
+def _excluded(root: Path, task: str) -> list[frozenset[tuple[str, str | int]]]:
+    """Scans that the authors exclude; ``sub-021_task-pieman`` there means all runs of it."""
+    path = root / "code" / "scan_exclude.json"
+    by_subject = read_json(path).get(task, {})
+    lists = list(by_subject.values()) if isinstance(by_subject, dict) else [None]
+    if not all(isinstance(stems, list) and all(isinstance(stem, str) for stem in stems) for stems in lists):
+        raise UserError(f"{path}: {task} should hold lists of scans by subject; mend it")
+    stems = [stem for stems in lists for stem in stems]
+    return [BidsName.of(Path(f"{stem}_bold")).scan for stem in stems]
 
 
-def _is_excluded(scan: BidsScan, excluded: Iterable[str]) -> bool:
-    """Whether a scan is on the list; ``sub-021_task-pieman`` there means all its runs, but not task piemanpni."""
-    return any(scan.stem == stem or scan.stem.startswith(f"{stem}_") for stem in excluded)
-
-
-def _by_subject(scans: Iterable[BidsScan]) -> dict[Subject, list[BidsScan]]:
-    found: dict[Subject, list[BidsScan]] = {}
-    for scan in sorted(scans, key=lambda scan: scan.stem):
-        found.setdefault(scan.entities["sub"], []).append(scan)
+def _by_subject(scans: Iterable[BidsName]) -> dict[Subject, list[BidsName]]:
+    found: dict[Subject, list[BidsName]] = {}
+    for scan in sorted(scans, key=lambda scan: scan.order):
+        found.setdefault(str(scan.entities["sub"]), []).append(scan)
     return found
 
 
 def _heard(
-    root: Path, task: str, scans: Sequence[BidsScan], tr: Fraction, notes: list[str]
+    source: _Source, scans: Sequence[BidsName], tr: Fraction, notes: list[str], kinds: set[str]
 ) -> dict[str, Story]:
     """What one subject heard, by the story's name, each story in the first scan that has it."""
     heard: dict[str, Story] = {}
     for scan in scans:
-        for story in _stories(root, task, scan, tr):
+        events = _events(source, scan)
+        kinds |= events.kinds() if events else set()
+        for story in _stories(source, scan, events, tr):
             if story.name in heard:
                 notes.append(f"{scan.stem} repeats {story.name} and is not used")
             else:
@@ -192,102 +248,100 @@ def _heard(
     return heard
 
 
-def _stories(root: Path, task: str, scan: BidsScan, tr: Fraction) -> list[Story]:
+def _events(source: _Source, scan: BidsName) -> Events | None:
+    """The most specific table of events about a scan: the raw scan's, or one beside the derivative."""
+    tables = [
+        (depth, len(name.parts), name.path)
+        for folder in dict.fromkeys((source.pipeline, source.root))
+        for depth, name in speaking_of(folder, scan, "events", ".tsv")
+    ]
+    if not tables:
+        return None
+    *others, best = sorted(tables, key=lambda one: one[:2])
+    if others and others[-1][:2] == best[:2] and others[-1][2].parent == best[2].parent:
+        both = f"{others[-1][2].name} and {best[2].name}"
+        raise UserError(f"{best[2].parent}: {both} are both events of {scan.stem}; keep one of them")
+    return Events.read(best[2])
+
+
+def _stories(source: _Source, scan: BidsName, events: Events | None, tr: Fraction) -> list[Story]:
     """The stories of one scan in the order in which they were heard."""
-    events = _events(root, task, scan)
-    known = _read_json(root / "code" / "event_meta.json").get(task)
-    if known:
-        try:
-            spans = [(str(name), int(one["onset"]), int(one["duration"])) for name, one in known.items()]
-        except (KeyError, TypeError, ValueError):
-            raise UserError(
-                f"{root / 'code' / 'event_meta.json'}: {task} should hold onset and duration in TRs per story; mend it"
-            ) from None
-    elif events is not None:
-        spans = [
-            (name, round(Fraction(str(onset)) / tr), round(Fraction(str(duration)) / tr))
-            for name, onset, duration in _spans(task, scan, events)
-        ]
-    else:
-        raise UserError(
-            f"{root}: neither {scan.stem}_events.tsv nor code/event_meta.json tells when the sound of task {task} "
-            "begins; add one of them"
-        )
+    spans = _known_spans(source)
+    if spans is None:
+        spans = _told_spans(source, scan, events, tr)
     stories = []
     for name, onset, n_trs in sorted(spans, key=lambda span: span[1]):
-        sound, lead = _sound(root, task, name, onset * tr, events)
+        sound, lead = _sound(source, name, onset, events, tr)
+        if not 0 <= onset <= _MOST_TRS or not 1 <= n_trs <= _MOST_TRS:
+            raise UserError(f"{scan.stem}: {name} would last {n_trs} TRs from volume {onset + 1} on; mend its events")
         # Where everybody in a task heard one story each, but not the same one, the sound tells which.
-        label = _label(sound) if sound and len(spans) == 1 else name
+        named = sound.relative_to(source.root / STIMULI).as_posix()
+        label = source.label(named) if len(spans) == 1 and is_there(sound) else name
         stories.append(Story(label, Scan(scan.path, onset, n_trs), sound, lead))
     return stories
 
 
-def _events(root: Path, task: str, scan: BidsScan) -> pd.DataFrame | None:
-    """The scan's events: beside the raw scan, beside the derivative, or for the whole task."""
-    name = f"{scan.stem}_events.tsv"
-    raw = root / f"sub-{scan.entities['sub']}"
-    if "ses" in scan.entities:
-        raw /= f"ses-{scan.entities['ses']}"
-    places = (raw / "func" / name, scan.path.parent / name, root / f"task-{task}_events.tsv")
-    path = next((place for place in places if place.is_file()), None)
-    if path is None:
+def _known_spans(source: _Source) -> list[tuple[str, int, int]] | None:
+    """Name, first volume and TRs of the task's stories in ``code/event_meta.json``; None where it holds none."""
+    path = source.root / "code" / "event_meta.json"
+    known = read_json(path).get(source.task)
+    if not known:
         return None
     try:
-        table = pd.read_csv(path, sep="\t")
-        table = table.astype({"onset": float, "duration": float})
-    except (KeyError, ValueError, OSError):
-        raise UserError(f"{path}: should be a table with onset and duration in seconds; mend it") from None
-    if table.empty or table[["onset", "duration"]].isna().any(axis=None):
-        raise UserError(f"{path}: onset or duration is missing in a row, or there is no row; mend it")
-    return table.sort_values("onset", kind="stable", ignore_index=True)
+        return [(str(name), int(one["onset"]), int(one["duration"])) for name, one in known.items()]
+    except (AttributeError, KeyError, TypeError, ValueError, OverflowError):
+        raise UserError(
+            f"{path}: {source.task} should hold onset and duration in TRs per story; mend it"
+        ) from None
 
 
-def _spans(task: str, scan: BidsScan, events: pd.DataFrame) -> list[tuple[str, float, float]]:
-    """Name, onset and duration in seconds of every story among the events."""
-    rows = events
-    if "trial_type" in events and (events["trial_type"] == STORY).any():
-        rows = events[events["trial_type"] == STORY]
-    sounds = rows["stim_file"].nunique() if "stim_file" in rows else 0
-    if len(rows) > 1 and rows is events:
-        if sounds > 1:
+def _told_spans(
+    source: _Source, scan: BidsName, events: Events | None, tr: Fraction
+) -> list[tuple[str, int, int]]:
+    """The same of the stories that the events tell of, in seconds."""
+    if events is None:
+        raise UserError(
+            f"{source.root}: neither {scan.stem}_events.tsv nor code/event_meta.json tells when the sound of task "
+            f"{source.task} begins; add one of them"
+        )
+    spans = []
+    for span in events.spans(
+        source.task, source.story, source.label, lambda named: _seconds(stimulus_file(source.root, named, events.path))
+    ):
+        first, n_trs = (round(Fraction(str(seconds)) / tr) for seconds in (span.onset, span.duration))
+        # What began before the first volume is heard in the scan from its first volume on.
+        n_trs += min(first, 0)
+        if n_trs < 1:
             raise UserError(
-                f"{scan.stem}_events.tsv: {len(rows)} events with different sounds and none of trial_type {STORY}; "
-                "mark the story's, or give code/event_meta.json"
+                f"{events.path}: {span.name} is heard from {span.onset:g} s for {span.duration:g} s, under one TR of "
+                "the scan; correct it"
             )
-        onset = float(rows["onset"].min())
-        return [(task, onset, float((rows["onset"] + rows["duration"]).max()) - onset)]
-    if sounds == len(rows):
-        names = [_label(str(sound)) for sound in rows["stim_file"]]
-    else:
-        names = [task] if len(rows) == 1 else [f"{task}-{i + 1}" for i in range(len(rows))]
-    return list(zip(names, rows["onset"].astype(float), rows["duration"].astype(float), strict=True))
+        spans.append((span.name, max(first, 0), n_trs))
+    return spans
 
 
 def _sound(
-    root: Path, task: str, story: str, onset: Fraction, events: pd.DataFrame | None
-) -> tuple[str | None, Fraction | None]:
-    """A story's sound, from the data set's folder, and how many seconds of it come before ``onset``.
+    source: _Source, story: str, onset: int, events: Events | None, tr: Fraction
+) -> tuple[Path, Fraction | None]:
+    """A story's sound, and how many seconds of it come before its first volume.
 
-    A file may begin with music that is an event of its own: it began to play at the first event that names it.
+    A file may begin with music that is an event of its own: it began to play at the first event that names it. What
+    the events name is the sound, there or not; otherwise ``<story>_audio.wav`` or ``<task>_audio.wav``.
     """
-    lead, named = None, None
-    if events is not None:
-        row = events.iloc[int((events["onset"] - float(onset)).abs().to_numpy().argmin())]
-        began = float(row["onset"])
-        if "stim_file" in events and isinstance(row["stim_file"], str) and row["stim_file"] != "n/a":
-            named = Path(row["stim_file"]).name
-            began = float(events.loc[events["stim_file"] == row["stim_file"], "onset"].min())
-        lead = onset - Fraction(str(began))
-    candidates = [(named, lead), (f"{task}_audio.wav", lead)]
-    own = (f"{story}_audio.wav", lead if story == task else None)
-    for name, before in [candidates[0], own, candidates[1]]:
-        if name and (root / "stimuli" / name).is_file():
-            return f"stimuli/{name}", before
-    return None, None
-
-
-def _label(sound: str) -> str:
-    return Path(sound).stem.removesuffix("_audio")
+    lead = None
+    where = events.path if events else source.root / "code" / "event_meta.json"
+    row = events.near(float(onset * tr), float(tr)) if events else None
+    if events is not None and row is not None:
+        named = str(row["sound"])
+        began = events.began(named) if named else float(row["onset"])
+        lead = onset * tr - Fraction(str(began))
+        if named:
+            return stimulus_file(source.root, named, where), lead
+    own = stimulus_file(source.root, f"{story}_audio.wav", where)
+    shared = stimulus_file(source.root, f"{source.task}_audio.wav", where)
+    if is_there(shared) and not is_there(own):
+        return shared, lead
+    return own, lead if story == source.task else None
 
 
 def _story_names(task: str, story: str | None, heard: Mapping[Subject, Mapping[str, Story]]) -> list[str]:
@@ -305,19 +359,27 @@ def _story_names(task: str, story: str | None, heard: Mapping[Subject, Mapping[s
 
 
 def _runs(
-    names: Sequence[str], heard: Mapping[Subject, Mapping[str, Story]], problems: list[str]
-) -> tuple[dict[Subject, tuple[Scan, ...]], list[Run]]:
-    """The runs, and the scans of every subject who has them all; the others are problems."""
+    source: _Source, names: Sequence[str], heard: Mapping[Subject, Mapping[str, Story]], problems: list[str]
+) -> tuple[dict[Subject, tuple[Scan, ...]], list[Run], list[str]]:
+    """The runs, the scans of every subject who has them all, and the sounds that are missing.
+
+    The other subjects, and the sounds, are problems.
+    """
     model = next(stories for stories in heard.values() if set(names) <= set(stories))
     runs, first = [], 0
+    silent: list[str] = []
     for name in names:
         story = model[name]
+        there = is_there(story.sound)
         runs.append(
-            Run(name=name, first_tr=first, n_trs=story.scan.n_trs, stimulus=story.sound, stimulus_lead=story.lead)
-        )
+            Run(
+                name=name, first_tr=first, n_trs=story.scan.n_trs, stimulus_lead=story.lead if there else None,
+                stimulus=seen_from(source.given, story.sound) if there else None,
+            )
+        )  # fmt: skip
         first += story.scan.n_trs
-        if story.sound is None:
-            problems.append(f"stimuli/{name}_audio.wav is missing; add the sound of {name}")
+        if not there:
+            silent.append(f"{story.sound.relative_to(source.root).as_posix()} is missing; add the sound of {name}")
     complete: dict[Subject, tuple[Scan, ...]] = {}
     for subject, stories in heard.items():
         lacking = [name for name in names if name not in stories]
@@ -333,58 +395,147 @@ def _runs(
             )
         else:
             complete[subject] = tuple(stories[name].scan for name in names)
-    return complete, runs
+    problems += silent
+    return complete, runs, silent
 
 
 def _missing(
-    root: Path, derivatives: Path, task: str, space: str, scans: Iterable[BidsScan]
+    source: _Source, space: str, scans: Iterable[BidsName], excluded: Iterable[frozenset[tuple[str, str | int]]]
 ) -> list[str]:
-    """Raw scans of the task without a derivative."""
-    have = {scan.stem for scan in scans}
-    raw = [
-        path.name.removesuffix(".gz").removesuffix(".nii").removesuffix("_bold")
-        for pattern in ("sub-*/func", "sub-*/ses-*/func")
-        for path in sorted(root.glob(f"{pattern}/*_task-{task}_*bold.nii*"))
-        if not path.is_relative_to(derivatives)
-    ]
+    """Raw scans of the task without a derivative, each named once whatever its echoes."""
+    have = {scan.scan for scan in scans}
+    raw = {name.scan: name.stem for name in _raw_scans(source.root) if name.entities.get("task") == source.task}
+    below = seen_from(source.root, source.pipeline)
     return [
-        f"{stem}_space-{space}…{SCAN_ENDINGS[0]} is missing below {DERIVATIVES}; run fMRIPrep on the scan or fetch it"
-        for stem in raw
-        if stem not in have and "_desc-" not in stem
+        f"{stem}_space-{space}…{SCAN_ENDING} is missing below {below}; run fMRIPrep on the scan or fetch it"
+        for scan, stem in raw.items()
+        if scan not in have and not any(which <= scan for which in excluded)
     ]
 
 
-def _tr(root: Path, scan: BidsScan) -> Fraction:
-    """The TR in seconds, from the scan's side file, the raw scan's or the task's, otherwise from its header."""
-    subject, task = f"sub-{scan.entities['sub']}", scan.entities["task"]
-    beside = scan.path.name.removesuffix(".gz").removesuffix(".nii") + ".json"
-    for path in (
-        scan.path.with_name(beside),
-        root / subject / "func" / f"{scan.stem}_bold.json",
-        root / f"task-{task}_bold.json",
-    ):
-        stated = _read_json(path).get("RepetitionTime")
-        if isinstance(stated, int | float) and stated > 0:
-            return Fraction(str(stated))
+def _raw_scans(root: Path) -> Iterator[BidsName]:
+    for pattern in ("sub-*/func/*_bold.nii*", "sub-*/ses-*/func/*_bold.nii*"):
+        for name in map(BidsName.of, sorted(root.glob(pattern))):
+            known = name.entities
+            if "desc" not in known and "space" not in known and known.get("part") not in NO_MAGNITUDE:
+                yield name
+
+
+def _tr(scan: BidsName, said: Mapping[str, Any]) -> Fraction:
+    """The TR in seconds, from the JSON files about the scan, otherwise from its header."""
+    stated = _number(said.get("RepetitionTime"))
+    if stated is None:
+        stated = _step(scan, said)
+    if stated is not None and stated > 0:
+        return Fraction(str(stated))
     # Headers hold single precision: 0.72 s is 0.7200000286 there.
-    tr = Fraction(str(round(seconds_per_volume(open_image(scan.path)), 5)))
+    seconds = seconds_per_volume(open_image(scan.path))
+    tr = Fraction(str(round(seconds, 5))) if math.isfinite(seconds) else Fraction(0)
     if tr <= 0:
+        beside = scan.path.name.removesuffix(scan.extension) + ".json"
         raise UserError(f"{scan.path}: neither {beside} nor its header states a TR; add RepetitionTime to the former")
     return tr
 
 
-def _title(root: Path) -> str:
-    return str(_read_json(root / "dataset_description.json").get("Name", root.absolute().name))
+def _step(scan: BidsName, said: Mapping[str, Any]) -> float | None:
+    """Seconds from one volume to the next where ``VolumeTiming`` states when each was acquired."""
+    times = said.get("VolumeTiming")
+    if not isinstance(times, list) or len(times) < 2:
+        return None
+    known = [time for time in map(_number, times) if time is not None]
+    steps = [after - before for before, after in pairwise(known)]
+    if len(known) < len(times) or max(steps) - min(steps) > 1e-3:
+        raise UserError(
+            f"{scan.path}: VolumeTiming says that its volumes do not follow each other in equal steps; such a scan "
+            "cannot be used"
+        )
+    return round(sum(steps) / len(steps), 5)
 
 
-def _read_json(path: Path) -> dict[str, Any]:
-    """A JSON object; empty where there is no such file."""
-    if not path.is_file():
-        return {}
+def _other_trs(scans: Iterable[BidsName], said: Mapping[Path, Mapping[str, Any]], tr: Fraction) -> list[str]:
+    """Scans whose JSON files state another TR than the first scan's."""
+    stated = {scan.stem: _number(said[scan.path].get("RepetitionTime")) for scan in scans}
+    return [
+        f"{stem}: its JSON says a RepetitionTime of {other:g} s, the first scan's {float(tr):g} s; correct one"
+        for stem, other in stated.items()
+        if other is not None and abs(other - float(tr)) > 1e-3
+    ]
+
+
+def _clock(scans: Sequence[BidsName], said: Mapping[Path, Mapping[str, Any]], tr: Fraction) -> list[str]:
+    """What JSON files say about the moment within a TR that a volume stands for, where it is not the TR's beginning.
+
+    Slice-timing correction may refer all slices to one moment (``StartTime``; fMRIPrep takes the middle of the TR).
+    Uncorrected slices stand for the mean of ``SliceTiming``. Here a volume is taken at the middle of its TR.
+    """
+    moments: dict[tuple[str, float], list[str]] = {}
+    for scan in scans:
+        for key in ("StartTime", "SliceTiming"):
+            moment = _mean(said[scan.path].get(key))
+            if moment is not None:
+                if abs(moment) > NOTED_SHARE * tr:
+                    moments.setdefault((key, round(moment, 3)), []).append(scan.stem)
+                break
+    middle = float(tr) / 2
+    return [
+        f"{stems[0]}{f' and {len(stems) - 1} more' if len(stems) > 1 else ''}: "
+        f"{'StartTime' if key == 'StartTime' else 'SliceTiming, on average,'} moves the clock by {moment:.2f} s: a "
+        f"volume stands for the moment {moment:.2f} s after its TR begins; {middle:.2f} s, the middle, is assumed here"
+        for (key, moment), stems in moments.items()
+    ]
+
+
+def _leads(names: Iterable[str], heard: Mapping[Subject, Mapping[str, Story]], tr: Fraction) -> list[str]:
+    """Stories that did not begin at the same moment of a TR for everybody; the first subject's moment is taken."""
+    notes = []
+    for name in names:
+        leads = [stories[name].lead for stories in heard.values() if name in stories]
+        known = [lead for lead in leads if lead is not None]
+        if known and max(known) - min(known) > NOTED_SHARE * tr:
+            notes.append(
+                f"{name} began at moments of a TR that differ by up to {float(max(known) - min(known)):.2f} s between "
+                "subjects; the first subject's is taken for all"
+            )
+    return notes
+
+
+def _number(value: object) -> float | None:
+    """A finite number of a JSON file; None for anything else."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError):
-        content = None
-    if not isinstance(content, dict):
-        raise UserError(f"{path}: not a JSON object; mend it")
-    return content
+        return float(value) if math.isfinite(value) else None
+    except OverflowError:
+        return None
+
+
+def _mean(value: object) -> float | None:
+    """A number, or the mean of a list of them."""
+    if not isinstance(value, list):
+        return _number(value)
+    numbers = [number for number in map(_number, value) if number is not None]
+    return sum(numbers) / len(numbers) if numbers and len(numbers) == len(value) else None
+
+
+def _title(root: Path) -> str:
+    name = read_json(root / "dataset_description.json").get("Name", root.absolute().name)
+    return " ".join(str(name).split())
+
+
+def _alike(root: Path) -> Counter[str]:
+    """How many sounds of ``stimuli/`` are called the same."""
+    sounds = {path.with_suffix("") for path in (root / STIMULI).rglob("*") if is_sound(path.name)}
+    return Counter(path.name.removesuffix("_audio") for path in sounds)
+
+
+def _seconds(path: Path) -> float | None:
+    """How long a sound lasts; None where it is not there."""
+    if not is_there(path):
+        return None
+    state = path.stat() if path.exists() else None
+    return _length(path, state.st_mtime_ns if state else 0)
+
+
+@lru_cache(maxsize=64)
+def _length(path: Path, changed: int) -> float:
+    return audio.read_sound(path).seconds

@@ -8,14 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from nibabel.affines import voxel_sizes
 from numpy.typing import NDArray
 
-from fmri_audio import audio, timeline
-from fmri_audio.brain import load_mask
+from fmri_audio import audio, nifti, timeline
+from fmri_audio.brain import NAMED_MASKS, load_mask
 from fmri_audio.errors import UserError
 from fmri_audio.settings import BIDS_SPACE
 from fmri_audio.study.envelope import envelope_response
+from fmri_audio.study.lags import Followed, suspicions
 from fmri_audio.study.reader import (
+    Found,
     Run,
     Scan,
     StudyFile,
@@ -32,6 +35,7 @@ from fmri_audio.study.sync import (
     MOST_LAGS,
     EnvelopeCheck,
     Waveform,
+    best_shift,
     envelope_check,
     films_of_runs,
     read_film,
@@ -67,13 +71,15 @@ class CheckReport:
 class _Subject:
     """What one pass over a subject's volumes found.
 
-    ``region`` is the mean of the auditory mask at every volume, NaN at filler; None if the volumes could not be read.
+    ``region`` is the mean of the mask at every volume, NaN at filler; None if the volumes could not be read.
+    ``images`` are the headers of all scans, ``image`` that of the first; none if one of them could not be opened.
     """
 
     row: tuple[str, ...]
     problems: list[str]
     image: Any = None
     region: NDArray[np.float64] | None = None
+    images: Sequence[Any] = ()
 
 
 def check_study(
@@ -83,13 +89,15 @@ def check_study(
     story: str | None = None,
     space: str = BIDS_SPACE,
     films: Sequence[str] = (),
+    mask: str = "auditory",
 ) -> CheckReport:
     """Read a whole study once and list every problem.
 
-    Looked for: missing subjects and scans; files that are not NIfTI, truncated, of another length, grid or TR than the
-    study says; NaN or constant voxels within the auditory mask; filler volumes that are not declared, or declared ones
-    that vary; films that are missing, silent, or not as long as their run. Where there is a film, its envelope is
-    compared with auditory cortex in the same pass: a film that nobody followed gives a warning.
+    Looked for: missing subjects and scans; files that are not NIfTI, not fetched, damaged, without a place in space, of
+    another length, grid or TR than the study says; NaN or constant voxels within the mask; filler volumes that are not
+    declared, or declared ones that vary; films that are missing, silent, or not as long as their run. Where there is a
+    film, its envelope is compared with the mask in the same pass: a film that nobody followed, or at another lag, gives
+    a warning.
 
     Parameters
     ----------
@@ -98,6 +106,8 @@ def check_study(
         Which scans of a BIDS data set, see :func:`fmri_audio.study.bids.find_bids`.
     films : sequence of str
         Paths, one per run in their order, or ``RUN=PATH``; the study's own sounds unless given.
+    mask : str
+        As in :func:`fmri_audio.brain.load_mask`.
 
     Raises
     ------
@@ -108,27 +118,73 @@ def check_study(
     found = find_study(folder, task=task, story=story, space=space)
     facts = found.facts
     sounds, sound_problems, steps = _sounds(folder, facts, films)
-    rows: list[tuple[str, ...]] = []
-    problems, regions = list(found.problems), []
-    reference: Any = None
-    masks: dict[tuple[bytes, tuple[int, ...]], NDArray[np.bool_]] = {}
-    for subject in facts.subjects:
-        scans = found.scans.get(subject)
-        if scans is None:
-            rows.append((str(subject), "—", "", "", "", "", "", "", "missing"))
-            continue
-        one = _check_subject(subject, scans, facts, reference, masks)
-        reference = one.image if reference is None else reference
-        rows.append(one.row)
-        problems += one.problems
-        if one.region is not None and len(one.region) == facts.n_trs:
-            regions.append(one.region)
-    notes, warnings = _envelopes(facts, sounds, regions)
+    subjects = _check_subjects(found, mask)
+    regions = {
+        subject: one.region
+        for subject, one in subjects.items()
+        if one.region is not None and len(one.region) == facts.n_trs
+    }
+    opened = [
+        pair
+        for subject, one in subjects.items()
+        for pair in zip(found.scans.get(subject, ()), one.images, strict=False)  # no images where one cannot be opened
+    ]
+    notes, warnings = _envelopes(found, sounds, regions)
+    notes += _spaces(opened)
+    warnings += _forms(opened)
     if not sounds and not sound_problems:
         notes.append("no film was given, so nothing tells whether the brains follow it: add --film FILE")
+    rows = [one.row for one in subjects.values()]
+    problems = _told_by_names(found, bool(films)) + _of_all(subjects)
     return CheckReport(
         f"{_summary(facts)}\n{_table(rows)}", problems + sound_problems, warnings, [*found.notes, *notes], steps
     )
+
+
+def quick_problems(found: Found, films_given: bool = False) -> list[str]:
+    """Those problems of :func:`check_study` that names and headers tell, in milliseconds per scan.
+
+    Parameters
+    ----------
+    found : Found
+    films_given : bool
+        Whether films are given, so that the study need not have sounds of its own.
+    """
+    problems, reference = _told_by_names(found, films_given), None
+    for subject in found.facts.subjects:
+        images, said = _open_subject(found.scans.get(subject, ()), found.facts, reference)
+        reference = images[0] if images and reference is None else reference
+        problems += said
+    return problems
+
+
+def volume_problems(found: Found, mask: str = "auditory") -> list[str]:
+    """All problems of :func:`check_study` but those of names and sounds: every volume is read once."""
+    return _of_all(_check_subjects(found, mask))
+
+
+def _told_by_names(found: Found, films_given: bool) -> list[str]:
+    return [problem for problem in found.problems if not (films_given and problem in found.silent)]
+
+
+def _of_all(subjects: Mapping[Subject, _Subject]) -> list[str]:
+    return [problem for one in subjects.values() for problem in one.problems]
+
+
+def _check_subjects(found: Found, mask: str) -> dict[Subject, _Subject]:
+    """Check everybody's files; who has none has a row that says so, and its problem is told by the names."""
+    reference: Any = None
+    masks: dict[tuple[bytes, tuple[int, ...]], NDArray[np.bool_]] = {}
+    subjects: dict[Subject, _Subject] = {}
+    for subject in found.facts.subjects:
+        scans = found.scans.get(subject)
+        if scans is None:
+            one = _Subject((str(subject), "—", "", "", "", "", "", "", "missing"), [])
+        else:
+            one = _check_subject(subject, scans, found.facts, reference, mask, masks)
+        reference = one.image if reference is None else reference
+        subjects[subject] = one
+    return subjects
 
 
 def _summary(facts: StudyFile) -> str:
@@ -145,39 +201,49 @@ def _check_subject(
     scans: Sequence[Scan],
     facts: StudyFile,
     reference: Any,
+    spec: str,
     masks: dict[tuple[bytes, tuple[int, ...]], NDArray[np.bool_]],
 ) -> _Subject:
     """Check the files of one subject, in one pass over their volumes; ``masks`` keeps the mask of every grid met."""
-    name = scans[0].path.name if len(scans) == 1 else f"{scans[0].path.name} and {len(scans) - 1} more"
-    try:
-        images = [open_image(scan.path) for scan in scans]
-    except UserError as error:
-        return _Subject((str(subject), name, "", "", "", "", "", "", "unreadable"), [str(error)])
-    image, problems = images[0], []
-    for scan, one in zip(scans, images, strict=True):
-        problems += _check_header(scan, one, facts, image if reference is None else reference)
+    name = _of_many([scan.path.name for scan in scans])
+    images, problems = _open_subject(scans, facts, reference)
+    if not images:
+        return _Subject((str(subject), name, "", "", "", "", "", "", "unreadable"), problems)
+    image = images[0]
     same_grid = all(one.shape[:3] == image.shape[:3] for one in images)
     found: list[str] = []
     region, n_voxels, n_filler = None, "", ""
     try:
-        if same_grid:
+        if same_grid and all(nifti.is_placed(one) for one in images):
             grid = image.affine.tobytes(), image.shape[:3]
             if grid not in masks:
-                masks[grid] = load_mask("auditory", np.asarray(image.affine), image.shape[:3])
+                masks[grid] = load_mask(spec, np.asarray(image.affine), image.shape[:3])
             mask = masks[grid]
             n_voxels = str(int(mask.sum()))
-            found, region = _check_volumes(subject, scans, images, mask, facts)
+            where = f"the {spec} mask" if spec in NAMED_MASKS else "the mask"
+            found, region = _check_volumes(subject, scans, images, mask, where, facts)
             n_filler = str(int(np.isnan(region).sum()))
     except UserError as error:
         found = [str(error) if scans[0].path.name in str(error) else f"{name}: {error}"]
     problems += found
-    zooms = image.header.get_zooms()
     row = (
         str(subject), name, str(sum(one.shape[3] for one in images)), "×".join(str(n) for n in image.shape[:3]),
-        "×".join(f"{z:g}" for z in zooms[:3]), f"{seconds_per_volume(image):g}", n_voxels, n_filler,
-        "see below" if problems else "ok",
+        "×".join(f"{size:g}" for size in voxel_sizes(image.affine)), f"{seconds_per_volume(image):g}", n_voxels,
+        n_filler, "see below" if problems else "ok",
     )  # fmt: skip
-    return _Subject(row, problems, image, region)
+    return _Subject(row, problems, image, region, images)
+
+
+def _open_subject(scans: Sequence[Scan], facts: StudyFile, reference: Any) -> tuple[list[Any], list[str]]:
+    """Open the files of one subject and compare their headers with the study's; no images where one cannot be read."""
+    try:
+        images = [open_image(scan.path) for scan in scans]
+    except UserError as error:
+        return [], [str(error)]
+    problems = []
+    for scan, image in zip(scans, images, strict=True):
+        problems += _check_header(scan, image, facts, images[0] if reference is None else reference)
+    return images, problems
 
 
 def _check_header(scan: Scan, image: Any, facts: StudyFile, reference: Any) -> list[str]:
@@ -190,10 +256,14 @@ def _check_header(scan: Scan, image: Any, facts: StudyFile, reference: Any) -> l
             f"{name}: {n_volumes} volumes, what was heard lasts until volume {needed}; correct the events or the file"
         )
     seconds = seconds_per_volume(image)
-    if abs(seconds - float(facts.tr)) > 1e-3:
+    if seconds == 0:
+        problems.append(f"{name}: its header states no TR, the study {float(facts.tr):g} s; set it in the header")
+    elif abs(seconds - float(facts.tr)) > 1e-3:
         problems.append(
             f"{name}: its header says a TR of {seconds:g} s, the study {float(facts.tr):g} s; correct one of them"
         )
+    if not nifti.is_placed(image):
+        problems.append(nifti.unplaced(Path(name)))
     if image.shape[:3] != reference.shape[:3]:
         problems.append(f"{name}: its grid has another shape than the first subject's; resample it")
     elif not np.allclose(image.affine, reference.affine, atol=1e-3):
@@ -201,9 +271,45 @@ def _check_header(scan: Scan, image: Any, facts: StudyFile, reference: Any) -> l
     return problems
 
 
+def _spaces(opened: Sequence[tuple[Scan, Any]]) -> list[str]:
+    """Notes on scans whose headers name a space that is not MNI's, where the auditory mask lies.
+
+    "Aligned" names none: it is what nibabel writes when nobody says more.
+    """
+    notes = []
+    for space in ("scanner", "talairach"):
+        names = sorted({scan.path.name for scan, image in opened if nifti.space_of(image) == space})
+        if names:
+            notes.append(
+                f"{_of_many(names)}: the header places voxels in {space} coordinates and not in MNI, so the auditory "
+                "mask lies right only if the volumes were moved to MNI all the same"
+            )
+    return notes
+
+
+def _forms(opened: Sequence[tuple[Scan, Any]]) -> list[str]:
+    """Warnings of scans whose header gives two places to the same voxel."""
+    apart = {
+        scan.path.name: distance
+        for scan, image in opened
+        if (distance := nifti.millimetres_apart(image)) > voxel_sizes(image.affine).min() / 2
+    }
+    if not apart:
+        return []
+    return [
+        f"{_of_many(sorted(apart))}: sform and qform put the same voxel up to {max(apart.values()):.1f} mm apart; the "
+        "sform is used, correct the other"
+    ]
+
+
+def _of_many(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
+
+
 def _check_volumes(
-    subject: Subject, scans: Sequence[Scan], images: Sequence[Any], mask: NDArray[np.bool_], facts: StudyFile
-) -> tuple[list[str], NDArray[np.float64]]:
+    subject: Subject, scans: Sequence[Scan], images: Sequence[Any], mask: NDArray[np.bool_], where: str,
+    facts: StudyFile,
+) -> tuple[list[str], NDArray[np.float64]]:  # fmt: skip
     """Read a subject once: tell whether every voxel of the mask is finite and varies, and which volumes repeat.
 
     Returns
@@ -231,11 +337,11 @@ def _check_volumes(
     problems, filler = _check_filler(name, np.array(repeats), declared, facts, subject)
     if not finite.all():
         problems.append(
-            f"{name}: {int((~finite).sum())} voxels of the auditory mask hold NaN or infinity; mend or mask them"
+            f"{name}: {int((~finite).sum())} voxels of {where} hold NaN or infinity; mend or mask them"
         )
     if (finite & ~varies).any():
         problems.append(
-            f"{name}: {int((finite & ~varies).sum())} voxels of the auditory mask never change, as where a brain is "
+            f"{name}: {int((finite & ~varies).sum())} voxels of {where} never change, as where a brain is "
             "cut off; mend the file or mask them"
         )
     return problems, np.where(filler, np.nan, region)
@@ -322,14 +428,14 @@ def _films_by_run(facts: StudyFile, films: Sequence[str]) -> Mapping[str, str]:
 
 
 def _envelopes(
-    facts: StudyFile, sounds: Mapping[str, tuple[Path, Waveform]], regions: Sequence[NDArray[np.float64]]
+    found: Found, sounds: Mapping[str, tuple[Path, Waveform]], regions: Mapping[Subject, NDArray[np.float64]]
 ) -> tuple[list[str], list[str]]:
-    """Compare every film with auditory cortex; return what was found, and what of it is suspicious."""
-    notes: list[str] = []
-    warnings: list[str] = []
+    """Compare every film with the mask's mean; return what was found, and what of it is suspicious."""
     if not regions or not sounds:
-        return notes, warnings
-    brain = _group_mean(regions)
+        return [], []
+    facts = found.facts
+    brain = _group_mean(list(regions.values()))
+    followed = []
     for run, block in facts.kept():
         rows = np.arange(*block)[np.isfinite(brain[slice(*block)])]
         # Filler is at the end of a run; a run in which nobody has data cannot be compared.
@@ -339,21 +445,29 @@ def _envelopes(
         expected = envelope_response(
             waveform, audio.SAMPLE_RATE, [(0, run.n_trs)], facts.tr, facts.shift_trs
         )
-        check = envelope_check(expected[rows - run.first_tr], brain[rows], facts.tr)
-        said = _told(run, path, facts.shift_trs, check)
-        notes.append(said)
-        if check.elsewhere:
-            warnings.append(
-                f"{path.name}: auditory cortex follows it {check.best_lag:+d} TRs from where the shift of "
-                f"{facts.shift_trs} TRs puts it (r = {check.best_correlation:.2f}, and {check.correlation:.2f} here): "
-                "the shift or the film may be wrong"
-            )
-        elif check.n_shifts and not np.isnan(check.threshold) and not check.follows:
-            warnings.append(
-                f"{path.name}: auditory cortex does not follow its envelope (r = {check.correlation:.2f}, by chance up "
-                f"to {check.threshold:.2f}): the film may be the wrong one"
-            )
-    return notes, warnings
+        followed.append(_followed(run, path, expected[rows - run.first_tr], rows, brain, regions, facts))
+    notes = [_told(one.run, one.path, facts.shift_trs, one.group) for one in followed]
+    return notes, suspicions(followed, facts.shift_trs, facts.tr, found.bids)
+
+
+def _followed(
+    run: Run, path: Path, expected: NDArray[np.floating], rows: NDArray[np.int_], brain: NDArray[np.float64],
+    regions: Mapping[Subject, NDArray[np.float64]], facts: StudyFile,
+) -> Followed:  # fmt: skip
+    """Compare what a film lets expect at some volumes, [rows], with the mean over subjects and with each of them."""
+    group = envelope_check(expected, brain[rows], facts.tr)
+    halves = np.array_split(np.arange(len(rows)), 2)
+    clear = group.follows or group.elsewhere or np.isnan(group.threshold)
+    return Followed(
+        run, path, group,
+        {
+            subject: envelope_check(expected, region[rows], facts.tr)
+            for subject, region in regions.items()
+            if len(regions) > 1 and np.isfinite(region[rows]).all()
+        },
+        [envelope_check(expected[half], brain[rows][half], facts.tr) for half in halves],
+        None if clear else best_shift(expected, brain[rows], facts.tr),
+    )  # fmt: skip
 
 
 def _told(run: Run, path: Path, shift: int, check: EnvelopeCheck) -> str:

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from fmri_audio.files import package_digest, replacing
+from fmri_audio.errors import UserError
+from fmri_audio.files import package_digest, refuse_unfetched
+from fmri_audio.stored import load_array, save_array
 from fmri_audio.study.reader import Study, Subject
 
 #: A file is told from its successors by so many blocks of so many bytes, its beginning and its end among them.
@@ -20,7 +22,8 @@ def masked_bold(study: Study, subject: Subject, mask: np.ndarray, cache: Path) -
     """BOLD of one subject in a mask, read from its scan the first time and from the cache from then on.
 
     The cache is known by its content: the scan (:func:`file_identity`), the mask, the facts of the study (runs, filler,
-    shift), and the code that reads; when any of these changes, the scan is read again.
+    shift), and the code that reads; when any of these changes, the scan is read again. So it is when the matrix is not
+    what was stored (:mod:`fmri_audio.stored`).
 
     Parameters
     ----------
@@ -41,10 +44,11 @@ def masked_bold(study: Study, subject: Subject, mask: np.ndarray, cache: Path) -
         As :meth:`fmri_audio.study.Study.bold`, or the cache cannot be written.
     """
     path = cache / f"bold-{subject}-{_content_key(study, subject, mask)}.npy"
-    if not path.is_file():
-        with replacing(path) as temporary:
-            np.save(temporary, study.bold(subject, mask))
-    return np.asarray(np.load(path, mmap_mode="r"))
+    stored = load_array(path, mapped=True)
+    if stored is None:
+        save_array(path, study.bold(subject, mask))
+        stored = np.load(path, mmap_mode="r")
+    return np.asarray(stored)
 
 
 def iter_subjects(
@@ -78,13 +82,22 @@ def file_identity(path: Path) -> str:
 
     The whole of a scan would take as long to hash as to mask. So a change is missed if it keeps size and time of
     change and touches none of 8 blocks of 64 KiB, evenly spread from the header to the file's last byte.
+
+    Raises
+    ------
+    UserError
+        The scan was not fetched, or cannot be read.
     """
-    state = path.stat()
-    digest = hashlib.sha256(f"{path.resolve()}\n{state.st_size}\n{state.st_mtime_ns}\n".encode())
-    with open(path, "rb") as stream:
-        for position in np.linspace(0, max(0, state.st_size - BLOCK_BYTES), SAMPLED_BLOCKS).astype(int):
-            stream.seek(int(position))
-            digest.update(stream.read(BLOCK_BYTES))
+    refuse_unfetched(path)
+    try:
+        state = path.stat()
+        digest = hashlib.sha256(f"{path.resolve()}\n{state.st_size}\n{state.st_mtime_ns}\n".encode())
+        with open(path, "rb") as stream:
+            for position in np.linspace(0, max(0, state.st_size - BLOCK_BYTES), SAMPLED_BLOCKS).astype(int):
+                stream.seek(int(position))
+                digest.update(stream.read(BLOCK_BYTES))
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}); copy it again") from None
     return digest.hexdigest()
 
 
@@ -92,7 +105,7 @@ def _content_key(study: Study, subject: Subject, mask: np.ndarray) -> str:
     """Hash all that decides a masked matrix."""
     facts = [
         *(f"{file_identity(scan.path)} {scan.first_volume} {scan.n_trs}" for scan in study.scans(subject)),
-        study.facts.model_dump_json(), str(mask.shape),
-        hashlib.sha256(np.packbits(mask).tobytes()).hexdigest(), package_digest("study/reader.py", "study/masked.py"),
+        study.facts.model_dump_json(), str(mask.shape), hashlib.sha256(np.packbits(mask).tobytes()).hexdigest(),
+        package_digest("nifti.py", "study/reader.py", "study/masked.py"),
     ]  # fmt: skip
     return hashlib.sha256("\n".join(facts).encode()).hexdigest()[:16]

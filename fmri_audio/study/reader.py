@@ -8,25 +8,22 @@ writes them, see :mod:`fmri_audio.study.bids`. In both, volume k is the k-th of 
 
 from __future__ import annotations
 
-import gzip
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-import nibabel as nib
 import numpy as np
 import yaml
-from nibabel.filebasedimages import ImageFileError
-from nibabel.openers import ImageOpener
 from pydantic import Field, ValidationError
 
 from fmri_audio.brain import load_mask
+from fmri_audio.documents import load_yaml
 from fmri_audio.errors import UserError
-from fmri_audio.settings import BIDS_SPACE, ExactSeconds, PositiveInt, Section
+from fmri_audio.nifti import is_placed, open_nifti, unplaced, volumes
+from fmri_audio.nifti import seconds_per_volume as seconds_per_volume
+from fmri_audio.settings import BIDS_SPACE, LONGEST_TR, SHORTEST_TR, ExactSeconds, PositiveInt, Section, TRs
 
 STUDY_FILE = "study.yml"
 PATTERN = "sherlock_movie_s{subject}.nii"
@@ -35,6 +32,8 @@ RELEASE_SHAPE = (61, 73, 61)
 RELEASE_AFFINE = np.array([[-3.0, 0, 0, 90], [0, 3, 0, -126], [0, 0, 3, -72], [0, 0, 0, 1]])
 #: So many equal volumes at the end of a run are filler: a scanner's noise never repeats itself.
 FEWEST_FILLER_TRS = 3
+#: More TRs than any study has: 17 days of scanning at 1.5 s.
+MOST_TRS = 1_000_000
 
 Subject = int | str
 Block = tuple[int, int]
@@ -56,9 +55,9 @@ class Run(Section):
     """
 
     name: str
-    first_tr: int = Field(ge=0)
-    n_trs: PositiveInt
-    skip_trs: int = Field(0, ge=0)
+    first_tr: int = Field(ge=0, le=100_000)
+    n_trs: TRs
+    skip_trs: int = Field(0, ge=0, le=100_000)
     stimulus: str | None = None
     stimulus_lead: ExactSeconds | None = None
 
@@ -72,8 +71,8 @@ class Filler(Section):
     """Volumes of one subject that are padding, not data."""
 
     subject: PositiveInt | str
-    first_tr: int = Field(ge=0)
-    n_trs: PositiveInt
+    first_tr: int = Field(ge=0, le=100_000)
+    n_trs: TRs
 
     @property
     def last_tr(self) -> int:
@@ -93,10 +92,10 @@ class StudyFile(Section):
     name: str
     simulated: bool = False
     tr: ExactSeconds = Fraction(3, 2)
-    shift_trs: int
-    subjects: list[PositiveInt | str] = Field(min_length=1)
-    runs: list[Run] = Field(min_length=1)
-    fillers: list[Filler] = Field(default_factory=list)
+    shift_trs: int = Field(ge=-1_000, le=1_000)
+    subjects: list[PositiveInt | str] = Field(min_length=1, max_length=10_000)
+    runs: list[Run] = Field(min_length=1, max_length=10_000)
+    fillers: list[Filler] = Field(default_factory=list, max_length=100_000)
     stimulus: str | None = None
     seed: int | None = None
     strength: float | None = None
@@ -184,6 +183,8 @@ class Found:
         What is missing, one sentence each.
     bids : bool
         Whether it is a BIDS data set.
+    silent : list of str
+        Those of the problems that are a missing sound: none where films are given instead.
     """
 
     facts: StudyFile
@@ -191,6 +192,7 @@ class Found:
     notes: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     bids: bool = False
+    silent: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -207,6 +209,9 @@ class Study:
         Grid of the first subject; :func:`fmri_audio.study.check_study` compares the others with it.
     files : mapping of subject to scans, optional
         Where each subject's runs lie in a BIDS data set; looked for in the release's layout unless given.
+    placed : bool
+        Whether the first subject's header says where its voxels lie. If not, ``affine`` is a guess: no mask in MNI
+        can be placed, only a mask of one's own from the same kind of file be laid on the volumes.
     """
 
     folder: Path
@@ -214,6 +219,7 @@ class Study:
     shape: tuple[int, int, int]
     affine: np.ndarray
     files: Mapping[Subject, tuple[Scan, ...]] | None = None
+    placed: bool = True
 
     @classmethod
     def open(
@@ -239,12 +245,16 @@ class Study:
             subject cannot be read.
         """
         folder = Path(folder)
-        found = find_study(folder, task=task, story=story, space=space)
+        return cls.of(folder, find_study(folder, task=task, story=story, space=space))
+
+    @classmethod
+    def of(cls, folder: Path, found: Found) -> Study:
+        """Open what was found in a folder; a :class:`UserError` where the first subject cannot be read."""
         files = found.scans if found.bids else None
         first = found.facts.subjects[0]
         image = open_image(files[first][0].path if files else subject_path(folder, first))
         shape = cast(tuple[int, int, int], image.shape[:3])
-        return cls(folder, found.facts, shape, np.asarray(image.affine), files)
+        return cls(folder, found.facts, shape, np.asarray(image.affine), files, is_placed(image))
 
     @property
     def name(self) -> str:
@@ -323,8 +333,14 @@ class Study:
         return (Scan(subject_path(self.folder, subject), 0, self.n_trs, whole=True),)
 
     def mask(self, spec: str = "auditory") -> np.ndarray:
-        """Voxels to use, [x, y, z] of bool: ``auditory`` or the path of a NIfTI mask."""
-        return load_mask(spec, self.affine, self.shape)
+        """Voxels to use, [x, y, z] of bool: ``auditory``, ``grey-matter`` or the path of a NIfTI mask.
+
+        Raises
+        ------
+        UserError
+            As :func:`fmri_audio.brain.load_mask`; named masks need scans that say where their voxels lie.
+        """
+        return load_mask(spec, self.affine, self.shape, placed=self.placed)
 
     def volumes(self, subject: Subject) -> Iterator[np.ndarray]:
         """Yield the volumes of one subject, all runs joined, float32 [x, y, z], one at a time.
@@ -334,9 +350,7 @@ class Study:
         UserError
             A file is missing, truncated, on another grid or too short.
         """
-        for scan in self.scans(subject):
-            image = open_image(scan.path)
-            self._check_grid(scan, image)
+        for scan, image in self._opened(subject):
             yield from scan_volumes(scan, image)
 
     def bold(self, subject: Subject, mask: np.ndarray) -> np.ndarray:
@@ -358,6 +372,7 @@ class Study:
             The subject is not in the study, or its file is missing, truncated, on another grid, of another
             length, or not finite within the mask.
         """
+        self._opened(subject)  # what the files hold is known before anything is allocated for it
         bold = np.empty((self.n_trs, int(mask.sum())), np.float32)
         finite, repeats = np.zeros(self.n_trs, bool), np.zeros(self.n_trs, bool)
         for k, volume in enumerate(self.volumes(subject)):
@@ -376,7 +391,16 @@ class Study:
         """Which volumes of a subject are declared to be padding, [TRs] of bool."""
         return declared_filler(self.facts, subject)
 
+    def _opened(self, subject: Subject) -> list[tuple[Scan, Any]]:
+        """Open a subject's scans, and refuse those that do not fit the study."""
+        opened = [(scan, open_image(scan.path)) for scan in self.scans(subject)]
+        for scan, image in opened:
+            self._check_grid(scan, image)
+        return opened
+
     def _check_grid(self, scan: Scan, image: Any) -> None:
+        if is_placed(image) != self.placed:
+            raise UserError(unplaced(scan.path if self.placed else self.path(self.facts.subjects[0])))
         n_volumes = image.shape[3]
         fits = n_volumes == scan.n_trs if scan.whole else n_volumes >= scan.first_volume + scan.n_trs
         on_grid = image.shape[:3] == self.shape and np.allclose(image.affine, self.affine, atol=1e-3)
@@ -408,7 +432,7 @@ def find_study(
             f"{folder}: there is no such folder; give the folder that holds {PATTERN.format(subject='N')}.gz"
         )
     path = folder / STUDY_FILE
-    raw = _read_yaml(path) if path.is_file() else None
+    raw = load_yaml(path) if path.is_file() else None
     if isinstance(raw, dict) and raw.get("layout") == "bids":
         written = _validated(BidsFile, raw, path)
         return find_bids(
@@ -453,7 +477,9 @@ def write_facts(facts: StudyFile, path: Path) -> None:
 def subject_file(folder: Path, subject: Subject) -> Path | None:
     """The subject's file in the release's layout, compressed or not, or None."""
     plain = folder / PATTERN.format(subject=subject)
-    return next((path for path in (plain, plain.with_name(plain.name + ".gz")) if path.is_file()), None)
+    places = (plain, plain.with_name(plain.name + ".gz"))
+    # A link that leads nowhere is a scan that was not fetched, and is named as that when it is opened.
+    return next((path for path in places if path.is_file() or path.is_symlink()), None)
 
 
 def subject_path(folder: Path, subject: Subject) -> Path:
@@ -467,65 +493,30 @@ def subject_path(folder: Path, subject: Subject) -> Path:
 
 
 def open_image(path: Path) -> Any:
-    """Open a NIfTI file without reading its data.
+    """Open a scan without reading its data.
 
     Raises
     ------
     UserError
-        Not a NIfTI file, or not four-dimensional.
+        It cannot be read (:func:`fmri_audio.nifti.open_nifti`), or is not four-dimensional. Dimensions of 1 after the
+        fourth do not count.
     """
-    try:
-        image = nib.load(path)
-    except (ImageFileError, OSError, EOFError, zlib.error) as error:
-        raise UserError(f"{path}: cannot be read as NIfTI ({error}); copy it again") from None
-    if len(image.shape) != 4:  # type: ignore[attr-defined]
-        raise UserError(
-            f"{path}: has {len(image.shape)} dimensions, a scan has 4 (x, y, z, time)"  # type: ignore[attr-defined]
-        )
+    image = open_nifti(path)
+    n_dims = max((i + 1 for i, n in enumerate(image.shape) if n > 1 or i < 4), default=0)
+    if n_dims != 4:
+        raise UserError(f"{path}: has {n_dims} dimensions, a scan has 4 (x, y, z, time)")
     return image
 
 
-def seconds_per_volume(image: Any) -> float:
-    """The TR that a scan's header states, in seconds; 0 where it states none."""
-    tr, unit = float(image.header.get_zooms()[3]), image.header.get_xyzt_units()[1]
-    return {"msec": tr / 1e3, "usec": tr / 1e6}.get(unit, tr)
-
-
-def volumes(path: Path, image: Any) -> Iterator[np.ndarray]:
-    """Yield the volumes of a scan one after the other, float32 [x, y, z], so that it never lies in memory whole.
-
-    Raises
-    ------
-    UserError
-        The file ends before its last volume, or a compressed one before its check sum.
-    """
-    proxy = image.dataobj
-    shape, dtype = image.shape[:3], np.dtype(proxy.dtype)
-    n_bytes = int(np.prod(shape)) * dtype.itemsize
-    slope, intercept = np.float32(proxy.slope), np.float32(proxy.inter)
-    broken = (EOFError, OSError, zlib.error, gzip.BadGzipFile)
-    with ImageOpener(str(path)) as stream:
-        for k in range(image.shape[3]):
-            try:
-                if k == 0:
-                    stream.seek(proxy.offset)
-                block = stream.read(n_bytes)
-            except broken:
-                block = b""
-            if len(block) < n_bytes:
-                raise UserError(f"{path}: truncated in volume {k + 1} of {image.shape[3]}; copy it again")
-            volume = np.frombuffer(block, dtype).reshape(shape, order="F").astype(np.float32)
-            yield volume if slope == 1 and intercept == 0 else volume * slope + intercept
-        try:
-            stream.read(1)
-        except broken:
-            raise UserError(f"{path}: truncated after its last volume; copy it again") from None
-
-
 def scan_volumes(scan: Scan, image: Any) -> Iterator[np.ndarray]:
-    """Yield the volumes of a scan that belong to the study; those of a whole file to its very end."""
-    every = volumes(scan.path, image)
-    return every if scan.whole else islice(every, scan.first_volume, scan.first_volume + scan.n_trs)
+    """Yield the volumes of a scan that belong to the study.
+
+    The file is read to its end in any case: only there does a compressed one show that its bytes are undamaged.
+    """
+    last = scan.first_volume + scan.n_trs
+    for k, volume in enumerate(volumes(scan.path, image)):
+        if scan.whole or scan.first_volume <= k < last:
+            yield volume
 
 
 def declared_filler(facts: StudyFile, subject: Subject) -> np.ndarray:
@@ -571,23 +562,18 @@ def with_recognised(declared: np.ndarray, repeats: np.ndarray, runs: Sequence[Ru
     return filler
 
 
-def _read_yaml(path: Path) -> Any:
-    try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError):
-        raise UserError(f"{path}: not valid YAML; mend it") from None
-
-
 def _validated(model: type[Model], raw: object, path: Path) -> Model:
     try:
         return model.model_validate(raw)
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise UserError(f"{path}: {key}: {first['msg']}") from None
+        raise UserError(f"{path}: {key}: {first['msg'].removeprefix('Value error, ')}") from None
 
 
 def _check_runs(facts: StudyFile, path: Path) -> None:
+    if not SHORTEST_TR <= facts.tr <= LONGEST_TR:
+        raise UserError(f"{path}: tr: {facts.tr} s is no repetition time; give it in seconds")
     expected = 0
     for run in facts.runs:
         if run.first_tr != expected:
@@ -597,6 +583,8 @@ def _check_runs(facts: StudyFile, path: Path) -> None:
         if run.skip_trs >= run.n_trs:
             raise UserError(f"{path}: runs: run {run.name} skips {run.skip_trs} of its {run.n_trs} TRs; keep some")
         expected = run.last_tr
+    if expected > MOST_TRS:
+        raise UserError(f"{path}: runs: {expected:,} TRs are more than the {MOST_TRS:,} that are read; correct n_trs")
     for key, values in (("subjects", facts.subjects), ("runs", [run.name for run in facts.runs])):
         if len(set(values)) != len(values):
             raise UserError(f"{path}: {key}: one of them is listed twice")

@@ -22,6 +22,9 @@ MOST_LAGS = 10
 FEWEST_SHIFTS = 99
 """Fewest circular shifts that a threshold is taken from."""
 
+N_SURROGATES = 199
+"""Surrogates of a prediction that tell what chance reaches at the best of all shifts."""
+
 Waveform = NDArray[np.float32]
 
 
@@ -278,6 +281,8 @@ class EnvelopeCheck:
     threshold, best_threshold : float
         What 95 % of circular shifts stay below, at one lag and at the best of so many; NaN with fewer than 99 shifts.
     n_shifts : int
+    highest : float
+        The highest correlation at any of these shifts.
     """
 
     correlation: float
@@ -286,6 +291,7 @@ class EnvelopeCheck:
     threshold: float
     best_threshold: float
     n_shifts: int
+    highest: float = float("nan")
 
     @property
     def follows(self) -> bool:
@@ -316,10 +322,7 @@ def envelope_check(
         Seconds.
     """
     n = len(bold)
-    both = clean_blocks(np.stack([predicted, bold], axis=1), [(0, n)], tr).astype(np.float64)
-    both -= both.mean(axis=0)
-    spread = both.std(axis=0)
-    x, y = np.divide(both, spread, out=np.zeros_like(both), where=spread > 0).T
+    x, y = _cleaned(predicted, bold, tr)
     # Entry l is the correlation of the prediction with the BOLD l volumes later.
     around = np.fft.irfft(np.conj(np.fft.rfft(x)) * np.fft.rfft(y), n) / n
     lags = np.arange(-MOST_LAGS, MOST_LAGS + 1) if n > 4 * MOST_LAGS else np.arange(1)
@@ -330,5 +333,42 @@ def envelope_check(
         float(np.quantile(values, 0.95)) if enough else float("nan") for values in (null, best_of)
     )
     return EnvelopeCheck(
-        float(around[0]), int(lags[near.argmax()]), float(near.max()), threshold, best_threshold, len(null)
-    )
+        float(around[0]), int(lags[near.argmax()]), float(near.max()), threshold, best_threshold, len(null),
+        float(null.max()) if enough else float("nan"),
+    )  # fmt: skip
+
+
+def best_shift(predicted: NDArray[np.floating], bold: NDArray[np.floating], tr: Fraction) -> tuple[int, float, float]:
+    """The circular shift of all at which a region follows a sound's envelope best, and what chance reaches.
+
+    Chance is told from surrogates of the prediction with its spectrum and random phases (Theiler et al. 1992), each at
+    its own best shift.
+
+    Parameters
+    ----------
+    predicted, bold, tr
+        As for :func:`envelope_check`.
+
+    Returns
+    -------
+    lag : int
+        TRs by which the brain answers later than declared; negative: earlier.
+    correlation : float
+    threshold : float
+        What 95 % of surrogates stay below.
+    """
+    n = len(bold)
+    x, y = np.fft.rfft(_cleaned(predicted, bold, tr))
+    phases = np.random.default_rng(0).uniform(0, 2 * np.pi, (N_SURROGATES, len(x)))
+    around = np.fft.irfft(np.conj(x) * y, n) / n
+    chance = (np.fft.irfft(np.abs(x) * np.exp(1j * phases) * y, n) / n).max(axis=1)
+    lag = int(around.argmax())
+    return lag - n if lag > n // 2 else lag, float(around.max()), float(np.quantile(chance, 0.95))
+
+
+def _cleaned(predicted: NDArray[np.floating], bold: NDArray[np.floating], tr: Fraction) -> NDArray[np.float64]:
+    """Prediction and BOLD, detrended, high-passed and standardised alike, [2, TRs]."""
+    both = clean_blocks(np.stack([predicted, bold], axis=1), [(0, len(bold))], tr).astype(np.float64)
+    both -= both.mean(axis=0)
+    spread = both.std(axis=0)
+    return np.asarray(np.divide(both, spread, out=np.zeros_like(both), where=spread > 0).T)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
@@ -58,3 +59,117 @@ def test_values_become_images_and_come_back_in_the_same_order(auditory: np.ndarr
     # A mask that was written is a mask of one's own.
     nib.save(brain.mask_image(auditory, AFFINE), tmp_path / "own.nii.gz")
     assert_array_equal(brain.load_mask(str(tmp_path / "own.nii.gz"), AFFINE, SHAPE), auditory)
+
+
+BOX = (6, 5, 4)
+
+
+def own_mask(path: Path, values: Any, affine: np.ndarray = AFFINE) -> str:
+    nib.Nifti1Image(np.asarray(values), affine).to_filename(path / "own.nii.gz")
+    return str(path / "own.nii.gz")
+
+
+def pattern(inside: float = 1, outside: float = 0, dtype: str = "f4") -> np.ndarray:
+    values = np.full(BOX, outside, dtype)
+    values[1:4, 2:, ::2] = inside
+    return values
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        pattern(dtype="u1"), pattern(255, dtype="u1"), pattern(3, dtype="i2"), pattern(0.5),
+        pattern(1 + 1e-6, -1e-7), pattern(dtype="f8")[..., None, None],
+    ],
+)  # fmt: skip
+def test_a_mask_has_two_values(values: np.ndarray, tmp_path: Path) -> None:
+    mask = brain.load_mask(own_mask(tmp_path, values), AFFINE, BOX)
+    assert mask.dtype == bool
+    assert_array_equal(mask, pattern() == 1)
+    assert_array_equal(brain.load_mask(own_mask(tmp_path, np.ones(BOX, "u1")), AFFINE, BOX), np.ones(BOX, bool))
+
+
+def test_a_mask_that_is_scaled_is_scaled_back(tmp_path: Path) -> None:
+    image = nib.Nifti1Image(pattern(255, dtype="u1"), AFFINE)
+    image.header.set_slope_inter(1 / 255, 0)
+    raw = bytearray(image.to_bytes())
+    raw[112:116] = np.float32(1 / 255).tobytes()  # scl_slope, which nibabel leaves out where it need not scale
+    (tmp_path / "own.nii").write_bytes(raw)
+    assert_array_equal(brain.load_mask(str(tmp_path / "own.nii"), AFFINE, BOX), pattern() == 1)
+    raw[116:120] = np.float32(-1).tobytes()  # an intercept that makes 0 and 1 of it −1 and 0
+    (tmp_path / "own.nii").write_bytes(raw)
+    with pytest.raises(UserError, match="negative values, down to -1"):
+        brain.load_mask(str(tmp_path / "own.nii"), AFFINE, BOX)
+
+
+RAMP = np.linspace(0, 1, int(np.prod(BOX)), dtype="f4").reshape(BOX)
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        (np.zeros(BOX, "u1"), "the mask is empty"),
+        (np.full(BOX, -1, "i2"), "negative values, down to -1"),
+        (pattern(1, -1), "negative values, down to -1"),
+        (pattern(np.nan), "NaN or infinity in 18 voxels"),
+        (pattern(np.inf), "NaN or infinity in 18 voxels"),
+        (RAMP, "run from 0 to 1, a map of probabilities or a resampled mask; set it to 1 above a threshold such as .5"),
+        (1.6 * RAMP - 0.3, "run from -0.3 to 1.3, a map of probabilities"),
+        (pattern(1, 0.2), "run from 0.2 to 1, a map of probabilities"),
+        (np.round(RAMP * 45).astype("u1"), "holds 46 different labels up to 45, an atlas and no mask"),
+        (pattern(2, 1), "holds 2 different labels up to 2"),
+        (np.stack([pattern()] * 3, axis=-1), "has 6×5×4×3 values, where a mask is one volume"),
+        (pattern()[0], "has 5×4 values, where a mask is one volume"),
+        (pattern()[1:], "lies on another grid than the study's"),
+        (pattern(dtype="c8"), "complex64"),
+        (np.zeros(BOX, [("R", "u1"), ("G", "u1"), ("B", "u1")]), "RGB"),
+    ],
+)
+def test_what_is_no_mask_is_refused_by_name(values: np.ndarray, said: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=f"own.nii.gz: .*{said}"):
+        brain.load_mask(own_mask(tmp_path, values), AFFINE, BOX)
+
+
+def test_masks_that_are_not_there_are_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="does not exist; give study.mask a NIfTI file"):
+        brain.load_mask(str(tmp_path / "own.nii.gz"), AFFINE, BOX)
+    (tmp_path / "own.nii.gz").symlink_to("../.git/annex/objects/a/b/MD5E-s1--0/MD5E-s1--0.nii.gz")
+    with pytest.raises(UserError, match="own.nii.gz: its content has not been fetched"):
+        brain.load_mask(str(tmp_path / "own.nii.gz"), AFFINE, BOX)
+
+
+def test_without_a_place_in_space_only_a_mask_of_the_same_kind_fits(tmp_path: Path) -> None:
+    image = nib.Nifti1Image(pattern(dtype="u1"), AFFINE)
+    image.set_sform(None, code=0)
+    image.set_qform(None, code=0)
+    image.to_filename(tmp_path / "nowhere.nii")
+    nowhere, guess = str(tmp_path / "nowhere.nii"), nib.load(tmp_path / "nowhere.nii").affine
+    assert_array_equal(brain.load_mask(nowhere, guess, BOX, placed=False), pattern() == 1)
+    with pytest.raises(UserError, match="neither sform nor qform says where the voxels of the mask are"):
+        brain.load_mask(nowhere, guess, BOX)
+    with pytest.raises(UserError, match="neither sform nor qform says where the voxels of the study are"):
+        brain.load_mask(own_mask(tmp_path, pattern(), guess), guess, BOX, placed=False)
+    for name in brain.NAMED_MASKS:
+        with pytest.raises(UserError, match=f"{name} lies in MNI, and neither sform nor qform"):
+            brain.load_mask(name, guess, BOX, placed=False)
+
+
+def test_masks_that_were_resampled_are_not_taken_for_masks(shared_data: Path) -> None:
+    folder = shared_data / "cases" / "mask-resampled"
+    with pytest.raises(UserError, match="mask_continuous.nii.gz: its values run from -0.306 to 1.33"):
+        brain.load_mask(str(folder / "mask_continuous.nii.gz"), RELEASE_AFFINE, RELEASE_SHAPE)
+    with pytest.raises(UserError, match="atlas_labels.nii.gz: holds 2 different labels up to 45"):
+        brain.load_mask(str(folder / "atlas_labels.nii.gz"), RELEASE_AFFINE, RELEASE_SHAPE)
+    assert brain.load_mask(str(folder / "mask_4d.nii.gz"), RELEASE_AFFINE, RELEASE_SHAPE).sum() == 844
+
+
+def test_a_published_mask_is_read(shared_data: Path) -> None:
+    path = shared_data / "masks" / "brainiak_a1plus_2mm.nii.gz"
+    image = nib.load(path)
+    mask = brain.load_mask(str(path), image.affine, image.shape)  # type: ignore[attr-defined]
+    assert_array_equal(mask, np.asarray(image.dataobj) > 0)  # type: ignore[attr-defined]
+
+
+def test_the_auditory_mask_on_the_releases_grid_is_the_one_that_was_published() -> None:
+    mask = brain.auditory_mask(RELEASE_AFFINE, RELEASE_SHAPE)
+    assert mask.sum() == 844

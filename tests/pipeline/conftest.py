@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 TOY_EDITION = '''
 """Stands in for fmri_audio.edition: the same commands, nothing to compute."""
-import argparse, os, sys, time
+import argparse, json, sys, time
 from pathlib import Path
 from fmri_audio.errors import UserError
 from fmri_audio.settings import dump_settings, load_settings
@@ -27,6 +27,8 @@ def main():
     for name in ("edition", "stimulus", "codec", "bandwidths", "out", "build"):
         parser.add_argument("--" + name, default="")
     options = parser.parse_args()
+    while Path("hold " + options.step).exists():
+        time.sleep(0.1)
     if options.step == "resolve":
         asked = options.bandwidths.replace("all", "").split()
         changes = {"bandwidths": [float(b) for b in asked]} if asked else {}
@@ -41,7 +43,12 @@ def main():
     else:
         folder = Path(options.build) / options.step
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "made.txt").write_text(str(time.time_ns()))
+        (folder / "made.txt").write_text("made")
+        if options.step == "encode":
+            cache = Path(options.build) / "cache"
+            cache.mkdir(exist_ok=True)
+            (cache / "encoding-1a2b.npz").write_text("arrays")
+            (Path(options.build) / "encoding.json").write_text(json.dumps({"key": "1a2b", "cache": str(cache)}))
     with open("steps.log", "a") as log:
         log.write(options.step + "\\n")
 
@@ -85,7 +92,8 @@ with open("runs.log", "a") as log:
 """
 PER_BANDWIDTH = "bandwidth = 6.0  # codec bandwidth in kbps\n"
 
-ADD = """import time
+ADD = """import json
+import time
 from fmri_audio.tools import double
 while Path("hold").exists():
     time.sleep(0.1)
@@ -93,7 +101,15 @@ print("twice", double(bandwidth))
 folder = Path(build, "results")
 folder.mkdir(parents=True, exist_ok=True)
 row = f"{bandwidth},twice,{double(bandwidth)}"
-(folder / f"02-middle-{bandwidth:g}kbps.csv").write_text(f"bandwidth_kbps,metric,value\\n{row}\\n")"""
+(folder / f"02-middle-{bandwidth:g}kbps.csv").write_text(f"bandwidth_kbps,metric,value\\n{row}\\n")
+from IPython.display import HTML, display
+for name, content in (("glued", {"twice": double(bandwidth)}), ("clips", {f"clip-{bandwidth:g}": {}})):
+    (folder / name).mkdir(exist_ok=True)
+    (folder / name / f"02-middle-{bandwidth:g}kbps.json").write_text(json.dumps(content))
+sound = Path(build, "audio", f"clip-{bandwidth:g}.flac")
+sound.parent.mkdir(exist_ok=True)
+sound.write_bytes(b"sound")
+display(HTML(f'<audio controls src="../_static/audio/{sound.name}"></audio>'))"""
 
 
 class Toy:
@@ -177,7 +193,7 @@ def lay_out(folder: Path) -> Toy:
     book.mkdir()
     (book / "chapters.yml").write_text(
         "- {name: 01-first, needs: [02-middle, 03-last]}\n"
-        "- {name: 02-middle, per_bandwidth: true, needs: [stimulus, encoding]}\n"
+        "- {name: 02-middle, per_bandwidth: true, table: true, needs: [stimulus, encoding]}\n"
         "- {name: 03-last, needs: [02-middle, study]}\n"
     )
     (book / "01-first.md").write_text(chapter("01-first", "print('first')"))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 from pathlib import Path
 
 import nbformat
@@ -118,6 +120,25 @@ def test_hash_follows_content(tmp_path: Path) -> None:
     assert Hashes(tmp_path / "hashes.json").of(sound) == first
     sound.write_bytes(b"three")
     assert Hashes(tmp_path / "hashes.json").of(sound) != first
+
+
+def test_hash_follows_content_under_its_old_size_and_date(tmp_path: Path) -> None:
+    sound, hashes = tmp_path / "sound.wav", Hashes(tmp_path / "hashes.json")
+    sound.write_bytes(b"one")
+    stat, first = sound.stat(), hashes.of(sound)
+    sound.write_bytes(b"two")
+    os.utime(sound, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    assert hashes.of(sound) != first
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff\xfe", b'{"sound.wav": [3, 1, "x"]}', b'{"a": 3}'])
+def test_damaged_memory_of_hashes_is_forgotten(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "sound.wav").write_bytes(b"one")
+    (tmp_path / "hashes.json").write_bytes(content)
+    hashes = Hashes(tmp_path / "hashes.json")
+    assert hashes.of(tmp_path / "sound.wav") == hashlib.sha256(b"one").hexdigest()
+    hashes.save()
+    assert Hashes(tmp_path / "hashes.json").known.keys() == {*hashes.known}
 
 
 def test_every_module_has_a_hash_under_its_name() -> None:

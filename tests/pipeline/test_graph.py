@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import resource
+import shutil
+import subprocess
+import sys
 
 import nbformat
 import pytest
@@ -12,6 +15,16 @@ from fmri_audio.pipeline.times import Times, times_file
 from tests.pipeline.conftest import Toy
 
 EVERYTHING = ["02-middle@3", "02-middle@6", "03-last", "01-first"]
+
+
+def write_manifest(toy: Toy) -> None:
+    """Have the toy's published files be what was published."""
+    code = (
+        "import json\nfrom pathlib import Path\nfrom fmri_audio.files import write_text\n"
+        "from fmri_audio.pipeline.plan import load_chapters\nfrom fmri_audio.pipeline.publish import manifest\n"
+        "write_text('results/demo/manifest.json', json.dumps(manifest('demo', load_chapters())))"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=toy.folder, env=toy.env, check=True)
 
 
 @pytest.fixture(autouse=True)
@@ -194,6 +207,8 @@ def test_pages_of_the_published_book_need_no_execution(toy: Toy) -> None:
     for name in ("01-first", "02-middle", "03-last"):
         built = toy.folder / "build" / "demo" / "site" / "book" / f"{name}.ipynb"
         (toy.folder / "book" / f"{name}.ipynb").write_bytes(built.read_bytes())
+    shutil.copytree(toy.folder / "build" / "demo" / "audio", toy.folder / "_static" / "audio")
+    write_manifest(toy)
     toy.edit("book/02-middle.md", lambda text: text.replace("Better prose", "Still better prose"))
     made = toy.make("html")
     assert made.returncode == 0, made.stderr
@@ -203,6 +218,22 @@ def test_pages_of_the_published_book_need_no_execution(toy: Toy) -> None:
     made = toy.make("html")
     assert made.returncode == 1
     assert "02-middle.md has other code than" in made.stderr
+
+
+@pytest.mark.parametrize("name", ["book/03-last.ipynb", "_static/audio/clip-3.flac", "results/demo/manifest.json"])
+def test_published_files_that_are_not_those_of_the_manifest_are_refused(toy: Toy, name: str) -> None:
+    path = toy.folder / name
+    before, page = path.read_bytes(), toy.page("03-last")
+    path.write_bytes(before.replace(b"mended", b"edited").replace(b"sound", b"noise").replace(b"{", b"", 1))
+    made = toy.make("html")
+    assert made.returncode == 1
+    (line,) = made.stderr.splitlines()
+    assert line.startswith(f"error: {name} is ") and f"git checkout -- {name}" in line
+    path.unlink()
+    made = toy.make("html")
+    assert made.stderr.startswith(f"error: {name} is missing")
+    path.write_bytes(before)
+    assert toy.page("03-last") == page
 
 
 def test_warning_of_sphinx_is_an_error_and_the_old_pages_stay(toy: Toy) -> None:
@@ -215,7 +246,8 @@ def test_warning_of_sphinx_is_an_error_and_the_old_pages_stay(toy: Toy) -> None:
     assert toy.page("01-first") == before
 
 
-def test_digest_files_name_what_a_run_depends_on(toy: Toy) -> None:
-    digest = (toy.folder / "build" / "demo" / "digests" / "02-middle-6kbps.txt").read_text()
-    assert "fmri_audio.tools" in digest and "fmri_audio.unused" not in digest
+def test_stamps_name_what_a_run_depends_on(toy: Toy) -> None:
+    stamp = json.loads((toy.folder / "build" / "demo" / "done" / "02-middle-6kbps").read_text())
+    named = "\n".join(stamp["made_from"])
+    assert "fmri_audio.tools" in named and "fmri_audio.unused" not in named
     assert json.loads((toy.folder / "build" / "demo" / "digests" / "hashes.json").read_text())

@@ -5,20 +5,24 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import nbformat
 import psutil
 import pytest
 
-from tests.pipeline.conftest import Toy
+from fmri_audio.errors import UserError
+from fmri_audio.pipeline.supervision import RUNTIME, TEMPORARY, exclusive
+from tests.pipeline.conftest import ROOT, Toy
 
 VICTIMS = {
     "make": "make",
     "supervisor": "fmri_audio.pipeline book",
-    "snakemake": "fmri_audio.pipeline.workflow",
+    "snakemake": "fmri_audio.pipeline.tied snakemake",
     "papermill": "fmri_audio.pipeline.execute",
     "kernel": "fmri_audio.pipeline.kernel",
 }
@@ -54,6 +58,15 @@ def wait_until(condition: object, seconds: float) -> bool:
 
 
 @pytest.fixture(autouse=True)
+def temporary(toy: Toy, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Have the temporary folder be one in which a test sees what is left there."""
+    folder = toy.folder.parent / "temporary"
+    folder.mkdir(exist_ok=True)
+    monkeypatch.setenv("TMPDIR", str(folder))
+    return folder
+
+
+@pytest.fixture(autouse=True)
 def nothing_left(toy: Toy) -> Iterator[None]:
     """End what a failed test has left running."""
     yield
@@ -64,7 +77,7 @@ def nothing_left(toy: Toy) -> Iterator[None]:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="processes are told apart by their working directory (Linux)")
 @pytest.mark.parametrize("victim", VICTIMS)
-def test_kill_in_mid_notebook(toy: Toy, victim: str) -> None:
+def test_kill_in_mid_notebook(toy: Toy, victim: str, temporary: Path) -> None:
     toy.edit("fmri_audio/tools.py", lambda text: text + f"# before {victim} is killed\n")
     (toy.folder / "hold").touch()
     run = toy.start("make", "book", f"PYTHON={sys.executable}", "JOBS=1")
@@ -83,6 +96,7 @@ def test_kill_in_mid_notebook(toy: Toy, victim: str) -> None:
     assert status != 0
     ran = toy.ran()
     assert len(ran) == 1, "killed in the first notebook"
+    assert list(temporary.iterdir()) == [], "what is left lies in the build folder"
     for notebook in (toy.folder / "build" / "demo" / "notebooks").glob("*.ipynb"):
         nbformat.validate(nbformat.read(notebook, as_version=4))
 
@@ -90,8 +104,46 @@ def test_kill_in_mid_notebook(toy: Toy, victim: str) -> None:
     made = toy.make()
     assert made.returncode == 0, made.stderr
     assert ran[0] in toy.ran(), "the interrupted notebook is executed again"
-    debris = [path for path in (toy.folder / "build").rglob(".*") if path.name not in {".lock", ".made", ".buildinfo"}]
+    debris = [path for path in (toy.folder / "build").rglob(".*") if path.name not in {".lock", ".buildinfo"}]
     assert debris == []
+    assert list((toy.folder / "build" / "demo" / RUNTIME).glob("*")) == []
+    assert not (toy.folder / "build" / "demo" / TEMPORARY).exists() or not list(
+        (toy.folder / "build" / "demo" / TEMPORARY).iterdir()
+    )
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="processes are told apart by their working directory (Linux)")
+@pytest.mark.parametrize("victim", ["make", "supervisor"])
+def test_kill_while_the_edition_is_checked(toy: Toy, victim: str) -> None:
+    toy.edit("config/demo.yml", lambda text: text + f"# before {victim} is killed\n")
+    (toy.folder / "hold resolve").touch()
+    run = toy.start("make", "book", f"PYTHON={sys.executable}")
+    checking = "fmri_audio.edition resolve"
+    try:
+        assert wait_until(lambda: find(toy, checking), 60)
+        os.kill(find(toy, VICTIMS[victim])[0].pid, signal.SIGKILL)
+        assert wait_until(lambda: not processes(toy), 3.5), [p.cmdline() for p in processes(toy)]
+    finally:
+        (toy.folder / "hold resolve").unlink()
+        assert run.wait(10) != 0
+    assert toy.ran() == []
+
+
+def test_lock_is_held_until_what_was_started_has_ended(tmp_path: Path) -> None:
+    code = (
+        "import os, subprocess, sys\nfrom pathlib import Path\nfrom fmri_audio.pipeline.supervision import exclusive\n"
+        "with exclusive(Path('lock')) as lock:\n"
+        "    child = subprocess.Popen(['sleep', '60'], pass_fds=[lock], stdout=-3)\n"
+        "    print(child.pid, flush=True)\n    os.kill(os.getpid(), 9)"
+    )
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=env, stdout=subprocess.PIPE, check=False)
+    refused = pytest.raises(UserError, match="is being made by another process")
+    with refused, exclusive(tmp_path / "lock", patience=0.1):
+        pass
+    os.kill(int(done.stdout), signal.SIGKILL)
+    with exclusive(tmp_path / "lock"):
+        pass
 
 
 def test_second_run_of_an_edition_is_refused_while_the_first_works(toy: Toy) -> None:

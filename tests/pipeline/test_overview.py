@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from fmri_audio import results
+from fmri_audio.helped import REMEASURED
 from fmri_audio.pipeline import overview, publish
 from fmri_audio.results import Record
 
@@ -25,8 +26,6 @@ def table(tmp_path: Path) -> Path:
         Record(metric="pesq_wb", value=1.6, representation="encodec-codes", bandwidth_kbps=6.0, n=8, **codec),
         Record(metric="stoi", value=0.6, representation="mel-quantised", bandwidth_kbps=6.0, n=8, **codec),
         Record(metric="stoi", value=0.3, **{**codec, "control": "noise", "codec": None}),
-        Record(metric="stoi", value=0.5, representation="encodec-latents", fold="held-out",
-               **{**codec, "arm": "frozen", "condition": "noise-free"}),
     ]  # fmt: skip
     path = tmp_path / "metrics.csv"
     results.write(path, rows)
@@ -37,14 +36,14 @@ def test_of_two_measurements_the_one_with_more_windows_counts(table: Path) -> No
     shown = overview.read(table)
     assert shown.codec.loc[6.0, "stoi"] == 0.8
     assert (shown.mel.loc[6.0, "stoi"], shown.floor, shown.checkpoint) == (0.6, 0.3, "demo-1")
-    assert shown.bottleneck == {"through the bottleneck without noise, codec frozen": 0.5}
-    assert "1.60 / 0.80 at 6 kbps" in publish.result_sentence(table)
+    said = " ".join(publish.result_sentence(table).split())
+    assert "1.60 / 0.80 at 6 kbps" in said and said.endswith(REMEASURED)
 
 
-def test_the_picture_is_small_and_has_both_panels(table: Path, tmp_path: Path) -> None:
+def test_the_picture_is_small(table: Path, tmp_path: Path) -> None:
     overview.draw(table, tmp_path / "overview.png")
     assert (tmp_path / "overview.png").stat().st_size < 80_000
-    assert Image.open(tmp_path / "overview.png").width > 900
+    assert Image.open(tmp_path / "overview.png").width > 600
 
 
 def test_the_readme_and_the_abstract_say_the_same() -> None:
@@ -52,5 +51,3 @@ def test_the_readme_and_the_abstract_say_the_same() -> None:
     shown = overview.read(ROOT / "results" / "demo" / "metrics.csv")
     for metric in ("stoi", "pesq_wb"):
         assert shown.codec.loc[cited["kbps"], metric] == pytest.approx(cited[f"codec_{metric}"], rel=1e-4)
-    decoded = shown.bottleneck["decoded from brains, codec frozen"]
-    assert decoded == pytest.approx(cited["frozen_measured_stoi"], rel=1e-4)

@@ -6,7 +6,9 @@ import shutil
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
+import nibabel as nib
 import numpy as np
 import pytest
 import soundfile
@@ -165,6 +167,50 @@ def test_headers_that_differ(
     rewrite(folder, 2, edit, **scan)
     status, out = check(folder)
     assert status == 1 and any(said in problem for problem in lines(out, "problem")), out
+
+
+def reheader(folder: Path, subject: int, change: Callable[[Any], object]) -> None:
+    """Change a scan's header in place, without nibabel's care."""
+    path = folder / f"sherlock_movie_s{subject}.nii"
+    raw = path.read_bytes()
+    header = nib.Nifti1Header(raw[:348], check=False)
+    change(header)
+    path.write_bytes(header.binaryblock + raw[348:])
+
+
+def test_where_a_header_puts_its_voxels(folder: Path, check: Check) -> None:
+    def scanner(header: Any) -> None:
+        header["sform_code"] = 1
+
+    def twice(header: Any) -> None:
+        moved = header.get_sform()
+        moved[0, 3] += 4
+        header.set_qform(moved, code=2)
+
+    def nowhere(header: Any) -> None:
+        header["sform_code"] = header["qform_code"] = 0
+
+    reheader(folder, 1, scanner)
+    reheader(folder, 2, twice)
+    status, out = check(folder)
+    [warning] = lines(out, "warning")
+    assert status == 0 and warning.startswith("sherlock_movie_s2.nii: sform and qform put the same voxel up to 4.0 mm")
+    assert lines(out, "note")[0].startswith("sherlock_movie_s1.nii: the header places voxels in scanner coordinates")
+    reheader(folder, 1, nowhere)
+    status, out = check(folder)
+    assert status == 1 and "sherlock_movie_s1.nii: neither sform nor qform says where its voxels are" in out
+    assert out.splitlines()[2].endswith("see below")
+
+
+def test_a_header_without_a_tr_is_a_problem_of_its_own(folder: Path, check: Check) -> None:
+    def stop(header: Any) -> None:
+        header["pixdim"][4] = 0
+
+    reheader(folder, 1, stop)
+    status, out = check(folder)
+    assert status == 1 and lines(out, "problem") == [
+        "sherlock_movie_s1.nii: its header states no TR, the study 1.5 s; set it in the header"
+    ]
 
 
 def test_voxels_that_hold_nothing(folder: Path, mask: np.ndarray, check: Check) -> None:

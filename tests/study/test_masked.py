@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import nibabel as nib
@@ -15,6 +16,7 @@ from fmri_audio.errors import UserError
 from fmri_audio.study import masked
 from fmri_audio.study.masked import file_identity, iter_subjects, masked_bold
 from fmri_audio.study.reader import Study
+from tests.test_stored import DAMAGES
 
 
 @pytest.fixture
@@ -38,7 +40,19 @@ def test_the_matrix_is_mapped_and_read_from_the_scan_once(
     for found in (first, again):
         np.testing.assert_array_equal(found, expected)
         assert isinstance(found.base, np.memmap) and found.dtype == np.float32 and not found.flags.writeable
-    assert [path.suffix for path in (tmp_path / "cache").iterdir()] == [".npy"]
+    assert sorted(path.suffix for path in (tmp_path / "cache").iterdir()) == [".npy", ".sha256"]
+
+
+@pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.__name__)
+def test_a_matrix_that_is_not_what_was_stored_is_read_from_the_scan_again(
+    study: Study, mask: np.ndarray, tmp_path: Path, damage: Callable[[Path], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    expected = study.bold(1, mask)
+    masked_bold(study, 1, mask, tmp_path / "cache")
+    [path] = (tmp_path / "cache").glob("*.npy")
+    damage(path)
+    np.testing.assert_array_equal(masked_bold(study, 1, mask, tmp_path / "cache"), expected)
+    assert "made again" in capsys.readouterr().err
 
 
 def test_another_scan_mask_study_or_code_is_read_anew(
@@ -47,7 +61,7 @@ def test_another_scan_mask_study_or_code_is_read_anew(
     cache = tmp_path / "cache"
 
     def files() -> int:
-        return len(list(cache.iterdir()))
+        return len(list(cache.glob("*.npy")))
 
     masked_bold(study, 1, mask, cache)
     masked_bold(study, 2, mask, cache)
@@ -98,7 +112,7 @@ def test_subjects_come_one_at_a_time_with_progress(
     assert not (tmp_path / "cache").exists(), "nothing is read before it is asked for"
     subject, bold = next(stream)
     assert subject == 1 and bold.shape == (study.n_trs, mask.sum())
-    assert len(list((tmp_path / "cache").iterdir())) == 1
+    assert len(list((tmp_path / "cache").glob("*.npy"))) == 1
     assert [subject for subject, _ in stream] == [2]
     assert capsys.readouterr().err == "masking subject 1 (1 of 2)\nmasking subject 2 (2 of 2)\n"
     assert [s for s, _ in iter_subjects(study, mask, tmp_path / "cache", [2], progress=False)] == [2]
@@ -110,7 +124,7 @@ def test_a_broken_scan_leaves_nothing_behind(study: Study, mask: np.ndarray, tmp
     path.write_bytes(path.read_bytes()[:-5000])
     with pytest.raises(UserError, match="truncated"):
         masked_bold(study, 1, mask, tmp_path / "cache")
-    assert not list((tmp_path / "cache").iterdir())
+    assert not list((tmp_path / "cache").glob("*"))
 
 
 def test_the_mask_does_not_depend_on_who_is_loaded(study: Study, mask: np.ndarray) -> None:

@@ -15,6 +15,7 @@ from fmri_audio.errors import UserError
 from fmri_audio.study.checker import check_study
 from fmri_audio.study.reader import RELEASE, Study
 
+from . import made
 from .conftest import N_TRS, SHAPE
 
 
@@ -83,6 +84,11 @@ def test_filler_volumes_are_not_data(folder: Path) -> None:
         ({"shift": 3}, "shift"),
         ({"runs": [{"name": "1", "first_tr": 1, "n_trs": 5}]}, "begins at TR 1"),
         ({"subjects": []}, "subjects"),
+        ({"tr": "1e400000000"}, "tr: should be a number"),
+        ({"tr": 0}, "tr: 0 s is no repetition time"),
+        ({"tr": 1500}, "tr: 1500 s is no repetition time"),
+        ({"runs": [{"name": "1", "first_tr": 0, "n_trs": 10**12}]}, "runs.0.n_trs"),
+        ({"shift_trs": 10**9}, "shift_trs"),
         ({"fillers": [{"subject": 1, "first_tr": 40, "n_trs": 20}]}, "fillers"),
     ],
 )
@@ -165,3 +171,66 @@ def test_a_mask_of_ones_own_is_checked(folder: Path, tmp_path: Path) -> None:
         study.mask(str(tmp_path / "other.nii.gz"))
     with pytest.raises(UserError, match="does not exist"):
         study.mask(str(tmp_path / "none.nii.gz"))
+
+
+def without_a_place(path: Path, data: np.ndarray) -> Path:
+    """Write an image whose header has neither sform nor qform."""
+    made.write_scan(path, data) if data.ndim == 4 else nib.Nifti1Image(data, np.eye(4)).to_filename(path)
+    image = nib.load(path, mmap=False)
+    image.header.set_zooms((3, 3, 3, 1.5)[: data.ndim])
+    image.set_sform(None, code=0)
+    image.set_qform(None, code=0)
+    image.to_filename(path)
+    return path
+
+
+def test_scans_without_a_place_have_no_mask_in_mni(tmp_path: Path) -> None:
+    run = {"name": "1", "first_tr": 0, "n_trs": 9}
+    scans = [made.noise(9, seed) for seed in (1, 2)]
+    folder = made.write_study(tmp_path / "study", scans, runs=[run])
+    without_a_place(folder / "sherlock_movie_s1.nii", scans[0])
+    study = Study.open(folder)
+    assert not study.placed
+    for name in ("auditory", "grey-matter"):
+        with pytest.raises(UserError, match=f"{name} lies in MNI, and neither sform nor qform"):
+            study.mask(name)
+    own = np.zeros(made.SHAPE, np.uint8)
+    own[3:5, 3:5, 3:5] = 1
+    mask = study.mask(str(without_a_place(tmp_path / "own.nii", own)))
+    np.testing.assert_array_equal(study.bold(1, mask), scans[0][mask].T)
+    with pytest.raises(UserError, match="s1.nii: neither sform nor qform says where its voxels are"):
+        study.bold(2, mask)
+    study = Study.open(made.write_study(tmp_path / "other", [scans[1], scans[0]], runs=[run]))
+    without_a_place(study.folder / "sherlock_movie_s2.nii", scans[0])
+    with pytest.raises(UserError, match="s2.nii: neither sform nor qform says where its voxels are"):
+        study.bold(2, own > 0)
+
+
+def test_the_case_without_orientation_is_a_problem(shared_data: Path) -> None:
+    folder = shared_data / "cases" / "nifti-no-orientation"
+    [problem] = check_study(folder).problems
+    assert problem.startswith("sherlock_movie_s1.nii.gz: neither sform nor qform says where its voxels are")
+    with pytest.raises(UserError, match="neither sform nor qform"):
+        Study.open(folder).mask()
+
+
+def test_a_scan_that_was_not_fetched_is_named(tmp_path: Path) -> None:
+    run = {"name": "1", "first_tr": 0, "n_trs": 9}
+    folder = made.write_study(tmp_path / "study", [made.noise(9, 1)], runs=[run], subjects=[1, 2])
+    (folder / "sherlock_movie_s2.nii.gz").symlink_to("../.git/annex/objects/a/b/MD5E-s1--0/MD5E-s1--0.nii.gz")
+    (folder / "sherlock_movie_s1.nii").write_text("/annex/objects/MD5E-s1--0.nii\n")
+    one, two = check_study(folder).problems
+    assert "sherlock_movie_s1.nii: its content has not been fetched (git-annex, DataLad); run datalad get" in one
+    assert "sherlock_movie_s2.nii.gz: its content has not been fetched" in two
+    with pytest.raises(UserError, match="has not been fetched"):
+        Study.open(folder)
+
+
+def test_what_a_study_asks_for_is_not_allocated(tmp_path: Path) -> None:
+    run = {"name": "1", "first_tr": 0, "n_trs": 1_000_000}
+    study = Study.open(made.write_study(tmp_path / "study", [made.noise(9, 1)], runs=[run]))
+    with pytest.raises(UserError, match="16×14×14×9 volumes on its own grid where the study has"):
+        study.bold(1, np.ones(made.SHAPE, bool))
+    edit(study.folder, runs=[{**run, "n_trs": 10**13}])
+    with pytest.raises(UserError, match="runs: 10,000,000,000,000 TRs are more than"):
+        check_study(study.folder)
