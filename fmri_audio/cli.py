@@ -22,7 +22,7 @@ from fmri_audio.files import check_writable, replacing, write_text
 from fmri_audio.settings import BIDS_SPACE, FAMILIES, NAMED_CODECS, VARIANTS
 
 if TYPE_CHECKING:
-    from fmri_audio.audio import Sound, Waveform
+    from fmri_audio.audio import Waveform
     from fmri_audio.checkpoints import Checkpoint
     from fmri_audio.representations import EncodecCodes, SegmentedCodec
 
@@ -101,16 +101,15 @@ def codec_info(arguments: argparse.Namespace) -> None:
 
 def codec_encode(arguments: argparse.Namespace) -> None:
     """Write the codes of a sound."""
-    from fmri_audio import audio, checkpoints
+    from fmri_audio import checkpoints
     from fmri_audio.edition import check_bandwidths
 
     if arguments.codes.suffix != ".npz":
         raise UserError(f"{arguments.codes}: codes are written as NumPy archives, give a name ending in .npz")
     checkpoint = checkpoints.load(arguments.checkpoint)
     check_bandwidths([arguments.bandwidth], checkpoint)
-    sound = audio.read_sound(arguments.sound)
     encode = _encode_stream if checkpoint.model.segment is None else _encode_segments
-    arrays, steps = encode(sound, checkpoint, arguments.bandwidth)
+    arrays, steps = encode(arguments.sound, checkpoint, arguments.bandwidth)
     with replacing(arguments.codes) as temporary:
         np.savez_compressed(
             temporary, **arrays, bandwidth_kbps=arguments.bandwidth, checkpoint=checkpoint.id,
@@ -126,7 +125,7 @@ def codec_encode(arguments: argparse.Namespace) -> None:
     )
 
 
-def _encode_stream(sound: Sound, checkpoint: Checkpoint, bandwidth: float) -> tuple[dict[str, Any], list[str]]:
+def _encode_stream(path: Path, checkpoint: Checkpoint, bandwidth: float) -> tuple[dict[str, Any], list[str]]:
     """Return the arrays to store, and what was done to the sound first."""
     import torch
 
@@ -134,12 +133,12 @@ def _encode_stream(sound: Sound, checkpoint: Checkpoint, bandwidth: float) -> tu
     from fmri_audio.representations import EncodecCodes
 
     codec = EncodecCodes(checkpoint, bandwidth)
-    waveform, steps = audio.to_mono(sound, codec.sample_rate)
-    codes = codec.analyse(torch.from_numpy(waveform)[None, None])[0].numpy()
-    return {"codes": codes.astype(np.int16), "n_samples": len(waveform)}, steps
+    sound = audio.read_mono(path, codec.sample_rate)
+    codes = codec.analyse(torch.from_numpy(sound.waveform)[None, None])[0].numpy()
+    return {"codes": codes.astype(np.int16), "n_samples": len(sound.waveform)}, sound.steps
 
 
-def _encode_segments(sound: Sound, checkpoint: Checkpoint, bandwidth: float) -> tuple[dict[str, Any], list[str]]:
+def _encode_segments(path: Path, checkpoint: Checkpoint, bandwidth: float) -> tuple[dict[str, Any], list[str]]:
     """Return the arrays to store, and what was done to the sound first."""
     import torch
 
@@ -147,7 +146,7 @@ def _encode_segments(sound: Sound, checkpoint: Checkpoint, bandwidth: float) -> 
     from fmri_audio.representations import SegmentedCodec
 
     codec = SegmentedCodec(checkpoint, bandwidth)
-    waveform, steps = audio.to_stereo(sound, codec.sample_rate)
+    waveform, steps = audio.to_stereo(audio.read_sound(path), codec.sample_rate)
     stored = codec.encode(torch.from_numpy(np.ascontiguousarray(waveform)))
     arrays = {
         "codes": stored.codes.astype(np.int16), "n_samples": waveform.shape[1],

@@ -148,6 +148,8 @@ def refuse_unfetched(path: Path | str) -> None:
         if "annex/objects" in os.readlink(path).replace("\\", "/"):
             raise UserError(annexed)
         return
+    if not path.is_file():
+        return  # opening a named pipe would wait for ever
     try:
         with open(path, "rb") as stream:
             begins = stream.read(_POINTER_BYTES)

@@ -79,6 +79,8 @@ def test_text_and_pictures_and_folders_are_refused(tmp_path: Path) -> None:
     (tmp_path / "text.wav").write_text("this is not sound\n" * 50)
     (tmp_path / "empty.wav").touch()
     (tmp_path / "folder.wav").mkdir()
+    os.mkfifo(tmp_path / "pipe.wav")
+    (tmp_path / "list.m3u8").write_text("#EXTM3U\n#EXTINF:10,\nhttp://127.0.0.1:9/a.ts\n#EXT-X-ENDLIST\n")
     write_container(tmp_path / "mute.mp4", None, 0)
     for name, sentence in {
         "text.wav": "is not a sound file that can be read",
@@ -86,6 +88,8 @@ def test_text_and_pictures_and_folders_are_refused(tmp_path: Path) -> None:
         "folder.wav": "is a folder",
         "missing.wav": "does not exist",
         "mute.mp4": "has no sound",
+        "pipe.wav": "is no ordinary file",
+        "list.m3u8": "is not a sound file that can be read",
     }.items():
         with pytest.raises(UserError) as caught:
             audio.read_sound(tmp_path / name)

@@ -58,6 +58,8 @@ class CheckReport:
         What may be wrong, with the figure that says so.
     notes : list of str
         What a reader should know.
+    sounds : list of str
+        What was done to the sound of every run, one step each.
     """
 
     table: str
