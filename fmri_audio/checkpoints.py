@@ -21,12 +21,13 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import pickle
+import reprlib
 import sys
 import tempfile
 import urllib.error
 import urllib.request
 import warnings
+import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from http.client import HTTPException
@@ -81,6 +82,19 @@ FULL_WIDTH: dict[str, Any] = {
     "bandwidths": [1.5, 3.0, 6.0, 12.0, 24.0],
 }
 
+#: The least and the most that a number of the topology may be: far beyond any codec, and harmless.
+_BOUNDS: dict[str, tuple[int, int]] = {
+    "sample_rate": (1_000, 768_000),
+    "channels": (1, 2),
+    "n_filters": (1, 512),
+    "n_residual_layers": (0, 8),
+    "dimension": (1, 1024),
+    "lstm": (0, 8),
+    "codebooks": (1, 64),
+    "codebook_size": (2, 65_536),
+}
+_NORMS = ("none", "weight_norm", "spectral_norm", "time_layer_norm", "layer_norm", "time_group_norm")
+
 # Only the code vectors matter once training is over; the running averages are rebuilt from them.
 _TRAINING_BUFFERS = ("inited", "cluster_size", "embed_avg")
 
@@ -131,7 +145,7 @@ def build(config: dict[str, Any] | None = None) -> EncodecModel:
     Raises
     ------
     UserError
-        If the configuration has an entry that the topology does not know.
+        If the configuration has an entry that the topology does not know, or a value that no codec has.
     """
     unknown = sorted(set(config or {}) - set(FULL_WIDTH))
     if unknown:
@@ -139,6 +153,7 @@ def build(config: dict[str, Any] | None = None) -> EncodecModel:
             f"codec configuration: {unknown[0]} is not an entry of the topology ({', '.join(FULL_WIDTH)})"
         )
     full = {**FULL_WIDTH, **(config or {})}
+    _check_topology(full)
     shared = {
         "channels": full["channels"],
         "dimension": full["dimension"],
@@ -165,6 +180,40 @@ def build(config: dict[str, Any] | None = None) -> EncodecModel:
         full["channels"],
         name="encodec_24khz_topology",
     )
+
+
+def _check_topology(full: dict[str, Any]) -> None:
+    """Raise a UserError unless every entry is of its kind and size, before anything is made of it."""
+    for name, (least, most) in _BOUNDS.items():
+        if not _is_whole(full[name], least, most):
+            raise UserError(
+                f"codec configuration: {name} should be a whole number from {least:,} to {most:,}, "
+                f"not {_shown(full[name])}"
+            )
+    ratios, rates = full["ratios"], full["bandwidths"]
+    if not (isinstance(ratios, list) and 1 <= len(ratios) <= 8 and all(_is_whole(r, 1, 64) for r in ratios)):
+        raise UserError(
+            f"codec configuration: ratios should be up to 8 whole numbers from 1 to 64, not {_shown(ratios)}"
+        )
+    if not (isinstance(rates, list) and 1 <= len(rates) <= 64 and all(_is_rate(rate) for rate in rates)):
+        raise UserError(
+            f"codec configuration: bandwidths should be up to 64 positive numbers (kbps), not {_shown(rates)}"
+        )
+    if full["norm"] not in _NORMS:
+        raise UserError(f"codec configuration: norm should be one of {', '.join(_NORMS)}, not {_shown(full['norm'])}")
+
+
+def _is_whole(value: object, least: int, most: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
+
+
+def _is_rate(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= 10_000
+
+
+def _shown(value: object) -> str:
+    """Return a value as it may stand in a sentence, however long it is."""
+    return reprlib.repr(value)
 
 
 def _build_48khz() -> EncodecModel:
@@ -302,9 +351,8 @@ def _tensors_sha256(tensors: dict[str, torch.Tensor]) -> str:
 
 
 def _load_ours(path: Path, spec: str, stem: str) -> Checkpoint:
-    metadata, tensors = _read_ours(path)
-    summary = json.loads(metadata["summary"])
-    model = build(json.loads(metadata["config"]))
+    config, summary, tensors = _read_ours(path)
+    model = build(config)
     state = {name: value.float() for name, value in tensors.items()}
     for name, value in model.state_dict().items():
         if name.endswith("embed_avg"):
@@ -324,20 +372,60 @@ def _load_ours(path: Path, spec: str, stem: str) -> Checkpoint:
     )
 
 
-def _read_ours(path: Path) -> tuple[dict[str, str], dict[str, torch.Tensor]]:
+def _read_ours(path: Path) -> tuple[dict[str, Any], dict[str, Any], dict[str, torch.Tensor]]:
+    """Return configuration, summary and weights of a file; what it declares is checked before a weight is read."""
     try:
         with safe_open(str(path), framework="pt") as stream:
             metadata = stream.metadata() or {}
-            tensors = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118 (not a dict)
+            if metadata.get("format") != FORMAT:
+                raise UserError(
+                    f"{path}: not a codec checkpoint of this package (format {_shown(metadata.get('format'))})"
+                )
+            config, summary = (_entries(path, metadata, name) for name in ("config", "summary"))
+            names = list(stream.keys())
+            slices = {name: stream.get_slice(name) for name in names}
+            declared = {name: tuple(part.get_shape()) for name, part in slices.items()}
+            for name, part in slices.items():
+                if part.get_dtype() != "F16":
+                    raise UserError(f"{path}: {_shown(name)} should be of half precision, not {part.get_dtype()}")
+            _check_declared(path, config, declared)
+            tensors = {name: stream.get_tensor(name) for name in names}
     except (SafetensorError, OSError) as error:
         raise UserError(
             f"{path}: the checkpoint is truncated or not a safetensors file ({error}); restore it or train it again"
         ) from error
-    if metadata.get("format") != FORMAT:
-        raise UserError(f"{path}: not a codec checkpoint of this package (format {metadata.get('format')!r})")
-    if metadata["tensors_sha256"] != _tensors_sha256(tensors):
+    if metadata.get("tensors_sha256") != _tensors_sha256(tensors):
         raise UserError(f"{path}: the weights do not match the hash stored with them; restore the file")
-    return metadata, tensors
+    return config, summary, tensors
+
+
+def _entries(path: Path, metadata: dict[str, str], name: str) -> dict[str, Any]:
+    """Return an entry of the metadata, which is JSON itself."""
+    try:
+        found = json.loads(metadata[name])
+    except (KeyError, ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict):
+        raise UserError(f"{path}: its metadata hold no {name} that can be read; restore the file or train it again")
+    return found
+
+
+def _check_declared(path: Path, config: dict[str, Any], declared: dict[str, tuple[int, ...]]) -> None:
+    """Raise a UserError unless a file declares the weights of the network that it asks for; nothing is allocated."""
+    try:
+        with torch.device("meta"):
+            wanted = build(config).state_dict()
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
+    except (RuntimeError, ValueError, TypeError, AssertionError) as error:
+        raise UserError(f"{path}: its configuration describes no codec ({_shown(str(error))})") from error
+    shapes = {name: tuple(value.shape) for name, value in wanted.items() if not name.endswith(_TRAINING_BUFFERS)}
+    for name in sorted(shapes.keys() | declared.keys()):
+        if shapes.get(name) != declared.get(name):
+            raise UserError(
+                f"{path}: its weights do not fit the network that it describes: {_shown(name)} should be of shape "
+                f"{shapes.get(name)}, found {declared.get(name)}"
+            )
 
 
 def _load_meta(path: Path, spec: str) -> Checkpoint:
@@ -347,8 +435,11 @@ def _load_meta(path: Path, spec: str) -> Checkpoint:
     if expected and not sha256.startswith(expected):
         raise UserError(_wrong_hash(path, sha256, expected, release))
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as error:
+        _refuse_packed(path)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # on whatever a foreign file asks for; what comes of it is checked
+            state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # a pickle that was tampered with makes its reader fail in any way
         raise UserError(
             f"{path}: the checkpoint is truncated or not a PyTorch state dict; {_how_to_get(release)}"
         ) from error
@@ -367,6 +458,18 @@ def _load_meta(path: Path, spec: str) -> Checkpoint:
     )
 
 
+def _refuse_packed(path: Path) -> None:
+    """Raise a ValueError if an archive unpacks to more than it is: PyTorch never compresses, a bomb does."""
+    if not zipfile.is_zipfile(path):
+        return
+    with zipfile.ZipFile(path) as archive:
+        parts = archive.infolist()
+    if any(part.compress_type != zipfile.ZIP_STORED for part in parts):
+        raise ValueError(f"{path} is compressed")
+    if sum(part.file_size for part in parts) > path.stat().st_size:
+        raise ValueError(f"{path} declares more than it holds")
+
+
 def _release_named(name: str) -> Release:
     """Return what a file of Meta's is by its name up to the hash: the 24 kHz release unless it says otherwise."""
     stem = name.rpartition("-")[0]
@@ -375,13 +478,23 @@ def _release_named(name: str) -> Release:
 
 
 def _fill(model: EncodecModel, state: dict[str, torch.Tensor], path: Path) -> None:
+    """Put weights into a model: all of it and nothing else, numbers all of them."""
+    misfit = f"{path}: its weights do not fit the {model.sample_rate // 1000} kHz EnCodec that it should describe"
+    for name, value in state.items():
+        if not isinstance(value, torch.Tensor) or value.layout != torch.strided or value.device.type != "cpu":
+            raise UserError(misfit)
+        if not value.is_floating_point():
+            raise UserError(f"{path}: {_shown(name)} should be floating point, not {value.dtype}")
+    wanted = model.state_dict()
+    if any(name not in wanted or value.shape != wanted[name].shape for name, value in state.items()):
+        raise UserError(misfit)
+    for name, value in state.items():
+        if not torch.isfinite(value).all():
+            raise UserError(f"{path}: {name} holds NaN or infinite weights; restore the file")
     try:
         model.load_state_dict(state)
     except (RuntimeError, AttributeError, TypeError) as error:
-        khz = model.sample_rate // 1000
-        raise UserError(
-            f"{path}: its weights do not fit the {khz} kHz EnCodec that it should describe"
-        ) from error
+        raise UserError(misfit) from error
 
 
 def _expected_prefix(name: str) -> str | None:

@@ -7,9 +7,7 @@ import json
 import math
 import os
 import sys
-import zipfile
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,23 +20,8 @@ from fmri_audio.files import check_writable, replacing, write_text
 from fmri_audio.settings import BIDS_SPACE, FAMILIES, NAMED_CODECS, VARIANTS
 
 if TYPE_CHECKING:
-    from fmri_audio.audio import Waveform
     from fmri_audio.checkpoints import Checkpoint
     from fmri_audio.representations import EncodecCodes, SegmentedCodec
-
-CODES_KEYS = (
-    "codes",
-    "bandwidth_kbps",
-    "checkpoint",
-    "checkpoint_spec",
-    "checkpoint_sha256",
-    "sample_rate",
-    "n_samples",
-)
-"""What a file of codes holds: codes [K, T], and the codec by its id, how to find it again, and its hash."""
-
-SEGMENT_KEYS = ("segment_frames", "scales")
-"""What it holds besides if the codec works in segments (48 kHz): frames of each, which add up to T, and levels."""
 
 DEFAULT_TRS = 240
 """TRs of a simulated study, unless it is told how many."""
@@ -57,10 +40,17 @@ def evaluate(arguments: argparse.Namespace) -> None:
         done = {f"{name}_steps": sound.steps for name, sound in sounds.items()}
         print(json.dumps({**scores.as_json(), **done}))
         return
-    for name, value in asdict(scores).items():
-        text = "undefined" if math.isnan(value) else f"{value:.4g}"
-        unit = metrics.UNITS[name]
-        print(f"{name:16} {text:>10} {'' if unit == '1' else unit}".rstrip())
+    for name, value in scores.values().items():
+        text = "undefined" if math.isnan(value) else f"{value:d}" if isinstance(value, int) else f"{value:.4g}"
+        unit, why = metrics.UNITS[name], scores.undefined.get(name)
+        said = f"({why})" if why else "" if unit == "1" else unit
+        print(f"{name:19} {text:>10} {said}".rstrip())
+    if abs(scores.level_difference_db) > metrics.FAR_APART_DB:
+        print(
+            f"the degraded sound is {abs(scores.level_difference_db):.1f} dB "
+            f"{'louder' if scores.level_difference_db > 0 else 'quieter'} than the reference: SNR counts that, SI-SDR, "
+            "PESQ and STOI do not; all count what rounding or clipping it cost"
+        )
     if scores.speech_fraction < metrics.LEAST_SPEECH:
         print("PESQ and STOI are models of speech, and less than a tenth of the reference is speech")
     for name, sound in sounds.items():
@@ -127,15 +117,12 @@ def codec_encode(arguments: argparse.Namespace) -> None:
 
 def _encode_stream(path: Path, checkpoint: Checkpoint, bandwidth: float) -> tuple[dict[str, Any], list[str]]:
     """Return the arrays to store, and what was done to the sound first."""
-    import torch
-
-    from fmri_audio import audio
+    from fmri_audio import audio, codec_stream
     from fmri_audio.representations import EncodecCodes
 
     codec = EncodecCodes(checkpoint, bandwidth)
     sound = audio.read_mono(path, codec.sample_rate)
-    codes = codec.analyse(torch.from_numpy(sound.waveform)[None, None])[0].numpy()
-    return {"codes": codes.astype(np.int16), "n_samples": len(sound.waveform)}, sound.steps
+    return {"codes": codec_stream.encode(codec, sound.waveform), "n_samples": len(sound.waveform)}, sound.steps
 
 
 def _encode_segments(path: Path, checkpoint: Checkpoint, bandwidth: float) -> tuple[dict[str, Any], list[str]]:
@@ -157,15 +144,15 @@ def _encode_segments(path: Path, checkpoint: Checkpoint, bandwidth: float) -> tu
 
 def codec_decode(arguments: argparse.Namespace) -> None:
     """Write the sound of codes."""
-    from fmri_audio import audio, checkpoints
+    from fmri_audio import checkpoints
+    from fmri_audio.codes_files import read_codes
     from fmri_audio.edition import check_bandwidths
 
-    writers = {".wav": audio.write_wav, ".flac": audio.write_flac}
-    if arguments.sound.suffix.lower() not in writers:
+    if arguments.sound.suffix.lower() not in (".wav", ".flac"):
         raise UserError(
             f"{arguments.sound}: sound is written as WAV or FLAC, give a name ending in .wav or .flac"
         )
-    stored = _read_codes(arguments.codes)
+    stored = read_codes(arguments.codes)
     checkpoint = checkpoints.load(str(stored["checkpoint_spec"]))
     if checkpoint.sha256 != str(stored["checkpoint_sha256"]):
         raise UserError(
@@ -175,28 +162,28 @@ def codec_decode(arguments: argparse.Namespace) -> None:
     bandwidth = float(stored["bandwidth_kbps"])
     check_bandwidths([bandwidth], checkpoint)
     decode = _decode_stream if checkpoint.model.segment is None else _decode_segments
-    waveform = decode(arguments.codes, stored, checkpoint, bandwidth)
-    sample_rate = checkpoint.model.sample_rate
-    writers[arguments.sound.suffix.lower()](arguments.sound, waveform, sample_rate)
-    print(f"{arguments.sound}: {waveform.shape[-1] / sample_rate:.2f} s, {bandwidth:g} kbps, {checkpoint.id}")
+    decode(arguments.codes, stored, checkpoint, bandwidth, arguments.sound)
+    seconds = int(stored["n_samples"]) / checkpoint.model.sample_rate
+    print(f"{arguments.sound}: {seconds:.2f} s, {bandwidth:g} kbps, {checkpoint.id}")
 
 
-def _decode_stream(path: Path, stored: dict[str, Any], checkpoint: Checkpoint, bandwidth: float) -> Waveform:
-    """Return the sound [T] of one stream of codes."""
-    import torch
-
+def _decode_stream(path: Path, stored: dict[str, Any], checkpoint: Checkpoint, bandwidth: float, out: Path) -> None:
+    """Write the sound of one stream of codes."""
+    from fmri_audio import codec_stream
     from fmri_audio.representations import EncodecCodes
 
     codec = EncodecCodes(checkpoint, bandwidth)
-    codes, n_samples = stored["codes"].astype(np.int64), int(stored["n_samples"])
+    codes, n_samples = stored["codes"], int(stored["n_samples"])
     _check_codes(path, codes, codec, codec.channels)
-    if not 0 < n_samples <= codes.shape[1] * codec.hop_length:
+    if not (codes.shape[1] - 1) * codec.hop_length < n_samples <= codes.shape[1] * codec.hop_length:
         raise UserError(f"{path}: {codes.shape[1]} frames do not make {n_samples} samples")
-    return np.asarray(codec.synthesise(torch.from_numpy(codes)[None], n_samples)[0, 0].numpy())
+    codec_stream.decode(codec, codes, n_samples, out)
 
 
-def _decode_segments(path: Path, stored: dict[str, Any], checkpoint: Checkpoint, bandwidth: float) -> Waveform:
-    """Return the sound [2, T] of codes in segments."""
+def _decode_segments(path: Path, stored: dict[str, Any], checkpoint: Checkpoint, bandwidth: float, out: Path) -> None:
+    """Write the sound of codes in segments."""
+    from fmri_audio import audio, codec_stream
+    from fmri_audio.codes_files import SEGMENT_KEYS
     from fmri_audio.representations import SegmentedCodec, SegmentedCodes
 
     codec = SegmentedCodec(checkpoint, bandwidth)
@@ -205,12 +192,17 @@ def _decode_segments(path: Path, stored: dict[str, Any], checkpoint: Checkpoint,
         raise UserError(f"{path}: codes of {checkpoint.id} come with {missing[0]}: encode the sound again")
     codes, n_samples = stored["codes"].astype(np.int64), int(stored["n_samples"])
     _check_codes(path, codes, codec, codec.n_codebooks)
+    if not 0 < n_samples <= codes.shape[1] * int(codec.model.encoder.hop_length):
+        raise UserError(f"{path}: {codes.shape[1]} frames do not make {n_samples} samples")
     frames, scales = stored["segment_frames"].astype(np.int64), stored["scales"].astype(np.float32)
     if frames.tolist() != codec.segment_frames(n_samples) or frames.sum() != codes.shape[1]:
         raise UserError(f"{path}: {codes.shape[1]} frames in these segments do not make {n_samples} samples")
     if scales.shape != frames.shape or not (np.isfinite(scales) & (scales > 0)).all():
         raise UserError(f"{path}: scales should be one positive number for each of {len(frames)} segments")
-    return np.asarray(codec.decode(SegmentedCodes(codes, frames, scales), n_samples).numpy())
+    sound = codec.decode(SegmentedCodes(codes, frames, scales), n_samples)
+    codec_stream.refuse_no_numbers(sound, checkpoint.id)
+    write = audio.write_wav if out.suffix.lower() == ".wav" else audio.write_flac
+    write(out, sound.numpy(), codec.sample_rate)
 
 
 def _lasting_spec(checkpoint: Checkpoint) -> str:
@@ -218,23 +210,8 @@ def _lasting_spec(checkpoint: Checkpoint) -> str:
     return checkpoint.spec if checkpoint.spec in NAMED_CODECS else str(Path(checkpoint.source).absolute())
 
 
-def _read_codes(path: Path) -> dict[str, Any]:
-    """Read a file of codes, or say why it is none."""
-    if not path.is_file():
-        raise UserError(f"{path} does not exist: give codes written by fmri-audio codec encode")
-    try:
-        with np.load(path) as archive:
-            present = [key for key in SEGMENT_KEYS if key in archive]
-            stored = {key: archive[key] for key in (*CODES_KEYS, *present)}
-    except (OSError, ValueError, EOFError, KeyError, AttributeError, zipfile.BadZipFile):
-        raise UserError(f"{path} holds no codes: give a file written by fmri-audio codec encode") from None
-    if stored["codes"].ndim != 2 or not stored["codes"].size:
-        raise UserError(f"{path}: codes should be of shape [K, T], not {list(stored['codes'].shape)}")
-    return stored
-
-
 def _check_codes(
-    path: Path, codes: NDArray[np.int64], codec: EncodecCodes | SegmentedCodec, n_codebooks: int
+    path: Path, codes: NDArray[np.integer], codec: EncodecCodes | SegmentedCodec, n_codebooks: int
 ) -> None:
     """Raise a UserError unless the codes are ones that the codec could have written."""
     bins = codec.model.quantizer.bins
@@ -314,7 +291,8 @@ def parser() -> argparse.ArgumentParser:
 def _add_evaluate(commands: Any) -> None:
     one = commands.add_parser(
         "evaluate", help="score a degraded recording against its reference",
-        description="SNR, SI-SDR, PESQ and STOI: mono, 16 kHz, aligned by cross-correlation, cut to the shorter.",
+        description="SNR, SI-SDR, PESQ and STOI: mono, 16 kHz, aligned by cross-correlation, cut to the shorter. "
+        "Beyond 30 s, PESQ and STOI are means over pieces by the speech in each.",
     )  # fmt: skip
     one.add_argument("reference", type=Path, metavar="REFERENCE")
     one.add_argument("degraded", type=Path, metavar="DEGRADED")

@@ -67,7 +67,7 @@ _STOI_TOO_SHORT = 1e-5
 """What pystoi returns instead of a score when fewer than 30 frames are left."""
 
 _SHARED_OFFSET, _OFFSET_APART = 0.1, 0.01
-"""Offset, as a share of the level, that PESQ's own filters take out of both sounds, and how far apart the two may be."""
+"""Offset, as a share of the level, that PESQ's own filters take out of both sounds, and how far apart they may be."""
 
 _AT_ONCE = 1 << 22
 """Samples that sums are taken over at a time."""
@@ -279,15 +279,16 @@ def _speech_seconds(reference: Signal, cuts: list[slice]) -> list[float]:
 
 def _why(name: str, reference: Signal, degraded: Signal, speech: bool) -> str:
     """Return why a score is not a number."""
-    for signal, called in ((reference, "reference"), (degraded, "degraded sound")):
-        if not len(signal):
-            return "the two sounds do not overlap"
-        if not np.any(signal) if name == "snr_db" else _constant(signal):
-            if name != "snr_db" or called == "reference":
-                return f"the {called} is silent"
-    if name in ("snr_db", "si_sdr_db"):
-        same = "the two sounds are the same" if name == "snr_db" else "the two sounds are the same but for gain"
-        return f"infinite: {same}"
+    if not len(reference):
+        return "the two sounds do not overlap"
+    if name == "snr_db":
+        return "infinite: the two sounds are the same" if np.any(reference) else "the reference is silent"
+    if _constant(reference):
+        return "the reference is silent"
+    if _constant(degraded):
+        return "the degraded sound is silent"
+    if name == "si_sdr_db":
+        return "infinite: the two sounds are the same but for gain and offset"
     if not speech:
         return "less than a tenth of the reference is speech"
     if name == "stoi":

@@ -20,7 +20,7 @@ ALWAYS_HOLDS = 18.0
 """Length in seconds that holds fewer than fifty utterances whatever it holds."""
 
 MOST_UTTERANCES = 45
-"""Utterances that a longer piece may seem to hold: the table's fifty, less a margin as the library counts its own way."""
+"""Utterances that a longer piece may seem to hold: the table's fifty, less a margin: it counts its own way."""
 
 _STEP = 0.004
 """Seconds per step of the library's activity."""

@@ -44,15 +44,18 @@ def test_evaluate_prints_one_json_object(tmp_path: Path, recording: Path, capsys
     assert cli.main(["evaluate", str(recording), str(tmp_path / "late.flac"), "--json"]) == 0
     scores = json.loads(capsys.readouterr().out)
     names = "snr_db si_sdr_db pesq_wb pesq_nb stoi lag_samples speech_fraction"
-    assert [name for name in scores if not name.endswith("_steps")][:7] == names.split()
+    steps = ["reference_steps", "degraded_steps"]
+    assert list(scores) == [*names.split(), "level_difference_db", "undefined", *steps] and scores["undefined"] == {}
     assert scores["reference_steps"] == ["mixed 2 channels to mono (mean)", "resampled from 44100 to 16000 Hz"]
     assert scores["degraded_steps"] == ["resampled from 44100 to 16000 Hz"]
+    assert scores["level_difference_db"] == pytest.approx(-6.02, abs=0.05)
     assert scores["lag_samples"] == 160 and scores["snr_db"] == pytest.approx(6.02, abs=0.05)
 
 
 def test_evaluate_prints_a_table(recording: Path, capsys: Output) -> None:
     assert cli.main(["evaluate", str(recording), str(recording)]) == 0
     lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 10 and lines[5].split() == ["lag_samples", "0", "samples"]
     assert lines[2].split()[0] == "pesq_wb" and lines[2].endswith("MOS-LQO")
     steps = "mixed 2 channels to mono (mean); resampled from 44100 to 16000 Hz"
     assert lines[-2:] == [f"reference: {steps}", f"degraded: {steps}"]
@@ -64,8 +67,18 @@ def test_evaluate_of_silence_is_null(tmp_path: Path, recording: Path, capsys: Ou
     scores = json.loads(capsys.readouterr().out)
     assert scores["pesq_wb"] is None and scores["stoi"] is None and scores["snr_db"] is None
     assert scores["speech_fraction"] == 0
+    nulls = {name for name, value in scores.items() if value is None}
+    assert set(scores["undefined"]) == nulls and scores["undefined"]["stoi"] == "the reference is silent"
     assert cli.main(["evaluate", str(tmp_path / "silence.wav"), str(recording)]) == 0
     assert "undefined" in (out := capsys.readouterr().out) and "less than a tenth of the reference is speech" in out
+
+
+def test_evaluate_says_that_levels_are_far_apart(tmp_path: Path, recording: Path, capsys: Output) -> None:
+    quiet = 0.01 * audio.read_sound(recording).samples[0]
+    soundfile.write(tmp_path / "quiet.wav", np.pad(quiet, (44_100, 0)), 44_100, subtype="FLOAT")
+    assert cli.main(["evaluate", str(recording), str(tmp_path / "quiet.wav")]) == 0
+    out = capsys.readouterr().out
+    assert "the degraded sound is 40.0 dB quieter than the reference" in out and " 16000 samples" in out
 
 
 def test_evaluate_refuses_what_is_no_sound(tmp_path: Path, recording: Path, capsys: Output) -> None:
@@ -220,6 +233,7 @@ def test_decode_refuses(tmp_path: Path, recording: Path, tiny_checkpoint_file: P
     assert "0 to 1023" in decode(codes=np.full((8, 225), 1024))
     assert "8 codebooks" in decode(codes=np.zeros((9, 225), int))
     assert "225 frames" in decode(n_samples=80_000)
+    assert "225 frames" in decode(n_samples=300)
     (tmp_path / "text.npz").write_text("no codes")
     assert "holds no codes" in fails(["codec", "decode", str(tmp_path / "text.npz"), str(sound)], capsys)
     assert "does not exist" in fails(["codec", "decode", str(tmp_path / "none.npz"), str(sound)], capsys)
