@@ -15,7 +15,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from fmri_audio.files import to_json, write_text
-from fmri_audio.pipeline.plan import STEPS, Plan
+from fmri_audio.pipeline.plan import HTML, STEPS, Plan
 
 RESOLVE, PAGES = "resolve", "pages"
 """Names of what is noted besides the steps before the notebooks and their runs: checking settings, rendering."""
@@ -102,7 +102,8 @@ def keep(plan: Plan, seconds: float, jobs: int, cores: int) -> None:
     """Bring the notes of an edition that was made from nothing together."""
     from fmri_audio.bench_table import described_hardware
 
-    names = [RESOLVE, *STEPS, *(run.name for run in plan.runs), PAGES]
+    made = plan.targets(HTML)
+    names = [RESOLVE, *(step for step in STEPS if step in made), *(run.name for run in plan.runs), PAGES]
     steps = tuple(Step(**json.loads(_note(plan.build, name).read_text(encoding="utf-8"))) for name in names)
     n_trs = plan.settings.get("stimulus", {}).get("n_trs") or 0
     minutes = float(n_trs * Fraction(str(plan.settings.get("tr", 0))) / 60)
