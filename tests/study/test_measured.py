@@ -192,7 +192,7 @@ def test_whatever_does_not_fit_is_one_line_before_anything_is_written(
 def test_a_film_on_the_command_line_is_that_of_the_first_run(
     tmp_path: Path, place: Path, tiny_checkpoint_file: Path
 ) -> None:
-    path = write(tmp_path, place, BOTH)
+    path = write(tmp_path, place, BOTH, training={"cv_folds": 3})  # 56 TRs leave 14 to train on in one fold
     out = tmp_path / "out" / "edition.yml"
     notes = edition.resolve(str(path), out, str(place / "part1.m4v"), str(tiny_checkpoint_file))
     assert any("56 TRs" in note and "run 2 has no film and is left out" in note for note in notes)
