@@ -81,21 +81,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--minutes", type=float, help="codec: of the embedded play (default: all of it)")
     parser.add_argument(
-        "--trs", type=command.whole(1, 100_000), default=bench_masking.N_TRS,
+        "--trs", type=int, default=bench_masking.N_TRS,
         help="masking: of the scan (default: the release's)",
     )  # fmt: skip
     parser.add_argument(
-        "--voxels", type=command.whole(1, 1_000_000), default=bench_ridge.N_VOXELS,
+        "--voxels", type=int, default=bench_ridge.N_VOXELS,
         help="ridge: of the brain (default: %(default)s)",
     )  # fmt: skip
     parser.add_argument("--edition", default="demo", help="book: the one that was made (default: %(default)s)")
-    parser.add_argument("--repetitions", type=command.repetitions, default=3, metavar="N")
+    parser.add_argument("--repetitions", type=int, default=3, metavar="N")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE.csv")
     given = parser.parse_args(argv)
     say = partial(print, flush=True)
     rows: list[Row] = []
-    if given.minutes is not None and not 0 < given.minutes < math.inf:
-        raise UserError("--minutes: give a positive number")
+    if not (given.minutes is None or 0 < given.minutes < math.inf) or not 1 <= given.repetitions <= 1_000_000:
+        raise UserError("--minutes and --repetitions: give positive numbers")
     parts = parts_of(given, say)
     stay = "|".join(words for name, (words, _) in PARTS.items() if name not in parts).split("|")
     # Before anything is measured, which may take an hour: a table that cannot be added to is found out now.

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from fmri_audio.checkpoints import Checkpoint
     from fmri_audio.representations import EncodecCodes, SegmentedCodec
 
+MOST_SUBJECTS = 1_000
+"""Of a simulated study; as many as an edition may ask for."""
+
 DEFAULT_TRS = 240
 """TRs of a simulated study, unless it is told how many."""
 
@@ -227,6 +230,9 @@ def data_simulate(arguments: argparse.Namespace) -> None:
     from fmri_audio.stimulus import play_waveform
     from fmri_audio.study.simulator import simulate_study
 
+    if arguments.subjects > MOST_SUBJECTS:
+        raise UserError(f"--subjects {arguments.subjects}: at most {MOST_SUBJECTS:,} are simulated")
+    check_writable(arguments.out.absolute().parent / f".{arguments.out.name}-study")
     counts = arguments.runs or [DEFAULT_TRS if arguments.trs is None else arguments.trs]
     n_trs = sum(counts) if arguments.trs is None else arguments.trs
     runs = [(sum(counts[:i]), count) for i, count in enumerate(counts)]

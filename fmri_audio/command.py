@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, ParamSpec, TextIO, cast
 
 from fmri_audio.errors import UserError
+from fmri_audio.files import LIBRARIES
 
 Arguments = ParamSpec("Arguments")
 
@@ -132,6 +133,8 @@ def _end(name: str, error: Exception, output: _Watched) -> int:
         sentence = f"standard output cannot be written ({output.error.strerror}): give it a file or a program to go to"
     elif _is_memory(error):
         sentence = "there is not enough memory: close other programs, or ask for less at a time"
+    elif type(error).__module__.partition(".")[0] in LIBRARIES:
+        sentence = f"a file cannot be written or read ({error})"
     elif isinstance(error, OSError):
         sentence = f"{_file_of(error)} cannot be written or read ({error.strerror or error})"
     else:

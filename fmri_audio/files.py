@@ -24,7 +24,7 @@ _PROBE_BYTES = 1 << 16
 _STREAMS = (Path("/dev"), Path("/dev/fd"), Path("/proc/self/fd"))
 """Where the system keeps open streams, which may be files of other names."""
 
-_WRITERS = ("soundfile", "safetensors", "safetensors_rust", "zipfile", "sqlite3", "nibabel", "av", "zlib")
+LIBRARIES = ("soundfile", "safetensors", "safetensors_rust", "zipfile", "sqlite3", "nibabel", "av", "zlib")
 """Libraries whose own errors, not the system's, tell that a file could not be written."""
 
 _TORCH_WRITER = re.compile(r"inline_container|PytorchStreamWriter|file write failed")
@@ -114,7 +114,7 @@ def _why_not_written(error: Exception, temporary: Path) -> str | None:
     if isinstance(error, OSError):
         if error.strerror:
             return error.strerror
-    elif type(error).__module__.partition(".")[0] not in _WRITERS and not (
+    elif type(error).__module__.partition(".")[0] not in LIBRARIES and not (
         isinstance(error, RuntimeError) and _TORCH_WRITER.search(str(error))
     ):
         return None

@@ -67,6 +67,7 @@ def test_with_every_stream_closed_work_goes_on_and_no_file_is_printed_into(tmp_p
         ("open('/dev/null/a')", 1, r"name: /dev/null/a cannot be written or read \(Not a directory\)\n"),
         ("from fmri_audio.errors import UserError; raise UserError('one\\ntwo')", 1, r"name: one two\n"),
         ("print('caf\\udce9 ×')", 0, ""),
+        ("import sqlite3; sqlite3.connect('/dev/null/a.db')", 1, r"name: a file cannot be written or read \(.+\)\n"),
     ],
 )
 def test_what_a_user_can_cause_is_one_line(body: str, status: int, said: str) -> None:
@@ -130,6 +131,7 @@ def test_every_main_of_the_package_is_a_command() -> None:
         ("cli", ["codec", "encode", "a.wav", "OUT"], "codec_encode"),
         ("cli", ["codec", "decode", "a.npz", "OUT"], "codec_decode"),
         ("cli", ["report", "--out", "OUT"], "report"),
+        ("cli", ["data", "simulate", "OUT"], "np"),
     ],
 )
 def test_long_work_begins_only_if_its_end_can_be_written(
