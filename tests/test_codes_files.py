@@ -87,7 +87,7 @@ def test_good_archives_come_back_whole(tmp_path: Path) -> None:
     ],
 )
 def test_arrays_that_no_codes_are_refused(tmp_path: Path, key: str, content: bytes, sentence: str) -> None:
-    assert sentence in refused(archive(tmp_path / "bad.npz", **{key: content}))
+    assert sentence in refused(archive(tmp_path / "bad.npz", zipfile.ZIP_DEFLATED, **{key: content}))
 
 
 def test_a_bomb_is_not_unpacked(tmp_path: Path) -> None:
@@ -116,7 +116,7 @@ def test_damaged_bytes_end_in_a_value_or_a_sentence(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     path = tmp_path / "fuzz.npz"
     originals = [archive(path, kind).read_bytes() for kind in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)]
-    told = 0
+    told = []
     for number in range(300 * TIMES):
         content = bytearray(originals[number % 2])
         if rng.random() < 0.2:
@@ -127,6 +127,5 @@ def test_damaged_bytes_end_in_a_value_or_a_sentence(tmp_path: Path) -> None:
         try:
             assert read_codes(path)["codes"].ndim == 2
         except UserError as error:
-            told += 1
-            assert str(error).startswith(str(path))
-    assert told > 100 * TIMES
+            told.append(str(error))
+    assert len(told) > 100 * TIMES and all(sentence.startswith(str(path)) for sentence in told)
