@@ -445,6 +445,8 @@ def _load_meta(path: Path, spec: str) -> Checkpoint:
         ) from error
     if not isinstance(state, dict):
         raise UserError(f"{path}: holds no state dict of an EnCodec model; {_how_to_get(release)}")
+    with torch.device("meta"):
+        _check_weights(release.build(), state, path)
     model = release.build()
     _fill(model, state, path)
     return Checkpoint(
@@ -477,24 +479,32 @@ def _release_named(name: str) -> Release:
     return next(named, RELEASED["released"])
 
 
-def _fill(model: EncodecModel, state: dict[str, torch.Tensor], path: Path) -> None:
-    """Put weights into a model: all of it and nothing else, numbers all of them."""
-    misfit = f"{path}: its weights do not fit the {model.sample_rate // 1000} kHz EnCodec that it should describe"
+def _misfit(model: EncodecModel, path: Path) -> str:
+    return f"{path}: its weights do not fit the {model.sample_rate // 1000} kHz EnCodec that it should describe"
+
+
+def _check_weights(model: EncodecModel, state: dict[str, torch.Tensor], path: Path) -> None:
+    """Raise a UserError unless there are weights for all of a model and nothing else, numbers all of them."""
     for name, value in state.items():
         if not isinstance(value, torch.Tensor) or value.layout != torch.strided or value.device.type != "cpu":
-            raise UserError(misfit)
+            raise UserError(_misfit(model, path))
         if not value.is_floating_point():
             raise UserError(f"{path}: {_shown(name)} should be floating point, not {value.dtype}")
-    wanted = model.state_dict()
-    if any(name not in wanted or value.shape != wanted[name].shape for name, value in state.items()):
-        raise UserError(misfit)
+    wanted = {name: value.shape for name, value in model.state_dict().items()}
+    if wanted != {name: value.shape for name, value in state.items()}:
+        raise UserError(_misfit(model, path))
     for name, value in state.items():
         if not torch.isfinite(value).all():
             raise UserError(f"{path}: {name} holds NaN or infinite weights; restore the file")
+
+
+def _fill(model: EncodecModel, state: dict[str, torch.Tensor], path: Path) -> None:
+    """Put weights into a model."""
+    _check_weights(model, state, path)
     try:
         model.load_state_dict(state)
     except (RuntimeError, AttributeError, TypeError) as error:
-        raise UserError(misfit) from error
+        raise UserError(_misfit(model, path)) from error
 
 
 def _expected_prefix(name: str) -> str | None:

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import os
+import pickle
 import threading
-from collections.abc import Iterator
+import zipfile
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import save_file
 
 from fmri_audio import checkpoints
@@ -311,3 +317,149 @@ def test_what_is_not_on_this_machine_is_not_at_hand(tmp_path: Path, monkeypatch:
     assert not checkpoints.at_hand("released") and not checkpoints.at_hand("released-48khz")
     (tmp_path / RELEASED_FILE).touch()
     assert checkpoints.at_hand("released") and not checkpoints.at_hand("released-48khz")
+
+
+def tampered(path: Path, change: Callable[[dict[str, torch.Tensor], dict[str, str]], None]) -> Path:
+    """Write a codec whose weights and metadata were changed, under a hash that is theirs."""
+    saved = checkpoints.save(tiny(), path, CONFIG, {})
+    with safe_open(str(saved), framework="pt") as stream:
+        tensors = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118 (not a dict)
+        metadata = dict(stream.metadata())
+    change(tensors, metadata)
+    if all(value.dtype != torch.bfloat16 for value in tensors.values()):
+        metadata["tensors_sha256"] = checkpoints._tensors_sha256(tensors)
+    save_file(tensors, str(saved), metadata)
+    return saved
+
+
+def refused(path: Path) -> str:
+    with pytest.raises(UserError) as caught:
+        checkpoints.load(str(path))
+    sentence = str(caught.value)
+    assert sentence.startswith(str(path)) and "\n" not in sentence and len(sentence) < 500
+    return sentence
+
+
+@pytest.mark.parametrize(
+    ("entry", "value", "sentence"),
+    [
+        ("codebooks", 1_000_000, "codebooks should be a whole number from 1 to 64, not 1000000"),
+        ("codebooks", -1, "from 1 to 64"),
+        ("codebooks", True, "from 1 to 64"),
+        ("codebook_size", 2.5, "codebook_size should be a whole number"),
+        ("n_filters", "2", "n_filters should be a whole number"),
+        ("ratios", [0], "ratios should be"),
+        ("ratios", {"a": 1}, "ratios should be"),
+        ("bandwidths", [float("inf")], "bandwidths should be"),
+        ("bandwidths", [], "bandwidths should be"),
+        ("norm", ["weight_norm"], "norm should be one of"),
+        ("n_filters", 512, "do not fit the network that it describes"),
+        ("codebooks", 9, "do not fit the network that it describes"),
+        ("colour", 1, "colour is not an entry"),
+    ],
+)
+def test_a_configuration_that_no_codec_has_is_refused_at_once(
+    tmp_path: Path, entry: str, value: object, sentence: str
+) -> None:
+    def change(tensors: dict[str, torch.Tensor], metadata: dict[str, str]) -> None:
+        metadata["config"] = json.dumps({**CONFIG, entry: value})
+
+    assert sentence in refused(tampered(tmp_path / "mine.safetensors", change))
+
+
+@pytest.mark.parametrize("name", ["config", "summary"])
+@pytest.mark.parametrize("text", [None, "", "{", "[]", "3", "[" * 100_000, '{"n_filters": 1e999}', "9" * 5000])
+def test_metadata_that_cannot_be_read_are_refused(tmp_path: Path, name: str, text: str | None) -> None:
+    def change(tensors: dict[str, torch.Tensor], metadata: dict[str, str]) -> None:
+        metadata.pop(name) if text is None else metadata.update({name: text})
+
+    path = tampered(tmp_path / "mine.safetensors", change)
+    if name == "summary" and text and text.startswith('{"'):
+        assert checkpoints.load(str(path)).licence == "not stated in the file"
+    else:
+        assert "its metadata hold no" in (said := refused(path)) or "n_filters should be" in said
+
+
+@pytest.mark.parametrize("weight", [float("nan"), float("inf")])
+def test_weights_that_are_no_numbers_are_refused(tmp_path: Path, weight: float) -> None:
+    def change(tensors: dict[str, torch.Tensor], metadata: dict[str, str]) -> None:
+        tensors["quantizer.vq.layers.0._codebook.embed"][0, 0] = weight
+
+    path = tampered(tmp_path / "mine.safetensors", change)
+    assert "quantizer.vq.layers.0._codebook.embed holds NaN or infinite weights" in refused(path)
+
+
+@pytest.mark.parametrize("kind", [torch.int16, torch.float64, torch.bfloat16, torch.bool])
+def test_weights_of_another_kind_are_refused(tmp_path: Path, kind: torch.dtype) -> None:
+    def change(tensors: dict[str, torch.Tensor], metadata: dict[str, str]) -> None:
+        name = "quantizer.vq.layers.0._codebook.embed"
+        tensors[name] = tensors[name].to(kind)
+
+    assert "should be of half precision" in refused(tampered(tmp_path / "mine.safetensors", change))
+
+
+def test_a_state_dict_of_other_kinds_or_without_numbers_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    narrow = replace(checkpoints.RELEASED["released"], build=tiny)
+    monkeypatch.setitem(checkpoints.RELEASED, "released", narrow)
+    state = tiny().state_dict()
+    name = next(iter(state))
+    for value, sentence in (
+        (torch.full_like(state[name], torch.nan), "holds NaN or infinite weights"),
+        (state[name].to(torch.complex64), "should be floating point"),
+        (state[name].to_sparse(), "do not fit"),
+        (3, "do not fit"),
+    ):
+        torch.save({**state, name: value}, tmp_path / "mine.th")
+        assert sentence in refused(tmp_path / "mine.th")
+
+
+class _Runs:
+    def __reduce__(self) -> tuple[Callable[..., object], tuple[str]]:
+        return os.system, ("touch here",)
+
+
+def test_a_pickle_runs_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for new in (True, False):
+        torch.save({"a": _Runs()}, tmp_path / "mine.th", _use_new_zipfile_serialization=new)
+        assert "not a PyTorch state dict" in refused(tmp_path / "mine.th")
+    (tmp_path / "mine.th").write_bytes(pickle.dumps(_Runs()))
+    assert "not a PyTorch state dict" in refused(tmp_path / "mine.th")
+    assert not (tmp_path / "here").exists()
+
+
+def test_a_state_dict_that_unpacks_to_more_than_it_is_is_refused(tmp_path: Path) -> None:
+    torch.save({"a": torch.zeros(1_000_000)}, tmp_path / "raw.th")
+    with zipfile.ZipFile(tmp_path / "raw.th") as raw, zipfile.ZipFile(tmp_path / "mine.th", "w", 8) as packed:
+        for part in raw.infolist():
+            packed.writestr(part.filename, raw.read(part))
+    assert "not a PyTorch state dict" in refused(tmp_path / "mine.th")
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".th"])
+def test_damaged_bytes_end_in_a_codec_or_a_sentence(tmp_path: Path, suffix: str) -> None:
+    # FMRI_AUDIO_FUZZ=100 tries a hundred times as many
+    path = tmp_path / f"mine{suffix}"
+    if suffix == ".th":
+        torch.save({"a": torch.zeros(40), "b": torch.zeros(3, dtype=torch.int64)}, path)
+        reach = path.stat().st_size
+    else:
+        checkpoints.save(tiny(), path, CONFIG, {})
+        reach = 12_000
+    original = path.read_bytes()
+    rng = np.random.default_rng(0)
+    for _ in range(25 * int(os.environ.get("FMRI_AUDIO_FUZZ", "1"))):
+        content = bytearray(original)
+        if rng.random() < 0.2:
+            del content[rng.integers(len(content)) :]
+        for place in rng.integers(min(reach, len(content)), size=rng.integers(1, 6)) if content else ():
+            content[place] = rng.integers(256)
+        path.write_bytes(content)
+        said = str(path)
+        try:
+            checkpoints.load(str(path))
+        except UserError as error:
+            said = str(error)
+        assert said.startswith(str(path))

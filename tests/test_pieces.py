@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -27,7 +29,7 @@ def test_pieces_follow_each_other_and_end_in_pauses() -> None:
         sound[pause * RATE : pause * RATE + RATE // 2] = 0
     found = pieces.pieces(sound, RATE, hold=True)
     assert found[0].start == 0 and found[-1].stop == len(sound)
-    assert all(one.stop == other.start for one, other in zip(found, found[1:], strict=False))
+    assert all(one.stop == other.start for one, other in itertools.pairwise(found))
     assert all(piece.stop - piece.start <= pieces.LONGEST * RATE for piece in found)
     assert any(not np.any(sound[piece.stop - 100 : piece.stop + 100]) for piece in found)
 
