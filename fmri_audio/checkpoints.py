@@ -356,8 +356,8 @@ def _load_ours(path: Path, spec: str, stem: str) -> Checkpoint:
     model = build(config)
     state = {name: value.float() for name, value in tensors.items()}
     for name, value in model.state_dict().items():
-        if name.endswith("embed_avg"):
-            state[name] = state[name.removesuffix("_avg")].clone()
+        if name.endswith("embed_avg") and (codebook := state.get(name.removesuffix("_avg"))) is not None:
+            state[name] = codebook.clone()
         elif name.endswith(("inited", "cluster_size")):
             state[name] = torch.ones_like(value)
     _fill(model, state, path)

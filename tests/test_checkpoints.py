@@ -354,7 +354,7 @@ def refused(path: Path) -> str:
         ("bandwidths", [], "bandwidths should be"),
         ("norm", ["weight_norm"], "norm should be one of"),
         ("n_filters", 512, "do not fit the network that it describes"),
-        ("codebooks", 9, "do not fit the network that it describes"),
+        ("codebooks", 9, "do not fit the 24 kHz EnCodec"),
         ("colour", 1, "colour is not an entry"),
     ],
 )
