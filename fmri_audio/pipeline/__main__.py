@@ -151,6 +151,7 @@ def make(plan: Plan, goal: str, options: argparse.Namespace) -> None:
     wrong = stamps.wrong(goal)
     while wrong:
         stamps.discard(wrong)
+        stamps.backdate()
         now = plan.at_once(wrong)
         run_graph(plan, now, options)
         wrong = Stamps(plan).wrong(goal, just_made=True)

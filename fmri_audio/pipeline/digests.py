@@ -149,7 +149,7 @@ class Digests:
         lines = [f"{sha(source)}  cell {i} {' '.join(tags)}" for i, (source, tags) in enumerate(_cells(run))]
         lines += self.hashes.lines(self.root / name for name in run.chapter.files)
         lines += self._settings(without=LIST_SETTINGS if run.bandwidth is not None else ())
-        return [*lines, *self._checkpoint()]
+        return [*lines, *self._checkpoint(), f"writes a table: {run.chapter.table}"]
 
     def resolving(self, request: Iterable[str]) -> list[str]:
         """Return what the resolved edition in the build folder depends on, given how it was asked for."""

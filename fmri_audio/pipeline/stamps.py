@@ -143,6 +143,11 @@ class Stamps:
             for path in [*damaged, *listed, self.plan.done(name)]:
                 _remove(path)
 
+    def backdate(self) -> None:
+        """Give the stamps that hold an old date: Snakemake refuses to make what then seems older than they are."""
+        for path in _below(self.plan.done("")):
+            os.utime(path, (1, 1))
+
     def _as_written(self, path: str, wanted: str) -> bool:
         try:
             return self.digests.hashes.of(self.plan.build / path) == wanted
