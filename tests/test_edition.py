@@ -401,7 +401,7 @@ def test_resolving_takes_all_bandwidths_of_the_codec(
 ) -> None:
     assert resolve(tmp_path, recording, tiny_checkpoint_file)["bandwidths"] == [1.5, 3, 6, 12, 24]
     # What make sweep asks for, where the edition itself lists two.
-    two = {"bandwidths": [3.0, 6.0], "main_bandwidth": 6.0}
+    two = {"bandwidths": [3.0, 6.0], "main_bandwidth": 6.0, "training": SHORT}
     out = tmp_path / "sweep.yml"
     edition.resolve(str(write(tmp_path, recording, tiny_checkpoint_file, **two)), out, bandwidths="all")
     assert yaml.safe_load(out.read_text())["bandwidths"] == [1.5, 3, 6, 12, 24]
@@ -412,7 +412,8 @@ def test_another_sound_replaces_the_editions(
 ) -> None:
     monkeypatch.chdir(recording.parent)
     out = tmp_path / "edition.yml"
-    notes = edition.resolve("smoke", out, stimulus="talk.wav", codec=str(tiny_checkpoint_file))
+    own = write(tmp_path, "play", stimulus={"first_tr": 5, "n_trs": 64}, training=SHORT)
+    notes = edition.resolve(str(own), out, stimulus="talk.wav", codec=str(tiny_checkpoint_file))
     written = yaml.safe_load(out.read_text())
     assert written["stimulus"] == {"source": str(recording), "segments": None, "first_tr": 0, "n_trs": None}
     assert any("42 TRs" in note for note in notes)

@@ -57,6 +57,9 @@ def write(folder: Path, place: Path, source: object, study: Mapping[str, object]
 
 BOTH = {"1": "part1.m4v", "2": "part2.m4v"}
 
+SHORT = {"lag_trs": [4], "gap_trs": 9, "cv_folds": 2, "validation_fraction": 0.1}
+"""Settings of training under which so few TRs are enough."""
+
 
 def test_every_tr_of_the_sound_knows_its_volume(tmp_path: Path, place: Path) -> None:
     opened = Edition.open(write(tmp_path, place, BOTH), build=tmp_path / "b")
@@ -265,7 +268,7 @@ def test_what_data_check_refuses_in_volumes_the_study_step_refuses_and_reads_the
     data = made.noise(made.N_TRS, 1)
     data[0, 0, 3, 8] = np.nan
     folder = made.write_study(tmp_path / "study", [data, made.noise(made.N_TRS, 2)])
-    path = write(tmp_path, place, BOTH, {"source": str(folder)})
+    path = write(tmp_path, place, BOTH, {"source": str(folder)}, training=SHORT)
     assert resolved(path, tiny_checkpoint_file, tmp_path / "edition.yml") == 0
     step = ["study", "--edition", str(path), "--build", str(tmp_path / "b")]
     assert edition.main(step) == 1 and not (tmp_path / "b" / "study").exists()
@@ -284,10 +287,11 @@ def test_a_data_set_without_its_sound_will_do_with_a_film(
     tmp_path: Path, place: Path, tiny_checkpoint_file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = tmp_path / "tales"
-    made.write_scan(made.scan_path(folder, "sub-007_task-tale"), made.noise(70, 3))
-    made.write_events(folder, "sub-007_task-tale", [(7.5, 91.5, "story", "gone.wav")])
+    for subject in ("007", "008"):
+        made.write_scan(made.scan_path(folder, f"sub-{subject}_task-tale"), made.noise(70, int(subject)))
+        made.write_events(folder, f"sub-{subject}_task-tale", [(7.5, 91.5, "story", "gone.wav")])
     study = {"source": str(folder), "task": "tale"}
-    path = write(tmp_path, place, {"gone": "part1.m4v"}, study)
+    path = write(tmp_path, place, {"gone": "part1.m4v"}, study, training=SHORT)
     assert resolved(path, tiny_checkpoint_file, tmp_path / "edition.yml") == 0
     path = write(tmp_path, place, None, study)
     assert resolved(path, tiny_checkpoint_file, tmp_path / "other.yml") == 1

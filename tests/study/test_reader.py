@@ -227,10 +227,10 @@ def test_a_scan_that_was_not_fetched_is_named(tmp_path: Path) -> None:
 
 
 def test_what_a_study_asks_for_is_not_allocated(tmp_path: Path) -> None:
-    run = {"name": "1", "first_tr": 0, "n_trs": 1_000_000}
+    run = {"name": "1", "first_tr": 0, "n_trs": 100_000}
     study = Study.open(made.write_study(tmp_path / "study", [made.noise(9, 1)], runs=[run]))
     with pytest.raises(UserError, match="16×14×14×9 volumes on its own grid where the study has"):
         study.bold(1, np.ones(made.SHAPE, bool))
     edit(study.folder, runs=[{**run, "n_trs": 10**13}])
-    with pytest.raises(UserError, match="runs: 10,000,000,000,000 TRs are more than"):
+    with pytest.raises(UserError, match="runs.0.n_trs: .* less than or equal to 100000"):
         check_study(study.folder)
