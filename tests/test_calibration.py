@@ -119,7 +119,7 @@ def test_all_that_is_imported_is_hashed_or_decides_nothing() -> None:
     hashed = {str(path.relative_to(package)) for name in calibration.CODE for path in package.glob(name)}
     # Reading and writing, words, and scans on disk; weights and families of features are hashed themselves.
     idle = {"audio", "checkpoints", "errors", "files", "nifti", "segments", "settings"}
-    idle |= {"alignments", "command", "documents", "tables"}
+    idle |= {"alignments", "command", "documents", "mixing", "sound_files", "sound_headers", "stored", "tables"}
     scans = ("annotations", "bids", "bids_events", "bids_names", "checker", "envelope", "lags", "masked", "reader")
     idle |= {f"study/{name}" for name in (*scans, "simulator", "sync")}
     idle |= {f"representations/{name}" for name in ("mel", "segmented", "stft")}  # other features
