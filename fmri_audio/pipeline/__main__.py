@@ -209,6 +209,7 @@ def make_html(options: argparse.Namespace) -> None:
 def make_edition(options: argparse.Namespace) -> None:
     """Execute an edition and, by command, render it, publish it or print its sweep."""
     build = build_folder(options)
+    cores, jobs = capacity(options)  # says what is wrong with JOBS even where nothing is left to be done
     with exclusive(build / ".lock") as options.lock:
         sweep_debris(build)
         begin, cold = time.monotonic(), from_nothing(build)
@@ -221,7 +222,6 @@ def make_edition(options: argparse.Namespace) -> None:
         make(plan, HTML, options)
         install(plan.build / "html", options.html)
         if cold:
-            cores, jobs = capacity(options)
             keep(plan, time.monotonic() - begin, jobs, cores)
         if options.command == "publish":
             with exclusive(options.build / "published" / ".lock"):

@@ -96,7 +96,9 @@ def test_kill_in_mid_notebook(toy: Toy, victim: str, temporary: Path) -> None:
     assert status != 0
     ran = toy.ran()
     assert len(ran) == 1, "killed in the first notebook"
-    assert list(temporary.iterdir()) == [], "what is left lies in the build folder"
+    # torch makes an empty folder for its compiler, which it uses again.
+    left = [path.name for path in temporary.iterdir() if not path.name.startswith("torchinductor")]
+    assert left == [], "what is left lies in the build folder"
     for notebook in (toy.folder / "build" / "demo" / "notebooks").glob("*.ipynb"):
         nbformat.validate(nbformat.read(notebook, as_version=4))
 
