@@ -136,7 +136,8 @@ def test_a_brain_from_the_cache_is_the_same(studies: dict[float, Study], tmp_pat
     expected = decoding.brain_of(study, 1, mask, split)
     for _ in range(2):
         assert_array_equal(decoding.brain_of(study, 1, mask, split, cache=tmp_path), expected)
-    assert len(list(tmp_path.iterdir())) == 1
+    array, seal = sorted(tmp_path.iterdir())
+    assert (array.suffix, seal.name) == (".npy", f"{array.name}.sha256")
 
 
 def test_no_brain_predicts_the_training_mean() -> None:

@@ -186,6 +186,7 @@ def run_graph(plan: Plan, names: Iterable[str], options: argparse.Namespace) -> 
     log = plan.build / "logs" / "snakemake.log"
     command += ["--", *(str(plan.done(name)) for name in names)]
     status = supervise(command, env, project_root(), log, options.parent, options.lock)
+    shutil.rmtree(plan.build / TEMPORARY, ignore_errors=True)  # its solver leaves files even where all goes well
     if status == STOPPED:
         raise UserError(_STOPPED)
     if status:
