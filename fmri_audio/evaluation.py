@@ -34,11 +34,10 @@ from fmri_audio.representations import EncodecCodes
 from fmri_audio.representations.streaming import decode_in_pieces
 from fmri_audio.results import Record
 from fmri_audio.segments import Window
-from fmri_audio.stored_arms import stored_arms
 from fmri_audio.study.reader import Subject
 from fmri_audio.study.splits import Split, contiguous_split
 from fmri_audio.timeline import trs_to_samples
-from fmri_audio.trained import TrainedArm
+from fmri_audio.trained import TrainedArm, trained_arms
 from fmri_audio.transcripts import transcript
 
 Waveform = NDArray[np.float32]
@@ -91,9 +90,8 @@ def windows_of_block(run: Edition, block: tuple[int, int]) -> list[Window]:
         No stretch of the block is long enough.
     """
     begin, end = (float(k * run.stimulus.tr) for k in block)
-    for kind in ("speech", "music", "ambience"):
-        if found := run.windows(kind, within=(begin, end)):
-            return found
+    if found := scoring.windows_of_one_kind(run, within=(begin, end)):
+        return found
     raise UserError(
         f"{run.stimulus.name}: the held-out block ({begin:g} to {end:g} s) has no stretch of speech, music or ambience "
         "long enough to score; change training.test_fraction or use more TRs"
@@ -186,7 +184,7 @@ class HeldOut:
         return {name: [self.arms[name], *(arms[name] for arms in more)] for name in SEEDED}
 
     def _trained(self, names: Sequence[str], seed: int) -> dict[str, TrainedArm]:
-        return stored_arms(
+        return trained_arms(
             names, self.material, self.split, self.settings, seed=seed, cache=self.run.build / "models"
         )
 

@@ -169,9 +169,6 @@ def _original(held_out: HeldOut, block: tuple[int, int]) -> tuple[Waveform, list
     stimulus = held_out.stimulus
     rate, (begin, end) = stimulus.sample_rate, (float(k * stimulus.tr) for k in block)
     original = stimulus.waveform[round(begin * rate) : round(end * rate)]
-    for kind in ("speech", "music", "ambience"):
-        if found := held_out.run.windows(kind, within=(begin, end)):
-            return original, [
-                dataclasses.replace(one, onset=one.onset - begin, offset=one.offset - begin) for one in found
-            ]
-    return original, [Window(FOLD, 0.0, end - begin, "mixed")]
+    found = scoring.windows_of_one_kind(held_out.run, within=(begin, end))
+    windows = [dataclasses.replace(one, onset=one.onset - begin, offset=one.offset - begin) for one in found]
+    return original, windows or [Window(FOLD, 0.0, end - begin, "mixed")]

@@ -56,6 +56,14 @@ class Summary:
     n: int
 
 
+def windows_of_one_kind(
+    run: Edition, within: tuple[float, float] | None = None, count: int | None = None
+) -> list[Window]:
+    """Return windows of speech, of music or ambience where nobody speaks, or none; see ``Edition.windows``."""
+    kinds = ("speech", "music", "ambience")
+    return next((found for kind in kinds if (found := run.windows(kind, within=within, count=count))), [])
+
+
 def scored_windows(run: Edition, count: int | None = None) -> list[Window]:
     """Return the windows that a chapter scores: of speech, or of music or ambience where nobody speaks.
 
@@ -64,10 +72,8 @@ def scored_windows(run: Edition, count: int | None = None) -> list[Window]:
     UserError
         No stretch of the recording is long enough.
     """
-    for kind in ("speech", "music", "ambience"):
-        windows = run.windows(kind, count=count)
-        if windows:
-            return windows
+    if windows := windows_of_one_kind(run, count=count):
+        return windows
     raise UserError(
         f"{run.stimulus.name}: no stretch of speech, music or ambience is long enough to score "
         f"({run.settings.windows.seconds:g} s); give a longer recording or a table of its segments"

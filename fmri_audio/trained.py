@@ -1,4 +1,7 @@
-"""Trained arms, each trained once and kept under the hash of all that decides it."""
+"""Trained arms, each trained once and kept under the hash of all that decides it.
+
+A seal beside an arm's folder has the hashes of its files: what is damaged, cut short or not sealed is trained again.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ import json
 import math
 import os
 import shutil
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -23,6 +27,7 @@ from safetensors.torch import load_file, save_file
 from fmri_audio.arms import ARMS, Arm, Material
 from fmri_audio.errors import UserError
 from fmri_audio.files import package_digest, to_json
+from fmri_audio.stored import is_sound_archive, is_whole, seal_of, write_seal
 from fmri_audio.study.splits import Split
 from fmri_audio.training import (
     Convergence,
@@ -115,7 +120,8 @@ def trained_arms(
     """Arms, trained once and kept in ``cache`` under the hash of everything that decides them.
 
     Two processes that ask for the same models at once do not train one twice: each takes those that nobody is training,
-    and waits only when none is left.
+    and waits only when none is left. An arm is looked at, trained where that is needed, sealed and restored under one
+    lock, so that no other process takes for damaged what is only being written.
 
     Parameters
     ----------
@@ -139,10 +145,15 @@ def trained_arms(
     key = _key(material, split, settings, step, seed)
     cache.mkdir(parents=True, exist_ok=True)
     folders = {name: cache / f"{name}-{key}" for name in models}
+    restored: dict[str, TrainedArm] = {}
     for name in _one_by_one(folders, say or tell):
-        if not (folders[name] / "facts.json").is_file():
-            _train_into(folders[name], models[name], material, split, settings, step, seed, say)
-    return {name: _restore(folders[name], model, seed) for name, model in models.items()}
+        folder = folders[name]
+        _drop_damaged(folder)
+        if not (folder / "facts.json").is_file():
+            _train_into(folder, models[name], material, split, settings, step, seed, say)
+            write_seal(seal_of(folder), _files(folder))
+        restored[name] = _restore(folder, models[name], seed)
+    return {name: restored[name] for name in models}
 
 
 def features_of(model: Arm, material: Material) -> torch.Tensor:
@@ -182,6 +193,20 @@ def _train_into(
     temporary.write_text(to_json(facts), encoding="utf-8")
     os.replace(temporary, folder / "facts.json")
     shutil.rmtree(working)
+
+
+def _drop_damaged(folder: Path) -> None:
+    """Remove a trained arm that is not what was stored, or an unfinished training that cannot be read."""
+    if (folder / "facts.json").is_file():
+        if not is_whole(seal_of(folder), _files(folder)):
+            shutil.rmtree(folder)
+    elif (begun := folder / "working" / "last.ckpt").is_file() and not is_sound_archive(begun):
+        print(f"{begun}: damaged; the training begins anew", file=sys.stderr, flush=True)
+        shutil.rmtree(folder)
+
+
+def _files(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file()]
 
 
 def _restore(folder: Path, model: Arm, seed: int) -> TrainedArm:

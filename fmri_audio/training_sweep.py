@@ -2,7 +2,7 @@
 
 The product of all levels would take weeks and be read by nobody; one factor at a time costs as many trainings as there
 are levels. A point of the sweep is an edition with one setting changed: its arm goes through the same
-:func:`fmri_audio.stored_arms.stored_arms` and its sound through the same :class:`fmri_audio.evaluation.HeldOut`. At the
+:func:`fmri_audio.trained.trained_arms` and its sound through the same :class:`fmri_audio.evaluation.HeldOut`. At the
 edition's own settings a point *is* the edition's own model, which is not trained again.
 """
 
@@ -31,9 +31,8 @@ from fmri_audio.errors import UserError
 from fmri_audio.evaluation import SEEDED, HeldOut
 from fmri_audio.results import Record, fill
 from fmri_audio.settings import Settings
-from fmri_audio.stored_arms import stored_arms
 from fmri_audio.study.reader import Study
-from fmri_audio.trained import TrainedArm
+from fmri_audio.trained import TrainedArm, trained_arms
 from fmri_audio.training import Say, tell
 
 Factor = Literal["balance", "rank", "units", "bandwidth"]
@@ -145,7 +144,7 @@ class Variant(HeldOut):
     @cached_property
     def arms(self) -> dict[str, TrainedArm]:
         """The point's arm, trained, or taken from where an earlier run left it."""
-        return stored_arms(
+        return trained_arms(
             [self.point.arm], self.material, self.split, self.settings, seed=self.point.seed,
             cache=self.run.build / "models",
         )  # fmt: skip

@@ -146,6 +146,16 @@ def test_what_torch_saved_is_checked_by_its_own_checksums(tmp_path: Path, damage
     assert not is_sound_archive(path)
 
 
+def test_no_flipped_bit_of_an_archive_is_more_than_an_answer(tmp_path: Path) -> None:
+    path = tmp_path / "last.ckpt"
+    torch.save({"a": torch.zeros(3)}, path)
+    content = path.read_bytes()
+    for place in range(len(content)):
+        for bit in (0, 3, 7):
+            path.write_bytes(content[:place] + bytes([content[place] ^ 1 << bit]) + content[place + 1 :])
+            assert is_sound_archive(path) in (True, False)
+
+
 def test_one_at_a_time_waits_for_the_other(tmp_path: Path) -> None:
     entered = threading.Event()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import multiprocessing
 import threading
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from fmri_audio.training import selected_step, set_apart
 
 from .materials import LAGS, MEL, N_TRS, N_UNITS, SHIFT
 from .study.conftest import SAMPLE_RATE, noise_bursts
+from .test_stored import cut, flip, garble
 from .test_training import SMALL, same, state
 
 
@@ -150,3 +152,58 @@ def test_what_another_process_trains_comes_last_and_is_waited_for(tmp_path: Path
 def test_the_codec_s_features_are_not_computed_again(material: Material) -> None:
     np.testing.assert_array_equal(features_of(build("frozen", material), material).numpy(), material.latents)
     np.testing.assert_array_equal(features_of(build("codes", material), material).numpy(), material.codes)
+
+
+FILES = ("weights.safetensors", "code.npy", "curves.csv", "facts.json")
+
+
+@pytest.mark.parametrize(
+    ("name", "damage"), [*((name, flip) for name in FILES), *((name, garble) for name in FILES), ("code.npy", cut),
+                         ("weights.safetensors", cut), ("facts.json", cut)],
+)  # fmt: skip
+def test_damaged_arm_is_trained_again(
+    material: Material,
+    split: Split,
+    tmp_path: Path,
+    name: str,
+    damage: Callable[[Path], None],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    lines: list[str] = []
+    first = arms(material, split, tmp_path, lines, ["mel"])["mel"]
+    told = len(lines)
+    [file] = tmp_path.glob(f"mel-*/{name}")
+    damage(file)
+    again = arms(material, split, tmp_path, lines, ["mel"])["mel"]
+    assert len(lines) == 2 * told
+    assert "made again" in capsys.readouterr().err
+    assert same(state(first.model), state(again.model))
+    np.testing.assert_array_equal(first.volumes, again.volumes)
+    assert arms(material, split, tmp_path, lines, ["mel"])["mel"].selected == first.selected
+    assert len(lines) == 2 * told
+
+
+def test_arm_of_an_older_build_is_trained_again(material: Material, split: Split, tmp_path: Path) -> None:
+    lines: list[str] = []
+    arms(material, split, tmp_path, lines, ["mel"])
+    told = len(lines)
+    [seal] = tmp_path.glob("mel-*.sha256")
+    seal.unlink()
+    arms(material, split, tmp_path, lines, ["mel"])
+    assert len(lines) == 2 * told
+
+
+def test_training_that_was_cut_short_and_damaged_begins_anew(
+    material: Material,
+    split: Split,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    first = arms(material, split, tmp_path / "whole", [], ["mel"])["mel"]
+    [folder] = (tmp_path / "whole").glob("mel-*/")
+    begun = tmp_path / "begun" / folder.name / "working" / "last.ckpt"
+    begun.parent.mkdir(parents=True)
+    garble(begun)
+    again = arms(material, split, tmp_path / "begun", [], ["mel"])["mel"]
+    assert same(state(first.model), state(again.model))
+    assert f"{begun}: damaged; the training begins anew" in capsys.readouterr().err
