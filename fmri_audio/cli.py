@@ -7,6 +7,7 @@ import json
 import math
 import os
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -124,8 +125,9 @@ def _encode_stream(path: Path, checkpoint: Checkpoint, bandwidth: float) -> tupl
     from fmri_audio.representations import EncodecCodes
 
     codec = EncodecCodes(checkpoint, bandwidth)
-    sound = audio.read_mono(path, codec.sample_rate)
-    return {"codes": codec_stream.encode(codec, sound.waveform), "n_samples": len(sound.waveform)}, sound.steps
+    with tempfile.TemporaryFile() as spool:
+        sound = audio.spool_mono(path, codec.sample_rate, spool)
+        return {"codes": codec_stream.encode(codec, sound), "n_samples": sound.n_samples}, sound.steps
 
 
 def _encode_segments(path: Path, checkpoint: Checkpoint, bandwidth: float) -> tuple[dict[str, Any], list[str]]:

@@ -11,21 +11,26 @@ import soundfile
 import torch
 from numpy.typing import NDArray
 
+from fmri_audio.audio import Spooled
 from fmri_audio.errors import UserError
 from fmri_audio.files import replacing
 from fmri_audio.representations import EncodecCodes
-from fmri_audio.representations.streaming import PIECE_FRAMES, decoded_pieces, encoded_pieces
+from fmri_audio.representations.streaming import PIECE_FRAMES, StreamingEncoder, decoded_pieces
 from fmri_audio.timeline import frames_of_samples
 
 Piece = tuple[int, torch.Tensor]
 
 
 @torch.no_grad()
-def encode(codec: EncodecCodes, waveform: NDArray[np.float32]) -> NDArray[np.int16]:
-    """Return the codes [K, L] of a sound [T]; beside the two it takes the memory of a piece."""
-    n_frames = frames_of_samples(len(waveform), codec.hop_length)
+def encode(codec: EncodecCodes, sound: Spooled) -> NDArray[np.int16]:
+    """Return the codes [K, L] of a sound at the codec's rate; beside them it takes the memory of a piece."""
+    stream = StreamingEncoder(codec.model.encoder)
+    n_frames = frames_of_samples(sound.n_samples, stream.hop)
     codes = np.empty((codec.channels, n_frames), np.int16)
-    pieces = encoded_pieces(codec.model.encoder, torch.from_numpy(waveform))
+    pieces = (
+        (start, stream.push(torch.from_numpy(sound.read(start * stream.hop, stop * stream.hop)), stop == n_frames))
+        for start, stop in stream.spans(n_frames, PIECE_FRAMES)
+    )
     for start, latents in _told(pieces, "encoding", n_frames, float(codec.feature_rate)):
         found = codec.latents_to_codes(latents.t()[None], codec.channels)[0]
         codes[:, start : start + len(latents)] = found.cpu().numpy()

@@ -179,3 +179,22 @@ def test_unwritable_targets_are_refused(tmp_path: Path, speech: Speech) -> None:
         locked.mkdir(mode=0o500)
         with pytest.raises(UserError, match="cannot be written"):
             audio.write_flac(locked / "a.flac", waveform)
+
+
+@pytest.mark.parametrize("kind", ["stereo", "cancelling", "whole numbers", "other rate"])
+def test_a_spooled_sound_is_the_one_that_is_read(tmp_path: Path, kind: str) -> None:
+    one = np.random.default_rng(0).standard_normal(50_000).astype(np.float32) / 10
+    samples = {
+        "stereo": np.stack([one, one[::-1]], axis=1),
+        "cancelling": np.stack([one, -one], axis=1),  # is mixed first, and then not
+        "whole numbers": np.rint(32_767 * one),
+        "other rate": one,
+    }[kind]
+    path, rate = tmp_path / "sound.wav", 44_100 if kind == "other rate" else 24_000
+    soundfile.write(path, samples, rate, subtype="FLOAT")
+    expected = audio.read_mono(path)
+    with open(tmp_path / "spool", "w+b") as stream:
+        spooled = audio.spool_mono(path, 24_000, stream)
+        assert (spooled.n_samples, spooled.steps) == (len(expected.waveform), expected.steps)
+        np.testing.assert_array_equal(spooled.read(0, spooled.n_samples), expected.waveform)
+        np.testing.assert_array_equal(spooled.read(777, 1000), expected.waveform[777:1000])
