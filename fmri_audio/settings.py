@@ -488,8 +488,10 @@ def _merged(base: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, 
 def _sentence(error: ValidationError) -> str:
     """Say the first thing wrong, by the dotted name of its key."""
     first = error.errors()[0]
-    # Tagged branches of a union ("list[…]", "literal[…]") are no part of the key's name.
-    location = [part for part in first["loc"] if not (isinstance(part, str) and "[" in part)]
+    # Tagged branches of a union ("list[…]", "literal[…]") are no part of the name; an unknown key may look like one.
+    kept = first["loc"][-1:] if first["type"] == "extra_forbidden" else ()
+    ahead = first["loc"][: len(first["loc"]) - len(kept)]
+    location = [*(part for part in ahead if not (isinstance(part, str) and "[" in part)), *kept]
     name = ".".join(str(part)[:100] for part in location)
     if first["type"] == "extra_forbidden":
         near = _nearest(location)

@@ -83,7 +83,7 @@ def run_with(**kinds: int) -> SimpleNamespace:
         for kind, n in kinds.items()
     }
     return SimpleNamespace(
-        windows=lambda kind="speech", count=None: found.get(kind, [])[:count],
+        windows=lambda kind="speech", within=None, count=None: found.get(kind, [])[:count],
         stimulus=SimpleNamespace(name="x.wav"),
         settings=SimpleNamespace(windows=SimpleNamespace(seconds=10.0, clip_seconds=5.0)),
     )
