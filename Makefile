@@ -1,4 +1,4 @@
-# The front door. "make" alone prints this help; fmri_audio/pipeline/ and the Snakefile do the work.
+# The front door. "make" alone prints this help; programs/workflow/ and the Snakefile do the work.
 
 .DEFAULT_GOAL := help
 .PHONY: help book html publish sweep report test lint calibrate scaling codec bench lock clean environment
@@ -24,7 +24,7 @@ export EDITION STIMULUS CODEC BANDWIDTHS JOBS PROFILE DATA MINUTES ONLY BOOK_URL
 PYTHON3 := $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { command -v "$$p"; break; }; done)
 RUN := $(if $(PYTHON),"$(PYTHON)",.venv/bin/python)
-PIPELINE = exec $(RUN) -m fmri_audio.pipeline
+PIPELINE = exec $(RUN) -m programs.workflow
 ASKED = --edition "$$EDITION" --stimulus "$$STIMULUS" --codec "$$CODEC" --bandwidths "$$BANDWIDTHS" \
 	--jobs "$$JOBS" --profile "$$PROFILE" --with-parent
 
@@ -58,7 +58,7 @@ help:
 environment:
 ifeq ($(PYTHON),)
 	@test -n "$(PYTHON3)" || { echo "error: Python 3.11 or newer is needed and was not found: install it, or name one with PYTHON=" >&2; exit 1; }
-	@"$(PYTHON3)" fmri_audio/pipeline/bootstrap.py
+	@"$(PYTHON3)" programs/workflow/bootstrap.py
 else
 	@test -x "$(PYTHON)" || command -v "$(PYTHON)" >/dev/null || { echo "error: PYTHON=$(PYTHON) is not a program: give the path of a Python" >&2; exit 1; }
 endif
@@ -82,16 +82,16 @@ test: lint
 	@FMRI_AUDIO_BOOK="$(CURDIR)/build/tests/html" FMRI_AUDIO_BUILD="$(CURDIR)/build/tests/smoke" $(RUN) -m pytest -n 2 --dist loadfile
 
 calibrate: environment
-	@exec $(RUN) -m fmri_audio.calibration $(if $(JOBS),--jobs "$$JOBS")
+	@exec $(RUN) -m fmri_audio.experiments.calibration $(if $(JOBS),--jobs "$$JOBS")
 
 scaling: environment
-	@exec $(RUN) -m fmri_audio.scaling $(if $(JOBS),--jobs "$$JOBS")
+	@exec $(RUN) -m fmri_audio.experiments.scaling $(if $(JOBS),--jobs "$$JOBS")
 
 codec: environment
-	@exec $(RUN) -m fmri_audio.codec_training $(if $(MEND),mend) $(if $(DATA),--data "$$DATA") --out checkpoints/encodec-24khz-demo.safetensors
+	@exec $(RUN) -m programs.codec_training $(if $(MEND),mend) $(if $(DATA),--data "$$DATA") --out checkpoints/encodec-24khz-demo.safetensors
 
 bench: environment
-	@exec $(RUN) -W ignore::FutureWarning -m fmri_audio.bench --out results/bench.csv $(if $(MINUTES),--minutes "$$MINUTES") $(if $(ONLY),--only "$$ONLY") --edition "$${EDITION:-demo}"
+	@exec $(RUN) -W ignore::FutureWarning -m programs.benchmarks --out results/bench.csv $(if $(MINUTES),--minutes "$$MINUTES") $(if $(ONLY),--only "$$ONLY") --edition "$${EDITION:-demo}"
 
 lock: environment
 	@test -x .bootstrap/bin/uv || { echo "error: .bootstrap/bin/uv does not exist: run make lock without PYTHON, which installs it" >&2; exit 1; }

@@ -15,14 +15,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fmri_audio.command import command
-from fmri_audio.errors import UserError
-from fmri_audio.files import check_writable, replacing, write_text
-from fmri_audio.settings import BIDS_SPACE, FAMILIES, NAMED_CODECS, VARIANTS
+from fmri_audio.base.command import command
+from fmri_audio.base.errors import UserError
+from fmri_audio.base.files import check_writable, replacing, write_text
+from fmri_audio.base.settings import BIDS_SPACE, FAMILIES, NAMED_CODECS, VARIANTS
 
 if TYPE_CHECKING:
-    from fmri_audio.checkpoints import Checkpoint
-    from fmri_audio.representations import EncodecCodes, SegmentedCodec
+    from fmri_audio.codec.checkpoints import Checkpoint
+    from fmri_audio.codec.segmented import SegmentedCodec
+    from fmri_audio.representations.encodec import EncodecCodes
 
 MOST_SUBJECTS = 1_000
 """Of a simulated study; as many as an edition may ask for."""
@@ -33,7 +34,7 @@ DEFAULT_TRS = 240
 
 def evaluate(arguments: argparse.Namespace) -> None:
     """Score a degraded recording against its reference."""
-    from fmri_audio import audio, metrics
+    from fmri_audio.sound import audio, metrics
 
     sounds = {
         name: audio.read_mono(getattr(arguments, name), metrics.METRIC_RATE) for name in ("reference", "degraded")
@@ -64,8 +65,8 @@ def evaluate(arguments: argparse.Namespace) -> None:
 
 def codec_info(arguments: argparse.Namespace) -> None:
     """Say what a checkpoint is and what it can do."""
-    from fmri_audio import checkpoints
-    from fmri_audio.counting import count_weights
+    from fmri_audio.codec import checkpoints
+    from fmri_audio.codec.counting import count_weights
 
     checkpoint = checkpoints.load(arguments.checkpoint)
     model, count = checkpoint.model, count_weights(checkpoint.model)
@@ -95,8 +96,8 @@ def codec_info(arguments: argparse.Namespace) -> None:
 
 def codec_encode(arguments: argparse.Namespace) -> None:
     """Write the codes of a sound."""
-    from fmri_audio import checkpoints
-    from fmri_audio.edition import check_bandwidths
+    from fmri_audio.codec import checkpoints
+    from fmri_audio.edition.edition import check_bandwidths
 
     if arguments.codes.suffix != ".npz":
         raise UserError(f"{arguments.codes}: codes are written as NumPy archives, give a name ending in .npz")
@@ -121,8 +122,9 @@ def codec_encode(arguments: argparse.Namespace) -> None:
 
 def _encode_stream(path: Path, checkpoint: Checkpoint, bandwidth: float) -> tuple[dict[str, Any], list[str]]:
     """Return the arrays to store, and what was done to the sound first."""
-    from fmri_audio import audio, codec_stream
-    from fmri_audio.representations import EncodecCodes
+    from fmri_audio.representations import codec_stream
+    from fmri_audio.representations.encodec import EncodecCodes
+    from fmri_audio.sound import audio
 
     codec = EncodecCodes(checkpoint, bandwidth)
     with tempfile.TemporaryFile() as spool:
@@ -134,8 +136,8 @@ def _encode_segments(path: Path, checkpoint: Checkpoint, bandwidth: float) -> tu
     """Return the arrays to store, and what was done to the sound first."""
     import torch
 
-    from fmri_audio import audio
-    from fmri_audio.representations import SegmentedCodec
+    from fmri_audio.codec.segmented import SegmentedCodec
+    from fmri_audio.sound import audio
 
     codec = SegmentedCodec(checkpoint, bandwidth)
     waveform, steps = audio.to_stereo(audio.read_sound(path), codec.sample_rate)
@@ -149,9 +151,9 @@ def _encode_segments(path: Path, checkpoint: Checkpoint, bandwidth: float) -> tu
 
 def codec_decode(arguments: argparse.Namespace) -> None:
     """Write the sound of codes."""
-    from fmri_audio import checkpoints
-    from fmri_audio.codes_files import read_codes
-    from fmri_audio.edition import check_bandwidths
+    from fmri_audio.codec import checkpoints
+    from fmri_audio.codec.codes_files import read_codes
+    from fmri_audio.edition.edition import check_bandwidths
 
     if arguments.sound.suffix.lower() not in (".wav", ".flac"):
         raise UserError(
@@ -174,8 +176,8 @@ def codec_decode(arguments: argparse.Namespace) -> None:
 
 def _decode_stream(path: Path, stored: dict[str, Any], checkpoint: Checkpoint, bandwidth: float, out: Path) -> None:
     """Write the sound of one stream of codes."""
-    from fmri_audio import codec_stream
-    from fmri_audio.representations import EncodecCodes
+    from fmri_audio.representations import codec_stream
+    from fmri_audio.representations.encodec import EncodecCodes
 
     codec = EncodecCodes(checkpoint, bandwidth)
     codes, n_samples = stored["codes"], int(stored["n_samples"])
@@ -187,9 +189,10 @@ def _decode_stream(path: Path, stored: dict[str, Any], checkpoint: Checkpoint, b
 
 def _decode_segments(path: Path, stored: dict[str, Any], checkpoint: Checkpoint, bandwidth: float, out: Path) -> None:
     """Write the sound of codes in segments."""
-    from fmri_audio import audio, codec_stream
-    from fmri_audio.codes_files import SEGMENT_KEYS
-    from fmri_audio.representations import SegmentedCodec, SegmentedCodes
+    from fmri_audio.codec.codes_files import SEGMENT_KEYS
+    from fmri_audio.codec.segmented import SegmentedCodec, SegmentedCodes
+    from fmri_audio.representations import codec_stream
+    from fmri_audio.sound import audio
 
     codec = SegmentedCodec(checkpoint, bandwidth)
     missing = [key for key in SEGMENT_KEYS if key not in stored]
@@ -228,9 +231,9 @@ def _check_codes(
 
 def data_simulate(arguments: argparse.Namespace) -> None:
     """Write a study folder with simulated brains."""
-    from fmri_audio import audio
-    from fmri_audio.stimulus import play_waveform
-    from fmri_audio.study.simulator import simulate_study
+    from fmri_audio.simulation.simulator import simulate_study
+    from fmri_audio.sound import audio
+    from fmri_audio.study.stimulus import play_waveform
 
     if arguments.subjects > MOST_SUBJECTS:
         raise UserError(f"--subjects {arguments.subjects}: at most {MOST_SUBJECTS:,} are simulated")
@@ -270,7 +273,7 @@ def data_check(arguments: argparse.Namespace) -> int:
 
 def report(arguments: argparse.Namespace) -> None:
     """Write the report to the issue, and the command that would post it."""
-    from fmri_audio import report as reports
+    from fmri_audio.claims import report as reports
 
     text = reports.write(arguments.edition, arguments.book_url)
     if arguments.out is None:

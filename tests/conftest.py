@@ -14,12 +14,12 @@ from encodec.model import EncodecModel
 from encodec.modules.seanet import SEANetDecoder, SEANetEncoder
 from encodec.quantization.vq import ResidualVectorQuantizer
 
-from fmri_audio import audio, checkpoints
-from fmri_audio.arms import Material
-from fmri_audio.checkpoints import Checkpoint
-from fmri_audio.files import sha256_of
-
-from .materials import MakeMaterial, fitting_codebooks, material_about
+from fmri_audio.base.files import sha256_of
+from fmri_audio.bottleneck.arms.base import Material
+from fmri_audio.codec import checkpoints
+from fmri_audio.codec.checkpoints import Checkpoint
+from fmri_audio.sound import audio
+from tests.materials import MakeMaterial, fitting_codebooks, material_about
 
 # Tests run side by side; threads of each that wait for each other's cores are slower than one alone.
 torch.set_num_threads(1)

@@ -8,13 +8,12 @@ from fractions import Fraction
 import numpy as np
 import torch
 
-from fmri_audio.arms import Material, Sound
-from fmri_audio.checkpoints import Checkpoint
-from fmri_audio.representations import EncodecLatents
-from fmri_audio.settings import MelSettings
+from fmri_audio.base.settings import MelSettings
+from fmri_audio.bottleneck.arms.base import Material, Sound
+from fmri_audio.codec.checkpoints import Checkpoint
+from fmri_audio.representations.encodec import EncodecLatents
 from fmri_audio.study.splits import Split
-
-from .study.conftest import SAMPLE_RATE, noise_bursts
+from tests.study.conftest import SAMPLE_RATE, noise_bursts
 
 N_TRS, N_UNITS, RANK = 48, 10, 4
 LAGS, SHIFT = (3, 4), 3

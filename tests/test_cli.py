@@ -13,9 +13,11 @@ import pytest
 import soundfile
 import torch
 
-from fmri_audio import audio, checkpoints, cli
-from fmri_audio.checkpoints import Checkpoint
-from fmri_audio.representations import EncodecCodes
+from fmri_audio import cli
+from fmri_audio.codec import checkpoints
+from fmri_audio.codec.checkpoints import Checkpoint
+from fmri_audio.representations.encodec import EncodecCodes
+from fmri_audio.sound import audio
 
 Maker = Callable[..., np.ndarray]
 Output = pytest.CaptureFixture[str]
@@ -271,7 +273,7 @@ def test_data_simulate_and_check(tmp_path: Path, recording: Path, capsys: Output
 def test_data_simulate_has_variants_features_and_runs(
     tmp_path: Path, recording: Path, capsys: Output, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from fmri_audio.study import simulator
+    from fmri_audio.simulation import simulator
 
     asked: dict[str, object] = {}
     monkeypatch.setattr(simulator, "simulate_study", lambda out, *_, **options: asked.update(options) or out)

@@ -18,11 +18,11 @@ import pytest
 import yaml
 from nbformat import NotebookNode
 
-from fmri_audio import book as pages
-from fmri_audio.pipeline import publish
-from fmri_audio.pipeline.assemble import clips_of, merged, published
-from fmri_audio.pipeline.digests import code_cells
-from fmri_audio.pipeline.plan import Chapter, load_chapters, text_of
+from fmri_audio.pages import page as pages
+from programs.workflow import publish
+from programs.workflow.assemble import clips_of, merged, published
+from programs.workflow.digests import code_cells
+from programs.workflow.plan import Chapter, load_chapters, text_of
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "results" / "demo"

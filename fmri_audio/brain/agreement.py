@@ -10,8 +10,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from fmri_audio.base.errors import UserError
 from fmri_audio.brain.cleaning import column_slices
-from fmri_audio.errors import UserError
 
 #: Voxels whose time courses of all subjects are in memory at a time, in double precision.
 VOXELS_AT_ONCE = 512
@@ -81,7 +81,7 @@ def subject_correlations(bold: Subjects) -> np.ndarray:
     UserError
         Fewer than two subjects, or too few volumes in common.
     """
-    _need_subjects(len(bold))
+    need_subjects(len(bold))
     rows = np.flatnonzero(rows_all_have(bold))
     n_voxels = bold[0].shape[1]
     result = np.empty((len(bold), len(bold), n_voxels))
@@ -158,7 +158,7 @@ def expected_leave_one_out(share: float, n_subjects: int) -> float:
     The mean of the others has variance :math:`s + (1-s)/(N-1)`, so that
     :math:`r = s / \sqrt{s + (1-s)/(N-1)}`.
     """
-    _need_subjects(n_subjects)
+    need_subjects(n_subjects)
     return float(share / np.sqrt(share + (1 - share) / (n_subjects - 1))) if share > 0 else 0.0
 
 
@@ -172,6 +172,7 @@ def _unit_columns(bold: np.ndarray) -> np.ndarray:
     return np.asarray(np.divide(centred, length, out=np.zeros_like(centred), where=varies))
 
 
-def _need_subjects(n: int) -> None:
+def need_subjects(n: int) -> None:
+    """Raise a UserError unless there are two subjects to compare."""
     if n < 2:
         raise UserError(f"correlation between subjects needs at least 2 of them; the study has {n}")

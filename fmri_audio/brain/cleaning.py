@@ -10,7 +10,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from fmri_audio.errors import UserError
+from fmri_audio.base.errors import UserError
 
 #: Period (s) of the slowest change that is kept; scanner drift is slower, speech and scenes are faster.
 HIGH_PASS_SECONDS = 128.0

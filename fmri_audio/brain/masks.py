@@ -10,9 +10,9 @@ import nibabel as nib
 import numpy as np
 from nibabel.affines import apply_affine
 
-from fmri_audio.errors import UserError
-from fmri_audio.files import refuse_unfetched
-from fmri_audio.nifti import is_placed, open_nifti, volumes
+from fmri_audio.base.errors import UserError
+from fmri_audio.base.files import refuse_unfetched
+from fmri_audio.brain.nifti import is_placed, open_nifti, volumes
 
 #: Centres of the two auditory spheres in MNI space (mm): Heschl's gyrus and its surround, left and right.
 AUDITORY_CENTRES = ((-54.0, -20.0, 8.0), (54.0, -20.0, 8.0))

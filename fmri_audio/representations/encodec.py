@@ -8,17 +8,12 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from fmri_audio.base.timeline import frames_of_samples
+from fmri_audio.codec.streaming import decode_in_pieces, decoded_pieces, encode_in_pieces, encoded_pieces
 from fmri_audio.representations.base import Representation, check_waveform
-from fmri_audio.representations.streaming import (
-    decode_in_pieces,
-    decoded_pieces,
-    encode_in_pieces,
-    encoded_pieces,
-)
-from fmri_audio.timeline import frames_of_samples
 
 if TYPE_CHECKING:
-    from fmri_audio.checkpoints import Checkpoint
+    from fmri_audio.codec.checkpoints import Checkpoint
 
 _FRAMES_AT_ONCE = 512
 """Frames quantised at a time: each takes a row of distances to all codebook entries."""
@@ -28,7 +23,7 @@ class _Encodec(Representation):
     """What codes and latents share: the model, its rate and the way between the two.
 
     Sound of any length takes bounded memory beside what goes in and comes out: it streams through the model
-    (:mod:`fmri_audio.representations.streaming`). The input is brought to the model's device piece by piece,
+    (:mod:`fmri_audio.codec.streaming`). The input is brought to the model's device piece by piece,
     and the output back to the input's.
     """
 

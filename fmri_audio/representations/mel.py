@@ -11,8 +11,8 @@ from typing import Literal
 import torch
 import torchaudio
 
-from fmri_audio.audio import SAMPLE_RATE
 from fmri_audio.representations.base import Representation, check_waveform
+from fmri_audio.sound.audio import SAMPLE_RATE
 
 POWER_FLOOR = 1e-10
 """Smallest mel power told apart: 100 dB under a full-scale sine's, and silence stays finite in logarithms."""

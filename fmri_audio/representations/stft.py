@@ -6,8 +6,8 @@ from fractions import Fraction
 
 import torch
 
-from fmri_audio.audio import SAMPLE_RATE
 from fmri_audio.representations.base import Representation, check_waveform
+from fmri_audio.sound.audio import SAMPLE_RATE
 
 
 class ComplexStft(Representation):

@@ -19,9 +19,9 @@ import numpy as np
 import openpyxl
 import pandas as pd
 
-from fmri_audio.documents import read_bytes
-from fmri_audio.errors import UserError
-from fmri_audio.tables import read_text
+from fmri_audio.base.documents import read_bytes
+from fmri_audio.base.errors import UserError
+from fmri_audio.base.tables import read_text
 
 #: What the table calls the spreadsheet's columns; their headings may be padded with blanks.
 COLUMNS = {

@@ -18,9 +18,9 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
-from fmri_audio import audio
-from fmri_audio.errors import UserError
-from fmri_audio.settings import BIDS_SPACE, Section
+from fmri_audio.base.errors import UserError
+from fmri_audio.base.settings import BIDS_SPACE, Section
+from fmri_audio.sound import audio
 from fmri_audio.study.bids_events import Events, is_sound
 from fmri_audio.study.bids_names import (
     DERIVATIVES,

@@ -18,8 +18,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from fmri_audio.errors import UserError
-from fmri_audio.files import refuse_unfetched
+from fmri_audio.base.errors import UserError
+from fmri_audio.base.files import refuse_unfetched
 from fmri_audio.study.reader import listed
 
 #: The kind of event (``trial_type``) that is the stimulus, where a scan has several kinds.

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from fmri_audio.documents import load_json
-from fmri_audio.errors import UserError
+from fmri_audio.base.documents import load_json
+from fmri_audio.base.errors import UserError
 
 DERIVATIVES = "derivatives"
 STIMULI = "stimuli"

@@ -11,10 +11,12 @@ import numpy as np
 from nibabel.affines import voxel_sizes
 from numpy.typing import NDArray
 
-from fmri_audio import audio, nifti, timeline
-from fmri_audio.brain import NAMED_MASKS, load_mask
-from fmri_audio.errors import UserError
-from fmri_audio.settings import BIDS_SPACE
+from fmri_audio.base import timeline
+from fmri_audio.base.errors import UserError
+from fmri_audio.base.settings import BIDS_SPACE
+from fmri_audio.brain import nifti
+from fmri_audio.brain.masks import NAMED_MASKS, load_mask
+from fmri_audio.sound import audio
 from fmri_audio.study.envelope import envelope_response
 from fmri_audio.study.lags import Followed, suspicions
 from fmri_audio.study.reader import (
@@ -109,7 +111,7 @@ def check_study(
     films : sequence of str
         Paths, one per run in their order, or ``RUN=PATH``; the study's own sounds unless given.
     mask : str
-        As in :func:`fmri_audio.brain.load_mask`.
+        As in :func:`fmri_audio.brain.masks.load_mask`.
 
     Raises
     ------

@@ -104,7 +104,7 @@ class StudyDataset(Dataset[dict[str, Any]]):
         sound : SoundTracks
             The whole sound.
         bold : array of float32, shape [TRs, voxels]
-            From :func:`fmri_audio.decoding.brain_of`.
+            From :func:`fmri_audio.decoding.regression.brain_of`.
         subject : int or str
         blocks : sequence of (first, last)
             TRs of the stimulus, such as ``split.train_blocks`` or ``[split.test_block]``.

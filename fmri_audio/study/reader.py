@@ -18,12 +18,20 @@ import numpy as np
 import yaml
 from pydantic import Field, ValidationError
 
-from fmri_audio.brain import load_mask
-from fmri_audio.documents import load_yaml
-from fmri_audio.errors import UserError
-from fmri_audio.nifti import is_placed, open_nifti, unplaced, volumes
-from fmri_audio.nifti import seconds_per_volume as seconds_per_volume
-from fmri_audio.settings import BIDS_SPACE, LONGEST_TR, SHORTEST_TR, ExactSeconds, PositiveInt, Section, TRs
+from fmri_audio.base.documents import load_yaml
+from fmri_audio.base.errors import UserError
+from fmri_audio.base.settings import (
+    BIDS_SPACE,
+    LONGEST_TR,
+    SHORTEST_TR,
+    ExactSeconds,
+    PositiveInt,
+    Section,
+    TRs,
+)
+from fmri_audio.brain.masks import load_mask
+from fmri_audio.brain.nifti import is_placed, open_nifti, unplaced, volumes
+from fmri_audio.brain.nifti import seconds_per_volume as seconds_per_volume
 
 STUDY_FILE = "study.yml"
 PATTERN = "sherlock_movie_s{subject}.nii"
@@ -206,7 +214,7 @@ class Study:
         Subjects, runs, TR, shift.
     shape : tuple of 3 ints
     affine : array, shape [4, 4]
-        Grid of the first subject; :func:`fmri_audio.study.check_study` compares the others with it.
+        Grid of the first subject; :func:`fmri_audio.study.checker.check_study` compares the others with it.
     files : mapping of subject to scans, optional
         Where each subject's runs lie in a BIDS data set; looked for in the release's layout unless given.
     placed : bool
@@ -338,7 +346,7 @@ class Study:
         Raises
         ------
         UserError
-            As :func:`fmri_audio.brain.load_mask`; named masks need scans that say where their voxels lie.
+            As :func:`fmri_audio.brain.masks.load_mask`; named masks need scans that say where their voxels lie.
         """
         return load_mask(spec, self.affine, self.shape, placed=self.placed)
 
@@ -498,8 +506,8 @@ def open_image(path: Path) -> Any:
     Raises
     ------
     UserError
-        It cannot be read (:func:`fmri_audio.nifti.open_nifti`), or is not four-dimensional. Dimensions of 1 after the
-        fourth do not count.
+        It cannot be read (:func:`fmri_audio.brain.nifti.open_nifti`), or is not four-dimensional. Dimensions of 1
+        after the fourth do not count.
     """
     image = open_nifti(path)
     n_dims = max((i + 1 for i, n in enumerate(image.shape) if n > 1 or i < 4), default=0)

@@ -13,12 +13,15 @@ from fractions import Fraction
 
 import numpy as np
 
-from fmri_audio.brain import RESPONSE_SECONDS, response_trs
-from fmri_audio.errors import UserError
+from fmri_audio.base.errors import UserError
+from fmri_audio.brain.response import RESPONSE_SECONDS, response_trs
 
 Block = tuple[int, int]
 
 _FEWEST_TEST_TRS = 4
+
+N_FOLDS = 4
+"""Blocks in which a whole stimulus is held out, if it has no more runs than that."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +94,8 @@ def least_gap(lags: Sequence[int], tr: Fraction) -> int:
     """The shortest admissible gap in TRs: the width of the lag window and the response.
 
     The lag window, so that no volume serves both sides; the response
-    (:data:`fmri_audio.brain.RESPONSE_SECONDS`), so that no volume of one side still answers the sound of the other.
+    (:data:`~fmri_audio.brain.response.RESPONSE_SECONDS`), so that no volume of one side still answers the sound of
+    the other.
     """
     return max(lags) - min(lags) + 1 + response_trs(tr)
 
@@ -138,7 +142,7 @@ def k_fold(
     """Hold out every TR once, in contiguous blocks, with a gap on either side of the held-out one.
 
     Every run is cut into equal blocks, as many as its share of the TRs. Training on what follows a held-out block is
-    not free of it where the codec remembers: :func:`fmri_audio.study.leakage.codec_memory` measures how much.
+    not free of it where the codec remembers: :func:`fmri_audio.decoding.leakage.codec_memory` measures how much.
 
     Parameters
     ----------

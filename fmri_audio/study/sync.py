@@ -11,9 +11,10 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from fmri_audio import audio, timeline
-from fmri_audio.brain import clean_blocks
-from fmri_audio.errors import UserError
+from fmri_audio.base import timeline
+from fmri_audio.base.errors import UserError
+from fmri_audio.brain.cleaning import clean_blocks
+from fmri_audio.sound import audio
 from fmri_audio.study.reader import Block, Run, StudyFile, listed
 
 MOST_LAGS = 10

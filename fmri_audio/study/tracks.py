@@ -10,9 +10,11 @@ from fractions import Fraction
 import numpy as np
 import torch
 
-from fmri_audio.representations import ComplexStft, MelGriffinLim, Representation
+from fmri_audio.base.timeline import frames_of_tr, trs_to_samples
+from fmri_audio.representations.base import Representation
+from fmri_audio.representations.mel import MelGriffinLim
+from fmri_audio.representations.stft import ComplexStft
 from fmri_audio.study.splits import Block
-from fmri_audio.timeline import frames_of_tr, trs_to_samples
 
 
 @dataclass(frozen=True)

@@ -9,15 +9,11 @@ import numpy as np
 import pytest
 import torch
 
-from fmri_audio.checkpoints import Checkpoint
-from fmri_audio.representations import (
-    ComplexStft,
-    EncodecCodes,
-    EncodecLatents,
-    MelGriffinLim,
-    QuantisedMel,
-    Representation,
-)
+from fmri_audio.codec.checkpoints import Checkpoint
+from fmri_audio.representations.base import Representation
+from fmri_audio.representations.encodec import EncodecCodes, EncodecLatents
+from fmri_audio.representations.mel import MelGriffinLim, QuantisedMel
+from fmri_audio.representations.stft import ComplexStft
 
 Make = Callable[[Checkpoint], Representation]
 

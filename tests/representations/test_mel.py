@@ -9,9 +9,14 @@ import numpy as np
 import pytest
 import torch
 
-from fmri_audio import metrics
-from fmri_audio.representations import MelGriffinLim, QuantisedMel
-from fmri_audio.representations.mel import BitSplit, magnitude_by_phase, split_budget
+from fmri_audio.representations.mel import (
+    BitSplit,
+    MelGriffinLim,
+    QuantisedMel,
+    magnitude_by_phase,
+    split_budget,
+)
+from fmri_audio.sound import metrics
 
 RATE = Fraction(24_000, 360)
 

@@ -13,8 +13,8 @@ import nibabel as nib
 import numpy as np
 import yaml
 
-from fmri_audio import audio
-from fmri_audio.study.simulator import box_affine
+from fmri_audio.simulation.simulator import box_affine
+from fmri_audio.sound import audio
 
 TR = Fraction(3, 2)
 RATE = audio.SAMPLE_RATE

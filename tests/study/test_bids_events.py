@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from fmri_audio.errors import UserError
+from fmri_audio.base.errors import UserError
 from fmri_audio.study.bids import find_bids
 from fmri_audio.study.reader import Found
 

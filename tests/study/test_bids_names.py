@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fmri_audio.errors import UserError
+from fmri_audio.base.errors import UserError
 from fmri_audio.study.bids import find_bids
 from fmri_audio.study.bids_names import BidsName, pipelines, scans_in, stimulus_file
 from fmri_audio.study.reader import Found, find_study

@@ -15,10 +15,10 @@ import soundfile
 import yaml
 
 from fmri_audio import cli
-from fmri_audio.brain import auditory_mask
+from fmri_audio.brain.masks import auditory_mask
+from fmri_audio.simulation.simulator import box_affine
 from fmri_audio.study import checker, sync
 from fmri_audio.study.envelope import envelope_response
-from fmri_audio.study.simulator import box_affine
 
 from . import made
 

@@ -9,10 +9,11 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from fmri_audio.representations import ComplexStft, MelGriffinLim
+from fmri_audio.base.timeline import trs_to_samples
+from fmri_audio.representations.mel import MelGriffinLim
+from fmri_audio.representations.stft import ComplexStft
 from fmri_audio.study.dataset import GROUP_MEAN, StudyDataset, lagged, window_starts
 from fmri_audio.study.tracks import SoundTracks, Track
-from fmri_audio.timeline import trs_to_samples
 
 from .conftest import SAMPLE_RATE, noise_bursts
 

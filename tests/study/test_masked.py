@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 import yaml
 
-from fmri_audio.errors import UserError
+from fmri_audio.base.errors import UserError
 from fmri_audio.study import masked
 from fmri_audio.study.masked import file_identity, iter_subjects, masked_bold
 from fmri_audio.study.reader import Study
-from tests.test_stored import DAMAGES
+from tests.base.test_stored import DAMAGES
 
 
 @pytest.fixture

@@ -13,15 +13,16 @@ import pytest
 import soundfile
 import yaml
 
-from fmri_audio import cli, edition, stimulus
-from fmri_audio.edition import Edition
-from fmri_audio.errors import UserError
-from fmri_audio.evaluation import HeldOut
-from fmri_audio.pipeline.digests import Digests
-from fmri_audio.pipeline.plan import Plan
-from fmri_audio.settings import load_settings
-from fmri_audio.study import checker, sync
-from fmri_audio.study.simulator import box_affine
+from fmri_audio import cli
+from fmri_audio.base.errors import UserError
+from fmri_audio.base.settings import load_settings
+from fmri_audio.edition import edition
+from fmri_audio.edition.edition import Edition
+from fmri_audio.experiments.held_out import HeldOut
+from fmri_audio.simulation.simulator import box_affine
+from fmri_audio.study import checker, stimulus, sync
+from programs.workflow.digests import Digests
+from programs.workflow.plan import Plan
 
 from . import made
 from .test_annotations import COLUMNS

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import yaml
 
-from fmri_audio.errors import UserError
+from fmri_audio.base.errors import UserError
 from fmri_audio.study.checker import check_study
 from fmri_audio.study.reader import RELEASE, Study
 

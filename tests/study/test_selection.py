@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fmri_audio.errors import UserError
+from fmri_audio.base.errors import UserError
 from fmri_audio.study.reader import RELEASE, Run, Study, trailing_filler
 
 from . import made

@@ -7,7 +7,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from fmri_audio.errors import UserError
+from fmri_audio.base.errors import UserError
 from fmri_audio.study.splits import (
     Split,
     contiguous_split,

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from fmri_audio import audio
-from fmri_audio.checkpoints import Checkpoint
-from fmri_audio.errors import UserError
+from fmri_audio.base.errors import UserError
+from fmri_audio.codec.checkpoints import Checkpoint
+from fmri_audio.sound import audio
 from fmri_audio.study import sync
 from fmri_audio.study.envelope import envelope_response
 from fmri_audio.study.reader import Run, StudyFile

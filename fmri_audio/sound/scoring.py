@@ -1,0 +1,222 @@
+"""From scores of single windows to the rows of a results table, with the floors that give them a scale."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from fmri_audio.base.results import Record, fill
+from fmri_audio.sound import metrics
+from fmri_audio.sound.audio import resample
+from fmri_audio.sound.segments import Window
+
+Waveform = NDArray[np.float32]
+
+METRICS = ("snr_db", "si_sdr_db", "pesq_wb", "pesq_nb", "stoi", "mel_distance_db")
+"""Metrics taken on every window, in the order of the tables."""
+
+SPEECH_METRICS = ("pesq_wb", "pesq_nb", "stoi")
+"""Metrics that are defined for speech only."""
+
+CHEAP = ("snr_db", "si_sdr_db", "stoi", "mel_distance_db")
+"""Those without PESQ, which takes most of the time, where a great many sounds are compared."""
+
+UNITS = {**metrics.UNITS, "mel_distance_db": "dB"}
+
+LABELS = {
+    "snr_db": "SNR (dB)",
+    "si_sdr_db": "SI-SDR (dB)",
+    "pesq_wb": "PESQ-WB",
+    "pesq_nb": "PESQ-NB",
+    "stoi": "STOI",
+    "mel_distance_db": "mel distance (dB)",
+}
+"""How a reader knows the metrics."""
+
+FORMATS = {LABELS[name]: ".3f" if name == "stoi" else ".2f" for name in METRICS}
+"""Formats of the metrics in tables, under their readers' names."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Summary:
+    """A mean over windows, its 95 % interval and how many windows had a value; NaN where none had."""
+
+    mean: float
+    low: float
+    high: float
+    n: int
+
+
+def cut(waveform: Waveform, sample_rate: int, onset: float, offset: float) -> Waveform:
+    """Return the samples from ``onset`` to ``offset``, both in seconds."""
+    return waveform[round(onset * sample_rate) : round(offset * sample_rate)]
+
+
+def score_pair(
+    reference: Waveform,
+    degraded: Waveform,
+    sample_rate: int,
+    kind: str = "speech",
+    wanted: Sequence[str] = METRICS,
+) -> dict[str, float]:
+    """Return metrics for one window; PESQ and STOI stay undefined (NaN) where ``kind`` is not speech.
+
+    Parameters
+    ----------
+    reference, degraded : arrays of shape [T], mono and aligned
+    sample_rate : Hz
+    kind : of the segment
+    wanted : which of ``METRICS`` to compute; the others are NaN
+
+    Returns
+    -------
+    dict
+        A value under every name in ``METRICS``; conventions as in :mod:`fmri_audio.sound.metrics`.
+    """
+    ref, deg = (
+        resample(wave, sample_rate, metrics.METRIC_RATE).astype(np.float64) for wave in (reference, degraded)
+    )
+    makers: dict[str, Callable[[], float]] = {
+        "snr_db": lambda: metrics.snr_db(ref, deg),
+        "si_sdr_db": lambda: metrics.si_sdr_db(ref, deg),
+        "pesq_wb": lambda: metrics.pesq(ref, deg, "wb"),
+        "pesq_nb": lambda: metrics.pesq(ref, deg, "nb"),
+        "stoi": lambda: metrics.stoi(ref, deg),
+        "mel_distance_db": lambda: metrics.mel_distance_db(reference, degraded, sample_rate),
+    }
+    skipped = set(METRICS) - set(wanted) | (set() if kind == "speech" else set(SPEECH_METRICS))
+    return {name: np.nan if name in skipped else float(makers[name]()) for name in METRICS}
+
+
+def score_windows(
+    reference: Waveform,
+    degraded: Waveform,
+    sample_rate: int,
+    windows: Sequence[Window],
+    wanted: Sequence[str] = METRICS,
+) -> pd.DataFrame:
+    """Score a degraded recording window by window.
+
+    Parameters
+    ----------
+    reference, degraded : arrays of shape [T], mono and aligned
+    sample_rate : Hz
+    windows : stretches to score
+    wanted : which of ``METRICS`` to compute; the others are NaN
+
+    Returns
+    -------
+    DataFrame
+        One row per window: ``window``, ``kind`` and the metrics.
+    """
+    rows = []
+    for window in windows:
+        ref, deg = (cut(wave, sample_rate, window.onset, window.offset) for wave in (reference, degraded))
+        scores = score_pair(ref, deg, sample_rate, window.kind, wanted)
+        rows.append({"window": window.name, "kind": window.kind, **scores})
+    return pd.DataFrame(rows, columns=["window", "kind", *METRICS])
+
+
+def floors(
+    reference: Waveform, sample_rate: int, windows: Sequence[Window], seed: int
+) -> dict[str, pd.DataFrame]:
+    """Score what carries nothing of the sound: silence, white noise as loud as it, and the next window's sound.
+
+    Every score is read against these; STOI, for one, is far from 0 for noise.
+    """
+    generator = np.random.default_rng(seed)
+
+    def noise(wave: Waveform, index: int) -> Waveform:
+        level = float(np.sqrt(np.mean(np.square(wave, dtype=np.float64))))
+        return (level * generator.standard_normal(len(wave))).astype(np.float32)
+
+    def other(wave: Waveform, index: int) -> Waveform:
+        neighbour = windows[(index + 1) % len(windows)]
+        return cut(reference, sample_rate, neighbour.onset, neighbour.offset)
+
+    makers: Mapping[str, Callable[[Waveform, int], Waveform]] = {
+        "silence": lambda wave, index: np.zeros_like(wave),
+        "noise": noise,
+    }
+    if len({window.name for window in windows}) > 1:  # a single window has no other speech to be mistaken for
+        makers = {**makers, "other-segment": other}
+    found = {}
+    for name, make in makers.items():
+        rows = []
+        for index, window in enumerate(windows):
+            wave = cut(reference, sample_rate, window.onset, window.offset)
+            made = make(wave, index)
+            shared = min(len(wave), len(made))  # windows need not be equally long
+            scores = score_pair(wave[:shared], made[:shared], sample_rate, window.kind)
+            rows.append({"window": window.name, "kind": window.kind, **scores})
+        found[name] = pd.DataFrame(rows, columns=["window", "kind", *METRICS])
+    return found
+
+
+def summarise(values: Sequence[float] | pd.Series, seed: int = 0, draws: int = 2000) -> Summary:
+    """Return the mean over windows and its 95 % percentile-bootstrap interval; undefined values are left out."""
+    defined = np.asarray([value for value in values if np.isfinite(value)], dtype=np.float64)
+    if not defined.size:
+        return Summary(np.nan, np.nan, np.nan, 0)
+    picks = np.random.default_rng(seed).integers(0, defined.size, size=(draws, defined.size))
+    low, high = np.quantile(defined[picks].mean(axis=1), [0.025, 0.975])
+    return Summary(float(defined.mean()), float(low), float(high), int(defined.size))
+
+
+def to_records(
+    scores: pd.DataFrame, per_window: bool = False, wanted: Sequence[str] = METRICS, **columns: Any
+) -> list[Record]:
+    """Return one record per kind of segment and metric: the mean over windows with its interval.
+
+    Parameters
+    ----------
+    scores
+        As from :func:`score_windows`.
+    per_window
+        Add a record for every single window, with the window's name as its segment.
+    wanted
+        Which metrics to record.
+    columns
+        What all the records have in common: codec, representation, arm …
+    """
+    made = []
+    for kind, group in scores.groupby("kind", sort=False):
+        for name in wanted:
+            if kind != "speech" and name in SPEECH_METRICS:
+                continue
+            summary = summarise(group[name])
+            mean = Record(metric=name, value=summary.mean, ci_low=summary.low, ci_high=summary.high,
+                          n=summary.n, unit=UNITS[name], segment=str(kind))  # fmt: skip
+            made.append(fill(mean, **columns))
+            for window, value in zip(group["window"], group[name], strict=True) if per_window else ():
+                single = Record(metric=name, value=float(value), n=1, unit=UNITS[name], segment=str(window))
+                made.append(fill(single, **columns))
+    return made
+
+
+def means(scores: pd.DataFrame, kind: str = "speech") -> dict[str, float]:
+    """Return the mean of every metric over the windows of one kind, NaN where none is defined."""
+    return {name: summarise(scores.loc[scores["kind"] == kind, name], draws=1).mean for name in METRICS}
+
+
+def means_table(scores: Mapping[str, pd.DataFrame], wanted: Sequence[str] = METRICS) -> pd.DataFrame:
+    """Return a table for readers: one row per sound and kind of segment, the mean of every metric, and n.
+
+    Parameters
+    ----------
+    scores
+        What each sound is called → its scores, as from :func:`score_windows`.
+    wanted
+        Metrics, in order.
+    """
+    rows = []
+    for name, frame in scores.items():
+        for kind, group in frame.groupby("kind", sort=False):
+            found = {LABELS[metric]: summarise(group[metric], draws=1).mean for metric in wanted}
+            rows.append({"sound": name, "segments": kind, "n": len(group), **found})
+    return pd.DataFrame(rows, columns=["sound", "segments", "n", *(LABELS[metric] for metric in wanted)])

@@ -1,0 +1,127 @@
+"""The codec's runs side by side."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+
+from fmri_audio.base import results
+from fmri_audio.base.results import Record
+from fmri_audio.base.settings import project_root
+from fmri_audio.chapters import bandwidths
+from fmri_audio.pages.page import NO_WEIGHTS, Clip
+
+
+def table(tmp_path) -> pd.DataFrame:
+    """Chapter 3 at two bandwidths."""
+    records = []
+    for kbps, stoi in ((1.5, 0.7), (6.0, 0.9)):
+        common = {"metric": "stoi", "unit": "1", "segment": "speech", "arm": "roundtrip", "n": 3}
+        records += [
+            Record(value=stoi, ci_low=stoi - 0.1, ci_high=stoi + 0.1, representation="encodec-codes", control="none",
+                   bandwidth_kbps=kbps, **common),
+            Record(value=0.6, representation="mel-quantised", control="none", bandwidth_kbps=kbps, **common),
+            Record(value=0.97, representation="mel", control="none", bandwidth_kbps=273.0, **common),
+            Record(value=0.3, control="noise", **common),
+            Record(value=stoi, representation="encodec-codes", control="none", bandwidth_kbps=kbps,
+                   **{**common, "segment": "speech-0.0s"}),
+        ]  # fmt: skip
+    results.write(tmp_path / "03.csv", records)
+    return results.read(tmp_path / "03.csv")
+
+
+def test_means_at_equal_bits_and_floors_once(tmp_path) -> None:
+    rows = bandwidths.measured(table(tmp_path), "speech")
+    assert rows["sound"].value_counts().to_dict() == {
+        "EnCodec": 2,
+        "mel + Griffin-Lim": 2,
+        "floor: white noise": 1,
+    }
+    wide = bandwidths.table(rows)
+    assert wide["sound"].tolist() == ["EnCodec"] * 2 + ["mel + Griffin-Lim"] * 2 + ["floor: white noise"]
+    assert wide["kbps"].tolist()[:4] == [1.5, 6, 1.5, 6] and np.isnan(wide["kbps"].tolist()[4])
+    assert wide["STOI"].tolist() == [0.7, 0.9, 0.6, 0.6, 0.3]
+
+
+def test_curves_have_a_panel_per_gate(tmp_path) -> None:
+    published = pd.read_csv(project_root() / "book" / "published.csv")
+    rows = bandwidths.measured(table(tmp_path), "speech")
+    figure = bandwidths.curves(rows, published, {"snr_db": 20.0, "stoi": 0.8})
+    assert [axis.get_ylabel() for axis in figure.axes] == ["SNR (dB)", "STOI"]
+    ours = figure.axes[1].get_lines()[0]
+    assert ours.get_ydata().tolist() == [0.7, 0.9]
+    plt.close(figure)
+
+
+def test_gates_say_where_they_are_passed() -> None:
+    ours = pd.DataFrame({"pesq_wb": [1.0, 3.2]}, index=[1.5, 12.0])
+    meta = pd.DataFrame(
+        {
+            "metric": "pesq_wb",
+            "bandwidth_kbps": [6.0, 12.0, 24.0],
+            "min": [2.6, 2.8, 3.1],
+            "max": [2.7, 3.6, 4.0],
+        }
+    )
+    row = bandwidths.gates(ours, "demo-1", meta, {"pesq_wb": 3.0}).iloc[0]
+    assert row["gate"] == "PESQ-WB above 3" and row["demo-1 passes at"] == "12 kbps"
+    assert row["Meta's weights pass at"] == "24 kbps (some sources also at 12 kbps)"
+
+
+@pytest.mark.parametrize(("passes", "words"), [
+    ([False, False, False], "no bandwidth"), ([False, True, False], "6 kbps"),
+    ([True, True, True], "1.5, 6 and 24 kbps"),
+])  # fmt: skip
+def test_where(passes: list[bool], words: str) -> None:
+    assert bandwidths.where(pd.Series(passes, index=[1.5, 6.0, 24.0])) == words
+
+
+@pytest.mark.parametrize(("stoi", "word"), [
+    ([0.5, 0.9], "buy intelligibility"), ([0.5, 0.51], "next to nothing"),
+    ([0.9, 0.5], "worse"), ([0.5], "cannot be judged"),
+    ([0.5, np.nan], "cannot be judged"),
+])  # fmt: skip
+def test_what_more_bits_buy(stoi: list[float], word: str) -> None:
+    assert word in bandwidths.gain(pd.Series(stoi))
+
+
+def test_best_values_are_recorded_with_their_bandwidth() -> None:
+    ours = pd.DataFrame(
+        {"snr_db": [1.0, 2.0], "pesq_wb": [np.nan, np.nan], "stoi": [0.9, 0.8]}, index=[1.5, 6.0]
+    )
+    best = {
+        record.metric: (record.value, record.bandwidth_kbps)
+        for record in bandwidths.gate_records(ours, "demo-1")
+    }
+    assert best["highest_snr_db"] == (2.0, 6.0) and best["highest_stoi"] == (0.9, 1.5)
+    assert np.isnan(best["highest_pesq_wb"][0]) and best["highest_pesq_wb"][1] is None
+
+
+def test_published_figures_stand_beside_ours() -> None:
+    published = pd.read_csv(project_root() / "book" / "published.csv")
+    ours = pd.DataFrame({"pesq_wb": [1.1], "stoi": [0.7], "si_sdr_db": [0.0], "snr_db": [1.0]}, index=[1.5])
+    rows = bandwidths.beside(ours, "ours", published)
+    first = rows.iloc[0]
+    assert first["measure"] == "PESQ-WB" and first["1.5"] == 1.1 and np.isnan(first["24"])
+    giblet = rows[rows["whose weights, on what"].str.contains("giblet") & (rows["measure"] == "STOI")].iloc[0]
+    assert [giblet[f"{kbps:g}"] for kbps in bandwidths.KBPS] == [0.65, 0.74, 0.83, 0.90, 0.94]
+
+
+def test_published_figures_name_works_of_the_bibliography() -> None:
+    published = pd.read_csv(project_root() / "book" / "published.csv")
+    works = (project_root() / "references.bib").read_text(encoding="utf-8")
+    assert all(f"{{{key}," in works for key in published["citation"].unique())
+
+
+def test_clips_are_told_apart_by_who_made_them() -> None:
+    base = Clip("n", "w", "original", NO_WEIGHTS, "", "03", 6.0, 5.0, 0.0, "0")
+    coded = dataclasses.replace(base, condition="EnCodec, 6 kbps", weights="demo-1")
+    equal = dataclasses.replace(base, condition="mel + Griffin-Lim, 6 kbps")
+    plain = dataclasses.replace(base, condition="mel + Griffin-Lim, 273 kbps")
+    clips = [base, coded, equal, plain]
+    assert bandwidths.original_of(clips) is base
+    assert bandwidths.with_weights(clips) == [coded] and bandwidths.at_equal_bits(clips) == [equal]
