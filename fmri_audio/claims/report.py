@@ -313,7 +313,7 @@ def _convergence(tables: Evidence) -> str:
 
 def _claims(verdicts: Sequence[Verdict], base: str) -> str:
     frame = claims.to_frame(verdicts)
-    where = f"[the book]({base}book/09-claims.html)"
+    where = f"[the book]({base}book/08-claims.html)"
     frame["verdict"] = "**" + frame["verdict"] + "**"
     kept = frame[["claim", "the note", "expected", "found", "verdict"]]
     about = (
