@@ -22,6 +22,7 @@ from fmri_audio.brain.masks import NAMED_MASKS
 from fmri_audio.codec.checkpoints import Checkpoint
 from fmri_audio.edition.edition import Edition, absolute, check_bandwidths
 from fmri_audio.edition.feasible import refuse_infeasible
+from fmri_audio.edition.parts import check_parts
 from fmri_audio.study.checker import quick_problems, volume_problems
 from fmri_audio.study.masked import file_identity
 from fmri_audio.study.reader import Found, Study, find_study
@@ -63,6 +64,7 @@ def resolve(
         Something cannot be used.
     """
     settings = _with_overrides(absolute(load_settings(edition)), stimulus, codec)
+    check_parts(settings)
     _check_given(settings, edition)
     _check_headers(settings)
     opened = Edition(settings, settings.main_bandwidth, out.absolute().parent)
