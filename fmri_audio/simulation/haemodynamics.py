@@ -12,7 +12,7 @@ from scipy.signal import fftconvolve
 from fmri_audio.brain.cleaning import HIGH_PASS_SECONDS
 from fmri_audio.brain.response import canonical_response
 from fmri_audio.sound.acoustics import FEATURE_RATE
-from fmri_audio.study.reader import Run
+from fmri_audio.study.facts import Run
 
 #: The release is shifted by this many TRs against the haemodynamic lag; so is a simulated study.
 SHIFT_TRS = 3
