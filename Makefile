@@ -24,7 +24,7 @@ export EDITION STIMULUS CODEC BANDWIDTHS JOBS PROFILE DATA MINUTES ONLY BOOK_URL
 PYTHON3 := $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { command -v "$$p"; break; }; done)
 RUN := $(if $(PYTHON),"$(PYTHON)",.venv/bin/python)
-PIPELINE = exec $(RUN) -m programs.workflow
+PROGRAM = exec $(RUN) -m programs
 ASKED = --edition "$$EDITION" --stimulus "$$STIMULUS" --codec "$$CODEC" --bandwidths "$$BANDWIDTHS" \
 	--jobs "$$JOBS" --profile "$$PROFILE" --with-parent
 
@@ -64,10 +64,10 @@ else
 endif
 
 book sweep publish: environment
-	@$(PIPELINE) $@ $(ASKED)
+	@$(PROGRAM) $@ $(ASKED)
 
 html: environment
-	@$(PIPELINE) html
+	@$(PROGRAM) html
 
 report: environment
 	@$(RUN) -m fmri_audio.cli report --edition "$${EDITION:-demo}" --out "$${OUT:-build/report.md}"
@@ -78,20 +78,20 @@ lint: environment
 
 # The smoke edition is executed into folders of the tests' own, once; an unchanged one is not executed again.
 test: lint
-	@$(PIPELINE) book --edition smoke --jobs "$$JOBS" --build build/tests --html build/tests/html --with-parent
+	@$(PROGRAM) book --edition smoke --jobs "$$JOBS" --build build/tests --html build/tests/html --with-parent
 	@FMRI_AUDIO_BOOK="$(CURDIR)/build/tests/html" FMRI_AUDIO_BUILD="$(CURDIR)/build/tests/smoke" $(RUN) -m pytest -n 2 --dist loadfile
 
 calibrate: environment
-	@exec $(RUN) -m fmri_audio.experiments.calibration $(if $(JOBS),--jobs "$$JOBS")
+	@$(PROGRAM) calibrate $(if $(JOBS),--jobs "$$JOBS")
 
 scaling: environment
-	@exec $(RUN) -m fmri_audio.experiments.scaling $(if $(JOBS),--jobs "$$JOBS")
+	@$(PROGRAM) scaling $(if $(JOBS),--jobs "$$JOBS")
 
 codec: environment
-	@exec $(RUN) -m programs.codec_training $(if $(MEND),mend) $(if $(DATA),--data "$$DATA") --out checkpoints/encodec-24khz-demo.safetensors
+	@$(PROGRAM) codec$(if $(MEND),-mend) $(if $(DATA),--data "$$DATA") --out checkpoints/encodec-24khz-demo.safetensors
 
 bench: environment
-	@exec $(RUN) -W ignore::FutureWarning -m programs.benchmarks --out results/bench.csv $(if $(MINUTES),--minutes "$$MINUTES") $(if $(ONLY),--only "$$ONLY") --edition "$${EDITION:-demo}"
+	@exec $(RUN) -W ignore::FutureWarning -m programs bench --out results/bench.csv $(if $(MINUTES),--minutes "$$MINUTES") $(if $(ONLY),--only "$$ONLY") --edition "$${EDITION:-demo}"
 
 lock: environment
 	@test -x .bootstrap/bin/uv || { echo "error: .bootstrap/bin/uv does not exist: run make lock without PYTHON, which installs it" >&2; exit 1; }

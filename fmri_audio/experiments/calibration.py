@@ -437,8 +437,7 @@ def read(path: Path, made_by: str = "make calibrate") -> list[dict[str, str]]:
         return list(csv.DictReader(stream))
 
 
-@command.command()
-def main(argv: Sequence[str] | None = None) -> int:
+def main(words: Sequence[str]) -> int:
     """Make the table and print it; return the exit status: 1 where something does not hold."""
     parser = argparse.ArgumentParser("make calibrate", description=str(__doc__).split("\n\n")[0])
     parser.add_argument(
@@ -447,7 +446,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=command.seed, default=0)
     parser.add_argument("--jobs", type=command.processes, default=2, help="processes")
     parser.add_argument("--out", type=Path, default=project_root() / TABLE)
-    asked = parser.parse_args(argv)
+    asked = parser.parse_args(words)
     check_writable(asked.out)
     rows = calibrate(asked.repetitions, asked.seed, asked.jobs, lambda line: print(line, file=sys.stderr, flush=True))
     write(rows, asked.out)
@@ -456,7 +455,3 @@ def main(argv: Sequence[str] | None = None) -> int:
         verdict = "yes" if row.holds else "NO"
         print(f"{row.variant:12} {row.quantity:44} {row.value:.3f}{interval}: {row.expected}, {verdict}")
     return 0 if all(row.holds for row in rows) else 1
-
-
-if __name__ == "__main__":
-    sys.exit(main())

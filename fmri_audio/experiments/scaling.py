@@ -255,8 +255,7 @@ def scale(
     return rows
 
 
-@command.command()
-def main(argv: Sequence[str] | None = None) -> int:
+def main(words: Sequence[str]) -> int:
     """Make the table and print it; return the exit status."""
     parser = argparse.ArgumentParser("make scaling", description=str(__doc__).split("\n\n")[0])
     parser.add_argument("--seed", type=command.seed, default=0)
@@ -264,7 +263,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--minutes", type=command.whole(1, 24 * 60), nargs="+", help="lengths in place of the grid's")
     parser.add_argument("--studies", type=command.repetitions, help="studies of each length in place of the grid's")
     parser.add_argument("--out", type=Path, default=project_root() / TABLE)
-    asked = parser.parse_args(argv)
+    asked = parser.parse_args(words)
     lengths = asked.minutes or list(STUDIES)
     studies = {one: asked.studies or STUDIES.get(one, min(STUDIES.values())) for one in lengths}
     check_writable(asked.out)
@@ -277,7 +276,3 @@ def main(argv: Sequence[str] | None = None) -> int:
             f"({row.ci_low:.3f} to {row.ci_high:.3f}), n {row.n}"
         )
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

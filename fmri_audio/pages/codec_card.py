@@ -15,7 +15,7 @@ from fmri_audio.sound.scoring import LABELS
 from programs.benchmarks.codec import GPU
 
 GENUINE = "genuine EnCodec"
-"""What ``python -m programs.codec_training evaluate`` calls Meta's own decodes."""
+"""What ``python -m programs codec-evaluate`` calls Meta's own decodes."""
 
 SETS = {
     "encodec-reference/original": "recorded speech (Vocos demo)",

@@ -124,7 +124,7 @@ class Toy:
         self.folder = folder
 
     def command(self, command: str = "book", *options: str) -> list[str]:
-        return [sys.executable, "-m", "programs.workflow", command, *options]
+        return [sys.executable, "-m", "programs", command, *options]
 
     @property
     def env(self) -> dict[str, str]:

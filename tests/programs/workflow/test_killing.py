@@ -22,9 +22,9 @@ from tests.programs.workflow.conftest import ROOT, Toy
 VICTIMS = {
     "make": "make",
     "supervisor": "programs.workflow book",
-    "snakemake": "programs.workflow.tied snakemake",
-    "papermill": "programs.workflow.execute",
-    "kernel": "programs.workflow.kernel",
+    "snakemake": "programs tied snakemake",
+    "papermill": "programs execute",
+    "kernel": "programs kernel",
 }
 
 
@@ -120,7 +120,7 @@ def test_kill_while_the_edition_is_checked(toy: Toy, victim: str) -> None:
     toy.edit("config/demo.yml", lambda text: text + f"# before {victim} is killed\n")
     (toy.folder / "hold resolve").touch()
     run = toy.start("make", "book", f"PYTHON={sys.executable}")
-    checking = "fmri_audio.edition.edition resolve"
+    checking = "programs tied-resolve"
     try:
         assert wait_until(lambda: find(toy, checking), 60)
         os.kill(find(toy, VICTIMS[victim])[0].pid, signal.SIGKILL)
