@@ -263,13 +263,9 @@ def conditions(metrics: pd.DataFrame, brains: str) -> pd.DataFrame:
         What its brains are, to be said wherever they take part.
     """
     rows = []
-    speech = metrics[(metrics["segment"] == "speech") & metrics["metric"].isin(scoring.METRICS)]
+    speech = results.select(metrics, segment="speech", metric=scoring.METRICS)
     for name, wanted in CONDITIONS.items():
-        part = speech
-        for column, value in wanted.items():
-            part = part[part[column].isna()] if value is None else part[part[column] == value]
-        # Two chapters score the codec; the one with more windows counts.
-        part = part.sort_values("n").drop_duplicates([*_APART, "metric", "subject", "seed"], keep="last")
+        part = results.once(results.select(speech, **wanted), [*_APART, "metric", "subject", "seed"])
         for key, same in part.groupby(list(_APART), dropna=False):
             means = same.groupby("metric")["value"].mean()
             rows.append(
