@@ -168,6 +168,7 @@ def _path(module: str) -> Path | None:
     return next((path for path in (place.with_suffix(".py"), place / "__init__.py") if path.is_file()), None)
 
 
+@cache
 def _version(library: str) -> str:
     """Return the versions of what is installed under an import's name; ``absent`` where nothing is."""
     return " ".join(sorted(set(_versions(_distributions().get(library, ()))))) or "absent"
