@@ -16,7 +16,7 @@ from fmri_audio.base.results import Record
 from fmri_audio.bottleneck.block_code import BlockCode
 from fmri_audio.chapters.roundtrip import columns, equal_mel, plain_mel, setting_of, split_said
 from fmri_audio.edition import Edition
-from fmri_audio.edition.windows import listening_clips, scored_windows
+from fmri_audio.edition.windows import scored_windows
 from fmri_audio.experiments import problem
 from fmri_audio.experiments.problem import CELL_NAMES, CELLS, INTELLIGIBLE_STOI, SWEPT, says
 from fmri_audio.representations.base import Representation
@@ -100,22 +100,13 @@ def halves_said(cells: pd.DataFrame, metric: str) -> dict[str, float | str]:
     return {**said, "costlier": shares[0], "cheaper": shares[1]}
 
 
-def taken_apart(run: Edition) -> dict[str, Waveform]:
-    """Return the passage put together from each magnitude and phase but its own two."""
-    heard = _heard(run)
+def taken_apart(clip: Window, run: Edition) -> dict[str, Waveform]:
+    """Return a passage put together from each magnitude and phase but its own two."""
     setting, rate = setting_of(run), run.stimulus.sample_rate
+    heard = clip.of(run.stimulus.waveform, rate)
     return {
         CELL_NAMES[cell]: problem.listen(setting, heard, rate, cell, run.settings.seed) for cell in CELLS[1:]
     }
-
-
-def passage(run: Edition) -> Window:
-    """Return the passage that this chapter plays."""
-    return listening_clips(run)[0]
-
-
-def _heard(run: Edition) -> Waveform:
-    return passage(run).of(run.stimulus.waveform, run.stimulus.sample_rate)
 
 
 def draw_settings(scores: pd.DataFrame, metric: str) -> Figure:
@@ -159,16 +150,16 @@ def extremes(swept: pd.DataFrame) -> dict[str, float | str]:
     return said
 
 
-def ends(run: Edition) -> dict[str, Waveform]:
-    """Return the passage through the pipeline at both ends of every setting, the edition's own setting left out."""
-    own, heard = setting_of(run), _heard(run)
-    made: dict[str, Waveform] = {}
-    for axis in problem.AXES:
-        for name, setting in problem.ends(own, run.settings.problem, axis).items():
-            if setting != own:
-                rate, seed = run.stimulus.sample_rate, run.settings.seed
-                made[name] = problem.listen(setting, heard, rate, ("mel", "griffin-lim"), seed)
-    return made
+def ends(clip: Window, run: Edition) -> dict[str, Waveform]:
+    """Return a passage through the pipeline at both ends of every setting, the edition's own setting left out."""
+    own, rate = setting_of(run), run.stimulus.sample_rate
+    heard = clip.of(run.stimulus.waveform, rate)
+    return {
+        name: problem.listen(setting, heard, rate, ("mel", "griffin-lim"), run.settings.seed)
+        for axis in problem.AXES
+        for name, setting in problem.ends(own, run.settings.problem, axis).items()
+        if setting != own
+    }
 
 
 def prices(run: Edition) -> pd.DataFrame:
@@ -224,7 +215,7 @@ def equal_said(equal: Mapping[str, pd.DataFrame], run: Edition) -> dict[str, flo
         **{f"small_{metric}": mel[metric] for metric in METRICS},
         **{f"codec_{metric}": codec[metric] for metric in METRICS},
         "equal_winner": winner(codec["stoi"] - mel["stoi"], run.checkpoint.id),
-        "split": split_said(equal_mel(run)),
+        "split": split_said(run),
     }
 
 
@@ -233,12 +224,13 @@ def winner(gain: float, codec: str) -> str:
     return says(gain, 0, f"EnCodec with the weights {codec}", "the mel spectrogram with Griffin-Lim")
 
 
-def played_at_equal_bits(run: Edition) -> dict[str, Waveform]:
-    """Return the passage through a mel spectrogram and through the codec at equal bits."""
-    coded = passage(run).of(run.decoded, run.stimulus.sample_rate)
+def played_at_equal_bits(clip: Window, run: Edition) -> dict[str, Waveform]:
+    """Return a passage through a mel spectrogram and through the codec at equal bits."""
+    rate = run.stimulus.sample_rate
+    heard = clip.of(run.stimulus.waveform, rate)
     return {
-        f"mel at {run.bandwidth:g} kbps": problem.through(equal_mel(run), _heard(run)),
-        f"EnCodec at {run.bandwidth:g} kbps": coded,
+        f"mel at {run.bandwidth:g} kbps": problem.through(equal_mel(run), heard),
+        f"EnCodec at {run.bandwidth:g} kbps": clip.of(run.decoded, rate),
     }
 
 
@@ -288,10 +280,11 @@ def size_said(stoi: float) -> str:
     )
 
 
-def played_behind(codes: Mapping[int, BlockCode], run: Edition) -> dict[str, Waveform]:
-    """Return the passage behind the widest code with either phase, and behind the narrowest with Griffin-Lim's."""
+def played_behind(codes: Mapping[int, BlockCode], clip: Window, run: Edition) -> dict[str, Waveform]:
+    """Return a passage behind the widest code with either phase, and behind the narrowest with Griffin-Lim's."""
+    mel, heard = plain_mel(run), clip.of(run.stimulus.waveform, run.stimulus.sample_rate)
     most, least = max(codes), min(codes)
-    wide, narrow = (problem.squeezed(plain_mel(run), _heard(run), codes[units]) for units in (most, least))
+    wide, narrow = (problem.squeezed(mel, heard, codes[units]) for units in (most, least))
     return {
         f"{most} numbers per TR, Griffin-Lim phase": wide["griffin-lim"],
         f"{most} numbers per TR, own phase": wide["true"],

@@ -24,9 +24,9 @@ def equal_mel(run: Edition) -> QuantisedMel:
     return at_bits(run.bandwidth, setting_of(run), run.stimulus.sample_rate, run.settings.seed)
 
 
-def split_said(mel: QuantisedMel) -> str:
-    """Say how a mel spectrogram spends its bits."""
-    split = mel.split
+def split_said(run: Edition) -> str:
+    """Say how the mel spectrogram of equal bits spends them."""
+    split = equal_mel(run).split
     return f"{split.n_mels} bands, {split.pool} frames pooled, {split.bits} bits per value"
 
 
