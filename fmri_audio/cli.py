@@ -34,29 +34,30 @@ DEFAULT_TRS = 240
 
 def evaluate(arguments: argparse.Namespace) -> None:
     """Score a degraded recording against its reference."""
-    from fmri_audio.sound import audio, metrics
+    from fmri_audio.sound import audio
+    from fmri_audio.sound.metrics import base, evaluate
 
     sounds = {
-        name: audio.read_mono(getattr(arguments, name), metrics.METRIC_RATE) for name in ("reference", "degraded")
+        name: audio.read_mono(getattr(arguments, name), base.METRIC_RATE) for name in ("reference", "degraded")
     }
     reference, degraded = (sound.waveform for sound in sounds.values())
-    scores = metrics.evaluate(reference, degraded, metrics.METRIC_RATE)
+    scores = evaluate.evaluate(reference, degraded, base.METRIC_RATE)
     if arguments.json:
         done = {f"{name}_steps": sound.steps for name, sound in sounds.items()}
         print(json.dumps({**scores.as_json(), **done}))
         return
     for name, value in scores.values().items():
         text = "undefined" if math.isnan(value) else f"{value:d}" if isinstance(value, int) else f"{value:.4g}"
-        unit, why = metrics.UNITS[name], scores.undefined.get(name)
+        unit, why = evaluate.UNITS[name], scores.undefined.get(name)
         said = f"({why})" if why else "" if unit == "1" else unit
         print(f"{name:19} {text:>10} {said}".rstrip())
-    if abs(scores.level_difference_db) > metrics.FAR_APART_DB:
+    if abs(scores.level_difference_db) > evaluate.FAR_APART_DB:
         print(
             f"the degraded sound is {abs(scores.level_difference_db):.1f} dB "
             f"{'louder' if scores.level_difference_db > 0 else 'quieter'} than the reference: SNR counts that, SI-SDR, "
             "PESQ and STOI do not; all count what rounding or clipping it cost"
         )
-    if scores.speech_fraction < metrics.LEAST_SPEECH:
+    if scores.speech_fraction < base.LEAST_SPEECH:
         print("PESQ and STOI are models of speech, and less than a tenth of the reference is speech")
     for name, sound in sounds.items():
         if sound.steps:

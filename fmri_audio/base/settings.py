@@ -112,8 +112,8 @@ SHORTEST_TR, LONGEST_TR = Fraction(1, 100), Fraction(60)
 
 MOST_VOXELS = 4_000_000
 """Of a simulated brain: a field of view of 160 mm at 1 mm."""
-ArmName = Literal["mel", "codes", "frozen", "finetuned", "complex-stft"]
-"""Ways through the bottleneck, by their names in the tables."""
+ArmName = Annotated[str, Field(min_length=1, max_length=100)]
+"""A way through the bottleneck, by its name in the tables; which there are, the registry of arms knows."""
 
 
 class Section(BaseModel):
@@ -290,10 +290,6 @@ class TrainingSettings(Section):
                 f"gap_trs: {self.gap_trs} should be more than the longest lag, {max(self.lag_trs)}, "
                 "or the last training volumes answer held-out sound"
             )
-        if "complex-stft" in self.arms and self.rank % 2:
-            raise ValueError(
-                f"rank: {self.rank} should be even, because the complex-stft arm carries real and imaginary parts"
-            )
         return self
 
 
@@ -349,6 +345,7 @@ class Settings(Section):
     study: StudySettings = StudySettings()
     training: TrainingSettings = TrainingSettings()
     sweep: SweepSettings = SweepSettings()
+    parts: dict[str, dict[str, Any]] = Field({}, description="settings of single arms, by the arm's name")
 
     @model_validator(mode="after")
     def _sweep_fits_the_training(self) -> Settings:
@@ -357,11 +354,6 @@ class Settings(Section):
             raise ValueError(f"sweep.arms: {missing[0]} should be one of training.arms, {', '.join(arms)}")
         if self.sweep.bandwidths and "codes" not in arms:
             raise ValueError("sweep.bandwidths: should be empty, because training.arms leaves the codes arm out")
-        odd = [one for one in self.sweep.ranks if one % 2]
-        if odd and "complex-stft" in arms:
-            raise ValueError(
-                f"sweep.ranks: {odd[0]} should be even, because the complex-stft arm carries real and imaginary parts"
-            )
         if small := [units for units in self.sweep.units if units < rank]:
             raise ValueError(f"sweep.units: {small[0]} should be at least training.rank, {rank}")
         return self
@@ -488,8 +480,10 @@ def _merged(base: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, 
 def _sentence(error: ValidationError) -> str:
     """Say the first thing wrong, by the dotted name of its key."""
     first = error.errors()[0]
-    # Tagged branches of a union ("list[…]", "literal[…]") are no part of the key's name.
-    location = [part for part in first["loc"] if not (isinstance(part, str) and "[" in part)]
+    # Tagged branches of a union ("list[…]", "literal[…]") are no part of the name; an unknown key may look like one.
+    kept = first["loc"][-1:] if first["type"] == "extra_forbidden" else ()
+    ahead = first["loc"][: len(first["loc"]) - len(kept)]
+    location = [*(part for part in ahead if not (isinstance(part, str) and "[" in part)), *kept]
     name = ".".join(str(part)[:100] for part in location)
     if first["type"] == "extra_forbidden":
         near = _nearest(location)

@@ -98,7 +98,7 @@ class BoldSpace(nn.Module):
     rank : int
         r.
     response : array, shape [volumes, TRs]
-        From :func:`fmri_audio.bottleneck.response.response_matrix`.
+        From :func:`fmri_audio.brain.response.response_matrix`.
     lags : sequence of int
         That the decoder reads, in TRs of stimulus time.
     shift : int

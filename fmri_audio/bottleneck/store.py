@@ -137,9 +137,9 @@ def trained_arms(
     # One step for all arms that the edition trains, so that they are trained on the same windows.
     step = math.lcm(*(build(name, material).grid.step for name in settings.arms if name not in models),
                     *(model.grid.step for model in models.values()))  # fmt: skip
-    key = _key(material, split, settings, step, seed)
     cache.mkdir(parents=True, exist_ok=True)
-    folders = {name: cache / f"{name}-{key}" for name in models}
+    keys = {name: _key(name, material, split, settings, step, seed) for name in models}
+    folders = {name: cache / f"{name}-{key}" for name, key in keys.items()}
     restored: dict[str, TrainedArm] = {}
     for name in _one_by_one(folders, say or tell):
         folder = folders[name]
@@ -217,15 +217,18 @@ def _restore(folder: Path, model: Arm, seed: int) -> TrainedArm:
     )  # fmt: skip
 
 
-def _key(material: Material, split: Split, settings: TrainingSettings, step: int, seed: int) -> str:
-    """Hash of all that decides trained models: sound, weights, split, settings, seed and code."""
-    digest = hashlib.sha256(fingerprint("fmri_audio.bottleneck.store").encode())
+def _key(
+    name: str, material: Material, split: Split, settings: TrainingSettings, step: int, seed: int
+) -> str:
+    """Hash of all that decides a trained arm: sound, weights, split, settings, seed, and the code of this arm."""
+    digest = hashlib.sha256(fingerprint("fmri_audio.bottleneck.store", *ARMS.modules([name])).encode())
     for array in (material.sound.waveform, material.latents, material.codes, material.bold):
         digest.update(np.ascontiguousarray(array).tobytes())
     # Which arms are trained, and from how many seeds, decides nothing about any one of them.
     facts = (
         material.checkpoint.sha256, list(material.sound.runs), str(material.sound.tr), repr(split),
         settings.model_dump_json(exclude={"arms", "seeds"}), material.mel.model_dump_json(),
+        dict(material.parts.get(name, {})),
         list(material.lags), material.shift, step, seed, torch.cuda.is_available(), precision_of(settings),
     )  # fmt: skip
     digest.update(repr(facts).encode())

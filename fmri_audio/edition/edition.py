@@ -41,6 +41,7 @@ from fmri_audio.base.stored import (
 )
 from fmri_audio.base.timeline import run_samples
 from fmri_audio.brain.masks import NAMED_MASKS
+from fmri_audio.edition.parts import check_parts
 from fmri_audio.sound import segments
 from fmri_audio.sound.segments import Window
 from fmri_audio.study.stimulus import PLAY, Stimulus, identity, is_measured, prepared
@@ -95,6 +96,7 @@ class Edition:
             No such edition, a setting that makes no sense, or a bandwidth that the codec does not have.
         """
         settings = absolute(load_settings(edition))
+        check_parts(settings)
         folder = Path(build) if str(build) else project_root() / "build" / settings.edition
         opened = cls(
             settings, settings.main_bandwidth if bandwidth is None else float(bandwidth), folder.absolute()

@@ -22,9 +22,11 @@ from fmri_audio.brain.masks import NAMED_MASKS
 from fmri_audio.codec.checkpoints import Checkpoint
 from fmri_audio.edition.edition import Edition, absolute, check_bandwidths
 from fmri_audio.edition.feasible import refuse_infeasible
+from fmri_audio.edition.parts import check_parts
 from fmri_audio.study.checker import quick_problems, volume_problems
+from fmri_audio.study.facts import Found
 from fmri_audio.study.masked import file_identity
-from fmri_audio.study.reader import Found, Study, find_study
+from fmri_audio.study.reader import Study, find_study
 from fmri_audio.study.stimulus import PLAY, identity, is_measured, prepare, study_facts
 from fmri_audio.study.sync import has_own_sound
 
@@ -63,6 +65,7 @@ def resolve(
         Something cannot be used.
     """
     settings = _with_overrides(absolute(load_settings(edition)), stimulus, codec)
+    check_parts(settings)
     _check_given(settings, edition)
     _check_headers(settings)
     opened = Edition(settings, settings.main_bandwidth, out.absolute().parent)

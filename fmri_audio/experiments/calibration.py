@@ -58,7 +58,7 @@ from fmri_audio.simulation.brains import Simulation, plan_simulation, simulate_b
 from fmri_audio.simulation.grid import Grid
 from fmri_audio.sound.acoustics import FEATURE_RATE, Features, acoustic_features
 from fmri_audio.study import stimulus
-from fmri_audio.study.reader import Run
+from fmri_audio.study.facts import Run
 from fmri_audio.study.splits import Split, k_fold
 from fmri_audio.study.stimulus import Stimulus
 

@@ -47,7 +47,7 @@ from fmri_audio.representations.encodec import EncodecCodes
 from fmri_audio.sound import scoring
 from fmri_audio.sound.line_spectra import LEAST_VARIATION_HZ, line_spectra
 from fmri_audio.sound.segments import Window
-from fmri_audio.study.reader import Subject
+from fmri_audio.study.facts import Subject
 from fmri_audio.study.splits import Split, contiguous_split
 
 Waveform = NDArray[np.float32]

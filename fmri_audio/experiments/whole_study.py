@@ -21,7 +21,7 @@ from fmri_audio.decoding.regression import FoldPrediction
 from fmri_audio.experiments import controls
 from fmri_audio.experiments.held_out import HeldOut
 from fmri_audio.representations.mel import MelGriffinLim
-from fmri_audio.study.reader import Subject
+from fmri_audio.study.facts import Subject
 from fmri_audio.study.splits import N_FOLDS, Split, k_fold
 
 Matrix = NDArray[np.float32]

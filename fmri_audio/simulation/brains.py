@@ -21,7 +21,7 @@ from fmri_audio.simulation.grid import Grid, distance_to
 from fmri_audio.simulation.haemodynamics import CANONICAL, Haemodynamics, above_drift, responses, unit
 from fmri_audio.simulation.scanner_noise import Artefacts, draw_artefacts, drift, noise_chunks
 from fmri_audio.sound.acoustics import FEATURE_RATE, N_BANDS, Features
-from fmri_audio.study.reader import Run
+from fmri_audio.study.facts import Run
 
 #: Mean share of an auditory voxel's variance that all subjects have in common. Leave-one-out correlation of N
 #: subjects is s / √(s + (1 − s) / (N − 1)) where a share s is common: .4, as in the posterior temporal cortex of 27

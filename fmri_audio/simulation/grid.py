@@ -11,7 +11,7 @@ import numpy as np
 from fmri_audio.base.errors import UserError
 from fmri_audio.brain.masks import AUDITORY_CENTRES, GREY_MATTER, auditory_mask, grey_matter, voxel_positions
 from fmri_audio.simulation.scanner_noise import artefact_maps
-from fmri_audio.study.reader import RELEASE_AFFINE, RELEASE_SHAPE
+from fmri_audio.study.layouts.sherlock import RELEASE_AFFINE, RELEASE_SHAPE
 
 #: Grey matter outside the auditory mask starts at this probability; elsewhere the volumes are 0.
 TISSUE = 0.2

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from math import gamma
 
 import numpy as np
 from scipy.signal import fftconvolve
 
 from fmri_audio.brain.cleaning import HIGH_PASS_SECONDS
+from fmri_audio.brain.response import canonical_response
 from fmri_audio.sound.acoustics import FEATURE_RATE
-from fmri_audio.study.reader import Run
+from fmri_audio.study.facts import Run
 
 #: The release is shifted by this many TRs against the haemodynamic lag; so is a simulated study.
 SHIFT_TRS = 3
@@ -21,7 +21,6 @@ SHIFT_TRS = 3
 #: response.
 LATENCY_SD, LATENCY_BOUND = 0.4, 0.8
 DISPERSION_SD, DISPERSION_BOUND = 0.06, 0.12
-_RESPONSE_SECONDS = 32.0
 
 
 @dataclass(frozen=True)
@@ -39,13 +38,8 @@ class Haemodynamics:
         return cls(float(latency), float(np.exp(width)))
 
     def kernel(self, rate: float = FEATURE_RATE) -> np.ndarray:
-        """The response sampled at ``rate`` Hz for 32 s, sum 1, [samples].
-
-        The canonical double gamma has SPM's constants (Friston et al. 1998).
-        """
-        t = np.clip((np.arange(0, _RESPONSE_SECONDS, 1 / rate) - self.latency) / self.dispersion, 0, None)
-        response = t**5 * np.exp(-t) / gamma(6) - t**15 * np.exp(-t) / (6 * gamma(16))
-        return np.asarray(response / response.sum())
+        """The response sampled at ``rate`` Hz, sum 1, [samples]."""
+        return canonical_response(rate, self.latency, self.dispersion)
 
 
 CANONICAL = Haemodynamics()

@@ -16,7 +16,7 @@ from scipy.linalg import toeplitz
 from scipy.ndimage import gaussian_filter
 
 from fmri_audio.simulation.haemodynamics import drift_basis
-from fmri_audio.study.reader import Run
+from fmri_audio.study.facts import Run
 
 #: Autocorrelation of the noise from one volume to another 1.5 s later, and its smoothness in space (FWHM, mm).
 NOISE_AR, NOISE_FWHM_MM = 0.4, 6.0

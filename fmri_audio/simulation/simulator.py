@@ -28,15 +28,9 @@ from fmri_audio.simulation.brains import Simulation, Subject, plan_simulation, s
 from fmri_audio.simulation.grid import Grid, box_affine
 from fmri_audio.simulation.haemodynamics import SHIFT_TRS
 from fmri_audio.sound.acoustics import FEATURE_RATE, acoustic_features, check_families
-from fmri_audio.study.reader import (
-    PATTERN,
-    RELEASE_SHAPE,
-    STUDY_FILE,
-    Run,
-    StudyFile,
-    read_facts,
-    write_facts,
-)
+from fmri_audio.study.facts import STUDY_FILE, Run, StudyFile
+from fmri_audio.study.layouts.sherlock import PATTERN, RELEASE_SHAPE
+from fmri_audio.study.reader import read_facts, write_facts
 
 __all__ = ["TRUTH_FILE", "box_affine", "simulate_study", "write_truth"]
 

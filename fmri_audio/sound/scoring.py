@@ -11,34 +11,28 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from fmri_audio.base.results import Record, fill
-from fmri_audio.sound import metrics
 from fmri_audio.sound.audio import resample
+from fmri_audio.sound.metrics.base import METRICS as REGISTERED
+from fmri_audio.sound.metrics.base import Metric
 from fmri_audio.sound.segments import Window
 
 Waveform = NDArray[np.float32]
 
-METRICS = ("snr_db", "si_sdr_db", "pesq_wb", "pesq_nb", "stoi", "mel_distance_db")
+METRICS = tuple(REGISTERED)
 """Metrics taken on every window, in the order of the tables."""
 
-SPEECH_METRICS = ("pesq_wb", "pesq_nb", "stoi")
+SPEECH_METRICS = tuple(name for name in METRICS if REGISTERED[name].speech_only)
 """Metrics that are defined for speech only."""
 
-CHEAP = ("snr_db", "si_sdr_db", "stoi", "mel_distance_db")
+CHEAP = tuple(name for name in METRICS if REGISTERED[name].cheap)
 """Those without PESQ, which takes most of the time, where a great many sounds are compared."""
 
-UNITS = {**metrics.UNITS, "mel_distance_db": "dB"}
+UNITS = {name: REGISTERED[name].unit for name in METRICS}
 
-LABELS = {
-    "snr_db": "SNR (dB)",
-    "si_sdr_db": "SI-SDR (dB)",
-    "pesq_wb": "PESQ-WB",
-    "pesq_nb": "PESQ-NB",
-    "stoi": "STOI",
-    "mel_distance_db": "mel distance (dB)",
-}
+LABELS = {name: REGISTERED[name].label for name in METRICS}
 """How a reader knows the metrics."""
 
-FORMATS = {LABELS[name]: ".3f" if name == "stoi" else ".2f" for name in METRICS}
+FORMATS = {one.label: f".{one.decimals}f" for one in REGISTERED.values()}
 """Formats of the metrics in tables, under their readers' names."""
 
 
@@ -78,19 +72,19 @@ def score_pair(
     dict
         A value under every name in ``METRICS``; conventions as in :mod:`fmri_audio.sound.metrics`.
     """
-    ref, deg = (
-        resample(wave, sample_rate, metrics.METRIC_RATE).astype(np.float64) for wave in (reference, degraded)
-    )
-    makers: dict[str, Callable[[], float]] = {
-        "snr_db": lambda: metrics.snr_db(ref, deg),
-        "si_sdr_db": lambda: metrics.si_sdr_db(ref, deg),
-        "pesq_wb": lambda: metrics.pesq(ref, deg, "wb"),
-        "pesq_nb": lambda: metrics.pesq(ref, deg, "nb"),
-        "stoi": lambda: metrics.stoi(ref, deg),
-        "mel_distance_db": lambda: metrics.mel_distance_db(reference, degraded, sample_rate),
-    }
+    at: dict[int, list[NDArray[np.float64]]] = {}
+
+    def value(metric: Metric) -> float:
+        if metric.rate is None:
+            return float(metric.function(reference, degraded, sample_rate))
+        if metric.rate not in at:
+            pair = (resample(wave, sample_rate, metric.rate) for wave in (reference, degraded))
+            at[metric.rate] = [np.asarray(wave, np.float64) for wave in pair]
+        ref, deg = at[metric.rate]
+        return float(metric.function(ref, deg, metric.rate))
+
     skipped = set(METRICS) - set(wanted) | (set() if kind == "speech" else set(SPEECH_METRICS))
-    return {name: np.nan if name in skipped else float(makers[name]()) for name in METRICS}
+    return {name: np.nan if name in skipped else value(REGISTERED[name]) for name in METRICS}
 
 
 def score_windows(

@@ -20,7 +20,7 @@ import pandas as pd
 
 from fmri_audio.base.errors import UserError
 from fmri_audio.base.files import refuse_unfetched
-from fmri_audio.study.reader import listed
+from fmri_audio.study.facts import listed
 
 #: The kind of event (``trial_type``) that is the stimulus, where a scan has several kinds.
 STORY = "story"

@@ -16,23 +16,13 @@ from fmri_audio.base.errors import UserError
 from fmri_audio.base.settings import BIDS_SPACE
 from fmri_audio.brain import nifti
 from fmri_audio.brain.masks import NAMED_MASKS, load_mask
+from fmri_audio.brain.nifti import seconds_per_volume
 from fmri_audio.sound import audio
 from fmri_audio.study.envelope import envelope_response
+from fmri_audio.study.facts import Found, Run, Scan, StudyFile, Subject, listed
 from fmri_audio.study.lags import Followed, suspicions
-from fmri_audio.study.reader import (
-    Found,
-    Run,
-    Scan,
-    StudyFile,
-    Subject,
-    declared_filler,
-    find_study,
-    listed,
-    open_image,
-    scan_volumes,
-    seconds_per_volume,
-    with_recognised,
-)
+from fmri_audio.study.reader import declared_filler, find_study, with_recognised
+from fmri_audio.study.scans import open_image, scan_volumes
 from fmri_audio.study.sync import (
     MOST_LAGS,
     EnvelopeCheck,
@@ -107,7 +97,7 @@ def check_study(
     ----------
     folder : path
     task, story, space : str, optional
-        Which scans of a BIDS data set, see :func:`fmri_audio.study.bids.find_bids`.
+        Which scans of a BIDS data set, see :func:`fmri_audio.study.layouts.bids.find_bids`.
     films : sequence of str
         Paths, one per run in their order, or ``RUN=PATH``; the study's own sounds unless given.
     mask : str
@@ -451,7 +441,7 @@ def _envelopes(
         )
         followed.append(_followed(run, path, expected[rows - run.first_tr], rows, brain, regions, facts))
     notes = [_told(one.run, one.path, facts.shift_trs, one.group) for one in followed]
-    return notes, suspicions(followed, facts.shift_trs, facts.tr, found.bids)
+    return notes, suspicions(followed, facts.shift_trs, facts.tr, found.begins)
 
 
 def _followed(

@@ -13,7 +13,8 @@ from fmri_audio.base.errors import UserError
 from fmri_audio.base.files import refuse_unfetched
 from fmri_audio.base.fingerprint import fingerprint
 from fmri_audio.base.stored import load_array, save_array
-from fmri_audio.study.reader import Study, Subject
+from fmri_audio.study.facts import Subject
+from fmri_audio.study.reader import Study
 
 #: A file is told from its successors by so many blocks of so many bytes, its beginning and its end among them.
 SAMPLED_BLOCKS, BLOCK_BYTES = 8, 1 << 16

@@ -26,7 +26,7 @@ from fmri_audio.base.settings import SIMULATE, Settings, project_root
 from fmri_audio.sound import audio, segments
 
 if TYPE_CHECKING:
-    from fmri_audio.study.reader import StudyFile
+    from fmri_audio.study.facts import StudyFile
     from fmri_audio.study.sync import RunSound
 
 PLAY = "play"

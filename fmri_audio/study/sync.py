@@ -15,7 +15,7 @@ from fmri_audio.base import timeline
 from fmri_audio.base.errors import UserError
 from fmri_audio.brain.cleaning import clean_blocks
 from fmri_audio.sound import audio
-from fmri_audio.study.reader import Block, Run, StudyFile, listed
+from fmri_audio.study.facts import Block, Run, StudyFile, listed
 
 MOST_LAGS = 10
 """TRs to either side of the declared shift at which the envelope is compared with the brain."""
@@ -66,7 +66,7 @@ def read_film(path: Path, run: Run, tr: Fraction, lead: Fraction | None = None) 
     tr : Fraction
         Seconds.
     lead : Fraction, optional
-        Seconds of the sound before the run's first TR; see :class:`fmri_audio.study.reader.Run`. Without it the sound
+        Seconds of the sound before the run's first TR; see :class:`fmri_audio.study.facts.Run`. Without it the sound
         begins with the run's first TR and ends with its last.
 
     Returns
@@ -119,7 +119,7 @@ def run_sounds(
         Of the study; its own sounds count from there.
     facts : StudyFile
     trs : (first, last), optional
-        As in :meth:`fmri_audio.study.reader.StudyFile.kept`.
+        As in :meth:`fmri_audio.study.facts.StudyFile.kept`.
     films : path, or mapping of run name to path, optional
         One film for the first run that is used, or those of the runs named; the study's own sounds unless given.
 

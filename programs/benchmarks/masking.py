@@ -33,18 +33,10 @@ import numpy as np
 from fmri_audio.base.command import command
 from fmri_audio.base.errors import UserError
 from fmri_audio.brain import agreement, cleaning, masks
+from fmri_audio.study.facts import STUDY_FILE, Run, StudyFile
+from fmri_audio.study.layouts.sherlock import PATTERN, RELEASE, RELEASE_AFFINE, RELEASE_SHAPE
 from fmri_audio.study.masked import masked_bold
-from fmri_audio.study.reader import (
-    PATTERN,
-    RELEASE,
-    RELEASE_AFFINE,
-    RELEASE_SHAPE,
-    STUDY_FILE,
-    Run,
-    Study,
-    StudyFile,
-    write_facts,
-)
+from fmri_audio.study.reader import Study, write_facts
 from programs.benchmarks.process import in_its_own_process, report, taken
 from programs.benchmarks.table import Row, described_hardware, summary
 

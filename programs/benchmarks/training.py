@@ -41,7 +41,7 @@ from fmri_audio.codec import checkpoints
 from fmri_audio.edition.edition import absolute
 from fmri_audio.representations.encodec import EncodecLatents
 from fmri_audio.simulation.grid import Grid
-from fmri_audio.study.reader import RELEASE
+from fmri_audio.study.layouts.sherlock import RELEASE
 from fmri_audio.study.splits import Split, contiguous_split
 from fmri_audio.study.stimulus import prepare
 from programs.benchmarks.codec import random_codec

@@ -16,7 +16,8 @@ from fmri_audio.base.files import check_writable, replacing, write_text
 from fmri_audio.base.settings import project_root
 from fmri_audio.codec.checkpoints import Checkpoint, bandwidths, load
 from fmri_audio.representations.encodec import EncodecCodes
-from fmri_audio.sound import audio, metrics
+from fmri_audio.sound import audio
+from fmri_audio.sound.metrics import evaluate, mel_distance
 
 #: Sets of recordings below the data folder, and how many of each to measure.
 SETS = {"encodec-reference/original": 4, "speech/ljspeech": 8, "speech/librivox": 6, "music": 7}
@@ -190,9 +191,9 @@ def _excerpt(path: Path) -> np.ndarray:
 def _row(
     codec: str, name: str, path: Path, kbps: float, wave: np.ndarray, decoded: np.ndarray
 ) -> dict[str, object]:
-    scores = metrics.score(wave, decoded, audio.SAMPLE_RATE, align=True, speech=name != MUSIC_SET)
+    scores = evaluate.score(wave, decoded, audio.SAMPLE_RATE, align=True, speech=name != MUSIC_SET)
     shared = min(len(wave), len(decoded))
-    distance = metrics.mel_distance_db(wave[:shared], decoded[:shared], audio.SAMPLE_RATE)
+    distance = mel_distance.mel_distance_db(wave[:shared], decoded[:shared], audio.SAMPLE_RATE)
     values = {m: getattr(scores, m) for m in MEASURES if m != "mel_distance_db"}
     return {
         "codec": codec,

@@ -224,6 +224,8 @@ VALUES = st.recursive(
 
 
 @given(changes=st.dictionaries(st.sampled_from(names_of(Settings)) | st.text(max_size=5), VALUES, max_size=4))
+@hypothesis.example(changes={"[": None})
+@hypothesis.example(changes={"": None})
 @hypothesis.settings(max_examples=150, deadline=None)
 def test_any_values_make_an_edition_or_one_sentence(changes: dict[str, object]) -> None:
     said = ""

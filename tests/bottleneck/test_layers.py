@@ -10,7 +10,7 @@ from torch.testing import assert_close
 
 from fmri_audio.base.timeline import join_trs
 from fmri_audio.bottleneck.layers import BoldSpace, Grid, TrProjection, cut, join
-from fmri_audio.bottleneck.response import response_matrix
+from fmri_audio.brain.response import response_matrix
 
 GRID = Grid(Fraction(3, 2), Fraction(75), 6)
 

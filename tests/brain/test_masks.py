@@ -13,7 +13,7 @@ from numpy.testing import assert_array_equal
 
 from fmri_audio.base.errors import UserError
 from fmri_audio.brain import masks
-from fmri_audio.study.reader import RELEASE_AFFINE, RELEASE_SHAPE
+from fmri_audio.study.layouts.sherlock import RELEASE_AFFINE, RELEASE_SHAPE
 
 AFFINE = np.array([[-3.0, 0, 0, -15], [0, 3, 0, -45], [0, 0, 3, -15], [0, 0, 0, 1]])
 SHAPE = (30, 20, 16)

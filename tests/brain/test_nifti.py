@@ -23,8 +23,11 @@ from numpy.testing import assert_array_equal
 
 from fmri_audio.base.errors import UserError
 from fmri_audio.brain import masks, nifti
+from fmri_audio.brain.nifti import seconds_per_volume
 from fmri_audio.study import checker, masked
-from fmri_audio.study.reader import Scan, Study, open_image, scan_volumes, seconds_per_volume
+from fmri_audio.study.facts import Scan
+from fmri_audio.study.reader import Study
+from fmri_audio.study.scans import open_image, scan_volumes
 
 AFFINE = np.array([[-3.0, 0, 0, -30], [0, 3, 0, -42], [0, 0, 3, -12], [0, 0, 0, 1]])
 SHAPE = (6, 5, 4)

@@ -20,8 +20,9 @@ from fmri_audio.base import results
 from fmri_audio.base.errors import UserError
 from fmri_audio.base.settings import load_settings
 from fmri_audio.codec.checkpoints import Checkpoint
-from fmri_audio.edition import edition
+from fmri_audio.edition import edition, steps
 from fmri_audio.edition.edition import Edition
+from fmri_audio.edition.resolve import resolve as resolve_edition
 from fmri_audio.sound import audio
 from fmri_audio.study import stimulus
 from tests.base.test_stored import DAMAGES
@@ -243,7 +244,7 @@ def test_the_encoding_is_kept_by_its_content(opened: Edition, monkeypatch: pytes
     assert changed() == key
     assert changed(stimulus=dataclasses.replace(opened.stimulus, waveform=louder)) != key
     assert changed(checkpoint=dataclasses.replace(opened.checkpoint, sha256="0" * 64)) != key
-    monkeypatch.setattr(edition, "package_digest", lambda *names: "other code")
+    monkeypatch.setattr(edition, "fingerprint", lambda *_: "other code")
     assert changed() != key
 
 
@@ -323,7 +324,7 @@ def test_a_bandwidth_that_the_codec_lacks_is_refused(
 def resolve(tmp_path: Path, source: Path | str, codec: Path | str, **arguments: Any) -> dict[str, Any]:
     """Resolve an edition file and return what was written."""
     out = tmp_path / "out" / "edition.yml"
-    edition.resolve(str(write(tmp_path, source, codec, training=SHORT)), out, **arguments)
+    resolve_edition(str(write(tmp_path, source, codec, training=SHORT)), out, **arguments)
     loaded: dict[str, Any] = yaml.safe_load(out.read_text())
     return loaded
 
@@ -359,7 +360,7 @@ def test_resolving_refuses_what_a_chapter_would(
 ) -> None:
     path = write(tmp_path, recording, tiny_checkpoint_file, **values)
     with pytest.raises(UserError, match=re.escape(sentence)):
-        edition.resolve(str(path), tmp_path / "out" / "edition.yml")
+        resolve_edition(str(path), tmp_path / "out" / "edition.yml")
     assert not (tmp_path / "out").exists()
 
 
@@ -374,7 +375,7 @@ def test_resolving_refuses_sound_in_which_nothing_can_be_scored(
     table.write_text(f"onset\toffset\tkind\n{row}\n")
     path = write(tmp_path, recording, tiny_checkpoint_file, training=SHORT, stimulus={"segments": str(table)})
     with pytest.raises(UserError, match=re.escape(sentence)):
-        edition.resolve(str(path), tmp_path / "out" / "edition.yml")
+        resolve_edition(str(path), tmp_path / "out" / "edition.yml")
 
 
 def test_resolving_says_when_the_main_bandwidth_is_not_asked_for(
@@ -385,7 +386,7 @@ def test_resolving_says_when_the_main_bandwidth_is_not_asked_for(
     sentence = "main bandwidth 3 kbps: 6 is not among the bandwidths asked for"
     assert f"# {sentence}\n" in (tmp_path / "out" / "edition.yml").read_text()
     arguments = ["--edition", str(tmp_path / "mine.yml"), "--bandwidths", "1.5 3"]
-    assert edition.main(["resolve", *arguments, "--out", str(tmp_path / "o.yml")]) == 0
+    assert steps.main(["resolve", *arguments, "--out", str(tmp_path / "o.yml")]) == 0
     assert sentence in capsys.readouterr().out
 
 
@@ -394,7 +395,7 @@ def test_resolving_refuses_a_sweep_at_a_bandwidth_that_the_codec_lacks(
 ) -> None:
     path = write(tmp_path, recording, tiny_checkpoint_file, sweep={"bandwidths": [6.0, 5.0]})
     with pytest.raises(UserError, match="bandwidth 5 kbps: .* does not have it"):
-        edition.resolve(str(path), tmp_path / "out" / "edition.yml")
+        resolve_edition(str(path), tmp_path / "out" / "edition.yml")
     assert not (tmp_path / "out").exists()
 
 
@@ -405,7 +406,7 @@ def test_resolving_takes_all_bandwidths_of_the_codec(
     # What make sweep asks for, where the edition itself lists two.
     two = {"bandwidths": [3.0, 6.0], "main_bandwidth": 6.0, "training": SHORT}
     out = tmp_path / "sweep.yml"
-    edition.resolve(str(write(tmp_path, recording, tiny_checkpoint_file, **two)), out, bandwidths="all")
+    resolve_edition(str(write(tmp_path, recording, tiny_checkpoint_file, **two)), out, bandwidths="all")
     assert yaml.safe_load(out.read_text())["bandwidths"] == [1.5, 3, 6, 12, 24]
 
 
@@ -415,7 +416,7 @@ def test_another_sound_replaces_the_editions(
     monkeypatch.chdir(recording.parent)
     out = tmp_path / "edition.yml"
     own = write(tmp_path, "play", stimulus={"first_tr": 5, "n_trs": 64}, training=SHORT)
-    notes = edition.resolve(str(own), out, stimulus="talk.wav", codec=str(tiny_checkpoint_file))
+    notes = resolve_edition(str(own), out, stimulus="talk.wav", codec=str(tiny_checkpoint_file))
     written = yaml.safe_load(out.read_text())
     assert written["stimulus"] == {"source": str(recording), "segments": None, "first_tr": 0, "n_trs": None}
     assert any("42 TRs" in note for note in notes)
@@ -452,7 +453,7 @@ def test_every_bad_sound_is_refused_before_anything_is_written(
     for name, path in paths.items():
         out = tmp_path / "out" / "edition.yml"
         arguments = ["--edition", "demo", "--stimulus", str(path), "--codec", str(tiny_checkpoint_file)]
-        assert edition.main(["resolve", *arguments, "--out", str(out)]) == 1
+        assert steps.main(["resolve", *arguments, "--out", str(out)]) == 1
         captured = capsys.readouterr()
         assert captured.err.count("\n") == 1 and sentences[name] in captured.err, captured.err
         assert str(path) in captured.err
@@ -485,11 +486,11 @@ def test_an_excerpt_beyond_the_end_is_refused(tmp_path: Path, recording: Path) -
 
 def test_sherlock_asks_for_what_only_the_user_has(tmp_path: Path, recording: Path) -> None:
     with pytest.raises(UserError) as caught:
-        edition.resolve("sherlock", tmp_path / "edition.yml", codec="demo")
+        resolve_edition("sherlock", tmp_path / "edition.yml", codec="demo")
     message = str(caught.value)
     assert "stimulus.source" in message and "study.source" in message and "\n" not in message
     with pytest.raises(UserError, match="study.source"):
-        edition.resolve("sherlock", tmp_path / "edition.yml", stimulus=str(recording), codec="demo")
+        resolve_edition("sherlock", tmp_path / "edition.yml", stimulus=str(recording), codec="demo")
     assert not (tmp_path / "edition.yml").exists()
 
 
@@ -497,7 +498,7 @@ def test_an_unwritable_place_is_refused(tmp_path: Path, recording: Path, tiny_ch
     (tmp_path / "file").touch()
     path = write(tmp_path, recording, tiny_checkpoint_file, training=SHORT)
     with pytest.raises(UserError, match="cannot be written"):
-        edition.resolve(str(path), tmp_path / "file" / "edition.yml")
+        resolve_edition(str(path), tmp_path / "file" / "edition.yml")
 
 
 def test_the_steps_leave_their_markers(
@@ -511,7 +512,7 @@ def test_the_steps_leave_their_markers(
         ("study", "study/study.yml"),
     ):
         assert not (build / marker).exists()
-        assert edition.main([step, "--edition", str(path), "--build", str(build)]) == 0
+        assert steps.main([step, "--edition", str(path), "--build", str(build)]) == 0
         assert (build / marker).is_file()
     facts = json.loads((build / "encoding.json").read_text())
     assert (

@@ -7,7 +7,7 @@ import numpy as np
 
 from fmri_audio.brain import masks
 from fmri_audio.pages import maps
-from fmri_audio.study.reader import RELEASE_AFFINE, RELEASE_SHAPE
+from fmri_audio.study.layouts.sherlock import RELEASE_AFFINE, RELEASE_SHAPE
 
 
 def test_values_go_back_to_their_voxels() -> None:

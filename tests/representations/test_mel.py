@@ -16,7 +16,7 @@ from fmri_audio.representations.mel import (
     magnitude_by_phase,
     split_budget,
 )
-from fmri_audio.sound import metrics
+from fmri_audio.sound.metrics.si_sdr import si_sdr_db
 
 RATE = Fraction(24_000, 360)
 
@@ -27,7 +27,7 @@ def waveform(speech: Callable[..., np.ndarray]) -> torch.Tensor:
 
 
 def si_sdr(reference: torch.Tensor, degraded: torch.Tensor) -> float:
-    return metrics.si_sdr_db(reference[0, 0].double().numpy(), degraded[0, 0].double().numpy())
+    return si_sdr_db(reference[0, 0].double().numpy(), degraded[0, 0].double().numpy())
 
 
 def spectral_error(mel: MelGriffinLim, reference: torch.Tensor, degraded: torch.Tensor) -> float:

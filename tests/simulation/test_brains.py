@@ -28,7 +28,8 @@ from fmri_audio.simulation.brains import (
 from fmri_audio.simulation.grid import VISUAL_SHARE, Grid, box_affine
 from fmri_audio.simulation.haemodynamics import CANONICAL, Haemodynamics, above_drift, responses, unit
 from fmri_audio.sound.acoustics import FEATURE_RATE, Features, acoustic_features
-from fmri_audio.study.reader import RELEASE_AFFINE, Run
+from fmri_audio.study.facts import Run
+from fmri_audio.study.layouts.sherlock import RELEASE_AFFINE
 from tests.study.conftest import SHAPE
 
 TR, N_TRS, N_SUBJECTS = Fraction(3, 2), 240, 27

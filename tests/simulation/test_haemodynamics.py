@@ -20,7 +20,7 @@ from fmri_audio.simulation.haemodynamics import (
     unit,
 )
 from fmri_audio.sound.acoustics import FEATURE_RATE
-from fmri_audio.study.reader import Run
+from fmri_audio.study.facts import Run
 
 TR = Fraction(3, 2)
 

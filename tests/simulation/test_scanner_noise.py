@@ -10,7 +10,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from fmri_audio.brain import agreement, cleaning
 from fmri_audio.simulation import scanner_noise
-from fmri_audio.study.reader import Run
+from fmri_audio.study.facts import Run
 
 TR, BOX, MM = Fraction(3, 2), (12, 10, 11), (3.0, 3.0, 3.0)
 RUN = Run(name="1", first_tr=0, n_trs=400)

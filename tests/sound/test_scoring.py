@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from fmri_audio.base.errors import UserError
-from fmri_audio.edition.windows import listening_clips, scored_windows
 from fmri_audio.sound import scoring
 from fmri_audio.sound.segments import Window
 
@@ -75,30 +72,3 @@ def test_only_wanted_metrics_are_computed(sound: np.ndarray) -> None:
     windows = scoring.score_windows(sound, sound, RATE, WINDOWS, scoring.CHEAP).set_index("kind")
     assert windows.loc["speech", list(scoring.CHEAP)].notna().all()
     assert windows[["pesq_wb", "pesq_nb"]].isna().all(axis=None)
-
-
-def run_with(**kinds: int) -> SimpleNamespace:
-    """An edition with so many windows of each kind."""
-    found = {
-        kind: [Window(f"{kind}-{i}", 10.0 * i, 10.0 * i + 10, kind) for i in range(n)]
-        for kind, n in kinds.items()
-    }
-    return SimpleNamespace(
-        windows=lambda kind="speech", count=None: found.get(kind, [])[:count],
-        stimulus=SimpleNamespace(name="x.wav"),
-        settings=SimpleNamespace(windows=SimpleNamespace(seconds=10.0, clip_seconds=5.0)),
-    )
-
-
-def test_speech_is_scored_where_there_is_any_and_music_otherwise() -> None:
-    assert {window.kind for window in scored_windows(run_with(speech=2, music=3))} == {"speech"}
-    assert {window.kind for window in scored_windows(run_with(music=3))} == {"music"}
-    with pytest.raises(UserError, match=r"x\.wav: no stretch"):
-        scored_windows(run_with())
-
-
-def test_clips_are_the_middles_of_windows() -> None:
-    clips = listening_clips(run_with(speech=3, music=1))
-    assert [clip.kind for clip in clips] == ["speech", "speech", "music"]
-    assert (clips[1].onset, clips[1].offset) == (12.5, 17.5)
-    assert [clip.kind for clip in listening_clips(run_with(ambience=1))] == ["ambience"]

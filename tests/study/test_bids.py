@@ -12,8 +12,8 @@ import pytest
 import soundfile
 
 from fmri_audio.base.errors import UserError
-from fmri_audio.study.bids import find_bids
 from fmri_audio.study.checker import check_study
+from fmri_audio.study.layouts.bids import find_bids
 from fmri_audio.study.reader import Study
 
 from . import made

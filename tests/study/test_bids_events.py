@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from fmri_audio.base.errors import UserError
-from fmri_audio.study.bids import find_bids
-from fmri_audio.study.reader import Found
+from fmri_audio.study.facts import Found
+from fmri_audio.study.layouts.bids import find_bids
 
 from . import trees
 

@@ -12,9 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fmri_audio.base.errors import UserError
-from fmri_audio.study.bids import find_bids
 from fmri_audio.study.bids_names import BidsName, pipelines, scans_in, stimulus_file
-from fmri_audio.study.reader import Found, find_study
+from fmri_audio.study.facts import Found
+from fmri_audio.study.layouts.bids import find_bids
+from fmri_audio.study.reader import find_study
 
 from . import made, trees
 from .trees import SPACE

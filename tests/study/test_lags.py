@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter1d
 
+from fmri_audio.study.facts import Run
 from fmri_audio.study.lags import Followed, suspicions
-from fmri_audio.study.reader import Run
 from fmri_audio.study.sync import best_shift, envelope_check
 
 from . import made
@@ -43,8 +43,8 @@ def everyone(lag: int | None) -> dict[str, int | None]:
     return dict.fromkeys(["01", "02", "03"], lag)
 
 
-def told(*runs: Followed, shift: int = 3, bids: bool = True) -> list[str]:
-    return suspicions(runs, shift, made.TR, bids)
+def told(*runs: Followed, shift: int = 3, begins: str = "an onset") -> list[str]:
+    return suspicions(runs, shift, made.TR, begins)
 
 
 def test_brains_in_their_place_raise_no_suspicion() -> None:
@@ -66,7 +66,7 @@ def test_one_run_of_several_is_its_events_or_its_film(lag: int, event: str, film
     [said] = told(followed("a", everyone(0)), followed("b", everyone(lag), 1))
     assert f"b.wav: auditory cortex follows it {lag:+d} TRs" in said and "so it is not the shift but its events" in said
     assert event in said and film in said and "an onset" in said
-    [said] = told(followed("a", everyone(0)), followed("b", everyone(lag), 1), bids=False)
+    [said] = told(followed("a", everyone(0)), followed("b", everyone(lag), 1), begins="in study.yml, a run that begins")
     assert "in study.yml, a run that begins" in said
 
 

@@ -80,7 +80,7 @@ def test_another_scan_mask_study_or_code_is_read_anew(
     facts.write_text(yaml.safe_dump({**yaml.safe_load(facts.read_text()), "fillers": [filler]}))
     assert np.isnan(masked_bold(Study.open(study.folder), 1, mask, cache)[40:]).all()
     assert files() == 5
-    monkeypatch.setattr(masked, "package_digest", lambda *_: "newer code")
+    monkeypatch.setattr(masked, "fingerprint", lambda *_: "newer code")
     masked_bold(study, 2, mask, cache)
     assert files() == 6
 

@@ -13,7 +13,8 @@ import yaml
 
 from fmri_audio.base.errors import UserError
 from fmri_audio.study.checker import check_study
-from fmri_audio.study.reader import RELEASE, Study
+from fmri_audio.study.layouts.sherlock import RELEASE
+from fmri_audio.study.reader import Study
 
 from . import made
 from .conftest import N_TRS, SHAPE
@@ -56,7 +57,7 @@ def test_integers_with_a_scale_and_plain_nii_are_read(folder: Path) -> None:
     scaled.set_data_dtype(np.int16)
     scaled.to_filename(folder / "sherlock_movie_s1.nii")
     (folder / "sherlock_movie_s1.nii.gz").unlink()
-    np.testing.assert_allclose(study.bold(1, study.mask()), expected, atol=0.1)
+    np.testing.assert_allclose(Study.open(folder).bold(1, study.mask()), expected, atol=0.1)
 
 
 def test_without_study_file_the_release_is_expected(folder: Path) -> None:

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from fmri_audio.base.errors import UserError
-from fmri_audio.study.reader import RELEASE, Run, Study, trailing_filler
+from fmri_audio.study.facts import Run
+from fmri_audio.study.layouts.sherlock import RELEASE
+from fmri_audio.study.reader import Study, trailing_filler
 
 from . import made
 

@@ -14,7 +14,7 @@ from fmri_audio.codec.checkpoints import Checkpoint
 from fmri_audio.sound import audio
 from fmri_audio.study import sync
 from fmri_audio.study.envelope import envelope_response
-from fmri_audio.study.reader import Run, StudyFile
+from fmri_audio.study.facts import Run, StudyFile
 
 from . import made
 

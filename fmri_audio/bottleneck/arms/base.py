@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from fmri_audio.base.registry import Registry
 from fmri_audio.base.timeline import frames_of_tr, run_samples, trs_to_samples
 from fmri_audio.bottleneck.layers import BoldSpace, Grid, TrProjection
-from fmri_audio.bottleneck.response import response_matrix
+from fmri_audio.brain.response import response_matrix
 from fmri_audio.study.splits import Split
 
 if TYPE_CHECKING:
-    from fmri_audio.base.settings import MelSettings
+    from fmri_audio.base.settings import MelSettings, Section
     from fmri_audio.codec.checkpoints import Checkpoint
+
+ARMS: Registry[type[Arm]] = Registry("fmri_audio.bottleneck.arms")
+"""All arms by their name in the tables, in the order of the tables."""
+
+LABELS: Mapping[str, str] = ARMS.said("label")
+"""The arms as a reader knows them."""
 
 Waveform = NDArray[np.float32]
 Block = tuple[int, int]
@@ -74,6 +81,8 @@ class Material:
         That the decoder reads, in TRs of stimulus time.
     shift : int
         TRs by which the study is already shifted.
+    parts : mapping
+        Settings of single arms (:attr:`Arm.options`), by the arm's name.
     """
 
     checkpoint: Checkpoint
@@ -85,6 +94,7 @@ class Material:
     bold: NDArray[np.float32]
     lags: Sequence[int]
     shift: int
+    parts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @property
     def device(self) -> torch.device:
@@ -148,12 +158,19 @@ class Arm(nn.Module, ABC):
         Samples per frame.
     """
 
-    #: Name in the tables.
+    #: Name in settings and tables, and as a reader knows it.
     name: ClassVar[str]
+    label: ClassVar[str]
+    #: Where it comes in tables.
+    place: ClassVar[int]
     #: Name of the features in the tables.
     representation: ClassVar[str]
     #: Unit of the loss.
     loss_unit: ClassVar[str]
+    #: The rank has to be a multiple of it: 2 where a code has real and imaginary parts.
+    rank_multiple: ClassVar[int] = 1
+    #: Its own settings, under ``parts`` and its name in an edition's file; None if it has none.
+    options: ClassVar[type[Section] | None] = None
     #: Whether a codec's own weights are trained.
     codec_moves: ClassVar[bool] = False
     #: Parts whose weights never change: not stored with the trained ones.
@@ -344,3 +361,12 @@ def frames_of_blocks(features: torch.Tensor, blocks: list[Block], grid: Grid) ->
 
 def _reals(parameter: nn.Parameter) -> int:
     return parameter.numel() * (2 if parameter.is_complex() else 1)
+
+
+A = TypeVar("A", bound=type[Arm])
+
+
+def registered(arm: A) -> A:
+    """Enter an arm among :data:`ARMS`: a decorator for the class, in a file of this folder."""
+    ARMS.register(arm, arm.__module__)
+    return arm

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from fmri_audio.bottleneck.arms.base import Arm, Block, Material, Window, frames_of_blocks
+from fmri_audio.bottleneck.arms.base import Arm, Block, Material, Window, frames_of_blocks, registered
 from fmri_audio.bottleneck.arms.latents import copy_of
 from fmri_audio.bottleneck.layers import BoldSpace, TrProjection, linear_of
 from fmri_audio.codec.streaming import decode_in_pieces, encode_in_pieces
@@ -27,6 +27,7 @@ _SETTLE_EVERY = 4
 _SHARPNESSES = 16
 
 
+@registered
 class CodesArm(Arm):
     r"""Codes → embeddings, summed over codebooks → bottleneck → a distribution per codebook.
 
@@ -50,6 +51,8 @@ class CodesArm(Arm):
     """
 
     name = "codes"
+    label = "codes"
+    place = 20
     representation = "encodec-codes"
     loss_unit = "bits per code"
     untrained = ("encoder.", "decoder.")

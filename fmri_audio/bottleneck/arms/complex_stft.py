@@ -9,12 +9,13 @@ import complextorch.nn as complex_nn
 import torch
 from torch import nn
 
-from fmri_audio.bottleneck.arms.base import Arm, Block, Material, Window, frames_of_blocks
+from fmri_audio.bottleneck.arms.base import Arm, Block, Material, Window, frames_of_blocks, registered
 from fmri_audio.bottleneck.arms.losses import SoundLoss
 from fmri_audio.bottleneck.layers import BoldSpace, TrProjection, linear_of
 from fmri_audio.representations.stft import ComplexStft
 
 
+@registered
 class ComplexStftArm(Arm):
     """Complex STFT → fewer complex channels → bottleneck → complex STFT → inverse STFT.
 
@@ -32,6 +33,9 @@ class ComplexStftArm(Arm):
     """
 
     name = "complex-stft"
+    label = "complex STFT"
+    place = 50
+    rank_multiple = 2
     representation = "complex-stft"
     loss_unit = "mel and waveform distance"
     untrained = ("sound_loss.",)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Self, TypeVar
 import torch
 from torch import nn
 
-from fmri_audio.bottleneck.arms.base import Arm, Material, Window
+from fmri_audio.bottleneck.arms.base import Arm, Material, Window, registered
 from fmri_audio.bottleneck.arms.losses import SoundLoss
 from fmri_audio.bottleneck.layers import BoldSpace, TrProjection
 from fmri_audio.codec.streaming import decode_in_pieces, encode_in_pieces
@@ -83,18 +83,24 @@ class _Latents(Arm):
         return decode_in_pieces(self.decoder, restored[None])[0, 0, :n_samples]
 
 
+@registered
 class FrozenLatents(_Latents):
     """Only the projection is trained; encoder, decoder and codebooks stay as they came."""
 
     name = "frozen"
+    label = "frozen"
+    place = 30
     codec_moves = False
     untrained = ("sound_loss.", "encoder.", "decoder.")
 
 
+@registered
 class FineTuned(_Latents):
     """The projection and the codec's encoder and decoder are trained together, end to end."""
 
     name = "finetuned"
+    label = "fine-tuned"
+    place = 40
     codec_moves = True
     untrained = ("sound_loss.",)
 

@@ -6,11 +6,12 @@ from typing import Self
 
 import torch
 
-from fmri_audio.bottleneck.arms.base import Arm, Block, Material, Window, frames_of_blocks
+from fmri_audio.bottleneck.arms.base import Arm, Block, Material, Window, frames_of_blocks, registered
 from fmri_audio.bottleneck.layers import BoldSpace, TrProjection
 from fmri_audio.representations.mel import MelGriffinLim
 
 
+@registered
 class MelArm(Arm):
     """Log-mel powers → bottleneck → Griffin-Lim.
 
@@ -26,6 +27,8 @@ class MelArm(Arm):
     """
 
     name = "mel"
+    label = "mel + Griffin-Lim"
+    place = 10
     representation = "mel"
     loss_unit = "log-mel difference"
     lowest: torch.Tensor

@@ -11,7 +11,7 @@ from fmri_audio.claims.functions.registry import NO, YES, Value, registered
 from fmri_audio.claims.functions.sizes import mel_price
 from fmri_audio.codec import counting
 from fmri_audio.representations.stft import ComplexStft
-from fmri_audio.sound import metrics
+from fmri_audio.sound.metrics import snr
 
 
 @registered
@@ -19,7 +19,7 @@ def stft_roundtrip_snr() -> dict[str, Value]:
     """Return the SNR of noise after a complex STFT and its inverse, in dB."""
     sound = white_noise(4 * tr_samples())
     back = ComplexStft().roundtrip(sound)
-    return {"STFT and back": float(metrics.snr_db(sound[0, 0].numpy(), back[0, 0].numpy()))}
+    return {"STFT and back": float(snr.snr_db(sound[0, 0].numpy(), back[0, 0].numpy()))}
 
 
 @registered

@@ -120,7 +120,7 @@ def lone_code_agreement() -> dict[str, Value]:
 @registered
 def film_trs() -> dict[str, Value]:
     """Count the TRs of the Sherlock release: both runs, the first, and the first without the opening cartoon."""
-    from fmri_audio.study.reader import RELEASE
+    from fmri_audio.study.layouts.sherlock import RELEASE
 
     chosen = load_settings("sherlock").study.trs
     return {

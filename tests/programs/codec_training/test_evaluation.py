@@ -14,7 +14,8 @@ import torch
 from fmri_audio.base.errors import UserError
 from fmri_audio.base.settings import project_root
 from fmri_audio.codec import checkpoints
-from fmri_audio.sound import audio, metrics
+from fmri_audio.sound import audio
+from fmri_audio.sound.metrics import snr
 from programs.codec_training import evaluation
 from programs.codec_training.network import Network
 
@@ -68,7 +69,7 @@ def test_the_demo_codec_keeps_levels_and_gains_with_every_bandwidth(
 ) -> None:
     demo = checkpoints.load("demo")
     wave = speech(3.0)
-    gained = [metrics.snr_db(wave, decoded) for decoded in evaluation.decodes(demo, wave).values()]
+    gained = [snr.snr_db(wave, decoded) for decoded in evaluation.decodes(demo, wave).values()]
     assert gained == sorted(gained) and gained[2] > gained[0] + 1
     levels = evaluation.level_drift(demo).set_index(["sound", "kbps"]).level_change_db
     steady = levels.drop(1.5, level="kbps")

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from fmri_audio.base.errors import UserError
-from fmri_audio.sound import metrics
+from fmri_audio.sound.metrics import snr
 from programs.codec_training.network import Network
 from programs.codec_training.start import pass_through
 
@@ -23,7 +23,7 @@ def test_low_frequencies_pass_and_high_ones_do_not(filters: int) -> None:
         with torch.no_grad():
             latents = network.encode(torch.from_numpy(wave)[None])
             output = network.decode(latents)[0].numpy()
-        assert least < metrics.snr_db(wave, output) < most, frequency
+        assert least < snr.snr_db(wave, output) < most, frequency
         assert latents.shape == (1, 75, 128)
 
 

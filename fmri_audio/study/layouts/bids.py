@@ -20,6 +20,7 @@ from typing import Any, Literal
 
 from fmri_audio.base.errors import UserError
 from fmri_audio.base.settings import BIDS_SPACE, Section
+from fmri_audio.brain.nifti import seconds_per_volume
 from fmri_audio.sound import audio
 from fmri_audio.study.bids_events import Events, is_sound
 from fmri_audio.study.bids_names import (
@@ -38,16 +39,9 @@ from fmri_audio.study.bids_names import (
     speaking_of,
     stimulus_file,
 )
-from fmri_audio.study.reader import (
-    Found,
-    Run,
-    Scan,
-    StudyFile,
-    Subject,
-    listed,
-    open_image,
-    seconds_per_volume,
-)
+from fmri_audio.study.facts import STUDY_FILE, Found, Run, Scan, StudyFile, Subject, listed, validated
+from fmri_audio.study.layouts.base import LAYOUTS, Asked, Layout
+from fmri_audio.study.scans import open_image
 
 #: Share of a TR by which a moment may lie elsewhere without a word.
 NOTED_SHARE = 0.1
@@ -63,6 +57,26 @@ class BidsFile(Section):
     story: str | None = None
     space: str = BIDS_SPACE
     shift_trs: int = 0
+
+
+class Bids(Layout):
+    """A BIDS data set with derivatives, or a ``study.yml`` beside one that names task, story and space."""
+
+    name = "bids"
+    label = "BIDS derivatives"
+    place = 10
+
+    def recognises(self, folder: Path, written: object) -> bool:
+        """Whether it looks like BIDS and no ``study.yml`` says otherwise."""
+        return written is None and is_bids(folder)
+
+    def find(self, folder: Path, written: object, asked: Asked) -> Found:
+        """Find the scans that are asked for; what is asked for comes before what is written."""
+        if written is None:
+            return find_bids(folder, asked.task, asked.story, asked.space)
+        own = validated(BidsFile, written, folder / STUDY_FILE)
+        space = asked.space if asked.space != BIDS_SPACE else own.space
+        return find_bids(folder, asked.task or own.task, asked.story or own.story, space, own.shift_trs)
 
 
 @dataclass(frozen=True)
@@ -162,7 +176,7 @@ def find_bids(
     facts = StudyFile(
         name=f"{_title(root)}, {task}", tr=tr, shift_trs=shift_trs, subjects=list(complete), runs=runs
     )
-    return Found(facts, complete, notes, problems, bids=True, silent=silent)
+    return Found(facts, complete, notes, problems, begins="an onset", silent=silent)
 
 
 def _derivatives(folder: Path, task: str | None, space: str) -> tuple[Path, list[BidsName]]:
@@ -539,3 +553,6 @@ def _seconds(path: Path) -> float | None:
 @lru_cache(maxsize=64)
 def _length(path: Path, changed: int) -> float:
     return audio.read_sound(path).seconds
+
+
+LAYOUTS.register(Bids(), __name__)
