@@ -18,7 +18,7 @@ from fmri_audio.base.results import Record
 from fmri_audio.chapters.published import GATES, published
 from fmri_audio.chapters.roundtrip import columns, equal_mel, plain_mel
 from fmri_audio.codec import checkpoints, counting
-from fmri_audio.codec.counting import CodeCount, WeightCount, count_codes, count_weights
+from fmri_audio.codec.counting import CodeCount, WeightCount, count_codebooks, count_codes, count_weights
 from fmri_audio.codec.segmented import SegmentedCodec
 from fmri_audio.edition import Edition
 from fmri_audio.edition.windows import listening_clips, scored_kind, scored_windows
@@ -132,7 +132,7 @@ def _shape(model: EncodecModel, tr: Fraction) -> dict[str, object]:
     else:
         seconds = f"{length / rate:g} s, every {stride / rate:g} s"
         causal, segments, overlap = "no", seconds, length / stride
-    codebooks = {kbps: _codebooks(model, kbps) for kbps in model.target_bandwidths}
+    codebooks = {kbps: count_codebooks(model, kbps) for kbps in model.target_bandwidths}
     return {
         "channels": model.channels,
         "causal": causal,
@@ -141,10 +141,6 @@ def _shape(model: EncodecModel, tr: Fraction) -> dict[str, object]:
         "kbps → codebooks": ", ".join(f"{kbps:g} → {number}" for kbps, number in codebooks.items()),
         "parameters": f"{count_weights(model).parameters:,}",
     }
-
-
-def _codebooks(model: EncodecModel, kbps: float) -> int:
-    return int(model.quantizer.get_num_quantizers_for_bandwidth(model.frame_rate, kbps))
 
 
 def stereo_at_hand() -> bool:
