@@ -1,8 +1,8 @@
-"""The codec's runs at several bandwidths side by side: one table, one figure, and the gates of the brief."""
+"""Chapter 4: the codec's runs at several bandwidths side by side, beside Meta's weights and the note's gates."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import matplotlib.pyplot as plt
 import pandas as pd
@@ -10,7 +10,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from fmri_audio.base.results import Record
-from fmri_audio.pages.page import NO_WEIGHTS, Clip
+from fmri_audio.chapters.published import GATES, REFERENCE
+from fmri_audio.edition import Edition
+from fmri_audio.edition.windows import listening_clips, scored_kind
+from fmri_audio.pages.page import NO_WEIGHTS, Clip, Page
 from fmri_audio.sound.scoring import LABELS, METRICS, UNITS
 
 SOUNDS = {"encodec-codes": "EnCodec", "mel-quantised": "mel + Griffin-Lim"}
@@ -19,8 +22,24 @@ SOUNDS = {"encodec-codes": "EnCodec", "mel-quantised": "mel + Griffin-Lim"}
 FLOORS = {"silence": "floor: silence", "noise": "floor: white noise", "other-segment": "floor: other segment"}
 """Controls that carry nothing of the sound."""
 
-REFERENCE = "measured here on the Vocos demo clips"
-"""The source of figures for Meta's weights that has all metrics (book/published.csv)."""
+
+def facts(run: Edition, measured: pd.DataFrame) -> dict[str, float | str]:
+    """Return what the text says of weights, sound and bandwidths."""
+    return {
+        "codec": run.checkpoint.id,
+        "description": run.checkpoint.description,
+        "stimulus": run.stimulus.name,
+        "kind": scored_kind(run),
+        "n_bandwidths": len(run.bandwidths),
+        "lowest": run.bandwidths[0],
+        "highest": run.bandwidths[-1],
+        "n_windows": int(measured["n"].max()),
+    }
+
+
+def measured_in(run: Edition) -> pd.DataFrame:
+    """Return the means that chapter 3 measured in an edition (see :func:`measured`)."""
+    return measured(run.records("03-encodec"), scored_kind(run))
 
 
 def measured(records: pd.DataFrame, kind: str) -> pd.DataFrame:
@@ -49,6 +68,12 @@ def measured(records: pd.DataFrame, kind: str) -> pd.DataFrame:
     return rows[["sound", "bandwidth_kbps", "metric", "value", "ci_low", "ci_high", "n"]]
 
 
+def by_bandwidth(rows: pd.DataFrame, sound: str) -> pd.DataFrame:
+    """Return the means of one sound: index ``bandwidth_kbps``, a column per metric."""
+    own = rows[rows["sound"] == sound]
+    return own.pivot_table(index="bandwidth_kbps", columns="metric", values="value").reindex(columns=METRICS)
+
+
 def table(rows: pd.DataFrame) -> pd.DataFrame:
     """Return the measurements for readers: one row per sound and bandwidth, a column per metric."""
     keyed = rows.assign(kbps=rows["bandwidth_kbps"].fillna(-1.0))
@@ -60,14 +85,25 @@ def table(rows: pd.DataFrame) -> pd.DataFrame:
         ["sound", "kbps"], key=lambda column: column.map(order) if column.name == "sound" else column
     )
     wide["kbps"] = wide["kbps"].where(wide["kbps"] >= 0)
-    return wide.rename(columns=LABELS)
+    return wide
 
 
-def curves(rows: pd.DataFrame, published: pd.DataFrame, gates: Mapping[str, float]) -> Figure:
+def more_bits(rows: pd.DataFrame) -> dict[str, float | str]:
+    """Return what more bits buy in STOI, and where the codec beats a mel spectrogram of the same bits."""
+    ours, equal = (by_bandwidth(rows, sound)["stoi"] for sound in SOUNDS.values())
+    return {
+        "gain_words": gain(ours),
+        "stoi_lowest": ours.iloc[0],
+        "stoi_highest": ours.iloc[-1],
+        "wins": where(ours > equal),
+    }
+
+
+def curves(rows: pd.DataFrame, published: pd.DataFrame) -> Figure:
     """Draw quality against bandwidth, one panel per gate's metric."""
-    figure, panels = plt.subplots(1, len(gates), figsize=(8.4, 3.3), layout="constrained")
+    figure, panels = plt.subplots(1, len(GATES), figsize=(8.4, 3.3), layout="constrained")
     genuine = published[published["source"] == REFERENCE]
-    for axis, (metric, gate) in zip(panels, gates.items(), strict=True):
+    for axis, (metric, gate) in zip(panels, GATES.items(), strict=True):
         _curve(axis, rows[rows["metric"] == metric])
         meta = genuine[genuine["metric"] == metric]
         axis.plot(
@@ -140,33 +176,62 @@ def beside(ours: pd.DataFrame, name: str, published: pd.DataFrame) -> pd.DataFra
     return pd.DataFrame(rows)
 
 
-def gates(ours: pd.DataFrame, codec: str, meta: pd.DataFrame, bars: Mapping[str, float]) -> pd.DataFrame:
-    """Return at which bandwidths each gate is passed, by our weights and by the figures for Meta's.
+def listeners(published: pd.DataFrame) -> dict[str, float | str]:
+    """Return what listeners gave Meta's weights, and how far measurements on speech lie apart at most."""
+    mushra = published[published["metric"] == "mushra"].sort_values("bandwidth_kbps")
+    speech = published[(published["metric"] == "pesq_wb") & ~published["material"].str.contains("music")]
+    pesq = speech.groupby("bandwidth_kbps")["value"]
+    return {
+        "mushra": ", ".join(f"{value:.0f}" for value in mushra["value"]),
+        "mushra_kbps": ", ".join(f"{kbps:g}" for kbps in mushra["bandwidth_kbps"]),
+        "pesq_spread": float((pesq.max() - pesq.min()).max()),
+    }
+
+
+def passed(ours: pd.DataFrame, published: pd.DataFrame) -> pd.DataFrame:
+    """Say at which bandwidths each of the note's gates is passed, by our weights and by the figures for Meta's.
 
     Parameters
     ----------
     ours
         Index ``bandwidth_kbps``, a column per metric.
-    codec
-        Id of our weights.
-    meta
-        ``metric, bandwidth_kbps, min, max``: the range over sources.
-    bars
-        Metric → value to exceed.
+    published
+        ``source, material, bandwidth_kbps, metric, value``.
+
+    Returns
+    -------
+    DataFrame
+        Index: metric; columns ``ours`` and ``meta``.
     """
-    rows = []
-    for metric, bar in bars.items():
-        figures = meta[meta["metric"] == metric].set_index("bandwidth_kbps")
-        all_pass, some_pass = figures["min"] > bar, figures["max"] > bar
+    rows = {}
+    for metric, gate in GATES.items():
+        figures = published[published["metric"] == metric].groupby("bandwidth_kbps")["value"]
+        all_pass, some_pass = figures.min() > gate, figures.max() > gate
         words = where(all_pass)
         if (some_pass & ~all_pass).any():
             words += f" (some sources also at {where(some_pass & ~all_pass)})"
-        rows.append({
-            "gate": f"{LABELS[metric]} above {bar:g}",
-            f"{codec} passes at": where(ours[metric] > bar),
-            "Meta's weights pass at": words,
-        })  # fmt: skip
-    return pd.DataFrame(rows)
+        rows[metric] = {"ours": where(ours[metric] > gate), "meta": words}
+    return pd.DataFrame(rows).T
+
+
+def gates_table(passed: pd.DataFrame, codec: str) -> pd.DataFrame:
+    """Return where the gates are passed for readers."""
+    return pd.DataFrame(
+        {
+            "gate": [f"{LABELS[metric]} above {GATES[metric]:g}" for metric in passed.index],
+            f"{codec} passes at": passed["ours"].to_list(),
+            "Meta's weights pass at": passed["meta"].to_list(),
+        }
+    )
+
+
+def gates_said(passed: pd.DataFrame) -> dict[str, float | str]:
+    """Return where the two gates are passed, as the text cites them."""
+    return {
+        f"{name}_{whose}": passed[whose][metric]
+        for metric, name in (("snr_db", "snr"), ("pesq_wb", "pesq"))
+        for whose in ("ours", "meta")
+    }
 
 
 def gate_records(ours: pd.DataFrame, codec: str) -> list[Record]:
@@ -209,17 +274,32 @@ def gain(quality: pd.Series, small: float = 0.02) -> str:
     )
 
 
-def original_of(clips: Sequence[Clip]) -> Clip:
-    """Return the original among the clips of one passage."""
-    return next(clip for clip in clips if clip.condition == "original")
+def passages(page: Page) -> dict[str, list[Clip]]:
+    """Return the clips of chapter 3, at all bandwidths, under the passages that all chapters play."""
+    made = {clip.name: page.clips("03-encodec", clip.name) for clip in listening_clips(page.run)}
+    return {name: clips for name, clips in made.items() if clips}
 
 
-def with_weights(clips: Sequence[Clip]) -> list[Clip]:
-    """Return the clips that learned weights made."""
-    return [clip for clip in clips if clip.weights != NO_WEIGHTS]
+def heard(clips: Sequence[Clip]) -> tuple[dict[str, Clip], dict[str, Clip], dict[str, Clip]]:
+    """Tell the clips of one passage apart, under what a reader calls them.
 
+    Parameters
+    ----------
+    clips
+        In ascending order of bandwidth.
 
-def at_equal_bits(clips: Sequence[Clip]) -> list[Clip]:
-    """Return the mel clips whose bits are those of the run that made them, as their condition says."""
-    runs = [(clip, f" {clip.bandwidth_kbps:g} kbps") for clip in clips if clip.bandwidth_kbps is not None]
-    return [clip for clip, bits in runs if clip.condition.startswith("mel") and clip.condition.endswith(bits)]
+    Returns
+    -------
+    original : by itself
+    coded : through learned weights, at every bandwidth
+    equal : mel spectrograms whose bits are those of the run that made them, as their condition says
+    """
+    original = next(clip for clip in clips if clip.condition == "original")
+    coded, equal = {}, {}
+    for clip in clips:
+        kbps = f"{clip.bandwidth_kbps:g} kbps"
+        if clip.weights != NO_WEIGHTS:
+            coded[f"EnCodec, {kbps}"] = clip
+        elif clip.condition.startswith("mel") and clip.condition.endswith(f" {kbps}"):
+            equal[f"mel, {kbps}"] = clip
+    return {"original": original}, coded, equal

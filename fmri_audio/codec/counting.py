@@ -60,6 +60,11 @@ def count_codes(codes: NDArray[np.integer], model: EncodecModel, tr: Fraction) -
     return CodeCount(codes.shape[0], touched, frames, values, values * model.bits_per_codebook)
 
 
+def count_codebooks(model: EncodecModel, bandwidth: float) -> int:
+    """Count the codebooks that a bandwidth (kbps) takes."""
+    return int(model.quantizer.get_num_quantizers_for_bandwidth(model.frame_rate, bandwidth))
+
+
 @dataclass(frozen=True)
 class WeightCount:
     """Numbers that a codec consists of; codebooks are buffers, not parameters, and count by themselves."""

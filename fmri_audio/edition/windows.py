@@ -33,6 +33,11 @@ def scored_windows(run: Edition, count: int | None = None) -> list[Window]:
     )
 
 
+def scored_kind(run: Edition) -> str:
+    """Return the kind of segment that chapters score: speech where somebody speaks (see :func:`scored_windows`)."""
+    return scored_windows(run)[0].kind
+
+
 def listening_clips(run: Edition) -> list[Window]:
     """Return the clips that all chapters play: the middles of two windows of speech and of one of music."""
     windows = [*run.windows("speech", count=2), *run.windows("music", count=1)] or scored_windows(run, 2)

@@ -12,29 +12,20 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from fmri_audio.sound.scoring import LABELS
-from programs.benchmarks.codec import GPU
 
 GENUINE = "genuine EnCodec"
 """What ``python -m programs codec-evaluate`` calls Meta's own decodes."""
 
+REFERENCE_SET = "encodec-reference/original"
+"""The recordings of which Meta's own decodes are at hand."""
+
 SETS = {
-    "encodec-reference/original": "recorded speech (Vocos demo)",
+    REFERENCE_SET: "recorded speech (Vocos demo)",
     "speech/ljspeech": "recorded speech (LJSpeech)",
     "speech/librivox": "recorded speech (LibriVox, LibriSpeech)",
     "music": "recorded music",
 }
 """Sets of recordings, in a reader's words."""
-
-CONTENDERS = {
-    "ours": "this paper's stream, all codebooks",
-    "network": "the same, without the quantiser",
-    "bound": "bound: its convolutions and LSTM alone",
-    "loop": "the note's loop, one call per TR",
-    "loop-all": "the note's loop, at each bandwidth in turn",
-    "package": "the encodec package, whole sound",
-    "hugging-face": "Hugging Face's EncodecModel, whole sound",
-}
-"""What ``make bench`` compares, in a reader's words."""
 
 COLOURS = ("#0072b2", "#009e73", "#56b4e9", "#cc79a7")
 
@@ -196,48 +187,3 @@ def draw_quality(quality: pd.DataFrame, play: pd.DataFrame, metrics: Sequence[st
         axis.minorticks_off()
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2, frameon=False, fontsize=9)
     return figure
-
-
-def speed_table(bench: pd.DataFrame, direction: str) -> pd.DataFrame:
-    """Return one direction of the benchmark for readers: a row per contender.
-
-    Parameters
-    ----------
-    bench
-        ``results/bench.csv``, in long form.
-    direction
-        ``encode`` or ``decode``, on a GPU ``encode gpu`` or ``decode gpu``.
-    """
-    found = bench[bench["direction"] == direction]
-    wide = found.pivot_table(index="contender", columns="metric", values="value")
-    wide = wide.reindex([name for name in CONTENDERS if name in wide.index])
-    wide = wide.reindex(columns=["realtime_factor", "times_ours", "peak_megabytes"])
-    wide.columns = pd.Index(["times real time", "time relative to ours", "memory (MB)"])
-    return wide.rename(index=CONTENDERS).reset_index(names="Way")
-
-
-def speed_figure(bench: pd.DataFrame, direction: str, contender: str, metric: str) -> float:
-    """Return one figure of the benchmark, NaN where it was not measured."""
-    keys = {"direction": direction, "contender": contender, "metric": metric}
-    found = bench[np.logical_and.reduce([bench[column] == value for column, value in keys.items()])]
-    return float(found["value"].iloc[0]) if len(found) else float("nan")
-
-
-def on_gpu(bench: pd.DataFrame) -> str:
-    """Say how to read the tables of a GPU: what the bound is worth there, and how many codes differ."""
-    if not bench["direction"].str.endswith(GPU).any():
-        return "On a GPU it was not measured."
-    encode, decode = (speed_figure(bench, f"{way}{GPU}", "network", "times_bound") for way in ("encode", "decode"))
-    told = (
-        f"On the GPU the network without its quantiser takes {encode:.2f} (encoding) and {decode:.2f} (decoding) times "
-        "what its convolutions and LSTM take one after the other. Where that is below 1, it is no bound: starting the "
-        "operations takes the time, not their arithmetic."
-    )
-    differing = speed_figure(bench, f"encode{GPU}", "ours", "codes_differing_first_8")
-    if np.isnan(differing):
-        return f"{told} The package was left out, so that codes were not compared."
-    return (
-        f"{told} Of the first eight codebooks' entries {100 * differing:.2f} % differ from the package's; by default "
-        "PyTorch's convolutions, which the package has, round to ten bits there (TF32) and its matrix products, ours, "
-        "do not."
-    )

@@ -11,8 +11,8 @@ import pytest
 
 from fmri_audio.base import results
 from fmri_audio.base.results import Record
-from fmri_audio.base.settings import project_root
 from fmri_audio.chapters import bandwidths
+from fmri_audio.chapters.published import published
 from fmri_audio.pages.page import NO_WEIGHTS, Clip
 
 
@@ -44,32 +44,51 @@ def test_means_at_equal_bits_and_floors_once(tmp_path) -> None:
     wide = bandwidths.table(rows)
     assert wide["sound"].tolist() == ["EnCodec"] * 2 + ["mel + Griffin-Lim"] * 2 + ["floor: white noise"]
     assert wide["kbps"].tolist()[:4] == [1.5, 6, 1.5, 6] and np.isnan(wide["kbps"].tolist()[4])
-    assert wide["STOI"].tolist() == [0.7, 0.9, 0.6, 0.6, 0.3]
+    assert wide["stoi"].tolist() == [0.7, 0.9, 0.6, 0.6, 0.3]
 
 
 def test_curves_have_a_panel_per_gate(tmp_path) -> None:
-    published = pd.read_csv(project_root() / "book" / "published.csv")
-    rows = bandwidths.measured(table(tmp_path), "speech")
-    figure = bandwidths.curves(rows, published, {"snr_db": 20.0, "stoi": 0.8})
-    assert [axis.get_ylabel() for axis in figure.axes] == ["SNR (dB)", "STOI"]
-    ours = figure.axes[1].get_lines()[0]
+    figure = bandwidths.curves(bandwidths.measured(table(tmp_path), "speech"), published())
+    assert [axis.get_ylabel() for axis in figure.axes] == ["SNR (dB)", "PESQ-WB", "STOI"]
+    ours = figure.axes[2].get_lines()[0]
     assert ours.get_ydata().tolist() == [0.7, 0.9]
     plt.close(figure)
 
 
 def test_gates_say_where_they_are_passed() -> None:
-    ours = pd.DataFrame({"pesq_wb": [1.0, 3.2]}, index=[1.5, 12.0])
-    meta = pd.DataFrame(
-        {
-            "metric": "pesq_wb",
-            "bandwidth_kbps": [6.0, 12.0, 24.0],
-            "min": [2.6, 2.8, 3.1],
-            "max": [2.7, 3.6, 4.0],
-        }
-    )
-    row = bandwidths.gates(ours, "demo-1", meta, {"pesq_wb": 3.0}).iloc[0]
-    assert row["gate"] == "PESQ-WB above 3" and row["demo-1 passes at"] == "12 kbps"
-    assert row["Meta's weights pass at"] == "24 kbps (some sources also at 12 kbps)"
+    ours = pd.DataFrame({"snr_db": [1.0, 2.0], "pesq_wb": [1.0, 3.2], "stoi": [0.7, 0.81]}, index=[1.5, 12.0])
+    figures = [(6.0, 2.6), (6.0, 2.7), (12.0, 2.8), (12.0, 3.6), (24.0, 3.1), (24.0, 4.0)]
+    meta = pd.DataFrame(figures, columns=["bandwidth_kbps", "value"]).assign(metric="pesq_wb")
+    passed = bandwidths.passed(ours, meta)
+    assert passed.loc["pesq_wb"].to_dict() == {"ours": "12 kbps", "meta": "24 kbps (some sources also at 12 kbps)"}
+    assert bandwidths.gates_said(passed) == {
+        "snr_ours": "no bandwidth", "snr_meta": "no bandwidth",
+        "pesq_ours": "12 kbps", "pesq_meta": "24 kbps (some sources also at 12 kbps)",
+    }  # fmt: skip
+    row = bandwidths.gates_table(passed, "demo-1").set_index("gate").loc["PESQ-WB above 3"]
+    assert row["demo-1 passes at"] == "12 kbps" and row["Meta's weights pass at"].startswith("24 kbps (")
+
+
+@pytest.mark.parametrize(("equal", "wins"), [(0.6, "1.5 and 6 kbps"), (0.8, "6 kbps"), (0.95, "no bandwidth")])
+def test_more_bits_are_compared_with_a_mel_of_as_many(tmp_path, equal: float, wins: str) -> None:
+    rows = bandwidths.measured(table(tmp_path), "speech")
+    rows.loc[rows["sound"] == "mel + Griffin-Lim", "value"] = equal
+    said = bandwidths.more_bits(rows)
+    assert said["wins"] == wins
+    assert (said["stoi_lowest"], said["stoi_highest"]) == (0.7, 0.9)
+
+
+def test_listeners_and_the_spread_of_measurements_on_speech() -> None:
+    rows = [
+        ("speech", 6.0, "pesq_wb", 2.6),
+        ("speech", 6.0, "pesq_wb", 2.9),
+        ("music", 6.0, "pesq_wb", 9.0),
+        ("speech", 12.0, "mushra", 74.6),
+        ("speech", 3.0, "mushra", 67.2),
+    ]
+    meta = pd.DataFrame(rows, columns=["material", "bandwidth_kbps", "metric", "value"])
+    said = bandwidths.listeners(meta)
+    assert said == {"mushra": "67, 75", "mushra_kbps": "3, 12", "pesq_spread": pytest.approx(0.3)}
 
 
 @pytest.mark.parametrize(("passes", "words"), [
@@ -102,19 +121,12 @@ def test_best_values_are_recorded_with_their_bandwidth() -> None:
 
 
 def test_published_figures_stand_beside_ours() -> None:
-    published = pd.read_csv(project_root() / "book" / "published.csv")
     ours = pd.DataFrame({"pesq_wb": [1.1], "stoi": [0.7], "si_sdr_db": [0.0], "snr_db": [1.0]}, index=[1.5])
-    rows = bandwidths.beside(ours, "ours", published)
+    rows = bandwidths.beside(ours, "ours", published())
     first = rows.iloc[0]
     assert first["measure"] == "PESQ-WB" and first["1.5"] == 1.1 and np.isnan(first["24"])
     giblet = rows[rows["whose weights, on what"].str.contains("giblet") & (rows["measure"] == "STOI")].iloc[0]
     assert [giblet[f"{kbps:g}"] for kbps in bandwidths.KBPS] == [0.65, 0.74, 0.83, 0.90, 0.94]
-
-
-def test_published_figures_name_works_of_the_bibliography() -> None:
-    published = pd.read_csv(project_root() / "book" / "published.csv")
-    works = (project_root() / "references.bib").read_text(encoding="utf-8")
-    assert all(f"{{{key}," in works for key in published["citation"].unique())
 
 
 def test_clips_are_told_apart_by_who_made_them() -> None:
@@ -122,6 +134,6 @@ def test_clips_are_told_apart_by_who_made_them() -> None:
     coded = dataclasses.replace(base, condition="EnCodec, 6 kbps", weights="demo-1")
     equal = dataclasses.replace(base, condition="mel + Griffin-Lim, 6 kbps")
     plain = dataclasses.replace(base, condition="mel + Griffin-Lim, 273 kbps")
-    clips = [base, coded, equal, plain]
-    assert bandwidths.original_of(clips) is base
-    assert bandwidths.with_weights(clips) == [coded] and bandwidths.at_equal_bits(clips) == [equal]
+    assert bandwidths.heard([base, coded, equal, plain]) == (
+        {"original": base}, {"EnCodec, 6 kbps": coded}, {"mel, 6 kbps": equal}
+    )  # fmt: skip

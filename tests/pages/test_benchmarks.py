@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from fmri_audio.pages import benchmarks
+from programs.benchmarks.masking import CONTENDERS as MASKING
 from programs.benchmarks.ridge import CONTENDERS as RIDGE
 from programs.benchmarks.training import DIRECTIONS
 from programs.workflow.plan import STEPS
@@ -21,6 +22,7 @@ def table(*rows: tuple[str, str, str, float]) -> pd.DataFrame:
 def test_everything_measured_has_a_reader_s_name() -> None:
     assert set(benchmarks.CODECS) == set(DIRECTIONS)
     assert set(benchmarks.RIDGE) == set(RIDGE)
+    assert set(benchmarks.MASKING) == set(MASKING)
     assert set(benchmarks.STEPS) == {RESOLVE, *STEPS, PAGES}
 
 
@@ -66,3 +68,34 @@ def test_it_is_said_on_what_and_how_often() -> None:
         benchmarks.measured_on(rows) == "CPU, 2 cores, threads used: 1; medians of 2 interleaved repetitions"
     )
     assert benchmarks.measured_on(rows.assign(n=1)).endswith("measured once")
+
+
+def test_ways_through_the_codec_are_shown_in_a_reader_s_words() -> None:
+    bench = benchmarks.read()
+    for direction in benchmarks.DIRECTIONS:
+        table = benchmarks.speed_table(bench, direction)
+        assert table["Way"].iloc[0] == "this paper's stream, all codebooks"
+        assert table["time relative to ours"].iloc[0] == 1
+        assert table[["times real time", "memory (MB)"]].notna().all(axis=None)
+    assert benchmarks.speed_figure(bench, "encode", "bound", "realtime_factor") > 1
+    assert np.isnan(benchmarks.speed_figure(bench, "encode", "nobody", "seconds"))
+
+
+def test_a_gpu_is_told_of_where_it_was_measured_and_as_far_as_it_was() -> None:
+    rows = [
+        ("encode gpu", "network", "times_bound", 0.8), ("decode gpu", "network", "times_bound", 1.3),
+        ("encode gpu", "ours", "codes_differing_first_8", 0.002), ("encode", "ours", "times_ours", 1.0),
+    ]  # fmt: skip
+    bench = pd.DataFrame(rows, columns=["direction", "contender", "metric", "value"])
+    told = benchmarks.on_gpu(bench)
+    assert "takes 0.80 (encoding) and 1.30 (decoding)" in told and "0.20 % differ" in told
+    assert benchmarks.on_gpu(bench[bench["contender"] != "ours"]).endswith("codes were not compared.")
+    assert benchmarks.on_gpu(bench[bench["direction"] == "encode"]) == "On a GPU it was not measured."
+
+
+def test_masking_names_files_and_ways() -> None:
+    metrics = {"seconds": 2.0, "processor_seconds": 3.0, "peak_megabytes": 100.0, "process_megabytes": 300.0}
+    rows = [("mask .nii.gz", way, metric, value) for way in benchmarks.MASKING for metric, value in metrics.items()]
+    shown = benchmarks.masking_table(table(*rows))
+    assert shown["file"].to_list() == [".nii.gz, this package", ".nii.gz, nilearn's NiftiMasker"]
+    assert shown.iloc[0, 1:].to_list() == [2.0, 3.0, 100.0, 300.0]

@@ -86,26 +86,3 @@ def test_figures_can_be_drawn(quality: pd.DataFrame, play: pd.DataFrame) -> None
     use = codec_card.code_use(np.zeros((3, 100), int), 1024)
     assert len(codec_card.draw_code_use(use, 1024).axes) == 2
     plt.close("all")
-
-
-def test_the_benchmark_is_shown_in_a_reader_s_words() -> None:
-    bench = pd.read_csv(ROOT / "results" / "bench.csv")
-    for direction in ("encode", "decode", "encode gpu", "decode gpu"):
-        table = codec_card.speed_table(bench, direction)
-        assert table["Way"].iloc[0] == "this paper's stream, all codebooks"
-        assert table["time relative to ours"].iloc[0] == 1
-        assert table[["times real time", "memory (MB)"]].notna().all(axis=None)
-    assert codec_card.speed_figure(bench, "encode", "bound", "realtime_factor") > 1
-    assert np.isnan(codec_card.speed_figure(bench, "encode", "nobody", "seconds"))
-
-
-def test_a_gpu_is_told_of_where_it_was_measured_and_as_far_as_it_was() -> None:
-    rows = [
-        ("encode gpu", "network", "times_bound", 0.8), ("decode gpu", "network", "times_bound", 1.3),
-        ("encode gpu", "ours", "codes_differing_first_8", 0.002), ("encode", "ours", "times_ours", 1.0),
-    ]  # fmt: skip
-    bench = pd.DataFrame(rows, columns=["direction", "contender", "metric", "value"])
-    told = codec_card.on_gpu(bench)
-    assert "takes 0.80 (encoding) and 1.30 (decoding)" in told and "0.20 % differ" in told
-    assert codec_card.on_gpu(bench[bench["contender"] != "ours"]).endswith("codes were not compared.")
-    assert codec_card.on_gpu(bench[bench["direction"] == "encode"]) == "On a GPU it was not measured."
