@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from fmri_audio.base.command import command
 from fmri_audio.base.errors import UserError
+from fmri_audio.base.extras import from_extra
 from fmri_audio.base.files import check_writable, replacing, write_text
 from fmri_audio.base.settings import BIDS_SPACE, FAMILIES, NAMED_CODECS, VARIANTS
 
@@ -273,7 +274,8 @@ def data_check(arguments: argparse.Namespace) -> int:
 
 def report(arguments: argparse.Namespace) -> None:
     """Write the report to the issue, and the command that would post it."""
-    from fmri_audio.claims import report as reports
+    with from_extra("book"):
+        from fmri_audio.claims import report as reports
 
     text = reports.write(arguments.edition, arguments.book_url)
     if arguments.out is None:

@@ -8,6 +8,9 @@ import pandas as pd
 
 from fmri_audio.bottleneck.arms import LABELS
 
+GPU = " gpu"
+"""What a direction ends on if it was measured on a GPU."""
+
 CODECS = {"train": "demo weights", "train full width": "random weights at full width"}
 """With which codec training steps were timed, by direction."""
 

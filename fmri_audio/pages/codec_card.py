@@ -11,8 +11,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from fmri_audio.pages.benchmarks import GPU
 from fmri_audio.sound.scoring import LABELS
-from programs.benchmarks.codec import GPU
 
 GENUINE = "genuine EnCodec"
 """What ``python -m programs.codec_training evaluate`` calls Meta's own decodes."""

@@ -24,6 +24,7 @@ import torch
 from fmri_audio.base import command
 from fmri_audio.base.errors import UserError
 from fmri_audio.base.files import check_writable
+from fmri_audio.pages.benchmarks import GPU
 from programs.benchmarks import book, codec, masking, ridge, training
 from programs.benchmarks.table import Row, as_text, read, write
 
@@ -70,7 +71,7 @@ def parts_of(given: argparse.Namespace, say: Say) -> list[str]:
 def _of_another_device(row: dict[str, str]) -> bool:
     """Whether a row is the codec's, on a GPU where this machine has none or the other way round."""
     is_codec = row["direction"].split()[0] in PARTS["codec"][0].split("|")
-    return is_codec and row["direction"].endswith(codec.GPU) != torch.cuda.is_available()
+    return is_codec and row["direction"].endswith(GPU) != torch.cuda.is_available()
 
 
 @command.command()

@@ -45,6 +45,7 @@ from fmri_audio.codec.streaming import (
     decode_in_pieces,
     encode_in_pieces,
 )
+from fmri_audio.pages.benchmarks import GPU
 from fmri_audio.representations.encodec import EncodecCodes
 from fmri_audio.study.stimulus import play_waveform
 from programs.benchmarks.process import peak, synchronise
@@ -56,9 +57,6 @@ FIRST_CODEBOOKS = 8
 
 WHOLE_BYTES = 20
 """Memory that the package takes for a whole sound, per sample and filter: measured, about five activations."""
-
-GPU = " gpu"
-"""What a direction ends on if it was measured on a GPU."""
 
 Work = Callable[[], object]
 
