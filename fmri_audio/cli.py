@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fmri_audio import __version__
 from fmri_audio.base.command import command
 from fmri_audio.base.errors import UserError
 from fmri_audio.base.extras import from_extra
@@ -292,6 +293,7 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(
         "fmri-audio", description="Sound, EnCodec and fMRI: what the book uses, by hand."
     )
+    top.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     top.set_defaults(writes=[])
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_evaluate(commands)
@@ -382,7 +384,8 @@ def _add_report(commands: Any) -> None:
     one.add_argument("--out", type=Path, metavar="FILE", help="file to write (default: print it)")
     one.add_argument(
         "--book-url", default=os.environ.get("BOOK_URL", ""), metavar="URL",
-        help="where the rendered book is published (default: the variable BOOK_URL; without it links are relative)",
+        help="where the rendered book is published (default: the variable BOOK_URL, or the address in CITATION.cff; "
+        "without one links are relative)",
     )  # fmt: skip
     one.set_defaults(run=report, writes=["out"])
 

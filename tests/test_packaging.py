@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from fmri_audio import cli
+from fmri_audio import __version__, cli
 from fmri_audio.base.errors import UserError
 from fmri_audio.base.extras import from_extra
 from fmri_audio.base.fingerprint import OURS
@@ -125,3 +125,34 @@ def test_lock_pins_everything_but_the_bench() -> None:
     assert recipe is not None and set(re.findall(r"--extra ([a-z]+)", recipe[0])) == locked
     environment = yaml.safe_load((ROOT / "environment.yml").read_text())
     assert {"pip": ["-r requirements.lock"]} in environment["dependencies"]
+
+
+def test_what_names_the_project_says_what_the_citation_says(capsys: pytest.CaptureFixture[str]) -> None:
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    authors = [author["name"] for author in citation["authors"]]
+    config = yaml.safe_load((ROOT / "_config.yml").read_text())
+    assert citation["title"] == config["title"] == (ROOT / "README.md").read_text().splitlines()[0].removeprefix("# ")
+    assert ", ".join(authors) == config["author"] and authors == [author["name"] for author in PROJECT["authors"]]
+    assert f"Copyright (c) {config['copyright']} {config['author']}" in (ROOT / "LICENSE").read_text()
+    assert citation["license"] == PROJECT["license"]
+    assert citation["version"] == PROJECT["version"] == __version__
+    assert f"## [{__version__}]" in (ROOT / "CHANGELOG.md").read_text()
+    with pytest.raises(SystemExit, match="0"):
+        cli.main(["--version"])
+    assert capsys.readouterr().out == f"fmri-audio {__version__}\n"
+
+
+def test_addresses_are_those_of_the_citation() -> None:
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    known = {"Repository": citation.get("repository-code"), "Documentation": citation.get("url")}
+    assert PROJECT.get("urls", {}) == {name: address for name, address in known.items() if address is not None}
+    assert re.findall(r"^BOOK_URL \?=(.*)", (ROOT / "Makefile").read_text(), re.MULTILINE) == [""]
+
+
+def test_hooks_before_a_commit_are_the_checks_of_make_lint() -> None:
+    rules = re.search(r"^lint:.*?\n\n", (ROOT / "Makefile").read_text(), re.MULTILINE | re.DOTALL)
+    assert rules is not None
+    checks = re.findall(r"\$\(RUN\) (-[mc] .+?)\)?(?: \|\| .*)?$", rules[0], re.MULTILINE)
+    hooks = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"][0]["hooks"]
+    assert checks == [hook["entry"].removeprefix(".venv/bin/python ") for hook in hooks]
+    assert all(hook["language"] == "system" and hook["pass_filenames"] is False for hook in hooks)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import json
 import re
 import subprocess
@@ -212,12 +213,6 @@ def test_make_alone_prints_help() -> None:
         assert word in printed
 
 
-def test_citation_is_of_this_version() -> None:
-    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    assert citation["version"] == project["version"] == __import__("fmri_audio").__version__
-
-
 @pytest.mark.skipif(sys.platform == "win32", reason="make is a Unix tool here")
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
@@ -240,3 +235,21 @@ def test_make_says_in_one_sentence_what_is_wrong(arguments: tuple[str, ...], sen
 def test_audio_address_is_the_one_that_publishing_looks_for() -> None:
     cell = nbformat.v4.new_markdown_cell(f'<audio src="{pages.AUDIO_URL}/03-encodec-clip-6.flac">')
     assert clips_of(nbformat.v4.new_notebook(cells=[cell])) == {"03-encodec-clip-6.flac"}
+
+
+def test_every_other_page_of_the_contents_is_a_text() -> None:
+    contents = yaml.safe_load((ROOT / "_toc.yml").read_text())
+    pages = [entry["file"] for entry in contents["chapters"] if entry["file"].endswith(".md")]
+    assert pages == ["book/api.md", "book/references.md"]
+    assert all((ROOT / page).is_file() for page in pages)
+
+
+def test_what_the_page_of_the_package_lists_is_there_and_has_a_docstring() -> None:
+    text = (ROOT / "book" / "api.md").read_text()
+    listed = re.findall(r"^\.\. auto(?:function|class):: (\S+)\n(?:   :members: (.+)\n)?", text, re.MULTILINE)
+    assert len(listed) > 30
+    for name, members in listed:
+        module, _, attribute = name.rpartition(".")
+        found = getattr(importlib.import_module(module), attribute)
+        for one in (found, *(getattr(found, member) for member in members.split(", ") if member)):
+            assert one.__doc__, name
