@@ -15,7 +15,6 @@ from fmri_audio.base.command import command
 from fmri_audio.base.files import write_if_changed
 from fmri_audio.base.settings import project_root
 
-
 HEAD = "# mypy: allow-redefinition\n\n"
 """Cells use short names again for other things."""
 

@@ -2,7 +2,9 @@
 
 Formulas become MathML while the book is built, so no page loads a formula renderer (MathJax alone weighs more than
 a page may) and a screen reader can speak them. After the build the theme's icon script, which repeats what its icon
-font already gives, is emptied, and the font is cut down to the icons that the pages use. The page of the package names arrays by what they hold.
+font already gives, is emptied, and the font is cut down to the icons that the pages use.
+
+The page of the package names arrays by what they hold.
 """
 
 from __future__ import annotations
