@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import nbformat
 import pandas as pd
@@ -23,6 +24,7 @@ from nbformat import NotebookNode
 
 from fmri_audio import __version__
 from fmri_audio.base import results
+from fmri_audio.base.documents import load_yaml
 from fmri_audio.base.errors import UserError
 from fmri_audio.base.files import sha256_of
 from fmri_audio.base.settings import Settings, load_settings, project_root
@@ -176,7 +178,8 @@ def write(edition: str, book_url: str = "") -> str:
     edition
         A name in ``config/`` or the path of an edition file.
     book_url
-        Where the rendered book lies; links are relative to it, and say so, where it is empty.
+        Where the rendered book lies; if empty, the ``url`` of ``CITATION.cff``. Without either, links are relative to
+        it, and say so.
 
     Returns
     -------
@@ -188,11 +191,17 @@ def write(edition: str, book_url: str = "") -> str:
     UserError
         There are no results, or they are not of the edition's codec, or the address is none.
     """
+    book_url = book_url or str(citation().get("url", ""))
     if book_url and not _ADDRESS.fullmatch(book_url):
         raise UserError(
             f"BOOK_URL={book_url}: give the address where the rendered book is published, such as https://example.org/book"
         )
     return compose(find(edition), book_url)
+
+
+def citation() -> dict[str, Any]:
+    """Return ``CITATION.cff``, the one place where title, authors, version and addresses of the project are kept."""
+    return dict(load_yaml(project_root() / "CITATION.cff"))
 
 
 def compose(found: Found, book_url: str) -> str:
@@ -219,7 +228,7 @@ def command(path: Path | str) -> str:
 
 def _head(tables: Evidence, verdicts: Sequence[Verdict]) -> str:
     """Write title, counts and the answers: the verdict first."""
-    lines = [f"# Sound through a bottleneck the size of fMRI: report on issue {ISSUE}", "", "## Verdict", ""]
+    lines = [f"# {citation()['title']}: report on issue {ISSUE}", "", "## Verdict", ""]
     for name, answer in answers.answers(verdicts, tables.brains).items():
         lines += [f"- **{answers.QUESTIONS[name]}** {answer}"]
     codecs = ", ".join(sorted(tables.metrics["codec"].dropna().unique()))
