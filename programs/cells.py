@@ -1,17 +1,17 @@
-"""The code of the chapters as plain Python, which checkers of style and types can read: ``python -m programs.cells``.
+"""The code of the chapters as plain Python, which checkers of style and types can read: ``python -m programs cells``.
 
 Every ``book/NN-name.md`` becomes ``build/cells/NN_name.py``: its code cells in order, nothing else.
 """
 
 from __future__ import annotations
 
+import argparse
 import shutil
-import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import jupytext
 
-from fmri_audio.base.command import command
 from fmri_audio.base.files import write_if_changed
 from fmri_audio.base.settings import project_root
 
@@ -52,11 +52,7 @@ def write(book: Path, cells: Path) -> list[Path]:
     return [cells / f"{name}.py" for name in chapters]
 
 
-@command()
-def main() -> None:
+def main(words: Sequence[str]) -> None:
     """Write the code of this project's book."""
+    argparse.ArgumentParser("python -m programs cells", description=__doc__).parse_args(words)
     write(project_root() / "book", project_root() / "build" / "cells")
-
-
-if __name__ == "__main__":
-    sys.exit(main())
