@@ -252,3 +252,11 @@ def test_what_the_page_of_the_package_lists_is_there_and_has_a_docstring() -> No
         found = getattr(importlib.import_module(module), attribute)
         for one in (found, *(getattr(found, member) for member in members.split(", ") if member)):
             assert one.__doc__, name
+
+
+def test_what_is_slow_is_there() -> None:
+    listed = (ROOT / "tests" / "slow.txt").read_text().splitlines()
+    assert listed == sorted(set(listed))
+    for path, _, test in (line.partition("::") for line in listed):
+        assert (ROOT / path).exists(), path
+        assert not test or f"def {test}(" in (ROOT / path).read_text(), test
