@@ -14,7 +14,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -56,6 +56,14 @@ class Clip:
     sha256: str
 
 
+class Table(NamedTuple):
+    """A table for readers, as :meth:`Page.table` takes it: its rows, its caption, the formats of its numbers."""
+
+    frame: pd.DataFrame
+    caption: str
+    formats: Mapping[str, str]
+
+
 class Page:
     """One chapter's run, through which it plays, draws and cites.
 
@@ -89,6 +97,11 @@ class Page:
         self._glued[key] = None if undefined else plain
         self._write_json("glued", self._glued)
         glue(key, plain, display=False)
+
+    def glue_values(self, values: Mapping[str, float | str]) -> None:
+        """Make several values citable, as :meth:`glue_value` does."""
+        for key, value in values.items():
+            self.glue_value(key, value)
 
     def players(
         self,
