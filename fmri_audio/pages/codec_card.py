@@ -11,7 +11,6 @@ import pandas as pd
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from fmri_audio.pages.benchmarks import GPU
 from fmri_audio.sound.scoring import LABELS
 
 GENUINE = "genuine EnCodec"
