@@ -26,10 +26,13 @@ from myst_nb import glue
 from PIL import Image as Picture
 
 from fmri_audio.base.files import write_text
+from fmri_audio.edition import transcripts
 from fmri_audio.sound import audio
+from fmri_audio.sound.scoring import FORMATS, LABELS
 
 if TYPE_CHECKING:
     from fmri_audio.edition.edition import Edition
+    from fmri_audio.sound.segments import Window
 
 AUDIO_URL = "../_static/audio"
 NO_WEIGHTS = "no learned weights"
@@ -90,6 +93,33 @@ class Page:
         self._write_json("glued", self._glued)
         glue(key, plain, display=False)
 
+    def glue_values(self, values: Mapping[str, float | str]) -> None:
+        """Make numbers and phrases citable in prose, each under its key (see :meth:`glue_value`)."""
+        for key, value in values.items():
+            self.glue_value(key, value)
+
+    def play(
+        self, clip: Window, made: Mapping[str, np.ndarray], title: str, *, weights: Mapping[str, str] | None = None
+    ) -> None:
+        """Show players for a passage of the stimulus: the original and what was made of it, with what is said in it.
+
+        Parameters
+        ----------
+        clip
+            The passage.
+        made
+            Name of each condition → waveform [T] at the stimulus' sample rate.
+        title
+            Heading of the group; the clip's name is put behind it.
+        weights
+            For every condition made by learned weights, the checkpoint's id.
+        """
+        sound, rate = self.run.stimulus.waveform, self.run.stimulus.sample_rate
+        self.players(
+            clip.name, {"original": clip.of(sound, rate), **made}, rate, weights=weights or {},
+            transcript=transcripts.transcript(self.run, clip), title=f"{title} ({clip.name})",
+        )  # fmt: skip
+
     def players(
         self,
         clip: str,
@@ -135,11 +165,10 @@ class Page:
                               len(wave) / sample_rate, gains[condition], digest))  # fmt: skip
         self._show_clips(shown, title or clip, transcript)
 
-    def replay(self, clips: Sequence[Clip], title: str, labels: Sequence[str] = ()) -> None:
-        """Show players for clips that other chapters made (see :meth:`clips`), without copying the sound."""
-        labels = list(labels) or [clip.condition for clip in clips]
-        transcript = next((clip.transcript for clip in clips if clip.transcript), "")
-        self._show_clips(clips, title, transcript, labels)
+    def replay(self, clips: Mapping[str, Clip], title: str) -> None:
+        """Show players for clips that other chapters made (see :meth:`clips`), each under a label."""
+        said = next((clip.transcript for clip in clips.values() if clip.transcript), "")
+        self._show_clips(list(clips.values()), title, said, list(clips))
 
     def clips(self, chapter: str, clip: str | None = None) -> list[Clip]:
         """Return the clips a chapter made, over all its bandwidths, in ascending order of bandwidth."""
@@ -162,6 +191,8 @@ class Page:
     ) -> None:
         """Show a table that a screen reader can read: caption, column and row headings, undefined as a dash.
 
+        Columns that hold a metric are headed by its name for readers, in the metric's format.
+
         Parameters
         ----------
         frame
@@ -169,11 +200,12 @@ class Page:
         caption
             Standalone: what the numbers are, over what, whose weights.
         formats
-            Format of each numeric column, such as ``{"PESQ": ".2f"}``; ``.3g`` otherwise.
+            Format of numeric columns, such as ``{"bits per TR": ",.0f"}``; ``.3g`` otherwise.
         words
             Whether the cells hold text to be read, which begins at the left, rather than numbers to be compared.
         """
-        display(HTML(table_html(frame, caption, formats or {}, "results words" if words else "results")))
+        shown, style = frame.rename(columns=LABELS), "results words" if words else "results"
+        display(HTML(table_html(shown, caption, {**FORMATS, **(formats or {})}, style)))
 
     def _clip_name(self, clip: str, condition: str, shared: np.ndarray | None) -> str:
         """Name a clip's file; an original is named by its content, so that every chapter shares one file."""

@@ -28,6 +28,7 @@ from fmri_audio.pages.page import (
     to_png,
 )
 from fmri_audio.sound import audio
+from fmri_audio.sound.segments import Window
 
 RATE = audio.SAMPLE_RATE
 
@@ -57,6 +58,11 @@ def test_cited_values_are_recorded_as_plain_numbers(page: Page) -> None:
     page.glue_value("undefined", float("nan"))
     assert glued(page) == {"stoi": 0.5, "frames": 113, "codec": "demo-12345678", "undefined": None}
     assert type(glued(page)["frames"]) is int
+
+
+def test_values_are_cited_in_their_order(page: Page) -> None:
+    page.glue_values({"b": 1.5, "a": "speech"})
+    assert list(glued(page).items()) == [("b", 1.5), ("a", "speech")]
 
 
 def test_only_numbers_and_text_can_be_cited(page: Page) -> None:
@@ -105,6 +111,18 @@ def test_silence_stays_silent(page: Page, speech: Callable) -> None:
     assert silent.gain_db == 0
 
 
+def test_a_passage_is_played_with_its_original_and_what_is_said_in_it(
+    page: Page, shown: list[Any], speech: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page.run.stimulus = SimpleNamespace(waveform=speech(3), sample_rate=RATE)
+    monkeypatch.setattr("fmri_audio.edition.transcripts.transcript", lambda run, clip: f"said in {clip.name}")
+    page.play(Window("w", 1.0, 2.0, "speech"), {"codec": speech(1, seed=1)}, "Both", weights={"codec": "demo-1"})
+    original, coded = page.clips("03-encodec")
+    assert (original.condition, original.seconds, original.weights) == ("original", 1.0, NO_WEIGHTS)
+    assert (coded.condition, coded.weights) == ("codec", "demo-1")
+    assert "Both (w): 2 players" in shown[0].data and "said in w" in shown[0].data
+
+
 def test_one_original_is_one_file_for_all_chapters_and_another_sound_another(
     page: Page, tmp_path: Path, speech: Callable
 ) -> None:
@@ -133,7 +151,7 @@ def test_clips_of_all_bandwidths_come_in_ascending_order(
     coded = [clip for clip in reader.clips("03-encodec", "w") if clip.condition == "codec"]
     assert [clip.bandwidth_kbps for clip in coded] == [1.5, 6.0, 12.0]
     assert reader.clips("03-encodec", "another") == []
-    reader.replay(coded, "All", [f"{clip.bandwidth_kbps:g} kbps" for clip in coded])
+    reader.replay({f"{clip.bandwidth_kbps:g} kbps": clip for clip in coded}, "All")
     assert "12 kbps" in shown[-1].data and len(list((tmp_path / "audio").iterdir())) == 4
 
 
@@ -152,6 +170,13 @@ def test_table_marks_headings_and_undefined_values() -> None:
     assert "<caption>A caption &amp; more</caption>" in text
     assert '<th scope="col">STOI</th>' in text and '<th scope="row">a&lt;b</th>' in text
     assert "<td>0.123</td><td>3</td><td>\u22122.5</td>" in text and f"<td>{UNDEFINED}</td>" in text
+
+
+def test_metrics_in_a_table_have_their_reader_s_names_and_formats(page: Page, shown: list[Any]) -> None:
+    frame = pd.DataFrame({"sound": ["a"], "stoi": [0.12345], "pesq_wb": [1.2345], "share": [0.5]})
+    page.table(frame, "Scores of a sound", {"share": ".0%", "PESQ-WB": ".1f"})
+    assert '<th scope="col">STOI</th><th scope="col">PESQ-WB</th>' in shown[0].data
+    assert "<td>0.123</td><td>1.2</td><td>50%</td>" in shown[0].data
 
 
 def test_a_table_of_words_is_styled_as_one() -> None:
