@@ -31,7 +31,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from fmri_audio.base.errors import UserError
 from fmri_audio.base.timeline import frames_of_tr, trs_to_samples
-from fmri_audio.bottleneck.arms.base import Arm, Block, Material, Window
+from fmri_audio.bottleneck.arms.base import Arm, Block, Material, TrainingWindow
 from fmri_audio.bottleneck.layers import Grid
 from fmri_audio.study.splits import Split
 
@@ -139,7 +139,7 @@ def set_apart(split: Split, fraction: float) -> tuple[Split, Block]:
     return fitted, (last - n_trs, last)
 
 
-class Windows(Dataset[Window]):
+class Windows(Dataset[TrainingWindow]):
     """Windows of sound [1, T], of the features [C, L] of the same TRs, and of the BOLD [volumes, V] that answers them.
 
     Parameters
@@ -171,7 +171,7 @@ class Windows(Dataset[Window]):
     def __len__(self) -> int:
         return len(self.starts)
 
-    def __getitem__(self, index: int) -> Window:
+    def __getitem__(self, index: int) -> TrainingWindow:
         sample, frame = self.samples[index], self.frames[index]
         start = self.starts[index]
         return {
@@ -329,12 +329,12 @@ class _Data(lightning.LightningDataModule):
         passes = [rng.permutation(self.starts) for _ in range(-(-needed // len(self.starts)))]
         return [int(k) for k in np.concatenate(passes)[:needed]]
 
-    def train_dataloader(self) -> DataLoader[Window]:
+    def train_dataloader(self) -> DataLoader[TrainingWindow]:
         """Batches of the epoch to come."""
         epoch = self.trainer.current_epoch if self.trainer is not None else 0
         return DataLoader(self.make(self.order(epoch)), batch_size=self.batch_size)
 
-    def val_dataloader(self) -> list[DataLoader[Window]]:
+    def val_dataloader(self) -> list[DataLoader[TrainingWindow]]:
         """The windows that are followed: of training, validation and held-out sound."""
         probes = [_spread(part, PROBES) for part in (self.starts, *self.followed)]
         return [DataLoader(self.make(which), batch_size=len(which)) for which in probes]
@@ -353,7 +353,7 @@ class _Loop(lightning.LightningModule):
         self.seconds_before, self.began = 0.0, time.monotonic()
         self.best: tuple[float, dict[str, torch.Tensor]] = (float("inf"), {})
 
-    def training_step(self, batch: Window, batch_idx: int) -> torch.Tensor:
+    def training_step(self, batch: TrainingWindow, batch_idx: int) -> torch.Tensor:
         """One optimiser step."""
         heard, error = self.model.window_losses(batch, self.settings.window_trs)
         return heard + self.settings.balance * error
@@ -366,7 +366,7 @@ class _Loop(lightning.LightningModule):
         """Take them again after every epoch."""
         self.renew()
 
-    def validation_step(self, batch: Window, batch_idx: int, dataloader_idx: int = 0) -> None:
+    def validation_step(self, batch: TrainingWindow, batch_idx: int, dataloader_idx: int = 0) -> None:
         """Follow the loss."""
         heard, error = self.model.window_losses(batch, self.settings.window_trs)
         self.rows.append({

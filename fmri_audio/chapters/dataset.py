@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from fmri_audio.base import timeline
 from fmri_audio.base.results import Record
-from fmri_audio.bottleneck.arms import LABELS
+from fmri_audio.bottleneck.arms import ARM_LABELS
 from fmri_audio.bottleneck.store import build, common_step, features_of
 from fmri_audio.bottleneck.training import Windows, set_apart, starts_of_parts
 from fmri_audio.brain import agreement, cleaning
@@ -183,7 +183,7 @@ def draw_clock(held_out: HeldOut) -> Figure:
         begin + np.arange(len(response)) / _RESPONSE_RATE, response / response.max(), color=_RESPONSE
     )
     axes[2].set(ylabel="response", yticks=[])
-    voxel = held_out.bold(held_out.study.subjects[0])[trs.start : trs.stop, 0]
+    voxel = held_out.brains.bold(held_out.study.subjects[0])[trs.start : trs.stop, 0]
     axes[3].step(times, [*voxel, voxel[-1]], where="post", color=_TRAINING)
     axes[3].set(ylabel="BOLD (z)", xlabel="seconds of the stimulus", xlim=(times[0], times[-1]))
     for axis in axes:
@@ -559,7 +559,7 @@ def window_table(windows: TrainingWindows) -> pd.DataFrame:
     for arm, several in windows.by_arm.items():
         first = several[0]
         rows.append({
-            "arm": LABELS[arm],
+            "arm": ARM_LABELS[arm],
             "features, whole stimulus": _shape(several.features.shape),
             "features, window": _shape(first["features"].shape),
             "sound, window": _shape(first["waveform"].shape),

@@ -26,13 +26,17 @@ from numpy.typing import NDArray
 from fmri_audio.base.errors import UserError
 from fmri_audio.base.results import Record, fill
 from fmri_audio.base.settings import Settings
-from fmri_audio.bottleneck.arms import LABELS
+from fmri_audio.bottleneck.arms import ARM_LABELS
 from fmri_audio.bottleneck.store import TrainedArm, trained_arms
 from fmri_audio.bottleneck.training import Say, tell
 from fmri_audio.brain.masks import AUDITORY_CENTRES, voxel_positions
 from fmri_audio.claims.claims import joined
 from fmri_audio.edition.edition import Edition, check_bandwidths
+from fmri_audio.experiments.block_tables import columns_of_arm, columns_of_block
+from fmri_audio.experiments.decoded import decoded_from_brains
 from fmri_audio.experiments.held_out import SEEDED, HeldOut
+from fmri_audio.experiments.noisy_bottleneck import NoisyBottleneck
+from fmri_audio.experiments.through_arm import ThroughArm
 from fmri_audio.sound import scoring
 from fmri_audio.study.reader import Study
 
@@ -104,7 +108,7 @@ class Point:
         return "own settings" if self.level is None else f"{self.factor}={self.level:g}"
 
     def applied_to(self, settings: Settings) -> Settings:
-        """The edition's settings with the one change made; voxels are no setting and change in :class:`Variant`."""
+        """The edition's settings with the one change made; voxels are no setting and change in :class:`VariedBlock`."""
         if self.factor == "bandwidth" and not self.requantised:
             return settings.model_copy(update={"main_bandwidth": self.level})
         if self.factor == "balance":
@@ -116,7 +120,7 @@ class Point:
         return settings.model_copy(update={"training": settings.training.model_copy(update=update)})
 
 
-class Variant(HeldOut):
+class VariedBlock(HeldOut):
     """The held-out block of an edition with one setting changed, and one arm trained under it.
 
     Sound, brains, split and scoring windows are the edition's own; nothing of them is made again.
@@ -149,11 +153,6 @@ class Variant(HeldOut):
             [self.point.arm], self.material, self.split, self.settings, seed=self.point.seed,
             cache=self.run.build / "models",
         )  # fmt: skip
-
-    @property
-    def columns(self) -> dict[str, Any]:
-        """What all records of the point have in common."""
-        return {**super().columns, "seed": self.point.seed}
 
 
 @dataclass(frozen=True)
@@ -274,9 +273,9 @@ class Sweep:
         found = []
         for number, point in enumerate(self.points, start=1):
             self.say(
-                f"sweep, {number} of {len(self.points)}: {LABELS[point.arm]}, {point.control}, seed {point.seed}"
+                f"sweep, {number} of {len(self.points)}: {ARM_LABELS[point.arm]}, {point.control}, seed {point.seed}"
             )
-            found.append(outcome_of(Variant(self.own, point)))
+            found.append(outcome_of(VariedBlock(self.own, point)))
         return found
 
     @cached_property
@@ -322,7 +321,7 @@ class Sweep:
         arms = set(rows["arm"]) - ({"frozen"} if factor == "bandwidth" else set())
         own = table[table["factor"].isna() & table["arm"].isin(arms)].assign(level=self.own_levels[factor])
         whole = pd.concat([rows, own]) if len(own) else rows
-        names = {**LABELS, "frozen": REQUANTISED} if factor == "bandwidth" else LABELS
+        names = {**ARM_LABELS, "frozen": REQUANTISED} if factor == "bandwidth" else ARM_LABELS
         whole = whole.assign(label=whole["arm"].map(names), level=whole["level"].astype(float))
         return whole.sort_values(["arm", "level", "seed"], kind="stable", ignore_index=True)
 
@@ -362,31 +361,33 @@ def region(study: Study, mask: NDArray[np.bool_], n_units: int) -> NDArray[np.bo
     return chosen.reshape(mask.shape)
 
 
-def outcome_of(variant: Variant) -> Outcome:
+def outcome_of(varied: VariedBlock) -> Outcome:
     """Train a point's arm unless it is trained, and score what is heard of the held-out block in all conditions."""
-    point, arm = variant.point, variant.point.arm
-    trained = variant.arms[arm]
-    described = variant.describes(arm)
+    point, through = varied.point, ThroughArm(varied, varied.point.arm)
+    trained = through.trained
+    described = columns_of_arm(varied, trained)
     if point.requantised:
-        described |= {"representation": "encodec-codes", "bandwidth_kbps": variant.run.bandwidth}
+        described |= {"representation": "encodec-codes", "bandwidth_kbps": varied.run.bandwidth}
         apart, seconds = {}, float("nan")
-        sounds = {"noise-free": [variant.requantised(arm)]}
+        sounds = {"noise-free": [through.requantised]}
     else:
-        errors = np.square(trained.volumes - variant.group_bold).mean(axis=1)
-        parts = {"training": variant.split.bold_train_rows, "held-out": np.arange(*variant.split.bold_test)}
+        errors = np.square(trained.volumes - varied.brains.group_bold).mean(axis=1)
+        parts = {"training": varied.split.bold_train_rows, "held-out": np.arange(*varied.split.bold_test)}
         apart = {part: float(errors[rows].mean()) for part, rows in parts.items()}
         seconds = float(trained.curves["seconds"].max())
         sounds = {
-            "noise-free": [variant.noise_free(arm)],
-            "voxel-noise": [variant.of_code(arm, variant.decoded_with_noise(arm).heard)],
-            "measured": [variant.of_code(arm, one.heard) for one in variant.decoded(arm)],
+            "noise-free": [through.noise_free],
+            "voxel-noise": [through.sound_of(NoisyBottleneck(through).decoded().heard)],
+            "measured": [through.sound_of(one.heard) for one in decoded_from_brains(through)],
         }
     scores = {
-        condition: mean_of_subjects([_scored(variant, sound) for sound in several])
+        condition: mean_of_subjects([_scored(varied, sound) for sound in several])
         for condition, several in sounds.items()
     }
-    size = {"units": variant.n_units, "rank": variant.settings.rank}
-    columns = {**variant.columns, **described, **size, "control": point.control}
+    size = {"units": varied.n_units, "rank": varied.settings.rank}
+    columns = {
+        **columns_of_block(varied), **described, **size, "seed": point.seed, "control": point.control,
+    }  # fmt: skip
     convergence = trained.convergence
     return Outcome(point, convergence.converged, convergence.improved, seconds, apart, scores, columns)
 
@@ -397,11 +398,11 @@ def mean_of_subjects(several: Sequence[pd.DataFrame]) -> pd.DataFrame:
     return whole.groupby(["window", "kind"], sort=False)[list(SCORED)].mean().reset_index()
 
 
-def _scored(variant: Variant, sound: scoring.Waveform) -> pd.DataFrame:
-    rate = variant.stimulus.sample_rate
+def _scored(varied: VariedBlock, sound: scoring.Waveform) -> pd.DataFrame:
+    rate = varied.stimulus.sample_rate
     rows = []
-    for window in variant.windows:
-        pair = window.of(variant.original, rate), window.of(sound, rate)
+    for window in varied.windows:
+        pair = window.of(varied.original, rate), window.of(sound, rate)
         rows.append({"window": window.name, "kind": window.kind,
                      **scoring.score_pair(*pair, rate, window.kind, SCORED)})  # fmt: skip
     return pd.DataFrame(rows)
@@ -507,9 +508,9 @@ def unmoved(sweep: Sweep) -> str:
     if not found:
         return "every one of them bettered its start"
     named = [
-        f"{LABELS[point.arm]} at the edition's own settings, seed {point.seed}"
+        f"{ARM_LABELS[point.arm]} at the edition's own settings, seed {point.seed}"
         if point.factor is None
-        else f"{LABELS[point.arm]} at {FACTORS[point.factor]} {point.level:g}"
+        else f"{ARM_LABELS[point.arm]} at {FACTORS[point.factor]} {point.level:g}"
         for point in found
     ]
     stays = "it stays" if len(found) == 1 else "they stay"

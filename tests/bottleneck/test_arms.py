@@ -10,7 +10,7 @@ import torch
 from torch.testing import assert_close
 
 from fmri_audio.base.settings import MelSettings
-from fmri_audio.bottleneck.arms import ARMS, LABELS, base
+from fmri_audio.bottleneck.arms import ARM_LABELS, ARMS, base
 from fmri_audio.bottleneck.arms.base import Arm, Material, features_of_block
 from fmri_audio.bottleneck.arms.codes import CodesArm
 from fmri_audio.bottleneck.arms.complex_stft import ComplexStftArm
@@ -45,7 +45,7 @@ def no_response(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_every_arm_has_a_name_and_a_label() -> None:
-    assert list(ARMS) == list(LABELS) == [kind.name for kind in ARMS.values()]
+    assert list(ARMS) == list(ARM_LABELS) == [kind.name for kind in ARMS.values()]
 
 
 @pytest.mark.parametrize("name", ARMS)

@@ -14,7 +14,7 @@ from numpy.testing import assert_array_equal
 from fmri_audio.base.settings import MelSettings, TrainingSettings
 from fmri_audio.base.timeline import pooled
 from fmri_audio.bottleneck.arms import ARMS
-from fmri_audio.bottleneck.arms.base import Arm, Material, Sound
+from fmri_audio.bottleneck.arms.base import Arm, Material, StimulusSound
 from fmri_audio.bottleneck.store import build, common_step, features_of
 from fmri_audio.bottleneck.training import Windows, window_starts
 from fmri_audio.brain import cleaning, masks
@@ -115,7 +115,7 @@ class Analysis:
         """What all arms are made from; the volumes are the mean of all subjects."""
         pieces = [self.encode(waveform[a * 36_000 : b * 36_000]) for a, b in self.runs]
         latents, codes = (np.concatenate(found, axis=1) for found in zip(*pieces, strict=True))
-        heard = Sound(waveform, SAMPLE_RATE, TR, [(first, last - first) for first, last in self.runs])
+        heard = StimulusSound(waveform, SAMPLE_RATE, TR, [(first, last - first) for first, last in self.runs])
         mean = np.asarray(sum(clean.values()) / len(clean), np.float32)
         group = cleaning.standardise(mean, self.split.bold_train_rows)
         return Material(self.checkpoint, heard, latents, codes, MEL, RANK, group, LAGS, SHIFT)

@@ -16,7 +16,10 @@ from fmri_audio.base.settings import SweepSettings
 from fmri_audio.bottleneck import store
 from fmri_audio.brain.masks import AUDITORY_CENTRES, voxel_positions
 from fmri_audio.experiments import training_sweep
+from fmri_audio.experiments.block_tables import score
+from fmri_audio.experiments.decoded import decoded_from_brains
 from fmri_audio.experiments.held_out import HeldOut
+from fmri_audio.experiments.through_arm import ThroughArm
 from fmri_audio.experiments.training_sweep import (
     BOLD_DISTANCES,
     FACTORS,
@@ -25,7 +28,7 @@ from fmri_audio.experiments.training_sweep import (
     Outcome,
     Point,
     Sweep,
-    Variant,
+    VariedBlock,
     distances,
     draw,
     formats,
@@ -38,8 +41,7 @@ from fmri_audio.experiments.training_sweep import (
     verdicts,
 )
 from fmri_audio.sound import scoring
-
-from .test_held_out import N_TRS, edition
+from tests.experiments.conftest import N_TRS, edition
 
 LEVELS = SweepSettings(arms=["frozen"], balances=[0.0, 0.1], ranks=[6], units=[40], bandwidths=[1.5])
 
@@ -100,10 +102,10 @@ def test_points_grow_by_levels_and_seeds_not_by_their_product(own: HeldOut) -> N
 
 def test_at_its_own_settings_a_point_is_the_edition_s_own_model(own: HeldOut, sweep: Sweep) -> None:
     before = models(own, "frozen")
-    mine = Variant(own, Point("frozen", own.run.settings.seed)).arms["frozen"]
+    mine = VariedBlock(own, Point("frozen", own.run.settings.seed)).arms["frozen"]
     np.testing.assert_array_equal(mine.volumes, own.arms["frozen"].volumes)
     np.testing.assert_array_equal(
-        own.repeated["frozen"][1].volumes, Variant(own, sweep.points[1]).arms["frozen"].volumes
+        own.repeated["frozen"][1].volumes, VariedBlock(own, sweep.points[1]).arms["frozen"].volumes
     )
     # The edition's two seeds, and one model each for balance, rank and voxels: quantising again trains nothing.
     assert models(own, "frozen") == before
@@ -111,13 +113,13 @@ def test_at_its_own_settings_a_point_is_the_edition_s_own_model(own: HeldOut, sw
 
 
 def test_what_is_varied_reaches_the_model(own: HeldOut, sweep: Sweep) -> None:
-    rank, units, codes = (Variant(own, sweep.points[k]) for k in (4, 5, 6))
+    rank, units, codes = (VariedBlock(own, sweep.points[k]) for k in (4, 5, 6))
     assert rank.arms["frozen"].code.shape == (N_TRS, 6)
     assert units.arms["frozen"].volumes.shape == (N_TRS, 40) and units.n_units == 40
     assert len(codes.material.codes) == 2 < len(own.material.codes)  # 1.5 kbps
-    balance = Variant(own, sweep.points[3])
+    balance = VariedBlock(own, sweep.points[3])
     assert not np.array_equal(balance.arms["frozen"].volumes, own.arms["frozen"].volumes)
-    np.testing.assert_array_equal(balance.group_bold, own.group_bold)
+    np.testing.assert_array_equal(balance.brains.group_bold, own.brains.group_bold)
 
 
 def test_nothing_is_trained_or_made_twice(
@@ -126,7 +128,7 @@ def test_nothing_is_trained_or_made_twice(
     monkeypatch.setattr(store, "_train_into", lambda *_: pytest.fail("trained twice"))
     monkeypatch.setattr("fmri_audio.edition.edition._encode", lambda *_: pytest.fail("encoded twice"))
     monkeypatch.setattr("fmri_audio.edition.edition._simulate", lambda *_: pytest.fail("simulated twice"))
-    monkeypatch.setattr(training_sweep, "outcome_of", lambda variant: variant.arms)
+    monkeypatch.setattr(training_sweep, "outcome_of", lambda varied: varied.arms)
     lines: list[str] = []
     again = sweep_of(own, LEVELS, lines).outcomes
     assert len(again) == len(sweep.points) == len(lines)
@@ -146,7 +148,7 @@ def test_the_table_has_a_row_for_every_point_condition_and_metric(own: HeldOut, 
     ):
         found = table[table["metric"] == BOLD_DISTANCES[part]]
         assert len(found) == 7  # of what was trained
-        expected = np.square(own.arms["frozen"].volumes[rows] - own.group_bold[rows]).mean()
+        expected = np.square(own.arms["frozen"].volumes[rows] - own.brains.group_bold[rows]).mean()
         assert found["value"].iloc[0] == pytest.approx(expected)
 
 
@@ -173,13 +175,14 @@ def test_the_edition_s_own_level_belongs_to_every_curve(sweep: Sweep) -> None:
 def test_scores_are_those_of_the_chapters_before(own: HeldOut, sweep: Sweep) -> None:
     first, again = sweep.outcomes[0], sweep.outcomes[-1]
     assert (again.point.factor, again.point.level) == ("bandwidth", 6.0)
-    whole = own.score(own.noise_free("frozen"))
+    through = ThroughArm(own, "frozen")
+    whole = score(own, through.noise_free)
     pd.testing.assert_frame_equal(first.scores["noise-free"], whole[["window", "kind", *SCORED]])
-    brains = [own.score(own.of_code("frozen", one.heard)) for one in own.decoded("frozen")]
+    brains = [score(own, through.sound_of(one.heard)) for one in decoded_from_brains(through)]
     expected = np.mean([one[list(SCORED)].to_numpy() for one in brains], axis=0)
     np.testing.assert_allclose(first.scores["measured"][list(SCORED)], expected, rtol=1e-6)
     pd.testing.assert_frame_equal(
-        again.scores["noise-free"], own.score(own.requantised("frozen"))[["window", "kind", *SCORED]]
+        again.scores["noise-free"], score(own, through.requantised)[["window", "kind", *SCORED]]
     )
 
 

@@ -13,7 +13,7 @@ ARMS: dict[str, type[Arm]] = {
 }
 """All arms by their name in the tables, in the order of the tables."""
 
-LABELS = {
+ARM_LABELS = {
     "mel": "mel + Griffin-Lim",
     "codes": "codes",
     "frozen": "frozen",
