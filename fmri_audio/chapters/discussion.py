@@ -16,9 +16,10 @@ from matplotlib.figure import Figure
 from nilearn.glm.first_level import spm_hrf
 from numpy.typing import NDArray
 
+from fmri_audio.base.results import select
 from fmri_audio.base.settings import project_root
 from fmri_audio.bottleneck.arms import ARM_LABELS
-from fmri_audio.chapters.abstract import held_out_kind, pick
+from fmri_audio.chapters.abstract import HELD_OUT, held_out_kind, pick
 from fmri_audio.chapters.common import brains_of
 from fmri_audio.claims.queries import read_glued
 from fmri_audio.decoding import limits
@@ -85,8 +86,7 @@ class Before:
     @cached_property
     def ridge(self) -> pd.DataFrame:
         """What was read from measured volumes by ridge regression alone."""
-        rows = self.evaluated
-        return rows[(rows["arm"] == "ridge") & (rows["condition"] == "measured")]
+        return select(self.evaluated, arm="ridge", condition="measured")
 
     @cached_property
     def unhelped(self) -> list[str]:
@@ -105,10 +105,8 @@ class Before:
 
     def decoded(self, metric: str, arm: str, control: str) -> float:
         """Mean over subjects of what an arm decodes from measured volumes; NaN where there is none."""
-        wanted = {"metric": metric, "segment": self.kind, "arm": arm, "condition": "measured", "control": control}
-        rows = self.evaluated
-        same = np.all([rows[column] == value for column, value in wanted.items()], axis=0)
-        return float(rows.loc[same, "value"].mean())
+        rows = select(self.evaluated, metric=metric, segment=self.kind, arm=arm, condition="measured", control=control)
+        return float(rows["value"].mean())
 
 
 def gathered(run: Edition) -> Before:
@@ -170,16 +168,16 @@ class Bits:
 
 def bits_of(before: Before) -> Bits:
     """Put codec, bottleneck and brains on one axis."""
-    codes = {"fold": "held-out", "segment": before.kind, "control": "none", "representation": "encodec-codes"}
     both = pd.concat([before.coded, before.trained])
-    rows = both[np.all([both[column] == value for column, value in codes.items()], axis=0) & (both["arm"] != "codes")]
+    rows = select(both, fold=HELD_OUT, segment=before.kind, control="none", representation="encodec-codes")
+    rows = rows[rows["arm"] != "codes"]
     metric = "stoi" if rows.loc[rows["metric"] == "stoi", "value"].notna().any() else "mel_distance_db"
     rows = rows[rows["metric"] == metric].assign(
         sound=lambda found: np.where(found["arm"] == "roundtrip", ALONE, BEHIND),
         bits=lambda found: 1000 * found["bandwidth_kbps"] * before.tr,
     )
-    curves = rows.groupby(["sound", "bandwidth_kbps", "bits"], as_index=False)["value"].mean()
-    read = before.ridge[(before.ridge["metric"] == "bits_per_tr") & (before.ridge["control"] == "none")]
+    curves = rows.groupby(["sound", "bandwidth_kbps", "bits"], as_index=False)[["value"]].mean()
+    read = select(before.ridge, metric="bits_per_tr", control="none")
     return Bits(
         metric, curves, float(read["value"].mean()), before.decoded(metric, "frozen", "none"),
         pick(before.evaluated, metric, before.kind, arm="frozen", condition="measured", control="no-brain"),
@@ -401,9 +399,8 @@ def _units(before: Before) -> int:
 
 def _most_read(before: Before) -> float:
     """The most bits per TR that were read from the edition's brains."""
-    rows = before.evaluated
-    read = rows["metric"].str.startswith("bits_per_tr") & (rows["condition"] == "measured")
-    return float(rows.loc[read & (rows["control"] == "none"), "value"].max())
+    rows = select(before.evaluated, condition="measured", control="none")
+    return float(rows.loc[rows["metric"].str.startswith("bits_per_tr"), "value"].max())
 
 
 # Subjects and minutes ---------------------------------------------------------------------------------------------
@@ -523,7 +520,7 @@ def _cell_said(one: Cell) -> str:
 def plan_said(run: Edition) -> dict[str, float | str]:
     """Return what the steps for the release's subjects cite: how long masking takes, and the primary comparison."""
     bench = pd.read_csv(project_root() / "results" / "bench.csv")
-    ours = bench[(bench["direction"] == "mask .nii") & (bench["contender"] == "ours") & (bench["metric"] == "seconds")]
+    ours = select(bench, direction="mask .nii", contender="ours", metric="seconds")
     seconds = float(ours["value"].iloc[0]) if len(ours) == 1 else math.nan
     training = run.settings.training
     return {
