@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from fmri_audio.brain.cleaning import standardise
 from fmri_audio.decoding import regression
-from fmri_audio.study.reader import Study, Subject
+from fmri_audio.study.facts import Subject
+from fmri_audio.study.reader import Study
 from fmri_audio.study.splits import Split
 
 Matrix = NDArray[np.float32]

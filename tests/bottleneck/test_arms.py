@@ -78,7 +78,7 @@ def test_all_arms_have_the_same_rank_and_about_the_same_bottleneck(
 @pytest.mark.parametrize("name", ARMS)
 def test_gradients_reach_the_codec_only_where_it_may_move(name: str, material: Material) -> None:
     model, features = started(name, material)
-    windows = Windows(material.sound, features, model.grid, [2], 2, material.bold, (0, 1))
+    windows = Windows(material, features, model.grid, [2], 2)
     window = {name: value[None] for name, value in windows[0].items()}
     heard, error = model.window_losses(window, 2)
     (heard + error).backward()
