@@ -75,7 +75,7 @@ report: environment
 
 # import-linter has no way to be quiet.
 lint: environment
-	@$(RUN) -m programs.cells
+	@$(RUN) -m programs cells
 	@$(RUN) -m ruff check . build/cells
 	@$(RUN) -m ruff format --check .
 	@said=$$($(RUN) -c "from importlinter.cli import lint_imports_command as run; run()" --no-cache) || { echo "$$said"; exit 1; }

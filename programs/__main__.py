@@ -42,6 +42,7 @@ COMMANDS = {
     "tied-resolve": Entry(STEPS, ("resolve",), tied=True),
     "tied": Entry("programs.workflow.tied", tied=True),
     "kernel": Entry("programs.workflow.kernel"),
+    "cells": Entry("programs.cells"),
     "calibrate": Entry("fmri_audio.experiments.calibration"),
     "scaling": Entry("fmri_audio.experiments.scaling"),
     "codec": Entry(f"{TRAINING}.run"),

@@ -1,4 +1,4 @@
-"""The code of the chapters as plain Python, which checkers of style and types can read: ``python -m programs.cells``.
+"""The code of the chapters as plain Python, which checkers of style and types can read: ``python -m programs cells``.
 
 Every ``book/NN-name.md`` becomes ``build/cells/NN_name.py``: its code cells in order, nothing else.
 """
@@ -6,12 +6,11 @@ Every ``book/NN-name.md`` becomes ``build/cells/NN_name.py``: its code cells in 
 from __future__ import annotations
 
 import shutil
-import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import jupytext
 
-from fmri_audio.base.command import command
 from fmri_audio.base.files import write_if_changed
 from fmri_audio.base.settings import project_root
 
@@ -52,11 +51,6 @@ def write(book: Path, cells: Path) -> list[Path]:
     return [cells / f"{name}.py" for name in chapters]
 
 
-@command()
-def main() -> None:
+def main(words: Sequence[str]) -> None:
     """Write the code of this project's book."""
     write(project_root() / "book", project_root() / "build" / "cells")
-
-
-if __name__ == "__main__":
-    sys.exit(main())

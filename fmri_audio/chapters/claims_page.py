@@ -9,10 +9,10 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import AutoLocator
 
+from fmri_audio.base.words import REMEASURED
 from fmri_audio.claims.answers import answers
 from fmri_audio.claims.claims import VERDICTS, Verdict, tally, to_frame
 from fmri_audio.edition import Edition
-from fmri_audio.experiments.helped import REMEASURED
 
 COLOURS = ("#009e73", "#d55e00", "#f0e442", "#56b4e9", "#bbbbbb", "#777777")
 """One for each of the verdicts, in their order."""

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from fmri_audio.base.results import select
 from fmri_audio.base.settings import project_root
+from fmri_audio.base.words import REMEASURED
 from fmri_audio.bottleneck.arms import ARM_LABELS
 from fmri_audio.chapters.abstract import HELD_OUT, held_out_kind, pick
 from fmri_audio.chapters.common import brains_of
@@ -26,7 +27,7 @@ from fmri_audio.decoding import limits
 from fmri_audio.decoding.information import identification_bits
 from fmri_audio.edition import Edition
 from fmri_audio.experiments import calibration, scaling, scaling_table
-from fmri_audio.experiments.helped import REMEASURED, helps
+from fmri_audio.experiments.helped import helps
 from fmri_audio.experiments.scaling import Cell
 from fmri_audio.simulation.scanner_noise import NOISE_FWHM_MM
 from fmri_audio.sound.acoustics import FEATURE_RATE

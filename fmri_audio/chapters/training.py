@@ -11,6 +11,7 @@ import seaborn as sns
 from matplotlib.figure import Figure
 
 from fmri_audio.base.results import Record
+from fmri_audio.base.words import REMEASURED
 from fmri_audio.bottleneck.arms import ARM_LABELS
 from fmri_audio.bottleneck.store import TrainedArm
 from fmri_audio.bottleneck.training import PARTS, set_apart
@@ -18,7 +19,6 @@ from fmri_audio.chapters.common import brains_of
 from fmri_audio.edition import Edition
 from fmri_audio.experiments import block_tables
 from fmri_audio.experiments.held_out import SEEDED, HeldOut, Waveform
-from fmri_audio.experiments.helped import REMEASURED
 from fmri_audio.experiments.played_clip import PlayedClip
 from fmri_audio.experiments.through_arm import ThroughArm
 from fmri_audio.experiments.through_codec import codec_only

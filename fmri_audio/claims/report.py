@@ -28,12 +28,12 @@ from fmri_audio.base.documents import load_yaml
 from fmri_audio.base.errors import UserError
 from fmri_audio.base.files import sha256_of
 from fmri_audio.base.settings import Settings, load_settings, project_root
+from fmri_audio.base.words import REMEASURED
 from fmri_audio.bottleneck.arms import ARM_LABELS
 from fmri_audio.claims import answers, claims, queries
 from fmri_audio.claims.claims import SIMULATION, Verdict
 from fmri_audio.claims.queries import Evidence
 from fmri_audio.edition.edition import absolute
-from fmri_audio.experiments.helped import REMEASURED
 from fmri_audio.sound import scoring
 
 ISSUE = 23

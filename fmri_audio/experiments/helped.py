@@ -42,12 +42,6 @@ TRAINED, UNTRAINED, LINEAR = "validation", "untrained", "block-pca"
 DECIDING = {"stoi": 1, "mel_distance_db": -1}
 """Metrics by which an arm has to be better, each with the sign of better; claims are decided by these."""
 
-REMEASURED = (
-    "What passes a bottleneck of this size, with brains and without, is being measured anew: the verdicts that stood "
-    "here are withdrawn."
-)
-"""What every page says that once gave such a verdict: it measured the training, not the bottleneck."""
-
 Waveform = NDArray[np.float32]
 
 

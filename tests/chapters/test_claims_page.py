@@ -7,9 +7,9 @@ from types import SimpleNamespace
 
 import matplotlib.pyplot as plt
 
+from fmri_audio.base.words import REMEASURED
 from fmri_audio.chapters import claims_page
 from fmri_audio.claims.claims import FAILS, HOLDS, VERDICTS, Verdict
-from fmri_audio.experiments.helped import REMEASURED
 from tests.claims.test_answers import IDS, verdict
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from fmri_audio.base.words import REMEASURED
 from fmri_audio.chapters.evaluation import (
     bits,
     by_sound,
@@ -75,7 +76,7 @@ def block(**more: Any) -> Any:
 
 def test_the_chapter_begins_with_whose_brains_and_that_it_is_measured_anew() -> None:
     said = opening.values(block())
-    assert said["brains"] == "simulated brains" and said["remeasured"] == helped.REMEASURED
+    assert said["brains"] == "simulated brains" and said["remeasured"] == REMEASURED
     assert said["lags"] == "2, 3" and 0 < float(said["train_trs"]) < 150
     assert opening.brains_of(block(study=SimpleNamespace(simulated=False))) == "measured brains"
 

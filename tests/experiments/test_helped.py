@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from fmri_audio.base.words import REMEASURED
 from fmri_audio.bottleneck.store import build, features_of
 from fmri_audio.bottleneck.training import set_apart
 from fmri_audio.experiments import helped
@@ -90,4 +91,4 @@ def test_chapters_that_gave_verdicts_on_the_bottleneck_say_that_it_is_measured_a
 
 
 def test_so_does_the_readme():
-    assert helped.REMEASURED in " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+    assert REMEASURED in " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from fmri_audio.base.words import REMEASURED
 from fmri_audio.bottleneck.training import set_apart
 from fmri_audio.edition.edition import Edition
 from fmri_audio.experiments.held_out import HeldOut
-from fmri_audio.experiments.helped import REMEASURED
 
 
 def open_block(run: Edition) -> HeldOut:
