@@ -54,8 +54,7 @@ def glued(page: Page) -> dict[str, Any]:
 def test_cited_values_are_recorded_as_plain_numbers(page: Page) -> None:
     page.glue_value("stoi", np.float32(0.5))
     page.glue_value("frames", np.int64(113))
-    page.glue_value("codec", "demo-12345678")
-    page.glue_value("undefined", float("nan"))
+    page.glue_values({"codec": "demo-12345678", "undefined": float("nan")})
     assert glued(page) == {"stoi": 0.5, "frames": 113, "codec": "demo-12345678", "undefined": None}
     assert type(glued(page)["frames"]) is int
 

@@ -11,7 +11,13 @@ from fmri_audio.base.results import Record
 from fmri_audio.bottleneck.arms import ARM_LABELS
 from fmri_audio.chapters.evaluation.decodes import ArmSounds
 from fmri_audio.chapters.evaluation.opening import brains_of, in_arms
-from fmri_audio.chapters.evaluation.segments import Comparisons, block_columns, null_records, sound_name
+from fmri_audio.chapters.evaluation.segments import (
+    Comparisons,
+    block_columns,
+    found_record,
+    null_records,
+    sound_name,
+)
 from fmri_audio.decoding.identification import Identified
 from fmri_audio.experiments import controls
 from fmri_audio.experiments.block_tables import columns_of_arm
@@ -135,22 +141,13 @@ def sound_records(held_out: HeldOut, found: BySound) -> list[Record]:
     metric = "identification_by_sound"
     made: list[Record] = []
     for arm, several in found.items():
-        measured, described = several["measured"], columns_of_arm(held_out, arm)
-        columns = {**block_columns(held_out), **described}
+        measured = several["measured"]
+        columns = {**block_columns(held_out), **columns_of_arm(held_out, arm)}
+        single = {**columns, "metric": metric, "control": "none", "n": measured.n_segments}
         for subject, value in zip(held_out.study.subjects, measured.per_subject[:, 0], strict=True):
-            made.append(
-                Record(
-                    metric=metric,
-                    control="none",
-                    subject=str(subject),
-                    value=float(value),
-                    n=measured.n_segments,
-                    **columns,
-                )
-            )
+            made.append(Record(**single, subject=str(subject), value=float(value)))
         for name, one in several.items():
-            is_control = name in CONTROL_LABELS
-            where = {"control": name} if is_control else {"control": "none", "condition": name}
-            made.append(Record(metric=metric, value=one.accuracy, n=one.n_segments, **{**columns, **where}))
+            where = {"control": name} if name in CONTROL_LABELS else {"condition": name}
+            made.append(found_record({**columns, **where}, one, metric))
         made += null_records(columns, measured, metric, f"{metric}_p")
     return made

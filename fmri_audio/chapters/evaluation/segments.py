@@ -116,14 +116,8 @@ def table(whole: WholeStudy, found: Comparisons) -> Table:
         f"not tested, because there are under {FEWEST_SHIFTS} admissible shifts, or under {FEWEST_SEGMENTS} segments "
         "that have enough distractors; the primary comparison needs no correction."
     )
-    formats = {
-        "found": ".2f",
-        "chance": ".2f",
-        "with the sound turned": ".2f",
-        "p": ".3f",
-        "corrected": ".3f",
-    }
-    return Table(pd.DataFrame(rows), caption, formats)
+    shares, chances = ("found", "chance", "with the sound turned"), ("p", "corrected")
+    return Table(pd.DataFrame(rows), caption, dict.fromkeys(shares, ".2f") | dict.fromkeys(chances, ".3f"))
 
 
 def segment_seconds(whole: WholeStudy) -> float:
@@ -166,9 +160,8 @@ def ten_matched_said(one: Identified) -> str:
     """Say how many are found among ten of the same kind and loudness, or why that says nothing."""
     if one.n_segments >= FEWEST_SEGMENTS:
         return f"Among ten of the same kind and loudness {one.accuracy:.2f} are found ({one.verdict})."
-    have = f"Only {one.n_segments} of {one.n_segments + one.n_left_out} segments have" if one.n_segments else (
-        "No segment has"
-    )  # fmt: skip
+    total = one.n_segments + one.n_left_out
+    have = f"Only {one.n_segments} of {total} segments have" if one.n_segments else "No segment has"
     return (
         f"Ten of the same kind and loudness would be the fairer test. {have} so many, which is too few: matched, there "
         "are pairs alone, and the ten-way share says nothing beyond kind and loudness."
@@ -212,17 +205,14 @@ def code_records(held_out: HeldOut, codes: Mapping[str, Identified]) -> list[Rec
     made: list[Record] = []
     for arm, one in codes.items():
         columns = {**block_columns(held_out), **columns_of_arm(held_out, arm)}
-        made.append(
-            Record(
-                metric="identification_beyond_gap",
-                control="none",
-                value=one.accuracy,
-                n=one.n_segments,
-                **columns,
-            )
-        )
+        made.append(found_record(columns, one, "identification_beyond_gap"))
         made += null_records(columns, one, "identification_beyond_gap", "identification_p")
     return made
+
+
+def found_record(columns: Mapping[str, Any], one: Identified, metric: str) -> Record:
+    """Return the row of what is found; no control unless the columns name one."""
+    return Record(metric=metric, value=one.accuracy, n=one.n_segments, **{"control": "none", **columns})
 
 
 def null_records(columns: Mapping[str, Any], one: Identified, metric: str, p: str) -> list[Record]:
@@ -236,9 +226,6 @@ def study_records(held_out: HeldOut, found: Mapping[str, Identified]) -> list[Re
     columns = study_columns(held_out)
     made: list[Record] = []
     for name, one in found.items():
-        metric = METRICS[name]
-        made.append(Record(metric=metric, control="none", value=one.accuracy, n=one.n_segments, **columns))
-        made.append(
-            Record(metric=f"{metric}_p", control="circular-shift", value=one.p, n=len(one.null), **columns)
-        )
+        _, p = null_records(columns, one, METRICS[name], f"{METRICS[name]}_p")
+        made += [found_record(columns, one, METRICS[name]), p]
     return made
