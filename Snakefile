@@ -1,4 +1,4 @@
-# The whole book as one graph; make is its front door (python -m programs.workflow prepares and starts it).
+# The whole book as one graph; make is its front door (python -m programs book prepares and starts it).
 #
 #   stimulus → encoding, study → one notebook per chapter, or per chapter and bandwidth → metrics.csv → pages
 #
@@ -19,7 +19,7 @@ except UserError as error:
     sys.exit(f"error: {error}")
 THREADS = int(config.get("threads", 1))
 # The step replaces the shell, so that it is the job itself; its arguments are the rule's parameter.
-STEP = f"exec {shlex.quote(sys.executable)} -m programs.workflow.".replace("{", "{{").replace("}", "}}")
+STEP = f"exec {shlex.quote(sys.executable)} -m programs ".replace("{", "{{").replace("}", "}}")
 
 
 def before(name):

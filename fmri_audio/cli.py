@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fmri_audio import __version__
 from fmri_audio.base.command import command
 from fmri_audio.base.errors import UserError
+from fmri_audio.base.extras import from_extra
 from fmri_audio.base.files import check_writable, replacing, write_text
 from fmri_audio.base.settings import BIDS_SPACE, FAMILIES, NAMED_CODECS, VARIANTS
 
@@ -274,7 +276,8 @@ def data_check(arguments: argparse.Namespace) -> int:
 
 def report(arguments: argparse.Namespace) -> None:
     """Write the report to the issue, and the command that would post it."""
-    from fmri_audio.claims import report as reports
+    with from_extra("book"):
+        from fmri_audio.claims import report as reports
 
     text = reports.write(arguments.edition, arguments.book_url)
     if arguments.out is None:
@@ -291,6 +294,7 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(
         "fmri-audio", description="Sound, EnCodec and fMRI: what the book uses, by hand."
     )
+    top.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     top.set_defaults(writes=[])
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_evaluate(commands)
@@ -381,7 +385,8 @@ def _add_report(commands: Any) -> None:
     one.add_argument("--out", type=Path, metavar="FILE", help="file to write (default: print it)")
     one.add_argument(
         "--book-url", default=os.environ.get("BOOK_URL", ""), metavar="URL",
-        help="where the rendered book is published (default: the variable BOOK_URL; without it links are relative)",
+        help="where the rendered book is published (default: the variable BOOK_URL, or the address in CITATION.cff; "
+        "without one links are relative)",
     )  # fmt: skip
     one.set_defaults(run=report, writes=["out"])
 

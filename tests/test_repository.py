@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import json
 import re
 import subprocess
 import sys
-import tomllib
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -201,35 +201,10 @@ def test_nothing_that_is_made_is_tracked() -> None:
     assert [path for path in tracked() if made & set(path.relative_to(ROOT).parts)] == []
 
 
-def test_lock_has_hashes_for_everything_and_no_addresses() -> None:
-    for name in ("requirements.lock", "bootstrap.lock"):
-        text = (ROOT / name).read_text()
-        assert "://" not in text
-        assert " @ " not in text
-        assert "--index" not in text
-        pins = re.split(r"\n(?=\S)", text.strip())
-        assert all("==" in pin and "--hash=sha256:" in pin for pin in pins)
-
-
-def test_lock_pins_everything_that_the_package_needs() -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    pinned = set(re.findall(r"^([a-z0-9-]+)==", (ROOT / "requirements.lock").read_text(), re.MULTILINE))
-    wanted = [*project["dependencies"], *project["optional-dependencies"]["test"]]
-    assert {re.split(r"[=<>\[ ]", name)[0].lower() for name in wanted} <= pinned
-    environment = yaml.safe_load((ROOT / "environment.yml").read_text())
-    assert {"pip": ["-r requirements.lock"]} in environment["dependencies"]
-
-
 def test_make_alone_prints_help() -> None:
     printed = subprocess.run(["make", "-C", str(ROOT)], capture_output=True, text=True, check=True).stdout
     for word in ("make book", "make test", "STIMULUS=", "PYTHON="):
         assert word in printed
-
-
-def test_citation_is_of_this_version() -> None:
-    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    assert citation["version"] == project["version"] == __import__("fmri_audio").__version__
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="make is a Unix tool here")
@@ -254,3 +229,21 @@ def test_make_says_in_one_sentence_what_is_wrong(arguments: tuple[str, ...], sen
 def test_audio_address_is_the_one_that_publishing_looks_for() -> None:
     cell = nbformat.v4.new_markdown_cell(f'<audio src="{pages.AUDIO_URL}/03-encodec-clip-6.flac">')
     assert clips_of(nbformat.v4.new_notebook(cells=[cell])) == {"03-encodec-clip-6.flac"}
+
+
+def test_every_other_page_of_the_contents_is_a_text() -> None:
+    contents = yaml.safe_load((ROOT / "_toc.yml").read_text())
+    pages = [entry["file"] for entry in contents["chapters"] if entry["file"].endswith(".md")]
+    assert pages == ["book/api.md", "book/references.md"]
+    assert all((ROOT / page).is_file() for page in pages)
+
+
+def test_what_the_page_of_the_package_lists_is_there_and_has_a_docstring() -> None:
+    text = (ROOT / "book" / "api.md").read_text()
+    listed = re.findall(r"^\.\. auto(?:function|class):: (\S+)\n(?:   :members: (.+)\n)?", text, re.MULTILINE)
+    assert len(listed) > 30
+    for name, members in listed:
+        module, _, attribute = name.rpartition(".")
+        found = getattr(importlib.import_module(module), attribute)
+        for one in (found, *(getattr(found, member) for member in members.split(", ") if member)):
+            assert one.__doc__, name

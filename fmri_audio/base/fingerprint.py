@@ -115,6 +115,29 @@ def module_names(top: str) -> list[str]:
     return names
 
 
+def parts(package: str, names: Iterable[str] | None = None) -> list[str]:
+    """Return the modules of a folder of registered parts, without importing them.
+
+    Parameters
+    ----------
+    package : str
+        Dotted name of the folder.
+    names : iterable of str, optional
+        Only modules that hold a class with one of these as its ``name``.
+    """
+    found = [name for name in module_names(package.partition(".")[0]) if name.rpartition(".")[0] == package]
+    wanted = None if names is None else set(names)
+    return [module for module in found if wanted is None or wanted & set(_named(ast.parse(_source(module))))]
+
+
+def _named(tree: ast.Module) -> Iterator[str]:
+    """Values of the attribute ``name`` in the bodies of classes."""
+    for node in tree.body:
+        for line in node.body if isinstance(node, ast.ClassDef) else ():
+            if isinstance(line, ast.Assign) and [ast.unparse(target) for target in line.targets] == ["name"]:
+                yield str(ast.literal_eval(line.value))
+
+
 def _executed(tree: ast.AST) -> Iterator[ast.AST]:
     """Walk a syntax tree, but not into what only a checker of types reads."""
     ahead: list[ast.AST] = [tree]
@@ -168,6 +191,7 @@ def _path(module: str) -> Path | None:
     return next((path for path in (place.with_suffix(".py"), place / "__init__.py") if path.is_file()), None)
 
 
+@cache
 def _version(library: str) -> str:
     """Return the versions of what is installed under an import's name; ``absent`` where nothing is."""
     return " ".join(sorted(set(_versions(_distributions().get(library, ()))))) or "absent"

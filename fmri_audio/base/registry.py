@@ -83,6 +83,7 @@ class Registry(Mapping[str, P], Generic[P]):
         for found in pkgutil.iter_modules(folder):
             if found.name not in self._looked_at:
                 self._looked_at.add(found.name)
+                importlib.invalidate_caches()
                 importlib.import_module(f"{self.package}.{found.name}")
 
 

@@ -79,6 +79,31 @@ def read(paths: Path | str | Iterable[Path | str]) -> pd.DataFrame:
     return pd.concat(frames, ignore_index=True)
 
 
+def select(rows: pd.DataFrame, **wanted: object) -> pd.DataFrame:
+    """Return the rows in which columns say what is wanted.
+
+    Parameters
+    ----------
+    rows : DataFrame
+    **wanted
+        By the name of the column: a value, a list of values of which one will do, or None where it has to be empty.
+    """
+    for column, value in wanted.items():
+        if isinstance(value, list | tuple | set):
+            rows = rows[rows[column].isin(list(value))]
+        else:
+            rows = rows[rows[column].isna()] if value is None else rows[rows[column] == value]
+    return rows
+
+
+def once(rows: pd.DataFrame, by: Iterable[str]) -> pd.DataFrame:
+    """Return one row for the same values of some columns: that of most observations (``n``), of equals the last.
+
+    Two chapters may score the same sound, on another number of windows. This is the one rule for such ties.
+    """
+    return rows.sort_values("n", kind="stable").drop_duplicates(list(by), keep="last")
+
+
 def fill(record: Record, **values: object) -> Record:
     """Return a record with the given columns set wherever they are still empty."""
     empty = {key: value for key, value in values.items() if getattr(record, key) is None}

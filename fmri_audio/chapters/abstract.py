@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from fmri_audio.experiments.helped import REMEASURED
+from fmri_audio.base.words import REMEASURED
 from fmri_audio.experiments.problem import INTELLIGIBLE_STOI, says
 from fmri_audio.sound.scoring import SPEECH_METRICS
 

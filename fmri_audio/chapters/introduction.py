@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
+from fmri_audio.base.words import REMEASURED
 from fmri_audio.chapters import bandwidths
 from fmri_audio.chapters.abstract import headline
 from fmri_audio.chapters.published import GATES
 from fmri_audio.edition import Edition
 from fmri_audio.edition.windows import scored_kind
-from fmri_audio.experiments.helped import REMEASURED
 from fmri_audio.pages.page import Clip, Page
 
 

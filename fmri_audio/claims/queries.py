@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import pandas as pd
 from pydantic import Field, model_validator
 
+from fmri_audio.base import results
 from fmri_audio.base.errors import UserError
 from fmri_audio.base.settings import Section, project_root
 from fmri_audio.bottleneck.arms import ARMS
@@ -225,16 +226,11 @@ def trained_arms_of(query: Query, evidence: Evidence, claim: str) -> list[str]:
 
 def _same(rows: pd.DataFrame, subtrahend: Subtrahend | None, values: Mapping[str, Any]) -> pd.DataFrame:
     """Return those rows of a subtrahend that belong to a case."""
-    for column in subtrahend.paired if subtrahend else ():
-        rows = rows[rows[column] == values[column]]
-    return rows
+    return results.select(rows, **{column: values[column] for column in subtrahend.paired}) if subtrahend else rows
 
 
 def _select(selection: Selection, evidence: Evidence, claim: str) -> pd.DataFrame:
-    """Return the rows of a selection; each column and the metric must be known to the table.
-
-    Where two chapters scored the same on another number of windows, the row with more windows is taken.
-    """
+    """Return the rows of a selection; each column and the metric must be known to the table."""
     table, file = evidence.table(selection.table), evidence.file(selection.table)
     asked = [*selection.where, *getattr(selection, "each", []), *getattr(selection, "paired", [])]
     if unknown := [column for column in asked if column not in table]:
@@ -246,14 +242,8 @@ def _select(selection: Selection, evidence: Evidence, claim: str) -> pd.DataFram
             f"claims.yml: {claim}: {file} has no metric {selection.metric}; choose from {', '.join(sorted(known))}"
         )
     rows = table[table["metric"] == selection.metric]
-    for column, wanted in selection.where.items():
-        if isinstance(wanted, list):
-            rows = rows[rows[column].isin([value for value in wanted if value is not None])]
-        else:
-            rows = rows[rows[column].isna()] if wanted is None else rows[rows[column] == wanted]
-    if selection.table == "metrics":
-        rows = rows.sort_values("n").drop_duplicates(list(_SCORED), keep="last")
-    return rows
+    rows = results.select(rows, **selection.where)
+    return results.once(rows, _SCORED) if selection.table == "metrics" else rows
 
 
 def _split(rows: pd.DataFrame, each: Sequence[str]) -> list[tuple[tuple[Any, ...], pd.DataFrame]]:

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import nbformat
 import pandas as pd
@@ -23,15 +24,16 @@ from nbformat import NotebookNode
 
 from fmri_audio import __version__
 from fmri_audio.base import results
+from fmri_audio.base.documents import load_yaml
 from fmri_audio.base.errors import UserError
 from fmri_audio.base.files import sha256_of
 from fmri_audio.base.settings import Settings, load_settings, project_root
-from fmri_audio.bottleneck.arms import LABELS
+from fmri_audio.base.words import REMEASURED
+from fmri_audio.bottleneck.arms import ARM_LABELS
 from fmri_audio.claims import answers, claims, queries
 from fmri_audio.claims.claims import SIMULATION, Verdict
 from fmri_audio.claims.queries import Evidence
 from fmri_audio.edition.edition import absolute
-from fmri_audio.experiments.helped import REMEASURED
 from fmri_audio.sound import scoring
 
 ISSUE = 23
@@ -176,7 +178,8 @@ def write(edition: str, book_url: str = "") -> str:
     edition
         A name in ``config/`` or the path of an edition file.
     book_url
-        Where the rendered book lies; links are relative to it, and say so, where it is empty.
+        Where the rendered book lies; if empty, the ``url`` of ``CITATION.cff``. Without either, links are relative to
+        it, and say so.
 
     Returns
     -------
@@ -188,11 +191,17 @@ def write(edition: str, book_url: str = "") -> str:
     UserError
         There are no results, or they are not of the edition's codec, or the address is none.
     """
+    book_url = book_url or str(citation().get("url", ""))
     if book_url and not _ADDRESS.fullmatch(book_url):
         raise UserError(
             f"BOOK_URL={book_url}: give the address where the rendered book is published, such as https://example.org/book"
         )
     return compose(find(edition), book_url)
+
+
+def citation() -> dict[str, Any]:
+    """Return ``CITATION.cff``, the one place where title, authors, version and addresses of the project are kept."""
+    return dict(load_yaml(project_root() / "CITATION.cff"))
 
 
 def compose(found: Found, book_url: str) -> str:
@@ -219,7 +228,7 @@ def command(path: Path | str) -> str:
 
 def _head(tables: Evidence, verdicts: Sequence[Verdict]) -> str:
     """Write title, counts and the answers: the verdict first."""
-    lines = [f"# Sound through a bottleneck the size of fMRI: report on issue {ISSUE}", "", "## Verdict", ""]
+    lines = [f"# {citation()['title']}: report on issue {ISSUE}", "", "## Verdict", ""]
     for name, answer in answers.answers(verdicts, tables.brains).items():
         lines += [f"- **{answers.QUESTIONS[name]}** {answer}"]
     codecs = ", ".join(sorted(tables.metrics["codec"].dropna().unique()))
@@ -263,13 +272,9 @@ def conditions(metrics: pd.DataFrame, brains: str) -> pd.DataFrame:
         What its brains are, to be said wherever they take part.
     """
     rows = []
-    speech = metrics[(metrics["segment"] == "speech") & metrics["metric"].isin(scoring.METRICS)]
+    speech = results.select(metrics, segment="speech", metric=scoring.METRICS)
     for name, wanted in CONDITIONS.items():
-        part = speech
-        for column, value in wanted.items():
-            part = part[part[column].isna()] if value is None else part[part[column] == value]
-        # Two chapters score the codec; the one with more windows counts.
-        part = part.sort_values("n").drop_duplicates([*_APART, "metric", "subject", "seed"], keep="last")
+        part = results.once(results.select(speech, **wanted), [*_APART, "metric", "subject", "seed"])
         for key, same in part.groupby(list(_APART), dropna=False):
             means = same.groupby("metric")["value"].mean()
             rows.append(
@@ -304,7 +309,7 @@ def _conditions(tables: Evidence) -> str:
 
 def _convergence(tables: Evidence) -> str:
     """Say of every arm that was trained whether its training was over; the two that are compared are always named."""
-    said = {f"the {arm} arm": tables.training.get(f"{name}_verdict") for name, arm in LABELS.items()}
+    said = {f"the {arm} arm": tables.training.get(f"{name}_verdict") for name, arm in ARM_LABELS.items()}
     compared = {case.label: "chapter 6 does not say whether it converged"
                 for case in claims.REGISTRY["arms_converged"](tables)}  # fmt: skip
     found = compared | {arm: str(verdict) for arm, verdict in said.items() if verdict is not None}

@@ -1,9 +1,4 @@
-"""The edition at work: what every chapter opens, and the steps that come before the notebooks.
-
-``python -m fmri_audio.edition.edition resolve|stimulus|encode|study`` are those steps. ``resolve`` turns an edition's
-name and what was asked for on the command line into one checked file, ``build/<edition>/edition.yml``; the others
-prepare the sound, encode it once for all bandwidths, and lay the study on disk.
-"""
+"""The edition at work: what every chapter opens. Expensive things are made once and kept under the build folder."""
 
 from __future__ import annotations
 

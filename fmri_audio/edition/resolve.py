@@ -25,6 +25,7 @@ from fmri_audio.edition.feasible import refuse_infeasible
 from fmri_audio.edition.parts import check_parts
 from fmri_audio.study.checker import quick_problems, volume_problems
 from fmri_audio.study.facts import Found
+from fmri_audio.study.layouts.base import LAYOUTS
 from fmri_audio.study.masked import file_identity
 from fmri_audio.study.reader import Study, find_study
 from fmri_audio.study.stimulus import PLAY, identity, is_measured, prepare, study_facts
@@ -137,7 +138,7 @@ def check_volumes(settings: Settings, marker: Path) -> None:
     scans = [scan for scans in found.scans.values() for scan in scans]
     facts = [f"{file_identity(scan.path)} {scan.first_volume} {scan.n_trs}" for scan in scans]
     facts += [found.facts.model_dump_json(), mask if mask in NAMED_MASKS else sha256_of(mask)]
-    facts.append(fingerprint("fmri_audio.study.checker"))
+    facts.append(fingerprint("fmri_audio.study.checker", *LAYOUTS.modules()))
     known_by = hashlib.sha256("\n".join(facts).encode()).hexdigest()
     if marker.is_file() and marker.read_bytes() == known_by.encode():
         return

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from fmri_audio.base.command import command
 from fmri_audio.base.files import replacing, to_json, write_if_changed
 from fmri_audio.base.settings import Settings
 from fmri_audio.edition.edition import Edition
@@ -44,7 +42,7 @@ def _all_subjects(settings: Settings) -> list[int | str]:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        "python -m fmri_audio.edition.edition", description="Steps before the notebooks."
+        "python -m programs", description="Steps before the notebooks."
     )
     steps = parser.add_subparsers(dest="step", required=True)
     first = steps.add_parser("resolve", help="check an edition and write it whole")
@@ -86,11 +84,6 @@ def _run(arguments: argparse.Namespace) -> None:
             print(f"subject {subject} is left out: filler instead of data at some of these TRs")
 
 
-@command()
-def main(argv: Sequence[str] | None = None) -> None:
+def main(words: Sequence[str]) -> None:
     """Run one step; return the exit status."""
-    _run(_parser().parse_args(argv))
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    _run(_parser().parse_args(words))

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from fmri_audio.base.settings import project_root
-from fmri_audio.bottleneck.arms import LABELS
+from fmri_audio.bottleneck.arms import ARM_LABELS
 
 GPU = " gpu"
 """What a direction ends on if it was measured on a GPU."""
@@ -163,7 +163,7 @@ def training_table(bench: pd.DataFrame) -> pd.DataFrame:
     """Training steps of every arm, a row per codec and arm."""
     wide = _wide(part_of(bench, "train"))
     return pd.DataFrame({
-        "Arm": wide["contender"].map(LABELS) + ", " + wide["direction"].map(CODECS),
+        "Arm": wide["contender"].map(ARM_LABELS) + ", " + wide["direction"].map(CODECS),
         "steps per second": wide["steps_per_second"],
         "processor seconds per step": wide["processor_seconds"],
         "time relative to frozen": wide["times_frozen"],

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from fmri_audio.sound.scoring import LABELS
 
 GENUINE = "genuine EnCodec"
-"""What ``python -m programs.codec_training evaluate`` calls Meta's own decodes."""
+"""What ``python -m programs codec-evaluate`` calls Meta's own decodes."""
 
 REFERENCE_SET = "encodec-reference/original"
 """The recordings of which Meta's own decodes are at hand."""

@@ -3,6 +3,8 @@
 Formulas become MathML while the book is built, so no page loads a formula renderer (MathJax alone weighs more than
 a page may) and a screen reader can speak them. After the build the theme's icon script, which repeats what its icon
 font already gives, is emptied, and the font is cut down to the icons that the pages use.
+
+The page of the package names arrays by what they hold.
 """
 
 from __future__ import annotations
@@ -32,7 +34,18 @@ def setup(app: Sphinx) -> dict[str, Any]:
     """Register the formula renderer and the slimming step with Sphinx."""
     app.add_html_math_renderer("mathml", (visit_inline_formula, None), (visit_block_formula, None))
     app.connect("build-finished", slim_build)
+    app.setup_extension("sphinx.ext.autodoc")
+    app.connect("autodoc-process-signature", shorten_arrays)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
+
+
+def shorten_arrays(
+    app: Sphinx, what: str, name: str, of: Any, options: Any, signature: str | None, returned: str | None
+) -> tuple[str | None, str | None]:
+    """Write ``ndarray[float32]`` for what NumPy's types are in full, which is ``ndarray[tuple[Any, ...], …]``."""
+    whole = re.compile(r"ndarray\[tuple\[.+?\], [\w.~]*dtype\[(.+?)\]\]")
+    short = [text and whole.sub(r"ndarray[\1]", text) for text in (signature, returned)]
+    return short[0], short[1]
 
 
 def visit_inline_formula(writer: HTML5Translator, node: nodes.math) -> None:

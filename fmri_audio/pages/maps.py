@@ -5,14 +5,15 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import matplotlib.pyplot as plt
 import nibabel as nib
 import numpy as np
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 HEMISPHERES = ("left", "right")
 ROW_INCHES = 1.7
@@ -58,10 +59,6 @@ def brain_maps(
     -------
     Figure
     """
-    import matplotlib.pyplot as plt
-    from matplotlib.cm import ScalarMappable
-    from matplotlib.colors import Normalize
-
     figure = plt.figure(figsize=(7.2, ROW_INCHES * len(maps)))
     grid = figure.add_gridspec(len(maps), 4, width_ratios=[2.4, 1.3, 1.3, 0.06], wspace=0.02, hspace=0.35)
     meshes = _meshes()

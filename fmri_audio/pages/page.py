@@ -14,7 +14,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -57,6 +57,14 @@ class Clip:
     seconds: float
     gain_db: float
     sha256: str
+
+
+class Table(NamedTuple):
+    """A table for readers, as :meth:`Page.table` takes it: its rows, its caption, the formats of its numbers."""
+
+    frame: pd.DataFrame
+    caption: str
+    formats: Mapping[str, str]
 
 
 class Page:

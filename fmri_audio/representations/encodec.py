@@ -10,7 +10,7 @@ import torch
 
 from fmri_audio.base.timeline import frames_of_samples
 from fmri_audio.codec.streaming import decode_in_pieces, decoded_pieces, encode_in_pieces, encoded_pieces
-from fmri_audio.representations.base import Representation, check_waveform
+from fmri_audio.representations.base import Representation, check_waveform, registered
 
 if TYPE_CHECKING:
     from fmri_audio.codec.checkpoints import Checkpoint
@@ -96,14 +96,22 @@ class _Encodec(Representation):
         return latents.to(codes.device)
 
 
+@registered
 class EncodecLatents(_Encodec):
     """The continuous output of EnCodec's encoder: [B, 128, L] at 75 frames per second."""
 
-    id = "encodec-latents"
+    name = "encodec-latents"
+    label = "EnCodec latents"
+    place = 11
 
     def __init__(self, checkpoint: Checkpoint) -> None:
         super().__init__(checkpoint)
         self.channels = int(self.model.quantizer.dimension)
+
+    @classmethod
+    def usual(cls, checkpoint: Checkpoint) -> EncodecLatents:
+        """Make one with the checkpoint."""
+        return cls(checkpoint)
 
     def analyse(self, waveform: torch.Tensor) -> torch.Tensor:
         """Return latents [B, D, L] of a waveform [B, 1, T]."""
@@ -114,6 +122,7 @@ class EncodecLatents(_Encodec):
         return self.decode_latents(features, n_samples)
 
 
+@registered
 class EncodecCodes(_Encodec):
     """EnCodec's codes at one bandwidth: integers [B, K, L] at 75 frames per second.
 
@@ -123,7 +132,9 @@ class EncodecCodes(_Encodec):
     bandwidth : kbps, one of the model's
     """
 
-    id = "encodec-codes"
+    name = "encodec-codes"
+    label = "EnCodec codes"
+    place = 10
 
     def __init__(self, checkpoint: Checkpoint, bandwidth: float) -> None:
         super().__init__(checkpoint)
@@ -134,6 +145,11 @@ class EncodecCodes(_Encodec):
         self.channels = int(
             self.model.quantizer.get_num_quantizers_for_bandwidth(self.model.frame_rate, bandwidth)
         )
+
+    @classmethod
+    def usual(cls, checkpoint: Checkpoint) -> EncodecCodes:
+        """Make one with the codebooks of the lowest bandwidth."""
+        return cls(checkpoint, min(checkpoint.model.target_bandwidths))
 
     @property
     def bits_per_value(self) -> float:

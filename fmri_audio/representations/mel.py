@@ -6,18 +6,22 @@ import math
 import warnings
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import torch
 import torchaudio
 
-from fmri_audio.representations.base import Representation, check_waveform
+from fmri_audio.representations.base import Representation, check_waveform, registered
 from fmri_audio.sound.audio import SAMPLE_RATE
+
+if TYPE_CHECKING:
+    from fmri_audio.codec.checkpoints import Checkpoint
 
 POWER_FLOOR = 1e-10
 """Smallest mel power told apart: 100 dB under a full-scale sine's, and silence stays finite in logarithms."""
 
 
+@registered
 class MelGriffinLim(Representation):
     """Log-mel power spectrogram, inverted by least squares and Griffin-Lim's iteration.
 
@@ -36,7 +40,9 @@ class MelGriffinLim(Representation):
     seed : of the phase that the iteration starts from
     """
 
-    id = "mel"
+    name = "mel"
+    label = "mel + Griffin-Lim"
+    place = 20
 
     def __init__(
         self,
@@ -65,6 +71,11 @@ class MelGriffinLim(Representation):
             self._from_mel = torchaudio.transforms.InverseMelScale(
                 n_stft, n_mels, sample_rate, driver="gelsd"
             )
+
+    @classmethod
+    def usual(cls, checkpoint: Checkpoint) -> MelGriffinLim:
+        """Make one with the settings of the research note."""
+        return cls()
 
     def analyse(self, waveform: torch.Tensor) -> torch.Tensor:
         """Return log-mel powers [B, n_mels, L] of a waveform [B, 1, T]."""
@@ -196,6 +207,7 @@ def split_budget(kbps: float, frame_rate: Fraction) -> BitSplit:
     return BitSplit(n_mels, pool, BITS_PER_LEVEL)
 
 
+@registered
 class QuantisedMel(MelGriffinLim):
     """A mel spectrogram that takes no more bits than a codec at the same rate.
 
@@ -211,7 +223,9 @@ class QuantisedMel(MelGriffinLim):
     others : as for :class:`MelGriffinLim`
     """
 
-    id = "mel-quantised"
+    name = "mel-quantised"
+    label = "mel + Griffin-Lim, at the bits of 6 kbps"
+    place = 30
 
     def __init__(
         self,
@@ -230,6 +244,11 @@ class QuantisedMel(MelGriffinLim):
         self.range_db = range_db
         super().__init__(n_fft, hop_length, self.split.n_mels, n_iter, sample_rate, seed)
         self.feature_rate = frame_rate / self.split.pool
+
+    @classmethod
+    def usual(cls, checkpoint: Checkpoint) -> QuantisedMel:
+        """Make one with as many bits as 6 kbps."""
+        return cls(6.0)
 
     @property
     def bits_per_value(self) -> float:

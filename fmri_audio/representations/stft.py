@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from typing import TYPE_CHECKING
 
 import torch
 
-from fmri_audio.representations.base import Representation, check_waveform
+from fmri_audio.representations.base import Representation, check_waveform, registered
 from fmri_audio.sound.audio import SAMPLE_RATE
 
+if TYPE_CHECKING:
+    from fmri_audio.codec.checkpoints import Checkpoint
 
+
+@registered
 class ComplexStft(Representation):
     """Real and imaginary parts of the STFT (Hann window, centred frames, orthonormal scale).
 
@@ -23,7 +28,9 @@ class ComplexStft(Representation):
     sample_rate : Hz
     """
 
-    id = "complex-stft"
+    name = "complex-stft"
+    label = "complex STFT"
+    place = 50
 
     def __init__(self, n_fft: int = 1024, hop_length: int = 360, sample_rate: int = SAMPLE_RATE) -> None:
         if not 0 < hop_length < n_fft:
@@ -33,6 +40,11 @@ class ComplexStft(Representation):
         self.sample_rate = sample_rate
         self.feature_rate = Fraction(sample_rate, hop_length)
         self.channels = 2 * (n_fft // 2 + 1)
+
+    @classmethod
+    def usual(cls, checkpoint: Checkpoint) -> ComplexStft:
+        """Make one with the window and hop of the mel spectrogram."""
+        return cls()
 
     def analyse(self, waveform: torch.Tensor) -> torch.Tensor:
         """Return real and imaginary parts [B, C, L] of a waveform [B, 1, T]."""

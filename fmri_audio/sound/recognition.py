@@ -17,6 +17,8 @@ import torch
 import torchaudio
 from numpy.typing import NDArray
 
+from fmri_audio.base.extras import from_extra
+
 Waveform = NDArray[np.float32]
 
 SAMPLE_RATE = 16_000
@@ -83,7 +85,8 @@ def word_error_rate(waveform: Waveform, sample_rate: int, spoken: Sequence[Passa
     float
         0 where all is right; it can exceed 1. NaN where nothing is said.
     """
-    import jiwer
+    with from_extra("recognition"):
+        import jiwer
 
     if not spoken:
         return float("nan")
@@ -95,7 +98,8 @@ def word_error_rate(waveform: Waveform, sample_rate: int, spoken: Sequence[Passa
 
 def _recognise(stretches: Sequence[Waveform]) -> list[str]:
     """What the recogniser hears in each stretch of sound at 16 kHz; empty where it hears no words."""
-    from pocketsphinx import Decoder
+    with from_extra("recognition"):
+        from pocketsphinx import Decoder
 
     decoder = Decoder(samprate=float(SAMPLE_RATE), loglevel="FATAL")
     heard = []

@@ -14,6 +14,7 @@ from fmri_audio.base.files import refuse_unfetched
 from fmri_audio.base.fingerprint import fingerprint
 from fmri_audio.base.stored import load_array, save_array
 from fmri_audio.study.facts import Subject
+from fmri_audio.study.layouts.base import LAYOUTS
 from fmri_audio.study.reader import Study
 
 #: A file is told from its successors by so many blocks of so many bytes, its beginning and its end among them.
@@ -108,6 +109,6 @@ def _content_key(study: Study, subject: Subject, mask: np.ndarray) -> str:
     facts = [
         *(f"{file_identity(scan.path)} {scan.first_volume} {scan.n_trs}" for scan in study.scans(subject)),
         study.facts.model_dump_json(), str(mask.shape), hashlib.sha256(np.packbits(mask).tobytes()).hexdigest(),
-        fingerprint("fmri_audio.study.masked"),
+        fingerprint("fmri_audio.study.masked", *LAYOUTS.modules()),
     ]  # fmt: skip
     return hashlib.sha256("\n".join(facts).encode()).hexdigest()[:16]

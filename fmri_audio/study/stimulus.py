@@ -24,6 +24,7 @@ from fmri_audio.base.files import replacing, sha256_of, to_json, write_if_change
 from fmri_audio.base.fingerprint import fingerprint
 from fmri_audio.base.settings import SIMULATE, Settings, project_root
 from fmri_audio.sound import audio, segments
+from fmri_audio.study.layouts.base import LAYOUTS
 
 if TYPE_CHECKING:
     from fmri_audio.study.facts import StudyFile
@@ -356,6 +357,7 @@ def identity(settings: Settings) -> str:
     study = study_facts(settings) if is_measured(settings) else None
     if study is not None:
         facts += [study.model_dump_json(), str(settings.study.trs), settings.study.source or ""]
+        facts.append(fingerprint(*LAYOUTS.modules()))
     sources = _source_files(settings, study)
     facts += [sha256_of(path) if path.is_file() else "absent" for path in sources]
     return hashlib.sha256("\n".join(facts).encode()).hexdigest()

@@ -20,7 +20,6 @@ import argparse
 import gzip
 import os
 import shutil
-import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -30,7 +29,6 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 
-from fmri_audio.base.command import command
 from fmri_audio.base.errors import UserError
 from fmri_audio.brain import agreement, cleaning, masks
 from fmri_audio.study.facts import STUDY_FILE, Run, StudyFile
@@ -146,7 +144,7 @@ def _measure_file(
     for _ in range(repetitions):
         for name in CONTENDERS:
             shutil.rmtree(study / "cache", ignore_errors=True)
-            found[name].append(in_its_own_process("bench_masking", name, str(study)))
+            found[name].append(in_its_own_process("bench-masking", name, str(study)))
             say(f"{direction} {name}: {found[name][-1]['seconds']:.2f} s")
     least = _least_correlation(*(np.load(study / _RESULT.format(contender=name)) for name in CONTENDERS))
     rows = []
@@ -181,13 +179,12 @@ def _header(shape: tuple[int, ...]) -> bytes:
     return bytes(image.binaryblock) + b"\0\0\0\0"
 
 
-@command()
-def main(argv: Sequence[str] | None = None) -> int:
+def main(words: Sequence[str]) -> int:
     """Run one contender on a study and print what it took, as JSON; return the exit status."""
-    parser = argparse.ArgumentParser("python -m programs.benchmarks.masking")
+    parser = argparse.ArgumentParser("python -m programs bench-masking")
     parser.add_argument("contender", choices=CONTENDERS)
     parser.add_argument("study", type=Path)
-    arguments = parser.parse_args(argv)
+    arguments = parser.parse_args(words)
     # What either contender imports as it goes is not its work.
     import nilearn.maskers
     import nilearn.signal  # noqa: F401
@@ -197,7 +194,3 @@ def main(argv: Sequence[str] | None = None) -> int:
     np.save(arguments.study / _RESULT.format(contender=arguments.contender), result)
     report(found)
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -28,7 +28,7 @@ def in_its_own_process(module: str, *words: str) -> dict[str, float]:
     Parameters
     ----------
     module : str
-        Of this package; as a program it ends by printing :func:`report`'s line.
+        A command of :mod:`programs`; it ends by printing :func:`report`'s line.
     *words : str
         Its arguments; the first one names the contender.
 
@@ -42,7 +42,7 @@ def in_its_own_process(module: str, *words: str) -> dict[str, float]:
     UserError
         It failed.
     """
-    command = [sys.executable, "-W", "ignore", "-m", f"fmri_audio.{module}", *words]
+    command = [sys.executable, "-W", "ignore", "-m", "programs", module, *words]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["no message"])[-1]

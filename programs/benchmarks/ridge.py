@@ -22,7 +22,6 @@ Each runs in a process of its own; repetitions are interleaved, and ratios are t
 from __future__ import annotations
 
 import argparse
-import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -34,11 +33,10 @@ import psutil
 import torch
 from numpy.typing import NDArray
 
-from fmri_audio.base.command import command
 from fmri_audio.base.errors import UserError
 from fmri_audio.base.settings import TrainingSettings
 from fmri_audio.decoding.regression import ALPHAS, Matrix, decode_units
-from fmri_audio.study.dataset import lagged
+from fmri_audio.study.lag_windows import lagged
 from fmri_audio.study.layouts.sherlock import RELEASE
 from fmri_audio.study.splits import Split, contiguous_split, cross_validation_folds
 from programs.benchmarks.process import in_its_own_process, report, taken
@@ -162,7 +160,7 @@ def measure(
         write_data(Path(folder), n_trs, n_voxels)
         for _ in range(repetitions):
             for name in CONTENDERS:
-                found[name].append(in_its_own_process("bench_ridge", name, folder))
+                found[name].append(in_its_own_process("bench-ridge", name, folder))
                 say(f"{direction} {name}: {found[name][-1]['seconds']:.1f} s")
         rows = [row for name in CONTENDERS for row in _rows(direction, name, found)]
         rows += _agreement(direction, Path(folder))
@@ -208,13 +206,12 @@ def _agreement(direction: str, folder: Path) -> list[Row]:
     return rows
 
 
-@command()
-def main(argv: Sequence[str] | None = None) -> int:
+def main(words: Sequence[str]) -> int:
     """Run one contender on a folder's data and print what it took, as JSON; return the exit status."""
-    parser = argparse.ArgumentParser("python -m programs.benchmarks.ridge")
+    parser = argparse.ArgumentParser("python -m programs bench-ridge")
     parser.add_argument("contender", choices=CONTENDERS)
     parser.add_argument("folder", type=Path)
-    arguments = parser.parse_args(argv)
+    arguments = parser.parse_args(words)
     # What contenders import as they go is not their work.
     import himalaya.kernel_ridge  # noqa: F401
     import sklearn.kernel_ridge
@@ -230,7 +227,3 @@ def main(argv: Sequence[str] | None = None) -> int:
     np.savez(arguments.folder / f"{arguments.contender}.npz", predicted=predicted, alphas=alphas)
     report(found)
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

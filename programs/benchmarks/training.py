@@ -20,7 +20,6 @@ from __future__ import annotations
 import argparse
 import math
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -31,12 +30,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from fmri_audio.base.command import command
 from fmri_audio.base.errors import UserError
 from fmri_audio.base.settings import Settings, load_settings
 from fmri_audio.bottleneck import store, training
 from fmri_audio.bottleneck.arms import ARMS
-from fmri_audio.bottleneck.arms.base import Arm, Material, Sound, Window
+from fmri_audio.bottleneck.arms.base import Arm, Material, StimulusSound, TrainingWindow
 from fmri_audio.codec import checkpoints
 from fmri_audio.edition.edition import absolute
 from fmri_audio.representations.encodec import EncodecLatents
@@ -102,7 +100,7 @@ class Task:
         """What arms are made of; BOLD is noise in as many voxels as the edition's mask has."""
         with np.load(self.folder / _SOUND) as kept:
             runs = [(int(first), int(count)) for first, count in kept["runs"]]
-            sound = Sound(kept["waveform"], int(kept["rate"]), self.settings.tr, runs)
+            sound = StimulusSound(kept["waveform"], int(kept["rate"]), self.settings.tr, runs)
             latents, codes = kept["latents"], kept["codes"]
         wanted, grid = self.settings.training, Grid.of_shape(self.settings.study.shape)
         bold = np.random.default_rng(0).standard_normal(
@@ -113,7 +111,7 @@ class Task:
             RELEASE.shift_trs,
         )  # fmt: skip
 
-    def split(self, sound: Sound) -> Split:
+    def split(self, sound: StimulusSound) -> Split:
         """The edition's split of its sound."""
         wanted = self.settings.training
         return contiguous_split(
@@ -140,7 +138,7 @@ class Clock:
         self._losses = self.arm.window_losses
         self.arm.window_losses = self._noted  # type: ignore[method-assign]
 
-    def _noted(self, window: Window, n_trs: int) -> tuple[torch.Tensor, torch.Tensor]:
+    def _noted(self, window: TrainingWindow, n_trs: int) -> tuple[torch.Tensor, torch.Tensor]:
         if torch.is_grad_enabled():
             synchronise()
             self.seconds.append(time.perf_counter())
@@ -194,7 +192,7 @@ def measure(edition: str, repetitions: int, say: Callable[[str], None]) -> list[
             minutes = float(task.material().sound.n_trs * task.settings.tr / 60)
             for _ in range(repetitions):
                 for name in arms:
-                    found[name].append(in_its_own_process("bench_training", name, direction, edition, folder))
+                    found[name].append(in_its_own_process("bench-training", name, direction, edition, folder))
                     say(f"{direction} {name}: {found[name][-1]['seconds']:.3f} s per step")
         rows += _rows(direction, found)
     machine, threads = described_hardware(), torch.get_num_threads()
@@ -262,21 +260,16 @@ def time_steps(name: str, task: Task, n_steps: int, folder: Path) -> dict[str, f
     }  # fmt: skip
 
 
-@command()
-def main(argv: Sequence[str] | None = None) -> int:
+def main(words: Sequence[str]) -> int:
     """Time one arm's steps and print what they took, as JSON; return the exit status."""
-    parser = argparse.ArgumentParser("python -m programs.benchmarks.training")
+    parser = argparse.ArgumentParser("python -m programs bench-training")
     parser.add_argument("arm", choices=tuple(ARMS))
     parser.add_argument("direction", choices=DIRECTIONS)
     parser.add_argument("edition")
     parser.add_argument("folder", type=Path)
-    arguments = parser.parse_args(argv)
+    arguments = parser.parse_args(words)
     task = _task(arguments.edition, arguments.direction, arguments.folder)
     with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
         found = time_steps(arguments.arm, task, N_STEPS[arguments.direction], Path(folder))
     report(found)
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

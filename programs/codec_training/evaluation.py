@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -27,9 +27,9 @@ _SOUNDS = (".wav", ".flac", ".ogg", ".mp3")
 _SECONDS = 10.0
 
 
-def main(arguments: list[str]) -> int:
-    """Command line of ``python -m programs.codec_training evaluate``."""
-    parser = argparse.ArgumentParser(prog="python -m programs.codec_training evaluate", description=__doc__)
+def main(words: Sequence[str]) -> int:
+    """Measure a checkpoint."""
+    parser = argparse.ArgumentParser(prog="python -m programs codec-evaluate", description=__doc__)
     parser.add_argument("--checkpoint", default="demo")
     parser.add_argument(
         "--data", type=Path, default=project_root().parent / "shared" / "data", help="folder of recordings"
@@ -37,7 +37,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--out", type=Path, help="CSV to write")
     parser.add_argument("--card", type=Path, help="model card whose tables to fill in")
     parser.add_argument("--clips", type=int, help="at most this many recordings per set")
-    options = parser.parse_args(arguments)
+    options = parser.parse_args(words)
     for written in (options.out, options.card):
         if written is not None:
             check_writable(written)

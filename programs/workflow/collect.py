@@ -1,18 +1,15 @@
-"""Brings the tables of the chapters together: ``python -m programs.workflow.collect BUILD metrics|sweep``."""
+"""Brings the tables of the chapters together: ``python -m programs collect BUILD metrics|sweep``."""
 
 from __future__ import annotations
 
 import csv
-import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from fmri_audio.base.command import command
 from fmri_audio.base.errors import UserError
 from fmri_audio.base.files import replacing
 from programs.workflow.plan import Plan, Run
 from programs.workflow.stamps import Stamps
-from programs.workflow.supervision import follow
 
 
 def collect(plan: Plan, runs: Iterable[Run], table: Path) -> int:
@@ -70,16 +67,11 @@ def summary(table: Path) -> str:
     return str(wide.round(3).to_string(na_rep="", max_rows=None))
 
 
-@command()
-def main(build: Path, name: str) -> None:
+def main(words: Sequence[str]) -> None:
     """Write the table of the given name and its stamp."""
+    build, name = Path(words[0]), words[1]
     plan = Plan.read(build)
     stamps = Stamps(plan)
     begun = stamps.begun(name)
     collect(plan, plan.collected(name), plan.table(name))
     stamps.write(name, begun)
-
-
-if __name__ == "__main__":
-    follow()
-    sys.exit(main(Path(sys.argv[1]), sys.argv[2]))

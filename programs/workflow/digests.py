@@ -21,8 +21,8 @@ import jupytext
 import yaml
 
 from fmri_audio.base.files import sha256_of, write_text
-from fmri_audio.base.fingerprint import ingredients, of_source
-from fmri_audio.base.settings import project_root
+from fmri_audio.base.fingerprint import ingredients, of_source, parts
+from fmri_audio.base.settings import SIMULATE, project_root
 from programs.workflow.plan import HTML, METRICS, STEPS, SWEEP, Chapter, Plan, Run, text_of
 
 EXECUTION_TAGS = {"parameters", "raises-exception", "skip-execution"}
@@ -127,7 +127,8 @@ class Digests:
 
     def step_sources(self, step: str) -> list[str]:
         """Return what a step depends on besides other steps."""
-        lines = [*ingredients(MODULES[step]), *self._settings(without=LIST_SETTINGS), *self._stimulus()]
+        lines = ingredients(MODULES[step], *self._layouts())
+        lines += [*self._settings(without=LIST_SETTINGS), *self._stimulus()]
         if step != "stimulus":
             lines += self._checkpoint()
         if step != "encoding":
@@ -139,7 +140,7 @@ class Digests:
         """Return what a run depends on besides other runs and steps."""
         cells = _cells(run)
         lines = [f"{sha(source)}  cell {i} {' '.join(tags)}" for i, (source, tags) in enumerate(cells)]
-        lines += ingredients(*{module for source, _ in cells for module in of_source(source)[0]})
+        lines += ingredients(*{module for source, _ in cells for module in of_source(source)[0]}, *self._parts())
         lines += self.hashes.lines(self.root / name for name in run.chapter.files)
         lines += self._settings(without=LIST_SETTINGS if run.bandwidth is not None else ())
         return [*lines, *self._checkpoint(), f"writes a table: {run.chapter.table}"]
@@ -156,6 +157,20 @@ class Digests:
         paths += [p for p in sorted(static.rglob("*")) if p.is_file() and not p.is_relative_to(static / "audio")]
         machinery = ingredients("programs.workflow.render", "fmri_audio.pages.extension")
         return [*self.hashes.lines(paths), *machinery, f"main bandwidth {self.plan.main_bandwidth:g}"]
+
+    def _parts(self) -> list[str]:
+        """Return the modules of registered parts that an edition's chapters use; its settings name the arms."""
+        training = self.plan.settings.get("training", {})
+        return [
+            *parts("fmri_audio.sound.metrics"),
+            *parts("fmri_audio.bottleneck.arms", training.get("arms", ())),
+            *self._layouts(),
+        ]
+
+    def _layouts(self) -> list[str]:
+        """Return the modules of layouts, one of which reads a measured study; a simulated one's is imported."""
+        simulated = self.plan.settings.get("study", {}).get("source") == SIMULATE
+        return [] if simulated else parts("fmri_audio.study.layouts")
 
     def _settings(self, without: tuple[str, ...]) -> list[str]:
         kept = {key: value for key, value in self.plan.settings.items() if key not in without}

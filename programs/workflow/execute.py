@@ -1,4 +1,4 @@
-"""Runs one notebook: ``python -m programs.workflow.execute BUILD RUN``.
+"""Runs one notebook: ``python -m programs execute BUILD RUN``.
 
 The chapter's text is turned into a notebook, papermill executes it with the run's parameters, and the result
 is put in place in one move when all of it has succeeded. What went wrong is one sentence on standard error,
@@ -14,6 +14,7 @@ import re
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,14 +25,13 @@ from papermill.engines import NBClientEngine, NotebookExecutionManager, papermil
 from papermill.exceptions import PapermillExecutionError
 from traitlets.config import Config
 
-from fmri_audio.base.command import command
 from fmri_audio.base.errors import UserError
 from fmri_audio.base.files import replacing, write_if_changed, write_text
 from fmri_audio.base.settings import project_root
 from programs.workflow.assemble import INJECTED, KERNELSPEC, read_text
 from programs.workflow.plan import Plan, Run, text_of
 from programs.workflow.stamps import Stamps
-from programs.workflow.supervision import RUNTIME, follow, turn
+from programs.workflow.supervision import RUNTIME, turn
 from programs.workflow.times import noting
 
 _ENGINE = "fmri-audio"
@@ -103,7 +103,7 @@ def kernel_environment(build: Path) -> None:
     A kernel of that name that the user or the system has installed could be another Python altogether.
     """
     folder = (build / "jupyter").resolve()
-    argv = [sys.executable, "-m", "programs.workflow.kernel", "--log-level=ERROR", "-f", "{connection_file}"]
+    argv = [sys.executable, "-m", "programs", "kernel", "--log-level=ERROR", "-f", "{connection_file}"]
     spec = {"argv": argv, "display_name": KERNELSPEC["display_name"], "language": KERNELSPEC["language"]}
     write_if_changed(folder / "kernels" / KERNELSPEC["name"] / "kernel.json", json.dumps(spec))
     os.environ["JUPYTER_PATH"] = os.pathsep.join([str(folder), *filter(None, [os.environ.get("JUPYTER_PATH")])])
@@ -247,15 +247,10 @@ def _papermill(notebook: NotebookNode, plan: Plan, run: Run, progress: Progress)
     return executed
 
 
-@command()
-def main(build: Path, name: str) -> None:
+def main(words: Sequence[str]) -> None:
     """Execute the run of the given name; returns the exit status."""
+    build, name = Path(words[0]), words[1]
     with turn(build / "turns"):
         plan = Plan.read(build)
         with noting(build, name):
             execute(plan, plan.run(name))
-
-
-if __name__ == "__main__":
-    follow()
-    sys.exit(main(Path(sys.argv[1]), sys.argv[2]))

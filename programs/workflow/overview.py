@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from fmri_audio.base.files import replacing
+from fmri_audio.base.results import once, select
 
 
 @dataclass(frozen=True)
@@ -32,9 +33,9 @@ def read(table: Path) -> Overview:
     """Take the overview's numbers from a table of results."""
     frame = pd.read_csv(table).fillna({"control": "none"})
     frame = frame[frame["segment"].fillna("speech") == "speech"]
-    encodec = frame[(frame["representation"] == "encodec-codes") & (frame["arm"] == "roundtrip")]
-    whole = frame[frame["fold"].isna()]
-    noise = whole[(whole["control"] == "noise") & (whole["metric"] == "stoi")]
+    encodec = select(frame, representation="encodec-codes", arm="roundtrip")
+    whole = select(frame, fold=None)
+    noise = select(whole, control="noise", metric="stoi")
     return Overview(
         codec=_by_bandwidth(whole, "encodec-codes"),
         mel=_by_bandwidth(whole, "mel-quantised"),
@@ -44,9 +45,7 @@ def read(table: Path) -> Overview:
 
 
 def _by_bandwidth(frame: pd.DataFrame, representation: str) -> pd.DataFrame:
-    kept = frame[(frame["representation"] == representation) & (frame["control"] == "none")]
-    # Two chapters score the codec; the one with more windows is the one that the abstract cites.
-    kept = kept.sort_values("n").drop_duplicates(["bandwidth_kbps", "metric"], keep="last")
+    kept = once(select(frame, representation=representation, control="none"), ["bandwidth_kbps", "metric"])
     return kept.pivot_table(index="bandwidth_kbps", columns="metric", values="value", aggfunc="mean")
 
 

@@ -15,7 +15,7 @@ from fmri_audio.base.errors import UserError
 from fmri_audio.base.settings import project_root
 
 STEPS = {"stimulus": "stimulus", "encoding": "encode", "study": "study"}
-"""The steps before the notebooks, each with its command of ``python -m fmri_audio.edition.steps``."""
+"""The steps before the notebooks, each with its command of ``python -m programs``."""
 
 METRICS, SWEEP, HTML = "metrics", "sweep", "html"
 """What comes after the notebooks: the tables of all runs in one, those of the sweep in one, the pages."""
@@ -111,7 +111,7 @@ class Plan:
     build
         The edition's folder, ``build/<edition>``: settings, digests, notebooks, clips, results.
     settings
-        Content of ``<build>/edition.yml`` as written by ``python -m fmri_audio.edition.steps resolve``.
+        Content of ``<build>/edition.yml`` as written by ``python -m programs resolve``.
     chapters
         All chapters, in reading order.
     """

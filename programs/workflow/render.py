@@ -1,4 +1,4 @@
-"""Renders a book: ``python -m programs.workflow.render BUILD``.
+"""Renders a book: ``python -m programs render BUILD``.
 
 Sphinx's warnings are errors. The pages appear in place in one move, after all of them have been written.
 """
@@ -11,16 +11,16 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
-from fmri_audio.base.command import command
 from fmri_audio.base.errors import UserError
 from fmri_audio.base.files import write_text
 from fmri_audio.base.settings import project_root
 from programs.workflow.assemble import replace_folder, site_of_edition
 from programs.workflow.plan import HTML, Plan
 from programs.workflow.stamps import Stamps
-from programs.workflow.supervision import exclusive, follow
+from programs.workflow.supervision import exclusive
 from programs.workflow.times import PAGES, noting
 
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
@@ -91,9 +91,9 @@ def _same_files(one: Path, other: Path) -> bool:
     return filecmp.cmpfiles(one, other, files, shallow=False)[0] == files
 
 
-@command()
-def main(build: Path) -> None:
+def main(words: Sequence[str]) -> None:
     """Assemble and render an executed edition."""
+    build = Path(words[0])
     plan = Plan.read(build)
     stamps = Stamps(plan)
     begun = stamps.begun(HTML)
@@ -103,8 +103,3 @@ def main(build: Path) -> None:
         site_of_edition(plan, site)
         render(site, build / "html", build / "logs" / "html.log")
     stamps.write(HTML, begun)
-
-
-if __name__ == "__main__":
-    follow()
-    sys.exit(main(Path(sys.argv[1])))

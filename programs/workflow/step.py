@@ -1,24 +1,23 @@
-"""Runs one step before the notebooks: ``python -m programs.workflow.step BUILD STEP``.
+"""Runs one step before the notebooks: ``python -m programs step BUILD STEP``.
 
-It is ``python -m fmri_audio.edition.steps STEP`` tied to the supervisor.
+It is ``python -m programs STEP`` with its time and its stamp noted.
 """
 
 from __future__ import annotations
 
-import runpy
-import sys
+from collections.abc import Sequence
 from pathlib import Path
 
-from fmri_audio.base.command import command
+from fmri_audio.edition import steps
 from programs.workflow.plan import STEPS, Plan
 from programs.workflow.stamps import Stamps
-from programs.workflow.supervision import follow, turn
+from programs.workflow.supervision import turn
 from programs.workflow.times import noting
 
 
-@command()
-def main(build: Path, step: str) -> None:
-    """Make one step's results, in its turn, and note how long that took; returns the exit status."""
+def main(words: Sequence[str]) -> None:
+    """Make one step's results, in its turn, and note how long that took."""
+    build, step = Path(words[0]), words[1]
     with turn(build / "turns"), noting(build, step):
         make(build, step)
 
@@ -29,15 +28,5 @@ def make(build: Path, step: str) -> None:
     stamps = Stamps(plan)
     begun = stamps.begun(step)
     print(f"{step} …", flush=True)
-    sys.argv = ["fmri_audio.edition.steps", STEPS[step], "--edition", str(plan.edition_file), "--build", str(build)]
-    try:
-        runpy.run_module("fmri_audio.edition.steps", run_name="__main__", alter_sys=True)
-    except SystemExit as end:
-        if end.code not in (None, 0):
-            raise
+    steps.main([STEPS[step], "--edition", str(plan.edition_file), "--build", str(build)])
     stamps.write(step, begun)
-
-
-if __name__ == "__main__":
-    follow()
-    sys.exit(main(Path(sys.argv[1]), sys.argv[2]))

@@ -1,21 +1,13 @@
-"""Runs another module, tied to the supervisor: ``python -m programs.workflow.tied MODULE …``."""
+"""``python -m programs tied MODULE …``: another program's module, such as Snakemake's, tied to the supervisor."""
 
 from __future__ import annotations
 
 import runpy
 import sys
-
-from fmri_audio.base.command import command
-from programs.workflow.supervision import follow
+from collections.abc import Sequence
 
 
-@command()
-def main() -> None:
+def main(words: Sequence[str]) -> None:
     """Hand over to the module, which ends the process itself."""
-    del sys.argv[0]
-    runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
-
-
-if __name__ == "__main__":
-    follow()
-    sys.exit(main())
+    sys.argv = list(words)
+    runpy.run_module(words[0], run_name="__main__", alter_sys=True)

@@ -7,8 +7,8 @@ import math
 import pandas as pd
 import pytest
 
+from fmri_audio.base.words import REMEASURED
 from fmri_audio.chapters import abstract
-from fmri_audio.experiments.helped import REMEASURED
 
 ROWS = pd.DataFrame([
     {"metric": "stoi", "segment": "speech", "control": "none", "units": None, "fold": None, "value": 0.9},

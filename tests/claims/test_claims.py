@@ -607,10 +607,3 @@ def test_every_section_of_the_note_has_a_claim(brief: list[str]) -> None:
 def test_every_quote_is_in_its_line(brief: list[str]) -> None:
     for one in claims.load():
         assert any(one.source.quote in brief[line - 1] for line in one.source.lines), one.id
-
-
-@pytest.mark.parametrize(
-    ("words", "expected"), [([], ""), (["a"], "a"), (["a", "b"], "a and b"), (["a", "b", "c"], "a, b and c")]
-)
-def test_joined(words: list[str], expected: str) -> None:
-    assert claims.joined(words) == expected

@@ -18,7 +18,16 @@ from fmri_audio.claims import claims, queries, report
 from fmri_audio.sound import scoring
 
 ROOT = Path(__file__).resolve().parents[2]
-NEEDED = ("_config.yml", "config", "claims.yml", "references.bib", "checkpoints", "book", "results/bench.csv")
+NEEDED = (
+    "CITATION.cff",
+    "_config.yml",
+    "config",
+    "claims.yml",
+    "references.bib",
+    "checkpoints",
+    "book",
+    "results/bench.csv",
+)
 URL = "https://example.org/book"
 
 
@@ -238,6 +247,14 @@ def test_the_address_comes_from_the_environment(
     printed = capsys.readouterr()
     assert f"]({URL}/book/" in printed.out and f"{URL}//" not in printed.out
     assert printed.err.endswith("gh issue comment 23 --body-file -\n"), "what is printed can be piped"
+
+
+def test_without_an_address_it_is_that_of_the_citation(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = (project / "CITATION.cff").read_text()
+    (project / "CITATION.cff").unlink()
+    (project / "CITATION.cff").write_text(f"{text}url: {URL}\n")
+    assert cli.main(["report"]) == 0
+    assert f"]({URL}/book/" in capsys.readouterr().out
 
 
 def test_players_are_found_in_a_page_as_the_book_writes_them() -> None:

@@ -77,3 +77,11 @@ def test_theme_is_slimmed(built: Path) -> None:
     font = built / extension.ICON_FONTS / "fa-solid-900.woff2"
     assert 0 < font.stat().st_size < 20_000
     assert 0xF0C9 in TTFont(font).getBestCmap(), "the menu's icon"
+
+
+def test_arrays_are_named_by_what_they_hold() -> None:
+    given = "(a: ~numpy.ndarray[tuple[~typing.Any, ...], ~numpy.dtype[~numpy.float32]], b: tuple[int, ...])"
+    back = "tuple[ndarray[tuple[int, int], dtype[bool]], str]"
+    shown = extension.shorten_arrays(None, "function", "f", None, None, given, back)
+    assert shown == ("(a: ~numpy.ndarray[~numpy.float32], b: tuple[int, ...])", "tuple[ndarray[bool], str]")
+    assert extension.shorten_arrays(None, "class", "C", None, None, "()", None) == ("()", None)

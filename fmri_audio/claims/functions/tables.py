@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from fmri_audio.bottleneck.arms import LABELS
+from fmri_audio.base import results
+from fmri_audio.bottleneck.arms import ARM_LABELS
 from fmri_audio.claims.functions.registry import YES, Tables, Value, registered_on_tables
 from fmri_audio.sound import scoring
+from fmri_audio.sound.metrics.base import METRICS
 
 
 @registered_on_tables
@@ -18,14 +20,12 @@ def tells_sound_from_floor(tables: Tables) -> dict[str, Value]:
     speech, or what a decoder of chapter 7 makes without any brain does not tell good sound from bad. Nor does one for
     which a floor has no score.
     """
-    rows = tables.metrics[tables.metrics["segment"] == "speech"]
-    whole = rows[(rows["arm"] == "roundtrip") & rows["fold"].isna()]
-    heard = whole[
-        (whole["representation"] == "mel") & (whole["condition"] == "none") & (whole["control"] == "none")
-    ]
+    rows = results.select(tables.metrics, segment="speech")
+    whole = results.select(rows, arm="roundtrip", fold=None)
+    heard = results.select(whole, representation="mel", condition="none", control="none")
     floors = pd.concat([
-        whole[whole["control"].isin(["silence", "noise", "other-segment"])],
-        rows[rows["control"].isin(["no-brain", "random-sound"])],
+        results.select(whole, control=["silence", "noise", "other-segment"]),
+        results.select(rows, control=["no-brain", "random-sound"]),
     ])  # fmt: skip
     names = {"silence": "silence", "noise": "white noise", "other-segment": "other speech"}
     found: dict[str, Value] = {}
@@ -34,7 +34,7 @@ def tells_sound_from_floor(tables: Tables) -> dict[str, Value]:
         beside = floors[floors["metric"] == name]
         if not np.isfinite(score) or beside.empty:
             continue
-        sign = -1 if name == "mel_distance_db" else 1
+        sign = METRICS[name].direction
         above = beside[sign * beside["value"] >= sign * score]["control"].unique()
         undefined = beside[beside["value"].isna()]["control"].unique()
         said = [
@@ -69,5 +69,5 @@ def _converged(tables: Tables, *arms: str) -> dict[str, Value]:
         said = tables.training.get(f"{arm}_verdict")
         unsaid = "chapter 6 does not say whether it converged"
         over = said is not None and str(said).startswith("converged")
-        found[f"the {LABELS[arm]} arm"] = YES if over else unsaid if said is None else str(said)
+        found[f"the {ARM_LABELS[arm]} arm"] = YES if over else unsaid if said is None else str(said)
     return found

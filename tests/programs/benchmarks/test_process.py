@@ -36,4 +36,4 @@ def test_a_contender_that_fails_is_named(tmp_path: object) -> None:
     with pytest.raises(
         UserError, match=r"bench_ridge: ours failed \(.*bold\.npy.*\); is there memory enough\?"
     ):
-        process.in_its_own_process("bench_ridge", "ours", str(tmp_path))
+        process.in_its_own_process("bench-ridge", "ours", str(tmp_path))

@@ -1,4 +1,4 @@
-"""What make calls: ``python -m programs.workflow book|html|sweep|publish``."""
+"""What make calls: ``python -m programs book|html|sweep|publish``."""
 
 from __future__ import annotations
 
@@ -9,12 +9,11 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import psutil
 
-from fmri_audio.base.command import command
 from fmri_audio.base.errors import UserError
 from fmri_audio.base.files import sha256_of, write_text
 from fmri_audio.base.settings import edition_path, load_settings, project_root
@@ -39,9 +38,9 @@ from programs.workflow.times import RESOLVE, from_nothing, keep, noting
 _STOPPED = "stopped; the same command goes on from here"
 
 
-def arguments() -> argparse.Namespace:
+def arguments(words: Sequence[str]) -> argparse.Namespace:
     """Parse the command line; an empty value is a value that was not given."""
-    parser = argparse.ArgumentParser(prog="python -m programs.workflow", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m programs", description=__doc__)
     parser.add_argument("command", choices=("book", "html", "sweep", "publish"))
     parser.add_argument("--edition", default="demo", help="a name in config/, or the path of an edition file")
     parser.add_argument("--stimulus", default="", help="a recording in place of the edition's")
@@ -52,7 +51,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--build", type=Path, default=Path("build"), help="folder for what editions make")
     parser.add_argument("--html", type=Path, default=Path("_build/html"), help="folder for the pages")
     parser.add_argument("--with-parent", action="store_true", help="stop when the calling process ends")
-    return parser.parse_args()
+    return parser.parse_args(words)
 
 
 def build_folder(options: argparse.Namespace) -> Path:
@@ -72,8 +71,7 @@ def resolve(options: argparse.Namespace, build: Path) -> Plan:
     request.append(edition_path(options.edition).read_text(encoding="utf-8"))
     if not _resolved(build, request):
         out = build / "edition.yml"
-        tied = [sys.executable, "-m", "programs.workflow.tied"]
-        command = [*tied, "fmri_audio.edition.steps", "resolve", "--out", str(out)]
+        command = [sys.executable, "-m", "programs", "tied-resolve", "--out", str(out)]
         command += [f"--{name}={value}" for name, value in asked.items()]
         log = build / "logs" / "resolve.log"
         with noting(build, RESOLVE):
@@ -171,7 +169,7 @@ def run_graph(plan: Plan, names: Iterable[str], options: argparse.Namespace) -> 
         A step failed; it has said why itself.
     """
     cores, jobs = capacity(options)
-    command = [sys.executable, "-m", "programs.workflow.tied", "snakemake", "--snakefile", "Snakefile", "--nolock"]
+    command = [sys.executable, "-m", "programs", "tied", "snakemake", "--snakefile", "Snakefile", "--nolock"]
     command += ["--rerun-incomplete", "--rerun-triggers", "mtime", "--max-checksum-file-size", "0"]
     command += ["--config", f"build={plan.build}", f"threads={max(1, cores // jobs)}"]
     env = environment()
@@ -231,10 +229,9 @@ def make_edition(options: argparse.Namespace) -> None:
     print(f"{options.html}/index.html")
 
 
-@command()
-def main() -> None:
-    """Run the command; returns the exit status."""
-    options = arguments()
+def main(words: Sequence[str]) -> None:
+    """Run the command."""
+    options = arguments(words)
     options.edition = options.edition or "demo"
     options.parent = psutil.Process(os.getppid()) if options.with_parent else None
     if options.with_parent:
@@ -250,7 +247,3 @@ def main() -> None:
         (make_html if options.command == "html" else make_edition)(options)
     except KeyboardInterrupt:
         raise UserError(_STOPPED) from None
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,16 +1,15 @@
-"""``python -m programs.codec_training``: train the demo codec, ``mend`` one that loses tones, or ``evaluate`` it."""
+"""``python -m programs codec`` trains the demo codec, ``codec-mend`` mends one that loses tones."""
 
 from __future__ import annotations
 
 import argparse
 import os
-import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import torch
 
-from fmri_audio.base.command import command
 from fmri_audio.base.errors import UserError
 from fmri_audio.base.files import check_writable
 from fmri_audio.base.settings import project_root
@@ -24,25 +23,18 @@ NARROW_MINUTES = {"tones": 16.0, "bands": 8.0}
 HELD_OUT_MINUTES = {"synthetic": 2.0, "music": 1.2, "speech": 4.0}
 
 
-@command()
-def main(arguments: list[str] | None = None) -> int:
-    """Run the command line; returns the exit status."""
-    arguments = sys.argv[1:] if arguments is None else arguments
-    if arguments and arguments[0] == "evaluate":
-        from programs.codec_training.evaluation import main as evaluate
-
-        return evaluate(arguments[1:])
-    mending = bool(arguments) and arguments[0] == "mend"
+def main(words: Sequence[str]) -> None:
+    """Train the demo codec; with ``mend`` as the first word, teach a checkpoint the tones it loses."""
+    mending = bool(words) and words[0] == "mend"
     # mending wants every depth at every place of a batch, and on a GPU each place has its own
     device = "cuda" if torch.cuda.is_available() and not mending else "cpu"
     recipe = MENDING if mending else RECIPES[device]
-    _train(_parser(recipe).parse_args(arguments[mending:]), recipe, device)
-    return 0
+    _train(_parser(recipe).parse_args(list(words)[mending:]), recipe, device)
 
 
 def _parser(recipe: Recipe) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m programs.codec_training",
+        prog="python -m programs codec",
         description="Train EnCodec's topology on synthesised sound, and on recordings if a folder is given. What is "
         "not given here is as the recipe of the device has it (programs.codec_training.trainer.RECIPES). With mend "
         "as the first word: teach a checkpoint the high tones it loses, and leave its speech as it is.",
@@ -143,7 +135,3 @@ def _train(options: argparse.Namespace, recipe: Recipe, device: str) -> None:
     print(
         f"wrote {export(trainer, out, contents)} and {write_log(trainer, log)}"
     )
-
-
-if __name__ == "__main__":
-    sys.exit(main())

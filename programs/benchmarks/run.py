@@ -21,7 +21,6 @@ from pathlib import Path
 
 import torch
 
-from fmri_audio.base import command
 from fmri_audio.base.errors import UserError
 from fmri_audio.base.files import check_writable
 from fmri_audio.pages.benchmarks import GPU
@@ -74,10 +73,11 @@ def _of_another_device(row: dict[str, str]) -> bool:
     return is_codec and row["direction"].endswith(GPU) != torch.cuda.is_available()
 
 
-@command.command()
-def main(argv: Sequence[str] | None = None) -> int:
+def main(words: Sequence[str]) -> int:
     """Run the benchmark; return the exit status."""
-    parser = argparse.ArgumentParser("python -m programs.benchmarks", description="How fast it is.")
+    # A stop from outside unwinds like one from the keyboard, so that nothing large stays behind.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    parser = argparse.ArgumentParser("python -m programs bench", description="How fast it is.")
     parser.add_argument(
         "--only", choices=sorted(PARTS), help="measure this part alone; the others' rows stay"
     )
@@ -93,7 +93,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--edition", default="demo", help="book: the one that was made (default: %(default)s)")
     parser.add_argument("--repetitions", type=int, default=3, metavar="N")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE.csv")
-    given = parser.parse_args(argv)
+    given = parser.parse_args(words)
     say = partial(print, flush=True)
     rows: list[Row] = []
     if not (given.minutes is None or 0 < given.minutes < math.inf) or not 1 <= given.repetitions <= 1_000_000:
@@ -108,9 +108,3 @@ def main(argv: Sequence[str] | None = None) -> int:
     write(given.out, rows, kept)
     print(as_text(rows))
     return 0
-
-
-if __name__ == "__main__":
-    # A stop from outside unwinds like one from the keyboard, so that nothing large stays behind.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    sys.exit(main())
