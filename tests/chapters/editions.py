@@ -18,7 +18,12 @@ def toy_edition(sound: np.ndarray, kind: str = "speech", **fields: Any) -> Simpl
     """Return an edition of a sound [T] that is all of one kind, with two windows, the second half a second later."""
     lists = ProblemSettings(n_fft=[1024], hop_length=[360], n_mels=[32], n_iter=[1])
     settings = SimpleNamespace(
-        edition="toy", tr=Fraction(3, 2), seed=0, mel=MelSettings(n_iter=2), problem=lists, windows=WindowSettings()
+        edition="toy",
+        tr=Fraction(3, 2),
+        seed=0,
+        mel=MelSettings(n_iter=2),
+        problem=lists,
+        windows=WindowSettings(),
     )
     seconds = len(sound) / RATE
     stimulus = SimpleNamespace(
@@ -26,7 +31,9 @@ def toy_edition(sound: np.ndarray, kind: str = "speech", **fields: Any) -> Simpl
     )
     windows = [Window(f"{kind}-{onset:.1f}s", onset, seconds - 0.5 + onset, kind) for onset in (0.0, 0.5)]
 
-    def of_kind(wanted: str, within: tuple[float, float] | None = None, count: int | None = None) -> list[Window]:
+    def of_kind(
+        wanted: str, within: tuple[float, float] | None = None, count: int | None = None
+    ) -> list[Window]:
         return windows[:count] if wanted == kind else []
 
     return SimpleNamespace(

@@ -26,7 +26,11 @@ def test_shapes_are_the_same_at_full_width_and_parameters_are_not(tiny_checkpoin
     run = toy_edition(SILENCE, checkpoint=tiny_checkpoint)
     table = codec.anatomy(run).set_index("")
     alike = table["this edition"] == table["full width"]
-    assert table.index[alike].to_list() == ["codebooks", "frames per second", "values per frame before quantisation"]
+    assert table.index[alike].to_list() == [
+        "codebooks",
+        "frames per second",
+        "values per frame before quantisation",
+    ]
     assert codec.narrower(run) > 1
 
 
@@ -45,7 +49,14 @@ def test_the_demo_codec_is_compared_on_the_clips_of_both() -> None:
             (REFERENCE_SET, "demo-1", 3.0, 9.0, 9.0), ("music", "demo-1", 6.0, 9.0, 9.0)]  # fmt: skip
     quality = pd.DataFrame(rows, columns=["set", "codec", "kbps", "pesq_wb", "stoi"])
     said = codec.beside_genuine(quality)
-    assert list(said) == ["demo_pesq_wb", "demo_stoi", "genuine_pesq_wb", "genuine_stoi", "short_pesq", "short_stoi"]
+    assert list(said) == [
+        "demo_pesq_wb",
+        "demo_stoi",
+        "genuine_pesq_wb",
+        "genuine_stoi",
+        "short_pesq",
+        "short_stoi",
+    ]
     assert list(said.values()) == pytest.approx([1.7, 0.85, 2.6, 0.95, 0.9, 0.1])
 
 
@@ -56,7 +67,9 @@ def test_what_was_measured_on_recordings_names_both_codecs() -> None:
 
 
 def test_tables_of_quality_have_the_formats_of_their_metric() -> None:
-    assert set(codec.formats_of("STOI").values()) == {".3f"} and set(codec.formats_of("PESQ-WB").values()) == {".2f"}
+    assert set(codec.formats_of("STOI").values()) == {".3f"} and set(
+        codec.formats_of("PESQ-WB").values()
+    ) == {".2f"}
 
 
 def test_the_level_that_changes_most_may_have_become_too_low() -> None:

@@ -70,7 +70,8 @@ def test_what_is_to_be_heard_of_the_stereo_model(at_hand: bool, said: str) -> No
 
 
 @pytest.mark.parametrize(
-    ("coded", "equal", "said"), [(0.9, 0.8, "above"), (0.7, 0.8, "below"), (np.nan, 0.8, "not comparable with")]
+    ("coded", "equal", "said"),
+    [(0.9, 0.8, "above"), (0.7, 0.8, "below"), (np.nan, 0.8, "not comparable with")],
 )
 def test_the_codec_is_compared_with_a_mel_of_equal_bits(run, coded: float, equal: float, said: str) -> None:
     sounds = {"a": scores(coded), "b": scores(equal), "c": scores(0.95)}
@@ -81,7 +82,7 @@ def test_the_codec_is_compared_with_a_mel_of_equal_bits(run, coded: float, equal
 
 def test_floors_are_named_after_what_carries_nothing(run) -> None:
     floors = {"silence": scores(0.0), "other-segment": scores(0.1)}
-    table = encodec.scores_table({"EnCodec": scores(0.9)}, floors, "speech")
+    table = encodec.scores_table({"EnCodec": scores(0.9)}, floors, run)
     assert table["sound"].to_list() == ["EnCodec", "floor: silence", "floor: other speech"]
 
 
@@ -90,7 +91,11 @@ def test_passages_have_the_mel_where_it_is_asked_for(speech: Callable[..., np.nd
     run = toy_edition(sound, decoded=sound)
     clip = run.windows("speech")[0]
     coded, equal, plain = encodec.names(run)
-    assert (coded, equal, plain) == ("EnCodec, 6 kbps", "mel + Griffin-Lim, 6 kbps", "mel + Griffin-Lim, 273 kbps")
+    assert (coded, equal, plain) == (
+        "EnCodec, 6 kbps",
+        "mel + Griffin-Lim, 6 kbps",
+        "mel + Griffin-Lim, 273 kbps",
+    )
     assert list(encodec.played(clip, run, with_mel=False)) == [coded]
     made = encodec.played(clip, run, with_mel=True)
     assert list(made) == [coded, equal, plain]
@@ -127,5 +132,8 @@ def test_results_name_bits_and_controls(run) -> None:
         ("encodec-codes", "none", 1.0), ("mel-quantised", "none", 2.0), ("mel", "none", 3.0), (None, "noise", 0.5),
     ]  # fmt: skip
     assert [record.bandwidth_kbps for record in stoi] == [6.0, 6.0, pytest.approx(273.07, abs=0.01), None]
-    assert {record.segment for record in records if record.n == 1 and record.metric == "stoi"} == {"speech", "w"}
+    assert {record.segment for record in records if record.n == 1 and record.metric == "stoi"} == {
+        "speech",
+        "w",
+    }
     assert all(record.arm == "roundtrip" and record.study == "a toy" for record in records)

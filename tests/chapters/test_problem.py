@@ -32,7 +32,9 @@ def halves(phase: float, mel: float, stoi: float = 0.97) -> pd.DataFrame:
         (5.0, 4.5, "Griffin-Lim's phase", "the mel bands"),
     ],
 )
-def test_the_half_that_changes_more_is_the_costlier(phase: float, mel: float, costlier: str, cheaper: str) -> None:
+def test_the_half_that_changes_more_is_the_costlier(
+    phase: float, mel: float, costlier: str, cheaper: str
+) -> None:
     said = problem.halves_said(halves(phase, mel), "pesq_wb")
     assert (said["costlier"], said["cheaper"]) == (costlier, cheaper)
     assert said["oracle_griffin-lim_pesq_wb"] == phase and said["mel_true_pesq_wb"] == mel
@@ -107,7 +109,11 @@ def test_the_better_at_equal_bits_is_named(gain: float, said: str) -> None:
 
 
 def squeezed(stoi: float) -> pd.DataFrame:
-    rows = [(units, phase, stoi if units == 838 else 0.2) for units in (62, 838) for phase in ("griffin-lim", "true")]
+    rows = [
+        (units, phase, stoi if units == 838 else 0.2)
+        for units in (62, 838)
+        for phase in ("griffin-lim", "true")
+    ]
     frame = pd.DataFrame(rows, columns=["units", "phase", "stoi"]).assign(window="w", kind="speech")
     return frame.assign(**{metric: 1.0 for metric in SWEPT if metric != "stoi"})
 

@@ -17,7 +17,9 @@ def bench(*rows: tuple[str, str, str, float]) -> pd.DataFrame:
 
 
 def test_only_what_was_timed_has_a_table() -> None:
-    tables = speed.coding_tables(bench(("decode", "ours", "times_ours", 1.0), ("train", "mel", "seconds", 1.0)))
+    tables = speed.coding_tables(
+        bench(("decode", "ours", "times_ours", 1.0), ("train", "mel", "seconds", 1.0))
+    )
     assert list(tables) == [
         "Decoding, sound of 2 min at full width (random weights, CPU, 2 cores, threads used: 1): medians of 3 "
         "interleaved repetitions"
@@ -32,11 +34,19 @@ def test_the_faster_of_two_earlier_ways_is_cited() -> None:
     said = speed.coding_said(bench(*rows, ("encode", "ours", "codes_differing_first_8", 0.0001)))
     assert (said["encode_faster"], said["decode_faster"], said["loop_all"]) == (1.5, 1.1, 9.0)
     assert said["differing"] == pytest.approx(0.01) and math.isnan(float(said["difference"]))
-    assert said["on_gpu"] == "On a GPU it was not measured." and said["machine"] == "CPU, 2 cores, threads used: 1"
+    assert (
+        said["on_gpu"] == "On a GPU it was not measured."
+        and said["machine"] == "CPU, 2 cores, threads used: 1"
+    )
 
 
 def test_masking_and_training_are_cited_as_multiples() -> None:
-    spent = {(".nii", "ours"): 2.0, (".nii", "nilearn"): 8.0, (".nii.gz", "ours"): 10.0, (".nii.gz", "nilearn"): 15.0}
+    spent = {
+        (".nii", "ours"): 2.0,
+        (".nii", "nilearn"): 8.0,
+        (".nii.gz", "ours"): 10.0,
+        (".nii.gz", "nilearn"): 15.0,
+    }
     rows = [(f"mask {file}", way, "processor_seconds", value) for (file, way), value in spent.items()]
     said = speed.masking_said(bench(*rows, ("mask .nii", "ours", "least_correlation", 0.999)))
     assert said == {"mask_nii": 4.0, "mask_gz": 1.5, "mask_same": 0.999}
@@ -45,7 +55,13 @@ def test_masking_and_training_are_cited_as_multiples() -> None:
 
 
 def test_ridge_names_its_size_and_the_largest_differences() -> None:
-    sizes = {"predictors": 4000.0, "targets": 128.0, "training_trs": 900.0, "penalties_tried": 20.0, "folds": 5.0}
+    sizes = {
+        "predictors": 4000.0,
+        "targets": 128.0,
+        "training_trs": 900.0,
+        "penalties_tried": 20.0,
+        "folds": 5.0,
+    }
     rows = [("ridge 1000", "ours", metric, value) for metric, value in sizes.items()]
     for way, times, differing in (("scikit-learn", 6.0, 0.01), ("scikit-learn-kernel", 2.0, 0.02)):
         found = {"processor_times_ours": times, "penalties_differing": differing, "largest_difference": 1e-4}
