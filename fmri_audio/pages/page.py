@@ -107,7 +107,12 @@ class Page:
             self.glue_value(key, value)
 
     def play(
-        self, clip: Window, made: Mapping[str, np.ndarray], title: str, *, weights: Mapping[str, str] | None = None
+        self,
+        clip: Window,
+        made: Mapping[str, np.ndarray],
+        title: str,
+        *,
+        weights: Mapping[str, str] | None = None,
     ) -> None:
         """Show players for a passage of the stimulus: the original and what was made of it, with what is said in it.
 
@@ -195,7 +200,12 @@ class Page:
         plt.close(figure)
 
     def table(
-        self, frame: pd.DataFrame, caption: str, formats: Mapping[str, str] | None = None, *, words: bool = False
+        self,
+        frame: pd.DataFrame,
+        caption: str,
+        formats: Mapping[str, str] | None = None,
+        *,
+        words: bool = False,
     ) -> None:
         """Show a table that a screen reader can read: caption, column and row headings, undefined as a dash.
 

@@ -57,7 +57,9 @@ def test_verdicts_follow_the_numbers() -> None:
         {**NUMBERS, "codec_stoi": 0.5, "squeezed_stoi": 0.4}, "demo-1", 6.0, simulated=False
     )
     assert "does not carry" in worse["codec_verdict"] and "less than" in worse["codec_verdict"]
-    assert "measured brains" in worse["brain_verdict"] and "it is not intelligible" in worse["diagnosis_verdict"]
+    assert (
+        "measured brains" in worse["brain_verdict"] and "it is not intelligible" in worse["diagnosis_verdict"]
+    )
     unheard = abstract.verdicts({**NUMBERS, "original_errors": math.nan}, "demo-1", 6.0, simulated=True)
     assert "recogniser" not in unheard["codec_verdict"]
 

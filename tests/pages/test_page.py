@@ -115,7 +115,9 @@ def test_a_passage_is_played_with_its_original_and_what_is_said_in_it(
 ) -> None:
     page.run.stimulus = SimpleNamespace(waveform=speech(3), sample_rate=RATE)
     monkeypatch.setattr("fmri_audio.edition.transcripts.transcript", lambda run, clip: f"said in {clip.name}")
-    page.play(Window("w", 1.0, 2.0, "speech"), {"codec": speech(1, seed=1)}, "Both", weights={"codec": "demo-1"})
+    page.play(
+        Window("w", 1.0, 2.0, "speech"), {"codec": speech(1, seed=1)}, "Both", weights={"codec": "demo-1"}
+    )
     original, coded = page.clips("03-encodec")
     assert (original.condition, original.seconds, original.weights) == ("original", 1.0, NO_WEIGHTS)
     assert (coded.condition, coded.weights) == ("codec", "demo-1")
