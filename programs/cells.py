@@ -5,6 +5,7 @@ Every ``book/NN-name.md`` becomes ``build/cells/NN_name.py``: its code cells in 
 
 from __future__ import annotations
 
+import argparse
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -53,4 +54,5 @@ def write(book: Path, cells: Path) -> list[Path]:
 
 def main(words: Sequence[str]) -> None:
     """Write the code of this project's book."""
+    argparse.ArgumentParser("python -m programs cells", description=__doc__).parse_args(words)
     write(project_root() / "book", project_root() / "build" / "cells")
