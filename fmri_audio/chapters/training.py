@@ -304,20 +304,16 @@ def floors(held_out: HeldOut) -> dict[str, pd.DataFrame]:
     )
 
 
-def kind_of(held_out: HeldOut) -> str:
-    """Return the kind of segment that is scored."""
-    return held_out.windows[0].kind
-
-
-def scores_table(scores: Scores, of_floors: Scores, kind: str) -> pd.DataFrame:
+def scores_table(held_out: HeldOut, scores: Scores, of_floors: Scores) -> pd.DataFrame:
     """Return the means over windows for readers, floors last."""
+    kind = held_out.windows[0].kind
     named = {FLOORS[name].format(kind=kind): frame for name, frame in of_floors.items()}
     return scoring.means_table({**scores, **named})
 
 
 def scores_said(held_out: HeldOut, scores: Scores, of_floors: Scores) -> dict[str, float | str]:
     """Return the means of every condition, and which arm comes nearest by the mel distance."""
-    kind = kind_of(held_out)
+    kind = held_out.windows[0].kind
     means = {one.key: scoring.means(scores[one.name], kind) for one in conditions(held_out)}
     said: dict[str, float | str] = {
         f"{key}_{metric}": values[metric] for key, values in means.items() for metric in scoring.METRICS

@@ -120,5 +120,6 @@ def test_whose_weights_made_a_sound() -> None:
 
 def test_floors_stand_last_in_the_table() -> None:
     scores = pd.DataFrame([{"window": "a", "kind": "music", **dict.fromkeys(METRICS, 1.0)}])
-    table = training.scores_table({"frozen": scores}, {"other-segment": scores, "silence": scores}, "music")
+    heard = SimpleNamespace(windows=[SimpleNamespace(kind="music")])
+    table = training.scores_table(heard, {"frozen": scores}, {"other-segment": scores, "silence": scores})  # type: ignore[arg-type]
     assert table["sound"].tolist() == ["frozen", "floor: other music", "floor: silence"]
