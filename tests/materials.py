@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from fmri_audio.base.settings import MelSettings
-from fmri_audio.bottleneck.arms.base import Material, Sound
+from fmri_audio.bottleneck.arms.base import Material, StimulusSound
 from fmri_audio.codec.checkpoints import Checkpoint
 from fmri_audio.representations.encodec import EncodecLatents
 from fmri_audio.study.splits import Split
@@ -41,7 +41,7 @@ def material_about(
     with torch.no_grad():
         latents = codec.analyse(torch.from_numpy(wave)[None, None])
         codes = codec.latents_to_codes(latents, n_codebooks)
-    sound = Sound(wave, SAMPLE_RATE, tr, runs)
+    sound = StimulusSound(wave, SAMPLE_RATE, tr, runs)
     if bold is None:
         bold = np.random.default_rng(0).standard_normal((sound.n_trs, n_units)).astype(np.float32)
     return Material(

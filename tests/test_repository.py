@@ -108,7 +108,9 @@ def test_chapter_draws_nothing_at_random_and_shows_no_time(chapter: Chapter) -> 
 
 def test_package_draws_nothing_at_random() -> None:
     for path in sorted((ROOT / "fmri_audio").rglob("*.py")):
-        found = [what for what in unrepeatable(ast.parse(path.read_text())) if not re.search(r"^time\.|seconds", what)]
+        found = list(unrepeatable(ast.parse(path.read_text())))
+        if path.parent.name != "chapters":  # which show what they find
+            found = [what for what in found if not re.search(r"^time\.|seconds", what)]
         assert not found, path.name
 
 
@@ -176,13 +178,6 @@ def test_parameters_of_every_chapter_are_explained() -> None:
         wanted = {"edition", "build"} | ({"bandwidth"} if chapter.per_bandwidth else set())
         assert set(explained) >= wanted, chapter.name
         assert all(parameter["help"] for parameter in explained.values()), chapter.name
-
-
-def test_chapter_per_bandwidth_does_not_look_at_the_others() -> None:
-    for chapter in CHAPTERS:
-        if chapter.per_bandwidth:
-            code = "\n".join(source for source, _ in code_cells(text_of(chapter)))
-            assert not re.search(r"\.(main_)?bandwidths?\b(?<!run\.bandwidth)", code), chapter.name
 
 
 def test_every_chapter_is_in_the_contents_by_its_notebook() -> None:

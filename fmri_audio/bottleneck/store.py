@@ -134,9 +134,7 @@ def trained_arms(
         Name of the arm → :class:`TrainedArm`, in the order given.
     """
     models = {name: build(name, material, seed) for name in names}
-    # One step for all arms that the edition trains, so that they are trained on the same windows.
-    step = math.lcm(*(build(name, material).grid.step for name in settings.arms if name not in models),
-                    *(model.grid.step for model in models.values()))  # fmt: skip
+    step = common_step([build(name, material) for name in settings.arms if name not in models] + [*models.values()])
     cache.mkdir(parents=True, exist_ok=True)
     keys = {name: _key(name, material, split, settings, step, seed) for name in models}
     folders = {name: cache / f"{name}-{key}" for name, key in keys.items()}
@@ -149,6 +147,11 @@ def trained_arms(
             write_seal(seal_of(folder), _files(folder))
         restored[name] = _restore(folder, models[name], seed)
     return {name: restored[name] for name in models}
+
+
+def common_step(models: Sequence[Arm]) -> int:
+    """TRs between possible starts of a window: one step for all arms of an edition, which share their windows."""
+    return math.lcm(*(model.grid.step for model in models))
 
 
 def features_of(model: Arm, material: Material) -> torch.Tensor:

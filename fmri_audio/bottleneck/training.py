@@ -31,7 +31,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from fmri_audio.base.errors import UserError
 from fmri_audio.base.timeline import frames_of_tr, trs_to_samples
-from fmri_audio.bottleneck.arms.base import Arm, Block, Material, Sound, Window
+from fmri_audio.bottleneck.arms.base import Arm, Block, Material, TrainingWindow
 from fmri_audio.bottleneck.layers import Grid
 from fmri_audio.study.splits import Split
 
@@ -139,12 +139,13 @@ def set_apart(split: Split, fraction: float) -> tuple[Split, Block]:
     return fitted, (last - n_trs, last)
 
 
-class Windows(Dataset[Window]):
+class Windows(Dataset[TrainingWindow]):
     """Windows of sound [1, T], of the features [C, L] of the same TRs, and of the BOLD [volumes, V] that answers them.
 
     Parameters
     ----------
-    sound : Sound
+    material : Material
+        What arms are made from; its volumes are those that the decoder reads for the window's TRs.
     features : tensor, shape [C, L]
         Of the whole stimulus.
     grid : Grid
@@ -153,33 +154,24 @@ class Windows(Dataset[Window]):
         First TR of each window, where a TR's edge is a frame's edge.
     n_trs : int
         TRs per window.
-    bold : array, shape [volumes, V]
-        Measured.
-    answer : (first, last)
-        Volumes that answer a TR, counted from it, both included.
     """
 
     def __init__(
-        self,
-        sound: Sound,
-        features: torch.Tensor,
-        grid: Grid,
-        starts: Sequence[int],
-        n_trs: int,
-        bold: NDArray[np.float32],
-        answer: tuple[int, int],
+        self, material: Material, features: torch.Tensor, grid: Grid, starts: Sequence[int], n_trs: int
     ) -> None:
-        self.bold, self.answer, self.n_trs = torch.from_numpy(bold), answer, n_trs
+        sound, self.n_trs = material.sound, n_trs
         self.waveform, self.features, self.starts = torch.from_numpy(sound.waveform), features, list(starts)
         self.n_samples = trs_to_samples(n_trs, sound.sample_rate, sound.tr)
         self.n_frames = grid.n_frames(n_trs)
         self.samples = [trs_to_samples(start, sound.sample_rate, sound.tr) for start in self.starts]
         self.frames = [frames_of_tr(start, grid.tr, grid.frame_rate).first for start in self.starts]
+        self.bold = torch.from_numpy(material.bold)
+        self.answer = min(material.lags) - material.shift, max(material.lags) - material.shift
 
     def __len__(self) -> int:
         return len(self.starts)
 
-    def __getitem__(self, index: int) -> Window:
+    def __getitem__(self, index: int) -> TrainingWindow:
         sample, frame = self.samples[index], self.frames[index]
         start = self.starts[index]
         return {
@@ -194,6 +186,36 @@ def window_starts(block: Block, window: int, step: int) -> list[int]:
     """TRs of a block at which a window may start: multiples of ``step``, so that every arm can take them."""
     first = -(-block[0] // step) * step
     return list(range(first, block[1] - window + 1, step))
+
+
+def starts_of_parts(split: Split, validation: Block, window: int, step: int) -> dict[str, list[int]]:
+    """First TRs of the windows that train, that choose between epochs, and that are only listened to.
+
+    Parameters
+    ----------
+    split : Split
+    validation : (first, last)
+        Both as :func:`set_apart` returns them.
+    window : int
+        TRs per window.
+    step : int
+        TRs between possible starts.
+
+    Returns
+    -------
+    dict
+        One of :data:`PARTS` → first TRs, ascending.
+
+    Raises
+    ------
+    UserError
+        A part holds no window.
+    """
+    blocks = {"training": split.train_blocks, "validation": (validation,), "held-out": (split.test_block,)}
+    starts = {part: [k for block in blocks[part] for k in window_starts(block, window, step)] for part in PARTS}
+    if not all(starts.values()):
+        raise UserError(f"training.window_trs: {window} TRs do not fit into the blocks of the split")
+    return starts
 
 
 def precision_of(settings: TrainingSettings) -> Precision:
@@ -256,17 +278,9 @@ def train(
         model.stimulus_features(material.sound) if model.codec_moves else features, split
     )
     device = model.device
-    starts = [k for block in split.train_blocks for k in window_starts(block, settings.window_trs, step)]
-    followed = [window_starts(block, settings.window_trs, step) for block in (validation, split.test_block)]
-    if not starts or not all(followed):
-        raise UserError(
-            f"training.window_trs: {settings.window_trs} TRs do not fit into the blocks of the split"
-        )
+    starts, *followed = starts_of_parts(split, validation, settings.window_trs, step).values()
     loop.data = _Data(
-        lambda which: Windows(
-            material.sound, features, model.grid, which, settings.window_trs, material.bold,
-            (min(material.lags) - material.shift, max(material.lags) - material.shift),
-        ),
+        lambda which: Windows(material, features, model.grid, which, settings.window_trs),
         starts, followed, settings, seed,
     )  # fmt: skip
     last = folder / "last.ckpt"
@@ -315,12 +329,12 @@ class _Data(lightning.LightningDataModule):
         passes = [rng.permutation(self.starts) for _ in range(-(-needed // len(self.starts)))]
         return [int(k) for k in np.concatenate(passes)[:needed]]
 
-    def train_dataloader(self) -> DataLoader[Window]:
+    def train_dataloader(self) -> DataLoader[TrainingWindow]:
         """Batches of the epoch to come."""
         epoch = self.trainer.current_epoch if self.trainer is not None else 0
         return DataLoader(self.make(self.order(epoch)), batch_size=self.batch_size)
 
-    def val_dataloader(self) -> list[DataLoader[Window]]:
+    def val_dataloader(self) -> list[DataLoader[TrainingWindow]]:
         """The windows that are followed: of training, validation and held-out sound."""
         probes = [_spread(part, PROBES) for part in (self.starts, *self.followed)]
         return [DataLoader(self.make(which), batch_size=len(which)) for which in probes]
@@ -339,7 +353,7 @@ class _Loop(lightning.LightningModule):
         self.seconds_before, self.began = 0.0, time.monotonic()
         self.best: tuple[float, dict[str, torch.Tensor]] = (float("inf"), {})
 
-    def training_step(self, batch: Window, batch_idx: int) -> torch.Tensor:
+    def training_step(self, batch: TrainingWindow, batch_idx: int) -> torch.Tensor:
         """One optimiser step."""
         heard, error = self.model.window_losses(batch, self.settings.window_trs)
         return heard + self.settings.balance * error
@@ -352,7 +366,7 @@ class _Loop(lightning.LightningModule):
         """Take them again after every epoch."""
         self.renew()
 
-    def validation_step(self, batch: Window, batch_idx: int, dataloader_idx: int = 0) -> None:
+    def validation_step(self, batch: TrainingWindow, batch_idx: int, dataloader_idx: int = 0) -> None:
         """Follow the loss."""
         heard, error = self.model.window_losses(batch, self.settings.window_trs)
         self.rows.append({

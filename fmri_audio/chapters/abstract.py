@@ -8,7 +8,8 @@ from typing import Any
 
 import pandas as pd
 
-from fmri_audio.experiments.helped import REMEASURED
+from fmri_audio.base.results import select
+from fmri_audio.base.words import REMEASURED
 from fmri_audio.experiments.problem import INTELLIGIBLE_STOI, says
 from fmri_audio.sound.scoring import SPEECH_METRICS
 
@@ -41,9 +42,7 @@ def pick(records: pd.DataFrame, metric: str, segment: str | None = None, **colum
     if metric in SPEECH_METRICS and segment not in (None, "speech"):
         return math.nan
     wanted = {"metric": metric, **({} if segment is None else {"segment": segment}), **columns}
-    found = records
-    for column, value in wanted.items():
-        found = found[found[column].isna()] if value is None else found[found[column] == value]
+    found = select(records, **wanted)
     if found.empty:
         raise LookupError(f"no result for {wanted}")
     return float(found["value"].mean())
@@ -51,7 +50,7 @@ def pick(records: pd.DataFrame, metric: str, segment: str | None = None, **colum
 
 def held_out_kind(records: pd.DataFrame) -> str:
     """Return the kind of segment that was scored on the held-out block."""
-    rows = records[(records["fold"] == HELD_OUT) & records["segment"].isin(["speech", "music", "ambience"])]
+    rows = select(records, fold=HELD_OUT, segment=["speech", "music", "ambience"])
     if rows.empty:
         raise LookupError("no score on the held-out block")
     return str(rows["segment"].iloc[0])
@@ -73,20 +72,20 @@ def headline(tables: Mapping[str, pd.DataFrame], kind: str, kbps: float) -> dict
     found = _whole(problem, codec, kind, kbps)
     found["identified"] = pick(late, "identification_matched", control="none")
     found["identified_p"] = pick(late, "identification_matched_p", control="circular-shift")
-    for name, rows in (("mel", problem[problem["units"].isna()]), ("codec", codec)):
-        own = rows[(rows["metric"] == "mel_distance_db") & (rows["segment"] == kind) & (rows["control"] == "none")]
+    for name, rows in (("mel", select(problem, units=None)), ("codec", codec)):
+        own = select(rows, metric="mel_distance_db", segment=kind, control="none")
         found[f"{name}_windows"] = float(own["n"].max())
-    heard = late[(late["metric"] == "word_error_rate") & (late["arm"] == "roundtrip")]
-    found["original_errors"] = float(heard[heard["control"] == "original"]["value"].mean())
-    found["codec_errors"] = float(heard[heard["control"] == "none"]["value"].mean())
-    found["mel_kbps"] = _only(problem[problem["representation"] == "mel"], "bandwidth_kbps")
+    heard = select(late, metric="word_error_rate", arm="roundtrip")
+    found["original_errors"] = float(select(heard, control="original")["value"].mean())
+    found["codec_errors"] = float(select(heard, control="none")["value"].mean())
+    found["mel_kbps"] = _only(select(problem, representation="mel"), "bandwidth_kbps")
     found["bits_per_tr"] = pick(codec, "bits_per_tr", bandwidth_kbps=kbps)
     return found
 
 
 def _whole(problem: pd.DataFrame, codec: pd.DataFrame, kind: str, kbps: float) -> dict[str, float]:
     """Return the scores taken over the whole stimulus."""
-    squeezed = problem[problem["condition"] == "noise-free"]
+    squeezed = select(problem, condition="noise-free")
     most = float(squeezed["units"].max())
     own = {"bandwidth_kbps": kbps, "control": "none"}
     found = {"units_linear": most}

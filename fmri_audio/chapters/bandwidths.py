@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from fmri_audio.base.results import Record
+from fmri_audio.base.results import Record, select
 from fmri_audio.chapters.published import GATES, REFERENCE
 from fmri_audio.edition import Edition
 from fmri_audio.edition.windows import listening_clips, scored_kind
@@ -57,9 +57,9 @@ def measured(records: pd.DataFrame, kind: str) -> pd.DataFrame:
     DataFrame
         ``sound, bandwidth_kbps, metric, value, ci_low, ci_high, n``; floors have no bandwidth and come once.
     """
-    means = records[(records["segment"] == kind) & records["metric"].isin(METRICS)]
-    compared = means[(means["control"] == "none") & means["representation"].isin(list(SOUNDS))]
-    floors = means[means["control"].isin(list(FLOORS))].drop_duplicates(["control", "metric"])
+    means = select(records, segment=kind, metric=METRICS)
+    compared = select(means, control="none", representation=list(SOUNDS))
+    floors = select(means, control=list(FLOORS)).drop_duplicates(["control", "metric"])
     named = [
         compared.assign(sound=compared["representation"].map(SOUNDS)),
         floors.assign(sound=floors["control"].map(FLOORS)),

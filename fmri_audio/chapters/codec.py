@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from fmri_audio.base.results import Record
+from fmri_audio.base.results import Record, select
 from fmri_audio.base.settings import project_root
 from fmri_audio.chapters.bandwidths import KBPS
 from fmri_audio.chapters.roundtrip import columns
@@ -104,7 +104,7 @@ def formats_of(label: str) -> dict[str, str]:
 
 def beside_genuine(quality: pd.DataFrame) -> dict[str, float | str]:
     """Return what the demo codec and genuine EnCodec score on the clips that both were measured on."""
-    compared = quality[(quality["kbps"] == COMPARED_KBPS) & (quality["set"] == REFERENCE_SET)]
+    compared = select(quality, kbps=COMPARED_KBPS, set=REFERENCE_SET)
     scores = compared.set_index("codec")[["pesq_wb", "stoi"]].to_dict("index")
     demo, genuine = scores[demo_of(quality)], scores[GENUINE]
     return {
@@ -117,8 +117,7 @@ def beside_genuine(quality: pd.DataFrame) -> dict[str, float | str]:
 
 def level_drift(run: Edition) -> pd.DataFrame:
     """Measure how levels change at the edition's bandwidths (see :mod:`fmri_audio.experiments.levels`)."""
-    drift = levels.level_drift(run.checkpoint)
-    return drift[drift["kbps"].isin(run.bandwidths)]
+    return select(levels.level_drift(run.checkpoint), kbps=run.bandwidths)
 
 
 def drift_table(drift: pd.DataFrame) -> pd.DataFrame:

@@ -14,7 +14,7 @@ import torch
 from encodec.model import EncodecModel
 from matplotlib.figure import Figure
 
-from fmri_audio.base.results import Record
+from fmri_audio.base.results import Record, select
 from fmri_audio.chapters.published import GATES, published
 from fmri_audio.chapters.roundtrip import columns, equal_mel, plain_mel
 from fmri_audio.codec import checkpoints, counting
@@ -110,13 +110,14 @@ def counted(counts: Counts, lone_frames: int) -> dict[str, float | str]:
 
 
 @torch.no_grad()
-def stereo_segments(run: Edition) -> list[tuple[torch.Tensor, torch.Tensor | None]]:
+def stereo_segments(run: Edition) -> list[tuple[torch.Tensor, torch.Tensor]]:
     """Return codes and level of each segment of three seconds through the 48 kHz model, without its weights."""
     model = checkpoints.RELEASED[STEREO].build().eval()
     model.set_target_bandwidth(STEREO_KBPS)
     wave, rate = run.stimulus.waveform, run.stimulus.sample_rate
     channel = torch.from_numpy(resample(wave[: 3 * rate], rate, model.sample_rate))
-    return model.encode(torch.stack([channel, channel])[None])
+    segments = model.encode(torch.stack([channel, channel])[None])
+    return [(codes, level) for codes, level in segments if level is not None]
 
 
 def models_table(tr: Fraction) -> pd.DataFrame:
@@ -199,10 +200,10 @@ def floors(run: Edition) -> dict[str, pd.DataFrame]:
 
 
 def scores_table(
-    sounds: Mapping[str, pd.DataFrame], floors: Mapping[str, pd.DataFrame], kind: str
+    sounds: Mapping[str, pd.DataFrame], floors: Mapping[str, pd.DataFrame], run: Edition
 ) -> pd.DataFrame:
     """Return the means of sounds and floors for readers."""
-    names = {"silence": "silence", "noise": "white noise", "other-segment": f"other {kind}"}
+    names = {"silence": "silence", "noise": "white noise", "other-segment": f"other {scored_kind(run)}"}
     named = {f"floor: {names[name]}": frame for name, frame in floors.items()}
     return scoring.means_table({**sounds, **named})
 
@@ -266,8 +267,7 @@ def means(sounds: Mapping[str, pd.DataFrame], run: Edition) -> dict[str, float]:
 
 def reported(kbps: float) -> pd.DataFrame:
     """Return what is reported of Meta's weights at a bandwidth: a row per source and material, a column per metric."""
-    figures = published()
-    found = figures[(figures["bandwidth_kbps"] == kbps) & figures["metric"].isin(METRICS)]
+    found = select(published(), bandwidth_kbps=kbps, metric=METRICS)
     wide = found.pivot_table(index=["source", "material"], columns="metric", values="value").reset_index()
     wide.insert(0, "Whose weights", "Meta's: " + wide.pop("source") + ", " + wide.pop("material"))
     return wide

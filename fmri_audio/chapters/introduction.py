@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
+from fmri_audio.base.words import REMEASURED
 from fmri_audio.chapters import bandwidths
 from fmri_audio.chapters.abstract import headline
+from fmri_audio.chapters.common import brains_of
 from fmri_audio.chapters.published import GATES
 from fmri_audio.edition import Edition
 from fmri_audio.edition.windows import scored_kind
-from fmri_audio.experiments.helped import REMEASURED
 from fmri_audio.pages.page import Clip, Page
 
 
@@ -35,7 +36,7 @@ def facts(run: Edition) -> dict[str, float | str]:
         "edition": run.settings.edition,
         "segments": run.stimulus.segment_source,
         "steps": "; ".join(run.stimulus.steps) or "nothing",
-        "brains": "simulated brains" if run.study.simulated else "measured brains",
+        "brains": brains_of(run),
         "n_subjects": len(run.study.subjects),
     }
 

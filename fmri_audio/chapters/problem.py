@@ -12,7 +12,7 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
 
-from fmri_audio.base.results import Record
+from fmri_audio.base.results import Record, select
 from fmri_audio.bottleneck.block_code import BlockCode
 from fmri_audio.chapters.roundtrip import columns, equal_mel, plain_mel, setting_of, split_said
 from fmri_audio.edition import Edition
@@ -125,7 +125,7 @@ def draw_settings(scores: pd.DataFrame, metric: str) -> Figure:
 def swept(scores: pd.DataFrame, run: Edition) -> pd.DataFrame:
     """Return the means of the pipeline, mel magnitude with Griffin-Lim's phase, a row per setting varied."""
     own = setting_of(run)
-    rows = scores[(scores["magnitude"] == "mel") & (scores["phase"] == "griffin-lim")]
+    rows = select(scores, magnitude="mel", phase="griffin-lim")
     means = rows.groupby(["axis", "value", "hop_length"], sort=False)[list(SWEPT)].mean().reset_index()
     hops = means["hop_length"].where(means["axis"] == "n_fft", own.hop_length)
     notes = [f" (hop {hop})" if hop != own.hop_length else "" for hop in hops]

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from fmri_audio.base.words import joined
+from fmri_audio.base.words import REMEASURED, joined
 from fmri_audio.claims.claims import DEPENDS, FAILS, HOLDS, UNHELPED, Verdict, number, whose
 from fmri_audio.claims.functions.registry import Case
-from fmri_audio.experiments.helped import REMEASURED
 from fmri_audio.sound.scoring import LABELS
 
 QUESTIONS = {

@@ -23,7 +23,7 @@ from fmri_audio.base.documents import load_yaml
 from fmri_audio.base.errors import UserError
 from fmri_audio.base.settings import PositiveInt, Section, project_root
 from fmri_audio.base.words import joined as joined  # fmri_audio.experiments.training_sweep takes it from here
-from fmri_audio.bottleneck.arms import LABELS
+from fmri_audio.bottleneck.arms import ARM_LABELS
 from fmri_audio.claims import functions
 from fmri_audio.claims.functions.registry import Case
 from fmri_audio.claims.queries import Evidence, Query, ask, trained_arms_of
@@ -357,7 +357,9 @@ def _without_help(claim: Claim, evidence: Evidence) -> str:
     arms = dict.fromkeys(arm for query in queries for arm in trained_arms_of(query, evidence, claim.id))
     failed = [arm for arm in arms if arm not in evidence.helps or not evidence.helps[arm].helped]
     return "; ".join(
-        evidence.helps[arm].said if arm in evidence.helps else f"{LABELS[arm]}: not compared with its untrained start"
+        evidence.helps[arm].said
+        if arm in evidence.helps
+        else f"{ARM_LABELS[arm]}: not compared with its untrained start"
         for arm in failed
     )
 

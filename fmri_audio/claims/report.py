@@ -28,12 +28,12 @@ from fmri_audio.base.documents import load_yaml
 from fmri_audio.base.errors import UserError
 from fmri_audio.base.files import sha256_of
 from fmri_audio.base.settings import Settings, load_settings, project_root
-from fmri_audio.bottleneck.arms import LABELS
+from fmri_audio.base.words import REMEASURED
+from fmri_audio.bottleneck.arms import ARM_LABELS
 from fmri_audio.claims import answers, claims, queries
 from fmri_audio.claims.claims import SIMULATION, Verdict
 from fmri_audio.claims.queries import Evidence
 from fmri_audio.edition.edition import absolute
-from fmri_audio.experiments.helped import REMEASURED
 from fmri_audio.sound import scoring
 
 ISSUE = 23
@@ -309,7 +309,7 @@ def _conditions(tables: Evidence) -> str:
 
 def _convergence(tables: Evidence) -> str:
     """Say of every arm that was trained whether its training was over; the two that are compared are always named."""
-    said = {f"the {arm} arm": tables.training.get(f"{name}_verdict") for name, arm in LABELS.items()}
+    said = {f"the {arm} arm": tables.training.get(f"{name}_verdict") for name, arm in ARM_LABELS.items()}
     compared = {case.label: "chapter 6 does not say whether it converged"
                 for case in claims.REGISTRY["arms_converged"](tables)}  # fmt: skip
     found = compared | {arm: str(verdict) for arm, verdict in said.items() if verdict is not None}

@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from fmri_audio.base.timeline import trs_to_samples, whole_trs
+from fmri_audio.base.timeline import frames_of_tr, trs_to_samples, whole_trs
 from fmri_audio.brain.response import response_trs
 from fmri_audio.study.splits import Block, Split
-from fmri_audio.study.tracks import Track
 
 if TYPE_CHECKING:
     from fmri_audio.codec.checkpoints import Checkpoint
@@ -238,10 +237,8 @@ def codec_memory(
     scale = np.sqrt(np.mean(np.sum(np.asarray(latents, np.float64) ** 2, axis=0)))
     difference = np.linalg.norm(np.asarray(other_latents, np.float64) - latents, axis=0) / scale
     differing = (codes != other_codes).mean(axis=0)
-    spans = [
-        slice(*Track(latents, frame_rate).span(k, 1, tr))
-        for k in range(block[1], whole_trs(len(waveform), sample_rate, tr))
-    ]
+    touched = [frames_of_tr(k, tr, frame_rate) for k in range(block[1], whole_trs(len(waveform), sample_rate, tr))]
+    spans = [slice(one.first, one.last + 1) for one in touched]
     # The frame that the first TR after the block may share with the block's last holds changed sound, not memory.
     if spans and block[1] * tr * frame_rate % 1:
         spans[0] = slice(spans[0].start + 1, spans[0].stop)

@@ -16,8 +16,8 @@ from fmri_audio.base.errors import UserError
 from fmri_audio.brain.agreement import correlate
 from fmri_audio.brain.cleaning import clean_blocks, standardise_by_run
 from fmri_audio.brain.solver import solver
-from fmri_audio.study.dataset import lagged
 from fmri_audio.study.facts import Subject
+from fmri_audio.study.lag_windows import lagged
 from fmri_audio.study.masked import masked_bold
 from fmri_audio.study.reader import Study
 from fmri_audio.study.splits import Split, cross_validation_folds

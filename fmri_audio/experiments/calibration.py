@@ -95,7 +95,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Sound:
+class Heard:
     """What a study hears and what is decoded from it.
 
     Attributes
@@ -113,7 +113,7 @@ class Sound:
     facts: SoundFacts
 
     @classmethod
-    def of(cls, heard: Stimulus) -> Sound:
+    def of(cls, heard: Stimulus) -> Heard:
         """Prepare a sound."""
         return cls(
             acoustic_features(heard.waveform, heard.sample_rate), pooled_latents(heard.waveform, heard.n_trs),
@@ -125,16 +125,16 @@ class Sound:
         """How long it is."""
         return len(self.decoded)
 
-    def excerpt(self, first_tr: int, n_trs: int) -> Sound:
+    def excerpt(self, first_tr: int, n_trs: int) -> Heard:
         """Cut TRs out of it. Latents remember what came before, as the codec does."""
         frames = slice(*(int(k * TR * FEATURE_RATE) for k in (first_tr, first_tr + n_trs)))
         rows = slice(first_tr, first_tr + n_trs)
-        return Sound(
+        return Heard(
             replace(self.acoustic, values=self.acoustic.values[:, frames]), self.decoded[rows],
             SoundFacts(self.facts.kind[rows], self.facts.level_db[rows]),
         )  # fmt: skip
 
-    def drawn_excerpt(self, n_trs: int, seed: int) -> Sound:
+    def drawn_excerpt(self, n_trs: int, seed: int) -> Heard:
         """The excerpt that the study of a seed hears: every start is as likely as any other."""
         drawn = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(_EXCERPT,)))
         return self.excerpt(int(drawn.integers(self.n_trs - n_trs + 1)), n_trs)
@@ -190,7 +190,7 @@ def cleaned(bold: Matrix, split: Split) -> Matrix:
     return regression.cleaned_for(bold, split, TR)
 
 
-def predict_subjects(sound: Sound, variant: Variant, seed: int, n_subjects: int) -> list[list[FoldPrediction]]:
+def predict_subjects(sound: Heard, variant: Variant, seed: int, n_subjects: int) -> list[list[FoldPrediction]]:
     """One study: held-out predictions of every subject, one per fold."""
     simulation, splits = sound.simulate(variant, seed), sound.splits
     return [
@@ -202,18 +202,18 @@ def predict_subjects(sound: Sound, variant: Variant, seed: int, n_subjects: int)
     ]  # fmt: skip
 
 
-def identify_once(sound: Sound, variant: Variant, seed: int) -> Identified:
+def identify_once(sound: Heard, variant: Variant, seed: int) -> Identified:
     """One study of a sound, decoded and identified."""
     predictions = predict_subjects(sound, variant, seed, N_SUBJECTS)
     return identify_segments(predictions, sound.decoded, sound.runs, sound.layout(), n_trs=SEGMENT_TRS)
 
 
-def identify_drawn(play: Sound, variant: Variant, seed: int) -> Identified:
+def identify_drawn(play: Heard, variant: Variant, seed: int) -> Identified:
     """One study of the excerpt that belongs to its seed."""
     return identify_once(play.drawn_excerpt(N_TRS, seed), variant, seed)
 
 
-def recover_once(sound: Sound, seed: int) -> tuple[float, float, float]:
+def recover_once(sound: Heard, seed: int) -> tuple[float, float, float]:
     """One repetition of the strong study: correlations with BOLD, mean over voxels and subjects.
 
     Returns
@@ -315,7 +315,7 @@ def recovery(rows: Sequence[tuple[float, float, float]], seed: int, made_by: str
 def leaks(seed: int, made_by: str) -> list[Row]:
     """Whether perturbing the held-out block clears the book's pipeline and betrays a leaky one."""
     heard = opening_of_the_play()
-    sound = Sound.of(heard)
+    sound = Heard.of(heard)
     simulation = sound.simulate("strong", seed)
     brains = {subject: simulate_bold(simulation, subject) for subject in range(1, N_SUBJECTS + 1)}
     rows, known = [], {heard.waveform.tobytes(): sound.decoded}
@@ -393,7 +393,7 @@ def calibrate(repetitions: int, seed: int, jobs: int, say: Callable[[str], None]
         raise UserError(
             f"--repetitions {repetitions}: at least {FEWEST_REPETITIONS} are needed to tell 5 % from 8 %"
         )
-    play, made_by = Sound.of(whole_play()), decided_by()
+    play, made_by = Heard.of(whole_play()), decided_by()
     run = joblib.Parallel(n_jobs=jobs)
     rows: list[Row] = []
     for variant, count in (("null", repetitions), ("null-shared", repetitions), ("strong", STRONG_REPETITIONS)):

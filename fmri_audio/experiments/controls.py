@@ -29,11 +29,12 @@ from fmri_audio.sound.acoustics import acoustic_features
 from fmri_audio.study.envelope import level_db
 
 if TYPE_CHECKING:
-    from fmri_audio.experiments.held_out import HeldOut, Waveform, Which
+    from fmri_audio.experiments.held_out import HeldOut, Waveform
+    from fmri_audio.experiments.through_arm import ThroughArm
 
 Matrix = NDArray[np.float32]
 
-LABELS = {
+CONTROL_LABELS = {
     "envelope-only": "its level alone, no brain",
     "speech-only": "speech or not, no brain",
     "random-sound": "random sound, no brain",
@@ -44,26 +45,25 @@ N_RANDOM = 2
 """Stretches of training sound drawn for ``random-sound``."""
 
 
-def sounds(held_out: HeldOut, arm: Which) -> dict[str, list[Waveform]]:
-    """The held-out block as every control of :data:`LABELS` has it, through an arm's way back to sound.
+def sounds(through: ThroughArm) -> dict[str, list[Waveform]]:
+    """The held-out block as every control of :data:`CONTROL_LABELS` has it, through an arm's way back to sound.
 
     Parameters
     ----------
-    held_out : HeldOut
-    arm : str or TrainedArm
+    through : ThroughArm
 
     Returns
     -------
     dict
         Name of the control → its sounds, arrays [T]: one, or as many as stretches were drawn.
     """
-    sound = held_out.stimulus
+    sound = through.held_out.stimulus
     codes = {
-        "envelope-only": [code_from(held_out, arm, envelope(sound.waveform, sound.sample_rate, sound.n_trs))],
-        "speech-only": [code_from(held_out, arm, speech_share(sound.segments, sound.n_trs, sound.tr))],
-        "random-sound": random_codes(held_out, arm, held_out.run.settings.seed),
+        "envelope-only": [code_from(through, envelope(sound.waveform, sound.sample_rate, sound.n_trs))],
+        "speech-only": [code_from(through, speech_share(sound.segments, sound.n_trs, sound.tr))],
+        "random-sound": random_codes(through, through.held_out.run.settings.seed),
     }
-    return {name: [held_out.of_code(arm, code) for code in several] for name, several in codes.items()}
+    return {name: [through.sound_of(code) for code in several] for name, several in codes.items()}
 
 
 def envelope(waveform: NDArray[np.float32], sample_rate: int, n_trs: int) -> Matrix:
@@ -109,7 +109,7 @@ def reach(lags: Sequence[int]) -> list[int]:
     return sorted({lag - delay for lag in lags for delay in DELAYS})
 
 
-def code_from(held_out: HeldOut, arm: Which, feature: Matrix) -> Matrix:
+def code_from(through: ThroughArm, feature: Matrix) -> Matrix:
     """The held-out block's code as an arm's decoder reads it, predicted from a feature of the true sound.
 
     Ridge regression, with the penalty of every number of the code chosen as in decoding from brains, from the
@@ -117,8 +117,7 @@ def code_from(held_out: HeldOut, arm: Which, feature: Matrix) -> Matrix:
 
     Parameters
     ----------
-    held_out : HeldOut
-    arm : str or TrainedArm
+    through : ThroughArm
     feature : array, shape [TRs, features]
         Of the whole stimulus.
 
@@ -126,7 +125,8 @@ def code_from(held_out: HeldOut, arm: Which, feature: Matrix) -> Matrix:
     -------
     array, shape [held-out TRs, r]
     """
-    return _predict(held_out, feature, held_out.read_codes(arm), reach(held_out.settings.lag_trs))
+    held_out = through.held_out
+    return _predict(held_out, feature, through.read_codes, reach(held_out.settings.lag_trs))
 
 
 def foretold(held_out: HeldOut, features: Matrix, targets: Matrix) -> float:
@@ -182,7 +182,7 @@ def _predict(held_out: HeldOut, features: Matrix, targets: Matrix, offsets: Sequ
     return ridge.predict(around(split.test))
 
 
-def random_codes(held_out: HeldOut, arm: Which, seed: int, count: int = N_RANDOM) -> list[Matrix]:
+def random_codes(through: ThroughArm, seed: int, count: int = N_RANDOM) -> list[Matrix]:
     """Codes of other sound, as an arm's decoder reads them from its own volumes (noise-free).
 
     Stretches as long as the held-out block begin at training TRs drawn at random; one that reaches the end of
@@ -190,15 +190,15 @@ def random_codes(held_out: HeldOut, arm: Which, seed: int, count: int = N_RANDOM
 
     Parameters
     ----------
-    held_out : HeldOut
-    arm : str or TrainedArm
+    through : ThroughArm
     seed, count : int
 
     Returns
     -------
     list of arrays, shape [held-out TRs, r]
     """
-    train = held_out.split.train
+    split = through.held_out.split
+    train = split.train
     starts = np.random.default_rng(seed).choice(len(train), count, replace=False)
-    length = np.arange(len(held_out.split.test))
-    return [held_out.read_codes(arm)[train[(start + length) % len(train)]] for start in starts]
+    length = np.arange(len(split.test))
+    return [through.read_codes[train[(start + length) % len(train)]] for start in starts]

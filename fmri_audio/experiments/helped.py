@@ -18,13 +18,14 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from fmri_audio.bottleneck.arms import LABELS
+from fmri_audio.bottleneck.arms import ARM_LABELS
 from fmri_audio.bottleneck.arms.base import Arm, features_of_block, samples_of_block
 from fmri_audio.bottleneck.block_code import BlockCode
 from fmri_audio.bottleneck.layers import Grid
 from fmri_audio.bottleneck.store import build, features_of
 from fmri_audio.bottleneck.training import set_apart
 from fmri_audio.edition.windows import windows_of_one_kind
+from fmri_audio.experiments.through_codec import decode_latents
 from fmri_audio.representations.stft import ComplexStft
 from fmri_audio.sound import scoring
 from fmri_audio.sound.segments import Window
@@ -40,12 +41,6 @@ TRAINED, UNTRAINED, LINEAR = "validation", "untrained", "block-pca"
 
 DECIDING = {"stoi": 1, "mel_distance_db": -1}
 """Metrics by which an arm has to be better, each with the sign of better; claims are decided by these."""
-
-REMEASURED = (
-    "What passes a bottleneck of this size, with brains and without, is being measured anew: the verdicts that stood "
-    "here are withdrawn."
-)
-"""What every page says that once gave such a verdict: it measured the training, not the bottleneck."""
 
 Waveform = NDArray[np.float32]
 
@@ -86,14 +81,14 @@ class Help:
                 parts.append(
                     f"{scoring.LABELS[metric]} {trained:{form}}, untrained {began:{form}}, block PCA {linear:{form}}"
                 )
-        return f"{LABELS[self.arm]}: {'; '.join(parts) or 'not scored'}"
+        return f"{ARM_LABELS[self.arm]}: {'; '.join(parts) or 'not scored'}"
 
 
 def helps(metrics: pd.DataFrame) -> dict[str, Help]:
     """Read from a table of results whether training helped; arms that were not compared are not there."""
     rows = metrics[(metrics["fold"] == FOLD) & metrics["metric"].isin(list(DECIDING))]
     found = {}
-    for arm in LABELS:
+    for arm in ARM_LABELS:
         means = rows[rows["arm"] == arm].groupby(["control", "metric"])["value"].mean()
         scores = {
             control: {metric: float(means.get((control, metric), math.nan)) for metric in DECIDING}
@@ -123,7 +118,7 @@ def compare(held_out: HeldOut, name: str) -> dict[str, pd.DataFrame]:
     start = build(name, held_out.material, held_out.run.settings.seed)
     start.start(features_of(start, held_out.material), fitted, held_out.run.settings.seed)
     sounds = {
-        TRAINED: _through(held_out.trained(name).model, block),
+        TRAINED: _through(held_out.arms[name].model, block),
         UNTRAINED: _through(start, block),
         LINEAR: _linear(held_out, start, list(fitted.train_blocks), block),
     }
@@ -155,7 +150,7 @@ def _linear(held_out: HeldOut, arm: Arm, blocks: list[tuple[int, int]], block: t
     )
     restored = code.restore(features_of_block(values, block, grid))
     if arm.representation.startswith("encodec"):
-        return held_out.decode_latents(restored, block)
+        return decode_latents(held_out, restored, block)
     if not complex_valued:
         return arm.sound_of(torch.from_numpy(restored).to(arm.device), block)
     mel = held_out.material.mel

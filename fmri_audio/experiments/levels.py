@@ -60,7 +60,9 @@ def level_drift(checkpoint: Checkpoint, seconds: float = 4.0, seed: int = 0) -> 
 
 def levels_table(levels: pd.DataFrame) -> pd.DataFrame:
     """Return :func:`level_drift` for readers: a row per sound, in the order of measurement, a column per bandwidth."""
-    wide = levels.pivot_table(index="sound", columns="kbps", values="level_change_db", sort=False).reset_index()
+    wide = levels.pivot_table(
+        index="sound", columns="kbps", values="level_change_db", sort=False
+    ).reset_index()
     return wide.rename(columns={kbps: f"{kbps:g} kbps" for kbps in wide.columns if kbps != "sound"})
 
 

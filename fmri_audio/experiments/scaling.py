@@ -42,7 +42,7 @@ from fmri_audio.decoding.identification import (
 )
 from fmri_audio.decoding.regression import FoldPrediction, prediction_correlation
 from fmri_audio.experiments import calibration
-from fmri_audio.experiments.calibration import ALPHA, GAP, SEGMENT_TRS, TR, Sound
+from fmri_audio.experiments.calibration import ALPHA, GAP, SEGMENT_TRS, TR, Heard
 
 SUBJECTS = (1, 3, 9, 17)
 #: Minutes of sound → studies. Long ones cost more and vary less.
@@ -100,12 +100,12 @@ def trs_of(minutes: int) -> int:
     return int(minutes * 60 / TR)
 
 
-def study(play: Sound, minutes: int, seed: int, subjects: Sequence[int] = SUBJECTS) -> dict[tuple[str, int], Score]:
+def study(play: Heard, minutes: int, seed: int, subjects: Sequence[int] = SUBJECTS) -> dict[tuple[str, int], Score]:
     """Simulate one study and score its decoders for every number of subjects.
 
     Parameters
     ----------
-    play : Sound
+    play : Heard
         What excerpts are drawn from.
     minutes : int
     seed : int
@@ -160,7 +160,7 @@ class _Scored:
 class _Identifying:
     """Identification of a sound's segments, as the evaluation does it: matched pairs, and ten of any kind."""
 
-    def __init__(self, sound: Sound) -> None:
+    def __init__(self, sound: Heard) -> None:
         self.sound = sound
 
     def of(self, predictions: Sequence[Sequence[FoldPrediction]]) -> _Scored:
@@ -198,7 +198,7 @@ def cells(scores: Sequence[Mapping[tuple[str, int], Score]], minutes: int, seed:
     return rows
 
 
-def check(minutes: int, play: Sound) -> None:
+def check(minutes: int, play: Heard) -> None:
     """Refuse lengths that cannot be simulated.
 
     Raises
@@ -219,14 +219,14 @@ def check(minutes: int, play: Sound) -> None:
 
 
 def scale(
-    play: Sound, studies: Mapping[int, int], seed: int, jobs: int, say: Callable[[str], None],
+    play: Heard, studies: Mapping[int, int], seed: int, jobs: int, say: Callable[[str], None],
     subjects: Sequence[int] = SUBJECTS,
 ) -> list[Cell]:  # fmt: skip
     """Make the table.
 
     Parameters
     ----------
-    play : Sound
+    play : Heard
     studies : mapping
         Minutes → number of studies, at least 2.
     seed : int
@@ -267,7 +267,7 @@ def main(words: Sequence[str]) -> int:
     lengths = asked.minutes or list(STUDIES)
     studies = {one: asked.studies or STUDIES.get(one, min(STUDIES.values())) for one in lengths}
     check_writable(asked.out)
-    play = Sound.of(calibration.whole_play())
+    play = Heard.of(calibration.whole_play())
     rows = scale(play, studies, asked.seed, asked.jobs, lambda line: print(line, file=sys.stderr, flush=True))
     calibration.write(rows, asked.out)
     for row in rows:

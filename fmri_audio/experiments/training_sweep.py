@@ -9,30 +9,28 @@ own settings a point *is* the edition's own model, which is not trained again.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-import seaborn as sns
-from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from fmri_audio.base.errors import UserError
 from fmri_audio.base.results import Record, fill
 from fmri_audio.base.settings import Settings
-from fmri_audio.bottleneck.arms import LABELS
+from fmri_audio.bottleneck.arms import ARM_LABELS
 from fmri_audio.bottleneck.store import TrainedArm, trained_arms
 from fmri_audio.bottleneck.training import Say, tell
 from fmri_audio.brain.masks import AUDITORY_CENTRES, voxel_positions
-from fmri_audio.claims.claims import joined
 from fmri_audio.edition.edition import Edition, check_bandwidths
+from fmri_audio.experiments.block_tables import columns_of_arm, columns_of_block
+from fmri_audio.experiments.decoded import decoded_from_brains
 from fmri_audio.experiments.held_out import SEEDED, HeldOut
+from fmri_audio.experiments.noisy_bottleneck import NoisyBottleneck
+from fmri_audio.experiments.through_arm import ThroughArm
 from fmri_audio.sound import scoring
 from fmri_audio.study.reader import Study
 
@@ -46,29 +44,12 @@ FACTORS: dict[Factor, str] = {
 }
 """What is varied, and how a reader knows it."""
 
-LEVELS: dict[Factor, str] = {
-    "balance": "balance {:g}",
-    "rank": "rank {:g}",
-    "units": "{:,.0f} voxels",
-    "bandwidth": "{:g} kbps",
-}
-"""Levels in words."""
-
-STYLES: dict[str, Literal["-", "--", ":"]] = {"noise-free": "-", "voxel-noise": "--", "measured": ":"}
-"""Conditions under which the held-out block is heard, each with its own decoder, and their lines in figures."""
-
 SCORED = ("mel_distance_db", "stoi")
 """Metrics of the sounds: the other four would take eight times as long and are in the chapters before."""
 
 BOLD_DISTANCES = {"training": "bold_distance_training", "held-out": "bold_distance"}
 """Mean square distance of the arm's own volumes from measured BOLD of training and of the held-out block: the mean of
 all subjects, both standardised on training volumes, so that unrelated signals of one size are 2 apart."""
-
-AXES = {
-    **{name: scoring.LABELS[name] for name in SCORED},
-    **{name: f"distance to BOLD, {part}" for part, name in BOLD_DISTANCES.items()},
-}
-"""Metrics as a reader knows them."""
 
 REQUANTISED = "frozen, quantised again"
 """The frozen arm's latents behind the quantiser: the other way in which bandwidth meets a bottleneck."""
@@ -104,7 +85,7 @@ class Point:
         return "own settings" if self.level is None else f"{self.factor}={self.level:g}"
 
     def applied_to(self, settings: Settings) -> Settings:
-        """The edition's settings with the one change made; voxels are no setting and change in :class:`Variant`."""
+        """The edition's settings with the one change made; voxels are no setting and change in :class:`VariedBlock`."""
         if self.factor == "bandwidth" and not self.requantised:
             return settings.model_copy(update={"main_bandwidth": self.level})
         if self.factor == "balance":
@@ -116,7 +97,7 @@ class Point:
         return settings.model_copy(update={"training": settings.training.model_copy(update=update)})
 
 
-class Variant(HeldOut):
+class VariedBlock(HeldOut):
     """The held-out block of an edition with one setting changed, and one arm trained under it.
 
     Sound, brains, split and scoring windows are the edition's own; nothing of them is made again.
@@ -149,11 +130,6 @@ class Variant(HeldOut):
             [self.point.arm], self.material, self.split, self.settings, seed=self.point.seed,
             cache=self.run.build / "models",
         )  # fmt: skip
-
-    @property
-    def columns(self) -> dict[str, Any]:
-        """What all records of the point have in common."""
-        return {**super().columns, "seed": self.point.seed}
 
 
 @dataclass(frozen=True)
@@ -274,9 +250,9 @@ class Sweep:
         found = []
         for number, point in enumerate(self.points, start=1):
             self.say(
-                f"sweep, {number} of {len(self.points)}: {LABELS[point.arm]}, {point.control}, seed {point.seed}"
+                f"sweep, {number} of {len(self.points)}: {ARM_LABELS[point.arm]}, {point.control}, seed {point.seed}"
             )
-            found.append(outcome_of(Variant(self.own, point)))
+            found.append(outcome_of(VariedBlock(self.own, point)))
         return found
 
     @cached_property
@@ -322,7 +298,7 @@ class Sweep:
         arms = set(rows["arm"]) - ({"frozen"} if factor == "bandwidth" else set())
         own = table[table["factor"].isna() & table["arm"].isin(arms)].assign(level=self.own_levels[factor])
         whole = pd.concat([rows, own]) if len(own) else rows
-        names = {**LABELS, "frozen": REQUANTISED} if factor == "bandwidth" else LABELS
+        names = {**ARM_LABELS, "frozen": REQUANTISED} if factor == "bandwidth" else ARM_LABELS
         whole = whole.assign(label=whole["arm"].map(names), level=whole["level"].astype(float))
         return whole.sort_values(["arm", "level", "seed"], kind="stable", ignore_index=True)
 
@@ -362,31 +338,33 @@ def region(study: Study, mask: NDArray[np.bool_], n_units: int) -> NDArray[np.bo
     return chosen.reshape(mask.shape)
 
 
-def outcome_of(variant: Variant) -> Outcome:
+def outcome_of(varied: VariedBlock) -> Outcome:
     """Train a point's arm unless it is trained, and score what is heard of the held-out block in all conditions."""
-    point, arm = variant.point, variant.point.arm
-    trained = variant.arms[arm]
-    described = variant.describes(arm)
+    point, through = varied.point, ThroughArm(varied, varied.point.arm)
+    trained = through.trained
+    described = columns_of_arm(varied, trained)
     if point.requantised:
-        described |= {"representation": "encodec-codes", "bandwidth_kbps": variant.run.bandwidth}
+        described |= {"representation": "encodec-codes", "bandwidth_kbps": varied.run.bandwidth}
         apart, seconds = {}, float("nan")
-        sounds = {"noise-free": [variant.requantised(arm)]}
+        sounds = {"noise-free": [through.requantised]}
     else:
-        errors = np.square(trained.volumes - variant.group_bold).mean(axis=1)
-        parts = {"training": variant.split.bold_train_rows, "held-out": np.arange(*variant.split.bold_test)}
+        errors = np.square(trained.volumes - varied.brains.group_bold).mean(axis=1)
+        parts = {"training": varied.split.bold_train_rows, "held-out": np.arange(*varied.split.bold_test)}
         apart = {part: float(errors[rows].mean()) for part, rows in parts.items()}
         seconds = float(trained.curves["seconds"].max())
         sounds = {
-            "noise-free": [variant.noise_free(arm)],
-            "voxel-noise": [variant.of_code(arm, variant.decoded_with_noise(arm).heard)],
-            "measured": [variant.of_code(arm, one.heard) for one in variant.decoded(arm)],
+            "noise-free": [through.noise_free],
+            "voxel-noise": [through.sound_of(NoisyBottleneck(through).decoded().heard)],
+            "measured": [through.sound_of(one.heard) for one in decoded_from_brains(through)],
         }
     scores = {
-        condition: mean_of_subjects([_scored(variant, sound) for sound in several])
+        condition: mean_of_subjects([_scored(varied, sound) for sound in several])
         for condition, several in sounds.items()
     }
-    size = {"units": variant.n_units, "rank": variant.settings.rank}
-    columns = {**variant.columns, **described, **size, "control": point.control}
+    size = {"units": varied.n_units, "rank": varied.settings.rank}
+    columns = {
+        **columns_of_block(varied), **described, **size, "seed": point.seed, "control": point.control,
+    }  # fmt: skip
     convergence = trained.convergence
     return Outcome(point, convergence.converged, convergence.improved, seconds, apart, scores, columns)
 
@@ -397,192 +375,11 @@ def mean_of_subjects(several: Sequence[pd.DataFrame]) -> pd.DataFrame:
     return whole.groupby(["window", "kind"], sort=False)[list(SCORED)].mean().reset_index()
 
 
-def _scored(variant: Variant, sound: scoring.Waveform) -> pd.DataFrame:
-    rate = variant.stimulus.sample_rate
+def _scored(varied: VariedBlock, sound: scoring.Waveform) -> pd.DataFrame:
+    rate = varied.stimulus.sample_rate
     rows = []
-    for window in variant.windows:
-        pair = window.of(variant.original, rate), window.of(sound, rate)
+    for window in varied.windows:
+        pair = window.of(varied.original, rate), window.of(sound, rate)
         rows.append({"window": window.name, "kind": window.kind,
                      **scoring.score_pair(*pair, rate, window.kind, SCORED)})  # fmt: skip
     return pd.DataFrame(rows)
-
-
-def verdict(rows: pd.DataFrame, factor: Factor) -> str:
-    """Say which level of a factor has the least mel distance, and whether seeds differ as much.
-
-    Levels are compared at which every training had converged. The yardstick is the largest range over seeds at any
-    level compared; with one seed everywhere there is none.
-
-    Parameters
-    ----------
-    rows : DataFrame
-        Of :meth:`Sweep.along`, one arm and one condition.
-    factor : str
-    """
-    rows = rows[(rows["metric"] == "mel_distance_db") & rows["value"].notna()]
-    found = rows.groupby("level").agg(
-        converged=("converged", "all"), mean=("value", "mean"), lowest=("value", "min"), highest=("value", "max"),
-        seeds=("value", "count"),
-    )  # fmt: skip
-    words, compared = LEVELS[factor].format, found[found["converged"]]
-    left_out = " and ".join(words(level) for level in found.index[~found["converged"]])
-    if len(compared) < 2:
-        return f"no verdict, because training had not converged at {left_out}" if left_out else "no verdict"
-    means = compared["mean"]
-    best, worst = (means.index[int(k)] for k in (means.argmin(), means.argmax()))
-    gap, yardstick = means.max() - means.min(), (compared["highest"] - compared["lowest"]).max()
-    told = f"least at {words(best)} ({means.min():.2f} dB), most at {words(worst)} ({means.max():.2f} dB)"
-    if compared["seeds"].max() < 2:
-        told += ", from one seed, so that nothing says what chance does"
-    else:
-        more = round(gap, 2) > round(yardstick, 2)  # as it is printed
-        told += f", {'more' if more else 'no more'} apart than seeds are ({yardstick:.2f} dB)"
-    return told + (f"; not compared, because training had not converged: {left_out}" if left_out else "")
-
-
-def verdicts(sweep: Sweep, factor: Factor, brains: str) -> str:
-    """Say :func:`verdict` of every arm, noise-free and measured, or that the factor was not varied."""
-    if not sweep.is_varied(factor):
-        return f"nothing to compare, because this edition has {LEVELS[factor].format(sweep.own_levels[factor])} only"
-    heard = {"noise-free": "noise-free, no brain", "measured": f"decoded from {brains}"}
-    told = []
-    for label, rows in sweep.along(factor).groupby("label", sort=False):
-        parts = {words: rows[rows["condition"] == condition] for condition, words in heard.items()}
-        found = {words: verdict(part, factor) for words, part in parts.items() if len(part)}
-        if len(found) > 1 and len(set(found.values())) == 1:
-            told.append(f"{label}: {next(iter(found.values()))}")
-        else:
-            told += [f"{label}, {words}: {one}" for words, one in found.items()]
-    return ". ".join(told)
-
-
-def summary(sweep: Sweep, factor: Factor) -> pd.DataFrame:
-    """A factor's table for readers: a row per level and arm, means over seeds.
-
-    Returns
-    -------
-    DataFrame
-        Level and arm in the first column; how many of the trainings had converged; the metrics under every condition;
-        the distance to measured BOLD.
-    """
-    rows = []
-    for (label, level), part in sweep.along(factor).groupby(["label", "level"], sort=False):  # type: ignore[misc]
-        once = part.drop_duplicates("seed")
-        row: dict[str, Any] = {
-            f"{FACTORS[factor]}, arm": f"{level:g}, {label}",
-            "converged": f"{once['converged'].sum()} of {len(once)}",
-        }
-        means = part.groupby(["metric", "condition"])["value"].mean()
-        for metric in SCORED:
-            for condition in STYLES:
-                row[f"{AXES[metric]}, {condition}"] = means.get((metric, condition), np.nan)
-        for metric in BOLD_DISTANCES.values():
-            row[AXES[metric]] = means.get((metric, "noise-free"), np.nan)
-        rows.append(row)
-    return pd.DataFrame(rows)
-
-
-def formats() -> dict[str, str]:
-    """Formats of :func:`summary`'s columns."""
-    scored = {f"{AXES[metric]}, {condition}": ".3f" if metric == "stoi" else ".2f"
-              for metric in SCORED for condition in STYLES}  # fmt: skip
-    return {**scored, **{AXES[metric]: ".2f" for metric in BOLD_DISTANCES.values()}}
-
-
-def distances(sweep: Sweep, factor: Factor) -> str:
-    """Say how far the arms' own volumes are from measured BOLD, in training and held out, level by level."""
-    whole = sweep.along(factor)
-    told = []
-    for label, rows in whole.groupby("label", sort=False):
-        for part, metric in BOLD_DISTANCES.items():
-            means = rows[rows["metric"] == metric].groupby("level")["value"].mean()
-            levels = ", ".join(f"{value:.2f} at {level:g}" for level, value in means.items())
-            told.append(f"{label}, {part} {levels}")
-    return "; ".join(told)
-
-
-def unmoved(sweep: Sweep) -> str:
-    """Say which trainings left the model as it began, since no step bettered it on validation sound."""
-    found = [one.point for one in sweep.outcomes if not one.improved and not one.point.requantised]
-    if not found:
-        return "every one of them bettered its start"
-    named = [
-        f"{LABELS[point.arm]} at the edition's own settings, seed {point.seed}"
-        if point.factor is None
-        else f"{LABELS[point.arm]} at {FACTORS[point.factor]} {point.level:g}"
-        for point in found
-    ]
-    stays = "it stays" if len(found) == 1 else "they stay"
-    return f"no step bettered the start of {joined(named)}, so that {stays} as begun"
-
-
-def matching(sweep: Sweep) -> str:
-    """Say what the greatest balance brings over the least, in training and held out, and whether it carries over.
-
-    An arm that one of the two left as it began is told apart: its distances are no effect of the balance.
-    """
-    whole = sweep.along("balance")
-    least, most = whole["level"].min(), whole["level"].max()
-    told, carried, by_heart = [], [], []
-    for label, rows in whole.groupby("label", sort=False):
-        if not rows.loc[rows["level"].isin([least, most]), "improved"].all():
-            told.append(f"{label} is not compared, because no step bettered its start")
-            continue
-        changes = []
-        for metric in BOLD_DISTANCES.values():
-            means = rows[rows["metric"] == metric].groupby("level")["value"].mean()
-            changes.append(float(means[most] - means[least]))
-        training, outside = (f"{change:+.2f}".replace("-", "−") for change in changes)
-        told.append(f"{label} {training} in training and {outside} held out")
-        if changes[1] < 0:
-            carried.append(str(label))
-        elif changes[0] < 0:
-            by_heart.append(str(label))
-    end = f"nearer come {', '.join(carried)}" if carried else "no arm that is compared comes nearer"
-    end += f"; nearer in training alone, which is learning by heart, {', '.join(by_heart)}" if by_heart else ""
-    return f"From a balance of {least:g} to one of {most:g} this distance changes: {'; '.join(told)}. Held out, {end}"
-
-
-def draw(sweep: Sweep, factor: Factor) -> Figure:
-    """Draw scores against a factor's level: one panel per metric, a colour per arm, a line style per condition.
-
-    Markers are hollow where a training had not converged; bars reach from the lowest to the highest seed.
-    """
-    whole = sweep.along(factor)
-    levels = sorted(whole["level"].unique())
-    metrics = [metric for metric in AXES if whole.loc[whole["metric"] == metric, "value"].notna().any()]
-    size = (7.2, 0.6 + 2.7 * math.ceil(len(metrics) / 2))
-    figure, panels = plt.subplots(
-        math.ceil(len(metrics) / 2), 2, figsize=size, squeeze=False, layout="constrained"
-    )
-    for unused in panels.flat[len(metrics) :]:
-        unused.remove()
-    labels = list(whole["label"].unique())
-    colours = dict(zip(labels, sns.color_palette("colorblind", len(labels)), strict=True))
-    for axis, metric in zip(panels.flat, metrics, strict=False):
-        for label in labels:
-            for condition, style in STYLES.items():
-                rows = whole[(whole["metric"] == metric) & (whole["label"] == label)]
-                seeds = rows[(rows["condition"] == condition) & rows["value"].notna()].groupby("level")
-                mean, converged = seeds["value"].mean(), seeds["converged"].all()
-                at = [levels.index(level) for level in mean.index]
-                axis.plot(at, mean, style, color=colours[label])
-                axis.vlines(at, seeds["value"].min(), seeds["value"].max(), color=colours[label], alpha=0.5)
-                inside = [colours[label] if done else "white" for done in converged]
-                axis.scatter(at, mean, c=inside, edgecolors=[colours[label]], zorder=3)
-        axis.set_xticks(range(len(levels)), [f"{level:g}" for level in levels])
-        axis.set(xlabel=FACTORS[factor], ylabel=AXES[metric])
-    handles = [Line2D([], [], color=colour, label=label) for label, colour in colours.items()]
-    handles += [
-        Line2D([], [], color="grey", linestyle=style, label=condition)
-        for condition, style in STYLES.items()
-        if (whole["condition"] == condition).any()
-    ]
-    figure.legend(
-        handles=handles,
-        loc="outside lower center",
-        ncols=min(len(handles), 5),
-        frameon=False,
-        fontsize="small",
-    )
-    return figure

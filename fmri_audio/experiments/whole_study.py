@@ -19,6 +19,7 @@ from fmri_audio.decoding.identification import Identified, Trial, identify_segme
 from fmri_audio.decoding.information import Bits, gaussian_bits
 from fmri_audio.decoding.regression import FoldPrediction
 from fmri_audio.experiments import controls
+from fmri_audio.experiments.block_identification import BlockIdentification
 from fmri_audio.experiments.held_out import HeldOut
 from fmri_audio.representations.mel import MelGriffinLim
 from fmri_audio.study.facts import Subject
@@ -44,6 +45,7 @@ class WholeStudy:
     def __init__(self, held_out: HeldOut) -> None:
         self.held_out, self.run = held_out, held_out.run
         self.settings, self.study, self.stimulus = held_out.settings, held_out.study, held_out.stimulus
+        self.block = BlockIdentification(held_out)
         self.runs = [(first, first + count) for first, count in self.stimulus.runs]
         self.splits: list[Split] = k_fold(
             self.runs, max(N_FOLDS, len(self.runs)), gap=self.settings.gap_trs, lags=self.settings.lag_trs,
@@ -73,8 +75,8 @@ class WholeStudy:
     def layout(self, matched: bool = True) -> list[Trial]:
         """Segments of every fold, their distractors of the same kind and loudness if ``matched``."""
         return trials(
-            [split.test_block for split in self.splits], self.runs, n_trs=self.held_out.segment_trs,
-            gap=self.settings.gap_trs, facts=self.held_out.facts if matched else None,
+            [split.test_block for split in self.splits], self.runs, n_trs=self.block.segment_trs,
+            gap=self.settings.gap_trs, facts=self.block.facts if matched else None,
         )  # fmt: skip
 
     def identify(self, ways: int = 2, matched: bool = True) -> Identified:
@@ -83,14 +85,14 @@ class WholeStudy:
 
     def identify_by_line_spectra(self) -> Identified:
         """Pairs of like segments told apart by predicted line spectral frequencies, of all subjects."""
-        spectra = self.held_out.line_spectra
+        spectra = self.block.line_spectra
         return self._identify(self._predicted(spectra), spectra, 2, matched=True)
 
     def _identify(
         self, predictions: dict[Subject, list[FoldPrediction]], features: Matrix, ways: int, matched: bool
     ) -> Identified:
         return identify_segments(
-            list(predictions.values()), features, self.runs, self.layout(matched), n_trs=self.held_out.segment_trs,
+            list(predictions.values()), features, self.runs, self.layout(matched), n_trs=self.block.segment_trs,
             ways=ways,
         )  # fmt: skip
 

@@ -7,8 +7,9 @@ import re
 import numpy as np
 import pandas as pd
 
+from fmri_audio.base.results import select
 from fmri_audio.base.settings import project_root
-from fmri_audio.bottleneck.arms import LABELS
+from fmri_audio.bottleneck.arms import ARM_LABELS
 
 GPU = " gpu"
 """What a direction ends on if it was measured on a GPU."""
@@ -121,8 +122,7 @@ def speed_table(bench: pd.DataFrame, direction: str) -> pd.DataFrame:
 
 def speed_figure(bench: pd.DataFrame, direction: str, contender: str, metric: str) -> float:
     """Return one figure of the benchmark, NaN where it was not measured."""
-    keys = {"direction": direction, "contender": contender, "metric": metric}
-    found = bench[np.logical_and.reduce([bench[column] == value for column, value in keys.items()])]
+    found = select(bench, direction=direction, contender=contender, metric=metric)
     return float(found["value"].iloc[0]) if len(found) else float("nan")
 
 
@@ -130,7 +130,9 @@ def on_gpu(bench: pd.DataFrame) -> str:
     """Say how to read the tables of a GPU: what the bound is worth there, and how many codes differ."""
     if not bench["direction"].str.endswith(GPU).any():
         return "On a GPU it was not measured."
-    encode, decode = (speed_figure(bench, f"{way}{GPU}", "network", "times_bound") for way in ("encode", "decode"))
+    encode, decode = (
+        speed_figure(bench, f"{way}{GPU}", "network", "times_bound") for way in ("encode", "decode")
+    )
     told = (
         f"On the GPU the network without its quantiser takes {encode:.2f} (encoding) and {decode:.2f} (decoding) times "
         "what its convolutions and LSTM take one after the other. Where that is below 1, it is no bound: starting the "
@@ -163,7 +165,7 @@ def training_table(bench: pd.DataFrame) -> pd.DataFrame:
     """Training steps of every arm, a row per codec and arm."""
     wide = _wide(part_of(bench, "train"))
     return pd.DataFrame({
-        "Arm": wide["contender"].map(LABELS) + ", " + wide["direction"].map(CODECS),
+        "Arm": wide["contender"].map(ARM_LABELS) + ", " + wide["direction"].map(CODECS),
         "steps per second": wide["steps_per_second"],
         "processor seconds per step": wide["processor_seconds"],
         "time relative to frozen": wide["times_frozen"],

@@ -173,7 +173,9 @@ def draw_quality(quality: pd.DataFrame, play: pd.DataFrame, metrics: Sequence[st
         for sound, style in (("EnCodec", ("o-", COLOURS[0])), ("mel + Griffin-Lim", ("^-", "#d55e00"))):
             line = play[(play["sound"] == sound) & (play["metric"] == metric)].sort_values("bandwidth_kbps")
             label = f"{sound}, this edition's sound"
-            axis.plot(line["bandwidth_kbps"], line["value"], style[0], color=style[1], markersize=4, label=label)
+            axis.plot(
+                line["bandwidth_kbps"], line["value"], style[0], color=style[1], markersize=4, label=label
+            )
         demo = quality[(quality["codec"] != GENUINE) & quality[metric].notna()]
         for shade, (name, ours) in zip(COLOURS[1:], demo.groupby("set"), strict=False):
             label = f"EnCodec ({codec}), {SETS.get(str(name), name)}"
@@ -185,5 +187,7 @@ def draw_quality(quality: pd.DataFrame, play: pd.DataFrame, metrics: Sequence[st
         axis.set(xscale="log", xlabel="kbps", ylabel=LABELS[metric])
         axis.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
         axis.minorticks_off()
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2, frameon=False, fontsize=9)
+    figure.legend(
+        *axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2, frameon=False, fontsize=9
+    )
     return figure

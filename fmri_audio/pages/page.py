@@ -14,7 +14,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -59,6 +59,14 @@ class Clip:
     sha256: str
 
 
+class Table(NamedTuple):
+    """A table for readers, as :meth:`Page.table` takes it: its rows, its caption, the formats of its numbers."""
+
+    frame: pd.DataFrame
+    caption: str
+    formats: Mapping[str, str]
+
+
 class Page:
     """One chapter's run, through which it plays, draws and cites.
 
@@ -99,7 +107,12 @@ class Page:
             self.glue_value(key, value)
 
     def play(
-        self, clip: Window, made: Mapping[str, np.ndarray], title: str, *, weights: Mapping[str, str] | None = None
+        self,
+        clip: Window,
+        made: Mapping[str, np.ndarray],
+        title: str,
+        *,
+        weights: Mapping[str, str] | None = None,
     ) -> None:
         """Show players for a passage of the stimulus: the original and what was made of it, with what is said in it.
 
@@ -187,7 +200,12 @@ class Page:
         plt.close(figure)
 
     def table(
-        self, frame: pd.DataFrame, caption: str, formats: Mapping[str, str] | None = None, *, words: bool = False
+        self,
+        frame: pd.DataFrame,
+        caption: str,
+        formats: Mapping[str, str] | None = None,
+        *,
+        words: bool = False,
     ) -> None:
         """Show a table that a screen reader can read: caption, column and row headings, undefined as a dash.
 

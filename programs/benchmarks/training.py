@@ -34,7 +34,7 @@ from fmri_audio.base.errors import UserError
 from fmri_audio.base.settings import Settings, load_settings
 from fmri_audio.bottleneck import store, training
 from fmri_audio.bottleneck.arms import ARMS
-from fmri_audio.bottleneck.arms.base import Arm, Material, Sound, Window
+from fmri_audio.bottleneck.arms.base import Arm, Material, StimulusSound, TrainingWindow
 from fmri_audio.codec import checkpoints
 from fmri_audio.edition.edition import absolute
 from fmri_audio.representations.encodec import EncodecLatents
@@ -100,7 +100,7 @@ class Task:
         """What arms are made of; BOLD is noise in as many voxels as the edition's mask has."""
         with np.load(self.folder / _SOUND) as kept:
             runs = [(int(first), int(count)) for first, count in kept["runs"]]
-            sound = Sound(kept["waveform"], int(kept["rate"]), self.settings.tr, runs)
+            sound = StimulusSound(kept["waveform"], int(kept["rate"]), self.settings.tr, runs)
             latents, codes = kept["latents"], kept["codes"]
         wanted, grid = self.settings.training, Grid.of_shape(self.settings.study.shape)
         bold = np.random.default_rng(0).standard_normal(
@@ -111,7 +111,7 @@ class Task:
             RELEASE.shift_trs,
         )  # fmt: skip
 
-    def split(self, sound: Sound) -> Split:
+    def split(self, sound: StimulusSound) -> Split:
         """The edition's split of its sound."""
         wanted = self.settings.training
         return contiguous_split(
@@ -138,7 +138,7 @@ class Clock:
         self._losses = self.arm.window_losses
         self.arm.window_losses = self._noted  # type: ignore[method-assign]
 
-    def _noted(self, window: Window, n_trs: int) -> tuple[torch.Tensor, torch.Tensor]:
+    def _noted(self, window: TrainingWindow, n_trs: int) -> tuple[torch.Tensor, torch.Tensor]:
         if torch.is_grad_enabled():
             synchronise()
             self.seconds.append(time.perf_counter())

@@ -19,7 +19,7 @@ from nbformat import NotebookNode
 from fmri_audio.base.errors import UserError
 from fmri_audio.base.files import replacing, sha256_of, write_if_changed
 from fmri_audio.base.settings import project_root
-from fmri_audio.experiments.helped import REMEASURED
+from fmri_audio.base.words import REMEASURED
 from programs.workflow import overview
 from programs.workflow.assemble import clips_of, merged, published
 from programs.workflow.digests import code_digest

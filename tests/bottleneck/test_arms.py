@@ -10,7 +10,7 @@ import torch
 from torch.testing import assert_close
 
 from fmri_audio.base.settings import MelSettings
-from fmri_audio.bottleneck.arms import ARMS, LABELS, base
+from fmri_audio.bottleneck.arms import ARM_LABELS, ARMS, base
 from fmri_audio.bottleneck.arms.base import Arm, Material, features_of_block
 from fmri_audio.bottleneck.arms.codes import CodesArm
 from fmri_audio.bottleneck.arms.complex_stft import ComplexStftArm
@@ -45,7 +45,7 @@ def no_response(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_every_arm_has_a_name_and_a_label() -> None:
-    assert list(ARMS) == list(LABELS) == [kind.name for kind in ARMS.values()]
+    assert list(ARMS) == list(ARM_LABELS) == [kind.name for kind in ARMS.values()]
 
 
 @pytest.mark.parametrize("name", ARMS)
@@ -78,7 +78,7 @@ def test_all_arms_have_the_same_rank_and_about_the_same_bottleneck(
 @pytest.mark.parametrize("name", ARMS)
 def test_gradients_reach_the_codec_only_where_it_may_move(name: str, material: Material) -> None:
     model, features = started(name, material)
-    windows = Windows(material.sound, features, model.grid, [2], 2, material.bold, (0, 1))
+    windows = Windows(material, features, model.grid, [2], 2)
     window = {name: value[None] for name, value in windows[0].items()}
     heard, error = model.window_losses(window, 2)
     (heard + error).backward()

@@ -17,7 +17,7 @@ from fmri_audio.base.errors import UserError
 from fmri_audio.base.settings import TrainingSettings
 from fmri_audio.bottleneck import store
 from fmri_audio.bottleneck.arms import ARMS
-from fmri_audio.bottleneck.arms.base import Material, Sound
+from fmri_audio.bottleneck.arms.base import Material, StimulusSound
 from fmri_audio.bottleneck.store import TrainedArm, build, features_of, trained_arms
 from fmri_audio.bottleneck.training import selected_step, set_apart
 from fmri_audio.study.splits import Split, contiguous_split
@@ -107,7 +107,7 @@ def _train_in_process(path: str, spec: str, lines: object) -> None:
     torch.set_num_threads(1)  # two processes of several threads each would wait for each other's cores
     wave = noise_bursts(N_TRS)
     none = np.zeros((1, 1800), np.int64)  # the mel arm reads neither latents nor codes
-    sound = Sound(wave, SAMPLE_RATE, Fraction(3, 2), [(0, N_TRS)])
+    sound = StimulusSound(wave, SAMPLE_RATE, Fraction(3, 2), [(0, N_TRS)])
     about = Material(
         checkpoints.load(spec), sound, none.astype(np.float32), none, MEL, SMALL.rank,
         np.zeros((N_TRS, N_UNITS), np.float32), LAGS, SHIFT,

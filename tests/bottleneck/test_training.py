@@ -183,7 +183,7 @@ def test_precision_is_bfloat16_by_itself_only_on_a_gpu(monkeypatch: pytest.Monke
 def test_windows_hold_the_sound_and_the_features_of_the_same_trs(material: Material) -> None:
     grid = Grid(Fraction(3, 2), Fraction(75), 128)
     features = torch.from_numpy(material.latents)
-    window = training.Windows(material.sound, features, grid, [4, 6], 2, material.bold, (0, 1))[1]
+    window = training.Windows(material, features, grid, [4, 6], 2)[1]
     torch.testing.assert_close(
         window["waveform"][0], torch.from_numpy(material.sound.waveform[6 * 36_000 : 8 * 36_000])
     )
@@ -197,6 +197,16 @@ def test_windows_start_where_trs_and_frames_meet() -> None:
     assert training.window_starts((1, 9), 2, 2) == [2, 4, 6]
     assert Grid(Fraction(2), Fraction(75), 128).step == 1
     assert training.window_starts((0, 5), 2, 1) == [0, 1, 2, 3]
+
+
+def test_windows_of_every_part_lie_within_its_blocks(split: Split) -> None:
+    fitted, validation = training.set_apart(split, SMALL.validation_fraction)
+    found = training.starts_of_parts(fitted, validation, 2, 2)
+    assert tuple(found) == training.PARTS
+    for name, (first, last) in zip(
+        training.PARTS, (*fitted.train_blocks, validation, split.test_block), strict=True
+    ):
+        assert first <= min(found[name]) and max(found[name]) + 2 <= last
 
 
 def test_windows_that_fit_no_block_are_refused(material: Material, split: Split, tmp_path: Path) -> None:

@@ -7,8 +7,8 @@ import math
 import pandas as pd
 import pytest
 
+from fmri_audio.base.words import REMEASURED
 from fmri_audio.chapters import abstract
-from fmri_audio.experiments.helped import REMEASURED
 
 ROWS = pd.DataFrame([
     {"metric": "stoi", "segment": "speech", "control": "none", "units": None, "fold": None, "value": 0.9},
@@ -57,7 +57,9 @@ def test_verdicts_follow_the_numbers() -> None:
         {**NUMBERS, "codec_stoi": 0.5, "squeezed_stoi": 0.4}, "demo-1", 6.0, simulated=False
     )
     assert "does not carry" in worse["codec_verdict"] and "less than" in worse["codec_verdict"]
-    assert "measured brains" in worse["brain_verdict"] and "it is not intelligible" in worse["diagnosis_verdict"]
+    assert (
+        "measured brains" in worse["brain_verdict"] and "it is not intelligible" in worse["diagnosis_verdict"]
+    )
     unheard = abstract.verdicts({**NUMBERS, "original_errors": math.nan}, "demo-1", 6.0, simulated=True)
     assert "recogniser" not in unheard["codec_verdict"]
 

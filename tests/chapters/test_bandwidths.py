@@ -60,7 +60,10 @@ def test_gates_say_where_they_are_passed() -> None:
     figures = [(6.0, 2.6), (6.0, 2.7), (12.0, 2.8), (12.0, 3.6), (24.0, 3.1), (24.0, 4.0)]
     meta = pd.DataFrame(figures, columns=["bandwidth_kbps", "value"]).assign(metric="pesq_wb")
     passed = bandwidths.passed(ours, meta)
-    assert passed.loc["pesq_wb"].to_dict() == {"ours": "12 kbps", "meta": "24 kbps (some sources also at 12 kbps)"}
+    assert passed.loc["pesq_wb"].to_dict() == {
+        "ours": "12 kbps",
+        "meta": "24 kbps (some sources also at 12 kbps)",
+    }
     assert bandwidths.gates_said(passed) == {
         "snr_ours": "no bandwidth", "snr_meta": "no bandwidth",
         "pesq_ours": "12 kbps", "pesq_meta": "24 kbps (some sources also at 12 kbps)",
@@ -69,7 +72,9 @@ def test_gates_say_where_they_are_passed() -> None:
     assert row["demo-1 passes at"] == "12 kbps" and row["Meta's weights pass at"].startswith("24 kbps (")
 
 
-@pytest.mark.parametrize(("equal", "wins"), [(0.6, "1.5 and 6 kbps"), (0.8, "6 kbps"), (0.95, "no bandwidth")])
+@pytest.mark.parametrize(
+    ("equal", "wins"), [(0.6, "1.5 and 6 kbps"), (0.8, "6 kbps"), (0.95, "no bandwidth")]
+)
 def test_more_bits_are_compared_with_a_mel_of_as_many(tmp_path, equal: float, wins: str) -> None:
     rows = bandwidths.measured(table(tmp_path), "speech")
     rows.loc[rows["sound"] == "mel + Griffin-Lim", "value"] = equal

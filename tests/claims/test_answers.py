@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
+from fmri_audio.base.words import REMEASURED
 from fmri_audio.claims import answers as claim_answers
 from fmri_audio.claims import claims
 from fmri_audio.claims.claims import DEPENDS, FAILS, HOLDS, SIMULATION, UNHELPED, UNTESTED, Claim, Verdict
 from fmri_audio.claims.functions.registry import Case
-from fmri_audio.experiments.helped import REMEASURED
 
 IDS = {
     "codec-intelligible",

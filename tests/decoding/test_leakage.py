@@ -11,9 +11,15 @@ import pytest
 import torch
 from numpy.testing import assert_array_equal
 
-from fmri_audio.base.settings import TrainingSettings
+from fmri_audio.base.settings import MelSettings, TrainingSettings
+from fmri_audio.base.timeline import pooled
+from fmri_audio.bottleneck.arms import ARMS
+from fmri_audio.bottleneck.arms.base import Arm, Material, StimulusSound
+from fmri_audio.bottleneck.store import build, common_step, features_of
+from fmri_audio.bottleneck.training import Windows, window_starts
 from fmri_audio.brain import cleaning, masks
 from fmri_audio.codec import checkpoints
+from fmri_audio.codec.checkpoints import Checkpoint
 from fmri_audio.decoding import regression
 from fmri_audio.decoding.leakage import (
     Brains,
@@ -25,19 +31,15 @@ from fmri_audio.decoding.leakage import (
     encoder_of,
     perturbation_report,
 )
-from fmri_audio.representations.mel import MelGriffinLim
-from fmri_audio.representations.stft import ComplexStft
-from fmri_audio.study.dataset import StudyDataset
 from fmri_audio.study.splits import Split, contiguous_split, k_fold, leave_one_run_out
-from fmri_audio.study.tracks import SoundTracks
 from programs.benchmarks.codec import random_codec
 from tests.study.conftest import SAMPLE_RATE, noise_bursts
 
 TR, RATE, LAGS, SHIFT, GAP = Fraction(3, 2), Fraction(75), [2, 3], 3, 10
 RUNS = [(0, 44), (44, 80)]
-N_TRS, SUBJECTS = 80, (4, 7)
+N_TRS, SUBJECTS, WINDOW_TRS, RANK = 80, (4, 7), 2, 4
 AFFINE = np.array([[-3.0, 0, 0, -40], [0, 3, 0, -35], [0, 0, 3, -4], [0, 0, 0, 1]])
-MEL, STFT = MelGriffinLim(n_fft=512, hop_length=360, n_mels=8), ComplexStft(n_fft=512, hop_length=360)
+MEL = MelSettings(n_fft=512, hop_length=360, n_mels=8, n_iter=2)
 
 
 @pytest.fixture(scope="module")
@@ -53,14 +55,19 @@ def brains() -> dict[int, np.ndarray]:
 
 
 @pytest.fixture(scope="module")
-def encode() -> Encode:
+def checkpoint() -> Checkpoint:
     """A codec of random weights whose first codebook holds latents of its own, so that codes tell sounds apart."""
-    checkpoint = random_codec({"n_filters": 2})
-    codec = encoder_of(checkpoint, 2)
-    latents, _ = codec(noise_bursts(10, seed=5))
-    book = checkpoint.model.quantizer.vq.layers[0]._codebook.embed
+    made = random_codec({"n_filters": 2})
+    latents, _ = encoder_of(made, 2)(noise_bursts(10, seed=5))
+    book = made.model.quantizer.vq.layers[0]._codebook.embed
     book.copy_(torch.from_numpy(latents.T[: len(book)]))
-    known: dict[bytes, tuple[np.ndarray, np.ndarray]] = {}
+    return made
+
+
+@pytest.fixture(scope="module")
+def encode(checkpoint: Checkpoint) -> Encode:
+    """That codec, which encodes no sound twice."""
+    codec, known = encoder_of(checkpoint, 2), dict[bytes, tuple[np.ndarray, np.ndarray]]()
 
     def once(waveform: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         key = hashlib.sha256(waveform.tobytes()).digest()
@@ -72,10 +79,31 @@ def encode() -> Encode:
 
 
 class Analysis:
-    """The whole way from sound and scans to training tensors, penalties and weights, for one split."""
+    """The whole way from sound and scans to penalties, weights, and what trains arms, for one split."""
 
-    def __init__(self, encode: Encode, split: Split, runs: list[tuple[int, int]] = RUNS) -> None:
-        self.encode, self.split, self.runs = encode, split, runs
+    def __init__(
+        self, checkpoint: Checkpoint, encode: Encode, split: Split, runs: list[tuple[int, int]] = RUNS
+    ) -> None:
+        self.checkpoint, self.encode, self.split, self.runs = checkpoint, encode, split, runs
+
+    def __call__(self, waveform: np.ndarray, bold: Brains) -> Built:
+        clean = {subject: self.standardised(one) for subject, one in bold.items()}
+        material = self.material(waveform, clean)
+        models = {name: build(name, material) for name in ARMS}
+        features = {name: features_of(model, material) for name, model in models.items()}
+        built = Built(self.fitted(clean, models, features), {}, {})
+        step = common_step([*models.values()])
+        for block in (*self.split.train_blocks, self.split.test_block):
+            starts = window_starts(block, WINDOW_TRS, step)
+            for arm, model in models.items():
+                windows = Windows(material, features[arm], model.grid, starts, WINDOW_TRS)
+                for name in ("waveform", "features", "bold"):
+                    remembers = name == "features" and model.representation.startswith("encodec")
+                    into = self.part_of(built, block, remembers)
+                    into[f"{name} of {arm}, TRs {block[0]} to {block[1]}"] = np.stack([
+                        window[name].numpy() for window in windows
+                    ])  # fmt: skip
+        return built
 
     def standardised(self, bold: np.ndarray) -> np.ndarray:
         cleaned = cleaning.clean_blocks(bold, self.split.bold_blocks, TR)
@@ -83,37 +111,20 @@ class Analysis:
             cleaned, self.split.bold_train_rows, self.split.runs, self.split.runs_without_training
         )
 
-    def encoding(self, waveform: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def material(self, waveform: np.ndarray, clean: Brains) -> Material:
+        """What all arms are made from; the volumes are the mean of all subjects."""
         pieces = [self.encode(waveform[a * 36_000 : b * 36_000]) for a, b in self.runs]
         latents, codes = (np.concatenate(found, axis=1) for found in zip(*pieces, strict=True))
-        return latents, codes
+        heard = StimulusSound(waveform, SAMPLE_RATE, TR, [(first, last - first) for first, last in self.runs])
+        mean = np.asarray(sum(clean.values()) / len(clean), np.float32)
+        group = cleaning.standardise(mean, self.split.bold_train_rows)
+        return Material(self.checkpoint, heard, latents, codes, MEL, RANK, group, LAGS, SHIFT)
 
-    def __call__(self, waveform: np.ndarray, bold: Brains) -> Built:
-        latents, codes = self.encoding(waveform)
-        tracks = SoundTracks.of_sound(
-            waveform, self.runs, TR, codes=codes, latents=latents, frame_rate=RATE, mel=MEL, stft=STFT
-        )
-        clean = {subject: self.standardised(one) for subject, one in bold.items()}
-        training = self.fitted(clean, tracks)
-        built = Built(training, {}, {})
-        for block in (*self.split.train_blocks, self.split.test_block):
-            for name, tensor in self.tensors(tracks, clean, block).items():
-                built_of = (
-                    built.held_out if block == self.split.test_block
-                    else built.later if self.follows(block) and name.startswith(("codes", "latents"))
-                    else built.training
-                )  # fmt: skip
-                built_of[f"{name} of TRs {block[0]} to {block[1]}"] = tensor  # type: ignore[index]
-        return built
-
-    def follows(self, block: tuple[int, int]) -> bool:
-        """Whether a training block comes after the held-out one in the same run."""
-        run = next(run for run in self.runs if run[0] <= self.split.test_block[0] < run[1])
-        return self.split.test_block[0] < block[0] < run[1]
-
-    def fitted(self, clean: Brains, tracks: SoundTracks) -> dict[str, np.ndarray]:
+    def fitted(
+        self, clean: Brains, models: dict[str, Arm], features: dict[str, torch.Tensor]
+    ) -> dict[str, np.ndarray]:
         """Penalties and weights of ridge from brain to level, chosen by cross-validation within training."""
-        level = tracks.mel.values[:, : N_TRS * 100].reshape(8, N_TRS, 100).mean(axis=2).T
+        level = pooled(features["mel"], N_TRS, TR, models["mel"].grid.frame_rate)
         found = {}
         for subject, bold in clean.items():
             _, ridge = regression.decode_units(bold, level, self.split, lags=LAGS, shift=SHIFT, n_folds=3)
@@ -122,14 +133,12 @@ class Analysis:
             found[f"weights of {subject}"] = ridge.predict(np.eye(2 * bold.shape[1], dtype=np.float32))
         return found
 
-    def tensors(self, tracks: SoundTracks, clean: Brains, block: tuple[int, int]) -> dict[str, np.ndarray]:
-        arguments = {"window": 2, "lags": LAGS, "shift": SHIFT, "tr": TR}
-        data = {str(s): StudyDataset.of_subject(tracks, one, s, [block], **arguments) for s, one in clean.items()}
-        data["group mean"] = StudyDataset.of_group_mean(tracks, list(clean.values()), [block], **arguments)
-        return {
-            f"{name} of {who}": np.stack([item[name].numpy() for item in one])
-            for who, one in data.items() for name in ("codes", "latents", "mel", "stft", "bold", "lagged_bold")
-        }  # fmt: skip
+    def part_of(self, built: Built, block: tuple[int, int], remembers: bool) -> dict[str, np.ndarray]:
+        """Where a tensor of a block belongs: the codec carries what it heard into later blocks of the run."""
+        run = next(run for run in self.runs if run[0] <= self.split.test_block[0] < run[1])
+        follows = self.split.test_block[0] < block[0] < run[1]
+        held_out = block == self.split.test_block
+        return built.held_out if held_out else built.later if follows and remembers else built.training  # type: ignore[return-value]
 
 
 def report_of(analysis: Analysis, sound: np.ndarray, brains: Brains) -> LeakageReport:
@@ -142,69 +151,97 @@ ARGUMENTS = {"gap": GAP, "lags": LAGS, "shift": SHIFT, "tr": TR}
 
 
 def test_the_end_held_out_leaves_all_training_bit_identical(
-    encode: Encode, sound: np.ndarray, brains: dict[int, np.ndarray]
+    checkpoint: Checkpoint, encode: Encode, sound: np.ndarray, brains: dict[int, np.ndarray]
 ) -> None:
     split = contiguous_split(RUNS, test_fraction=0.2, **ARGUMENTS)
 
-    class WithMask(Analysis):
-        def fitted(self, clean: Brains, tracks: SoundTracks) -> dict[str, np.ndarray]:
-            return {"mask": masks.auditory_mask(AFFINE, (10, 10, 10)), **super().fitted(clean, tracks)}
+    class WithStart(Analysis):
+        """With the mask, and the weights with which the arms begin."""
 
-    report = report_of(WithMask(encode, split), sound, brains)
+        def fitted(
+            self, clean: Brains, models: dict[str, Arm], features: dict[str, torch.Tensor]
+        ) -> dict[str, np.ndarray]:
+            found = {**super().fitted(clean, models, features), "mask": masks.auditory_mask(AFFINE, (10, 10, 10))}
+            for arm, model in models.items():
+                model.start(features[arm], split, seed=0)
+                state = model.trained_state()
+                found |= {f"start of {arm}, {name}": value.numpy() for name, value in state.items()}
+            return found
+
+    report = report_of(WithStart(checkpoint, encode, split), sound, brains)
     assert report.clean and report.verdict.startswith("no leak")
-    assert {"mask", "alphas of 4", "weights of 7"} <= set(report.compared)
-    assert any(name.startswith("stft of group mean") for name in report.compared)
+    assert {"mask", "alphas of 4", "weights of 7", "start of codes, space.expand.weight"} <= set(report.compared)
+    for arm in ARMS:
+        assert any(name.startswith(f"features of {arm}") for name in report.compared)
     assert not report.later
 
 
 def test_a_block_in_the_middle_reaches_later_ones_by_the_codec_s_memory_alone(
-    encode: Encode, sound: np.ndarray, brains: dict[int, np.ndarray]
+    checkpoint: Checkpoint, encode: Encode, sound: np.ndarray, brains: dict[int, np.ndarray]
 ) -> None:
     split = k_fold([(0, N_TRS)], 3, **ARGUMENTS)[1]
     assert len(split.train_blocks) == 2
-    report = report_of(Analysis(encode, split, [(0, N_TRS)]), sound, brains)
+    report = report_of(Analysis(checkpoint, encode, split, [(0, N_TRS)]), sound, brains)
     assert report.clean
     after = [name for name in report.compared if f"TRs {split.train_blocks[1][0]}" in name]
-    assert any("mel" in name for name in after) and any("lagged_bold" in name for name in after)
-    assert {name.split()[0] for name in report.later} == {"codes", "latents"}
+    assert any("features of mel" in name for name in after) and any("bold" in name for name in after)
+    known = {name.split(",")[0] for name in report.later}
+    assert known == {f"features of {arm}" for arm in ("codes", "frozen", "finetuned")}
     assert max(report.later.values()) < 1e-4, "behind the gap there is rounding, no memory"
 
 
 def test_a_run_held_out_whole_leaves_the_other_bit_identical(
-    encode: Encode, sound: np.ndarray, brains: dict[int, np.ndarray]
+    checkpoint: Checkpoint, encode: Encode, sound: np.ndarray, brains: dict[int, np.ndarray]
 ) -> None:
     for split in leave_one_run_out(RUNS, **ARGUMENTS):
-        report = report_of(Analysis(encode, split), sound, brains)
+        report = report_of(Analysis(checkpoint, encode, split), sound, brains)
         assert report.clean and not report.later, "the codec starts afresh with every run"
 
 
-def test_scaling_by_everything_is_flagged(encode: Encode, sound: np.ndarray, brains: dict[int, np.ndarray]) -> None:
+def test_scaling_by_everything_is_flagged(
+    checkpoint: Checkpoint, encode: Encode, sound: np.ndarray, brains: dict[int, np.ndarray]
+) -> None:
     class Leaky(Analysis):
         def standardised(self, bold: np.ndarray) -> np.ndarray:
             cleaned = cleaning.clean_blocks(bold, self.split.bold_blocks, TR)
             return cleaning.standardise(cleaned, np.arange(len(bold)))
 
     split = contiguous_split(RUNS, test_fraction=0.2, **ARGUMENTS)
-    report = report_of(Leaky(encode, split), sound, brains)
+    report = report_of(Leaky(checkpoint, encode, split), sound, brains)
     assert not report.clean and "leak: the held-out block changes" in report.verdict
-    assert any("lagged_bold" in name for name in report.leaked)
+    assert any(name.startswith("bold of frozen") for name in report.leaked)
     assert any("weights" in name for name in report.leaked)
 
 
+def test_a_target_of_training_scaled_by_everything_is_flagged(
+    checkpoint: Checkpoint, encode: Encode, sound: np.ndarray, brains: dict[int, np.ndarray]
+) -> None:
+    class Leaky(Analysis):
+        def material(self, waveform: np.ndarray, clean: Brains) -> Material:
+            honest = super().material(waveform, clean)
+            known = np.flatnonzero(np.isfinite(honest.bold).all(axis=1))
+            return dataclasses.replace(honest, bold=cleaning.standardise(honest.bold, known))
+
+    split = contiguous_split(RUNS, test_fraction=0.2, **ARGUMENTS)
+    report = report_of(Leaky(checkpoint, encode, split), sound, brains)
+    assert {name.split(" of ")[0] for name in report.leaked} == {"bold"}
+
+
 def test_filtering_everything_at_once_is_flagged(
-    encode: Encode, sound: np.ndarray, brains: dict[int, np.ndarray]
+    checkpoint: Checkpoint, encode: Encode, sound: np.ndarray, brains: dict[int, np.ndarray]
 ) -> None:
     class Leaky(Analysis):
         def standardised(self, bold: np.ndarray) -> np.ndarray:
             return cleaning.standardise(cleaning.clean_blocks(bold, RUNS, TR), self.split.bold_train_rows)
 
     split = contiguous_split(RUNS, test_fraction=0.2, **ARGUMENTS)
-    assert not report_of(Leaky(encode, split), sound, brains).clean
+    report = report_of(Leaky(checkpoint, encode, split), sound, brains)
+    assert any(name.startswith("bold of frozen") for name in report.leaked)
 
 
 @pytest.mark.parametrize("gap", [0, 2])
 def test_too_short_a_gap_is_flagged(
-    gap: int, encode: Encode, sound: np.ndarray, brains: dict[int, np.ndarray]
+    gap: int, checkpoint: Checkpoint, encode: Encode, sound: np.ndarray, brains: dict[int, np.ndarray]
 ) -> None:
     """A gap as wide as the lag window keeps volumes apart, yet training still answers the held-out sound."""
     honest = contiguous_split(RUNS, test_fraction=0.2, **ARGUMENTS)
@@ -214,8 +251,8 @@ def test_too_short_a_gap_is_flagged(
         honest, gap=gap, train_blocks=(*honest.train_blocks[:-1], (first, last)),
         bold_train=(*honest.bold_train[:-1], (first + LAGS[0] - SHIFT, last + LAGS[-1] - SHIFT)),
     )  # fmt: skip
-    report = report_of(Analysis(encode, leaky), sound, brains)
-    assert any("lagged_bold" in name for name in report.leaked)
+    report = report_of(Analysis(checkpoint, encode, leaky), sound, brains)
+    assert any(name.startswith("bold of frozen") for name in report.leaked)
     assert any(name.startswith("weights") for name in report.leaked)
 
 

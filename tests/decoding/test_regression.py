@@ -13,7 +13,7 @@ from fmri_audio.base.errors import UserError
 from fmri_audio.brain import solver
 from fmri_audio.decoding import regression
 from fmri_audio.simulation.simulator import simulate_study
-from fmri_audio.study.dataset import lagged
+from fmri_audio.study.lag_windows import lagged
 from fmri_audio.study.reader import Study
 from fmri_audio.study.splits import Split, contiguous_split
 from tests.study.conftest import SAMPLE_RATE, SHAPE, noise_bursts

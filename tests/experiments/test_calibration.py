@@ -43,11 +43,11 @@ def test_too_few_repetitions_are_refused(capsys: pytest.CaptureFixture[str], tmp
 
 
 @pytest.fixture(scope="module")
-def sound() -> calibration.Sound:
-    return calibration.Sound.of(calibration.opening_of_the_play())
+def sound() -> calibration.Heard:
+    return calibration.Heard.of(calibration.opening_of_the_play())
 
 
-def test_brains_that_hear_are_told_from_brains_that_do_not(sound: calibration.Sound) -> None:
+def test_brains_that_hear_are_told_from_brains_that_do_not(sound: calibration.Heard) -> None:
     strong = [calibration.identify_once(sound, "strong", seed) for seed in range(2)]
     null = [calibration.identify_once(sound, "null", seed) for seed in range(2)]
     assert min(one.accuracy for one in strong) > 0.65 > max(one.accuracy for one in null)
@@ -56,7 +56,7 @@ def test_brains_that_hear_are_told_from_brains_that_do_not(sound: calibration.So
     np.testing.assert_array_equal(again.per_subject, strong[0].per_subject)
 
 
-def test_what_is_attainable_is_reached_and_not_exceeded(sound: calibration.Sound) -> None:
+def test_what_is_attainable_is_reached_and_not_exceeded(sound: calibration.Heard) -> None:
     attainable, known, ridge = np.array([calibration.recover_once(sound, seed) for seed in range(3)]).T
     np.testing.assert_allclose(known, attainable, rtol=0.02)
     assert (ridge > 0.8 * attainable).all() and (ridge < 1.02 * attainable).all()
@@ -68,7 +68,7 @@ def test_a_leaky_pipeline_is_flagged_and_the_books_is_not() -> None:
     assert all(row.holds for row in rows)
 
 
-def test_an_excerpt_is_the_sound_of_its_own_trs(sound: calibration.Sound) -> None:
+def test_an_excerpt_is_the_sound_of_its_own_trs(sound: calibration.Heard) -> None:
     part = sound.excerpt(100, 60)
     assert (part.n_trs, part.runs) == (60, [(0, 60)])
     np.testing.assert_array_equal(part.decoded, sound.decoded[100:160])
@@ -78,7 +78,7 @@ def test_an_excerpt_is_the_sound_of_its_own_trs(sound: calibration.Sound) -> Non
     assert part.acoustic.names == sound.acoustic.names
 
 
-def test_every_seed_hears_an_excerpt_of_its_own_and_every_start_is_drawn(sound: calibration.Sound) -> None:
+def test_every_seed_hears_an_excerpt_of_its_own_and_every_start_is_drawn(sound: calibration.Heard) -> None:
     short = sound.excerpt(0, 20)
     first = [float(short.drawn_excerpt(18, seed).decoded[0, 0]) for seed in range(40)]
     assert set(first) == {float(value) for value in sound.decoded[:3, 0]}

@@ -35,7 +35,9 @@ def test_the_demo_codec_keeps_levels_and_gains_with_every_bandwidth(
     steady = drift.drop(1.5, level="kbps")
     assert (drift["sine 440 Hz"].abs() < 3).all() and (drift["chord"].abs() < 3).all()
     assert (steady["sine 3 kHz"].abs() < 5).all() and (steady["sine 5 kHz"].abs() < 5).all()
-    assert (steady["sine 7 kHz"] > -15).all() and (steady["sine 9 kHz"] > -25).all()  # of the rest the card tells
+    assert (steady["sine 7 kHz"] > -15).all() and (
+        steady["sine 9 kHz"] > -25
+    ).all()  # of the rest the card tells
     assert (drift["silence"] < -60).all() and (drift["white noise"].abs() < 2).all()
 
 

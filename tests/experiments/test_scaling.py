@@ -13,14 +13,14 @@ from fmri_audio.base.settings import project_root
 from fmri_audio.decoding.identification import FEWEST_SHIFTS
 from fmri_audio.decoding.regression import FoldPrediction
 from fmri_audio.experiments import calibration, scaling, scaling_table
-from fmri_audio.experiments.calibration import Sound
+from fmri_audio.experiments.calibration import Heard
 from fmri_audio.experiments.scaling import Cell, Score
 
 
 @pytest.fixture(scope="module")
-def play() -> Sound:
+def play() -> Heard:
     """Nine minutes of the play, so that excerpts of six differ."""
-    return Sound.of(calibration.stimulus.prepare(
+    return Heard.of(calibration.stimulus.prepare(
         calibration.load_settings("demo", {"stimulus": {"first_tr": 0, "n_trs": 360}})
     ))  # fmt: skip
 
@@ -53,7 +53,7 @@ def test_cells_are_means_with_their_intervals() -> None:
     assert (found["power"].ci_low, found["power"].ci_high) == pytest.approx(calibration.exact_interval(1, 2, 0.95))
 
 
-def test_more_subjects_help_the_group_and_not_the_mean_of_single_decoders(play: Sound) -> None:
+def test_more_subjects_help_the_group_and_not_the_mean_of_single_decoders(play: Heard) -> None:
     scores = [scaling.study(play, 6, seed, (1, 8)) for seed in range(4)]
     gained = {
         decoder: np.mean([one[decoder, 8].correlation - one[decoder, 1].correlation for one in scores])
@@ -65,14 +65,14 @@ def test_more_subjects_help_the_group_and_not_the_mean_of_single_decoders(play: 
     assert np.mean([one["group", 8].pairwise for one in scores]) > 0.6
 
 
-def test_smaller_studies_are_the_first_subjects_of_larger_ones(play: Sound) -> None:
+def test_smaller_studies_are_the_first_subjects_of_larger_ones(play: Heard) -> None:
     small, large = scaling.study(play, 6, 3, (2,)), scaling.study(play, 6, 3, (2, 3))
     assert small["single", 2] == large["single", 2]
     assert small["group", 2] == large["group", 2]
     assert scaling.study(play, 6, 4, (2,))["group", 2] != small["group", 2]
 
 
-def test_the_same_seed_gives_the_same_table_whatever_the_processes(play: Sound, tmp_path: Path) -> None:
+def test_the_same_seed_gives_the_same_table_whatever_the_processes(play: Heard, tmp_path: Path) -> None:
     for jobs in (1, 2):
         rows = scaling.scale(play, {6: 2}, 7, jobs, lambda line: None, subjects=(1, 2))
         calibration.write(rows, tmp_path / f"{jobs}.csv")
@@ -84,7 +84,7 @@ def test_the_same_seed_gives_the_same_table_whatever_the_processes(play: Sound, 
     ]
 
 
-def test_sound_is_neither_repeated_nor_too_short_to_test(play: Sound) -> None:
+def test_sound_is_neither_repeated_nor_too_short_to_test(play: Heard) -> None:
     with pytest.raises(UserError, match=r"10 min: the embedded play lasts 9.0 min, and sound is not repeated"):
         scaling.check(10, play)
     scaling.check(9, play)
@@ -95,10 +95,10 @@ def test_sound_is_neither_repeated_nor_too_short_to_test(play: Sound) -> None:
 
 
 def test_what_is_asked_wrongly_is_one_sentence(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, play: Sound
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, play: Heard
 ) -> None:
     monkeypatch.setattr(calibration, "whole_play", lambda: None)
-    monkeypatch.setattr(calibration.Sound, "of", classmethod(lambda cls, heard: play))
+    monkeypatch.setattr(calibration.Heard, "of", classmethod(lambda cls, heard: play))
     assert scaling.main(["--minutes", "48", "--out", str(tmp_path / "t.csv")]) == 1
     assert capsys.readouterr().err == (
         "error: 48 min: the embedded play lasts 9.0 min, and sound is not repeated; ask for less\n"

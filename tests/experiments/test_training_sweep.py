@@ -1,11 +1,10 @@
-"""The sweep: one setting at a time, the edition's own models among the points, and words that follow the numbers."""
+"""The sweep: one setting at a time, the edition's own models among the points."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -16,32 +15,24 @@ from fmri_audio.base.settings import SweepSettings
 from fmri_audio.bottleneck import store
 from fmri_audio.brain.masks import AUDITORY_CENTRES, voxel_positions
 from fmri_audio.experiments import training_sweep
+from fmri_audio.experiments.block_tables import score
+from fmri_audio.experiments.decoded import decoded_from_brains
 from fmri_audio.experiments.held_out import HeldOut
+from fmri_audio.experiments.through_arm import ThroughArm
 from fmri_audio.experiments.training_sweep import (
     BOLD_DISTANCES,
     FACTORS,
     SCORED,
-    STYLES,
-    Outcome,
     Point,
     Sweep,
-    Variant,
-    distances,
-    draw,
-    formats,
-    matching,
+    VariedBlock,
     mean_of_subjects,
     region,
-    summary,
-    unmoved,
-    verdict,
-    verdicts,
 )
-from fmri_audio.sound import scoring
-
-from .test_held_out import N_TRS, edition
+from tests.experiments.conftest import N_TRS, edition
 
 LEVELS = SweepSettings(arms=["frozen"], balances=[0.0, 0.1], ranks=[6], units=[40], bandwidths=[1.5])
+N_CONDITIONS = 3
 
 
 def sweep_of(own: HeldOut, settings: SweepSettings, lines: list[str] | None = None) -> Sweep:
@@ -100,10 +91,10 @@ def test_points_grow_by_levels_and_seeds_not_by_their_product(own: HeldOut) -> N
 
 def test_at_its_own_settings_a_point_is_the_edition_s_own_model(own: HeldOut, sweep: Sweep) -> None:
     before = models(own, "frozen")
-    mine = Variant(own, Point("frozen", own.run.settings.seed)).arms["frozen"]
+    mine = VariedBlock(own, Point("frozen", own.run.settings.seed)).arms["frozen"]
     np.testing.assert_array_equal(mine.volumes, own.arms["frozen"].volumes)
     np.testing.assert_array_equal(
-        own.repeated["frozen"][1].volumes, Variant(own, sweep.points[1]).arms["frozen"].volumes
+        own.repeated["frozen"][1].volumes, VariedBlock(own, sweep.points[1]).arms["frozen"].volumes
     )
     # The edition's two seeds, and one model each for balance, rank and voxels: quantising again trains nothing.
     assert models(own, "frozen") == before
@@ -111,13 +102,13 @@ def test_at_its_own_settings_a_point_is_the_edition_s_own_model(own: HeldOut, sw
 
 
 def test_what_is_varied_reaches_the_model(own: HeldOut, sweep: Sweep) -> None:
-    rank, units, codes = (Variant(own, sweep.points[k]) for k in (4, 5, 6))
+    rank, units, codes = (VariedBlock(own, sweep.points[k]) for k in (4, 5, 6))
     assert rank.arms["frozen"].code.shape == (N_TRS, 6)
     assert units.arms["frozen"].volumes.shape == (N_TRS, 40) and units.n_units == 40
     assert len(codes.material.codes) == 2 < len(own.material.codes)  # 1.5 kbps
-    balance = Variant(own, sweep.points[3])
+    balance = VariedBlock(own, sweep.points[3])
     assert not np.array_equal(balance.arms["frozen"].volumes, own.arms["frozen"].volumes)
-    np.testing.assert_array_equal(balance.group_bold, own.group_bold)
+    np.testing.assert_array_equal(balance.brains.group_bold, own.brains.group_bold)
 
 
 def test_nothing_is_trained_or_made_twice(
@@ -126,7 +117,7 @@ def test_nothing_is_trained_or_made_twice(
     monkeypatch.setattr(store, "_train_into", lambda *_: pytest.fail("trained twice"))
     monkeypatch.setattr("fmri_audio.edition.edition._encode", lambda *_: pytest.fail("encoded twice"))
     monkeypatch.setattr("fmri_audio.edition.edition._simulate", lambda *_: pytest.fail("simulated twice"))
-    monkeypatch.setattr(training_sweep, "outcome_of", lambda variant: variant.arms)
+    monkeypatch.setattr(training_sweep, "outcome_of", lambda varied: varied.arms)
     lines: list[str] = []
     again = sweep_of(own, LEVELS, lines).outcomes
     assert len(again) == len(sweep.points) == len(lines)
@@ -136,17 +127,17 @@ def test_nothing_is_trained_or_made_twice(
 def test_the_table_has_a_row_for_every_point_condition_and_metric(own: HeldOut, sweep: Sweep) -> None:
     table = sweep.table
     scored = table[table["metric"].isin(SCORED)]
-    conditions = sum(1 if point.requantised else len(STYLES) for point in sweep.points)
+    conditions = sum(1 if point.requantised else N_CONDITIONS for point in sweep.points)
     assert len(scored) == conditions * len(SCORED)
     heard = scored[~(scored["arm"].eq("frozen") & scored["factor"].eq("bandwidth"))]
-    assert set(heard.groupby(["arm", "factor"])["condition"].nunique()) == {len(STYLES)}
+    assert set(heard.groupby(["arm", "factor"])["condition"].nunique()) == {N_CONDITIONS}
     for part, rows in (
         ("training", own.split.bold_train_rows),
         ("held-out", np.arange(*own.split.bold_test)),
     ):
         found = table[table["metric"] == BOLD_DISTANCES[part]]
         assert len(found) == 7  # of what was trained
-        expected = np.square(own.arms["frozen"].volumes[rows] - own.group_bold[rows]).mean()
+        expected = np.square(own.arms["frozen"].volumes[rows] - own.brains.group_bold[rows]).mean()
         assert found["value"].iloc[0] == pytest.approx(expected)
 
 
@@ -173,13 +164,14 @@ def test_the_edition_s_own_level_belongs_to_every_curve(sweep: Sweep) -> None:
 def test_scores_are_those_of_the_chapters_before(own: HeldOut, sweep: Sweep) -> None:
     first, again = sweep.outcomes[0], sweep.outcomes[-1]
     assert (again.point.factor, again.point.level) == ("bandwidth", 6.0)
-    whole = own.score(own.noise_free("frozen"))
+    through = ThroughArm(own, "frozen")
+    whole = score(own, through.noise_free)
     pd.testing.assert_frame_equal(first.scores["noise-free"], whole[["window", "kind", *SCORED]])
-    brains = [own.score(own.of_code("frozen", one.heard)) for one in own.decoded("frozen")]
+    brains = [score(own, through.sound_of(one.heard)) for one in decoded_from_brains(through)]
     expected = np.mean([one[list(SCORED)].to_numpy() for one in brains], axis=0)
     np.testing.assert_allclose(first.scores["measured"][list(SCORED)], expected, rtol=1e-6)
     pd.testing.assert_frame_equal(
-        again.scores["noise-free"], own.score(own.requantised("frozen"))[["window", "kind", *SCORED]]
+        again.scores["noise-free"], score(own, through.requantised)[["window", "kind", *SCORED]]
     )
 
 
@@ -205,10 +197,6 @@ def test_an_edition_that_varies_nothing_trains_nothing_and_says_so(
     none = sweep_of(own, SweepSettings(balances=[0.1]))
     assert none.points == [] == none.records() and none.table.empty
     assert not any(none.is_varied(factor) for factor in FACTORS)
-    assert (
-        verdicts(none, "rank", "simulated brains")
-        == "nothing to compare, because this edition has rank 8 only"
-    )
 
 
 @pytest.mark.parametrize(
@@ -251,105 +239,3 @@ def test_scores_of_subjects_are_averaged_within_a_window() -> None:
     mean = mean_of_subjects([one, other])
     assert mean["mel_distance_db"].tolist() == [2.0, 4.0]
     assert np.isnan(mean["stoi"].iloc[0]) and mean["stoi"].iloc[1] == 0.5
-
-
-def rows(values: dict[float, Sequence[float]], converged: dict[float, bool] | None = None) -> pd.DataFrame:
-    """Rows of one arm and condition: level → mel distance of every seed."""
-    return pd.DataFrame(
-        [
-            (level, seed, (converged or {}).get(level, True), "mel_distance_db", value)
-            for level, several in values.items()
-            for seed, value in enumerate(several)
-        ],
-        columns=["level", "seed", "converged", "metric", "value"],
-    )
-
-
-def test_a_verdict_follows_the_numbers() -> None:
-    assert verdict(rows({0.0: [8.0], 1.0: [7.0, 7.5]}), "balance") == (
-        "least at balance 1 (7.25 dB), most at balance 0 (8.00 dB), more apart than seeds are (0.50 dB)"
-    )
-    assert verdict(rows({64: [7.0, 8.0], 512: [7.4]}), "rank") == (
-        "least at rank 512 (7.40 dB), most at rank 64 (7.50 dB), no more apart than seeds are (1.00 dB)"
-    )
-    close = verdict(rows({64: [7.0, 7.5], 512: [7.753, 7.753]}), "rank")  # .503 apart, seeds .5: alike as printed
-    assert close.endswith("no more apart than seeds are (0.50 dB)")
-    assert verdict(rows({600: [8.0], 1500: [7.0]}), "units") == (
-        "least at 1,500 voxels (7.00 dB), most at 600 voxels (8.00 dB), from one seed, "
-        "so that nothing says what chance does"
-    )
-
-
-def test_what_has_not_converged_gets_no_verdict() -> None:
-    values = {0.0: [8.0, 8.0], 0.1: [7.0, 7.0], 1.0: [6.0, 6.0]}
-    assert verdict(rows(values, {0.0: False, 0.1: False}), "balance") == (
-        "no verdict, because training had not converged at balance 0 and balance 0.1"
-    )
-    said = verdict(rows(values, {1.0: False}), "balance")
-    assert said.startswith("least at balance 0.1 (7.00 dB") and "6.00" not in said
-    assert said.endswith("; not compared, because training had not converged: balance 1")
-
-
-def test_one_seed_that_has_not_converged_takes_its_level_out() -> None:
-    frame = rows({0.0: [8.0, 8.0], 1.0: [7.0, 7.0]})
-    frame.loc[0, "converged"] = False
-    assert verdict(frame, "balance") == "no verdict, because training had not converged at balance 0"
-
-
-def with_outcomes(own: HeldOut, converged: bool, improved: bool = True) -> Sweep:
-    """A sweep over the balance whose outcomes are made up: the balance itself is the mel distance."""
-    made = sweep_of(own, SweepSettings(arms=["frozen"], balances=[0.0, 1.0]))
-    frame = pd.DataFrame({"window": ["a"], "kind": "speech", "mel_distance_db": [0.0], "stoi": [0.5]})
-    vars(made)["outcomes"] = [
-        Outcome(
-            point, converged or point.level != 1.0, improved or point.level != 1.0, 9.0,
-            {"training": 1.0, "held-out": 2.0},
-            {name: frame.assign(mel_distance_db=10 + (point.level or 0.1)) for name in STYLES}, {},
-        )
-        for point in made.points
-    ]  # fmt: skip
-    return made
-
-
-def test_words_table_and_figure_say_who_has_not_converged(own: HeldOut) -> None:
-    done, undone = with_outcomes(own, True), with_outcomes(own, False)
-    said = verdicts(done, "balance", "simulated brains")
-    assert said.startswith("frozen: least at balance 0 ")
-    assert "not compared, because training had not converged: balance 1" in verdicts(
-        undone, "balance", "brains"
-    )
-    assert distances(done, "balance") == (
-        "frozen, training 1.00 at 0, 1.00 at 0.1, 1.00 at 1; frozen, held-out 2.00 at 0, 2.00 at 0.1, 2.00 at 1"
-    )
-    assert matching(done) == (
-        "From a balance of 0 to one of 1 this distance changes: frozen +0.00 in training and +0.00 held out. "
-        "Held out, no arm that is compared comes nearer"
-    )
-    assert unmoved(done) == "every one of them bettered its start"
-    table = summary(undone, "balance").set_index("balance, arm")
-    assert table["converged"].to_dict() == {
-        "0, frozen": "1 of 1",
-        "0.1, frozen": "2 of 2",
-        "1, frozen": "0 of 1",
-    }
-    assert table.loc["1, frozen", "mel distance (dB), measured"] == pytest.approx(11.0)
-    assert set(formats()) <= set(table.columns)
-    hollow = []
-    for one in (done, undone):
-        figure = draw(one, "balance")
-        assert [axis.get_ylabel() for axis in figure.axes] == [
-            scoring.LABELS["mel_distance_db"], scoring.LABELS["stoi"],
-            "distance to BOLD, training", "distance to BOLD, held-out",
-        ]  # fmt: skip
-        dots = figure.axes[0].collections
-        hollow.append(
-            sum((dot.get_facecolors() == 1).all(axis=1).sum() for dot in dots if len(dot.get_offsets()))
-        )
-        plt.close(figure)
-    assert hollow == [0, len(STYLES)]
-
-
-def test_a_model_that_stayed_as_it_began_is_no_effect_of_the_balance(own: HeldOut) -> None:
-    stuck = with_outcomes(own, True, improved=False)
-    assert unmoved(stuck) == "no step bettered the start of frozen at balance 1, so that it stays as begun"
-    assert "frozen is not compared, because no step bettered its start" in matching(stuck)

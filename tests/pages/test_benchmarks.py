@@ -95,7 +95,11 @@ def test_a_gpu_is_told_of_where_it_was_measured_and_as_far_as_it_was() -> None:
 
 def test_masking_names_files_and_ways() -> None:
     metrics = {"seconds": 2.0, "processor_seconds": 3.0, "peak_megabytes": 100.0, "process_megabytes": 300.0}
-    rows = [("mask .nii.gz", way, metric, value) for way in benchmarks.MASKING for metric, value in metrics.items()]
+    rows = [
+        ("mask .nii.gz", way, metric, value)
+        for way in benchmarks.MASKING
+        for metric, value in metrics.items()
+    ]
     shown = benchmarks.masking_table(table(*rows))
     assert shown["file"].to_list() == [".nii.gz, this package", ".nii.gz, nilearn's NiftiMasker"]
     assert shown.iloc[0, 1:].to_list() == [2.0, 3.0, 100.0, 300.0]

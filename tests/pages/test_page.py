@@ -54,8 +54,7 @@ def glued(page: Page) -> dict[str, Any]:
 def test_cited_values_are_recorded_as_plain_numbers(page: Page) -> None:
     page.glue_value("stoi", np.float32(0.5))
     page.glue_value("frames", np.int64(113))
-    page.glue_value("codec", "demo-12345678")
-    page.glue_value("undefined", float("nan"))
+    page.glue_values({"codec": "demo-12345678", "undefined": float("nan")})
     assert glued(page) == {"stoi": 0.5, "frames": 113, "codec": "demo-12345678", "undefined": None}
     assert type(glued(page)["frames"]) is int
 
@@ -116,7 +115,9 @@ def test_a_passage_is_played_with_its_original_and_what_is_said_in_it(
 ) -> None:
     page.run.stimulus = SimpleNamespace(waveform=speech(3), sample_rate=RATE)
     monkeypatch.setattr("fmri_audio.edition.transcripts.transcript", lambda run, clip: f"said in {clip.name}")
-    page.play(Window("w", 1.0, 2.0, "speech"), {"codec": speech(1, seed=1)}, "Both", weights={"codec": "demo-1"})
+    page.play(
+        Window("w", 1.0, 2.0, "speech"), {"codec": speech(1, seed=1)}, "Both", weights={"codec": "demo-1"}
+    )
     original, coded = page.clips("03-encodec")
     assert (original.condition, original.seconds, original.weights) == ("original", 1.0, NO_WEIGHTS)
     assert (coded.condition, coded.weights) == ("codec", "demo-1")

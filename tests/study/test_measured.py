@@ -82,7 +82,7 @@ def test_the_held_out_brain_is_read_at_the_volumes_of_its_sound(tmp_path: Path, 
     held_out = HeldOut(opened)
     raw = opened.study.bold(2, held_out.mask)
     first, last = held_out.split.bold_test
-    got, rows = held_out.bold(2), opened.stimulus.rows
+    got, rows = held_out.brains.bold(2), opened.stimulus.rows
     assert rows[first] > 66, "the end of the second run is held out"
     # Detrending and standardising a voxel keep the order of its largest changes from volume to volume.
     for voxel in range(1, 6):
@@ -110,9 +110,9 @@ def test_filler_among_the_trs_used_leaves_the_subject_out(
     made.write_study(tmp_path / "study", scans)
     training = {"gap_trs": 12, "lag_trs": [3, 4]}
     held_out = HeldOut(Edition.open(write(tmp_path, place, BOTH, study, training=training), build=tmp_path / "b"))
-    assert np.isfinite(held_out.bold(1)[slice(*held_out.split.bold_test)]).all()
+    assert np.isfinite(held_out.brains.bold(1)[slice(*held_out.split.bold_test)]).all()
     with pytest.raises(UserError, match=r"sherlock_movie_s2\.nii: some of the TRs used are filler"):
-        held_out.bold(2)
+        held_out.brains.bold(2)
 
 
 def test_without_a_film_the_studys_own_sound_is_taken(tmp_path: Path, place: Path) -> None:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 ARMS: Registry[type[Arm]] = Registry("fmri_audio.bottleneck.arms")
 """All arms by their name in the tables, in the order of the tables."""
 
-LABELS: Mapping[str, str] = ARMS.said("label")
+ARM_LABELS: Mapping[str, str] = ARMS.said("label")
 """The arms as a reader knows them."""
 
 Waveform = NDArray[np.float32]
@@ -34,7 +34,7 @@ Block = tuple[int, int]
 
 
 @dataclass(frozen=True)
-class Sound:
+class StimulusSound:
     """The whole stimulus.
 
     Attributes
@@ -66,7 +66,7 @@ class Material:
     ----------
     checkpoint : Checkpoint
         The codec that three of the arms start from; never changed.
-    sound : Sound
+    sound : StimulusSound
     latents : array, shape [C, L]
         The codec's encoding of the whole stimulus, before quantisation.
     codes : array of int, shape [K, L]
@@ -86,7 +86,7 @@ class Material:
     """
 
     checkpoint: Checkpoint
-    sound: Sound
+    sound: StimulusSound
     latents: NDArray[np.float32]
     codes: NDArray[np.int64]
     mel: MelSettings
@@ -135,7 +135,7 @@ class Parameters:
     codec_frozen: int
 
 
-Window = dict[str, torch.Tensor]
+TrainingWindow = dict[str, torch.Tensor]
 """Training windows: ``waveform`` [B, 1, T] and the ``features`` [B, C, L] of the same TRs, cut from the whole run;
 their ``first`` TR [B]; and measured ``bold`` [B, volumes, V] from the first volume that answers them to the last."""
 
@@ -194,7 +194,7 @@ class Arm(nn.Module, ABC):
         """Features [B, C, L] of a waveform [B, 1, T], without gradients."""
 
     @abstractmethod
-    def loss(self, restored: torch.Tensor, window: Window) -> torch.Tensor:
+    def loss(self, restored: torch.Tensor, window: TrainingWindow) -> torch.Tensor:
         """How far what came through the bottleneck, [B, D, L], is from the window."""
 
     @abstractmethod
@@ -205,7 +205,7 @@ class Arm(nn.Module, ABC):
         """Features [B, C, L] as the projection takes them, [B, D, L]; as they are, unless an arm says otherwise."""
         return features
 
-    def features_in(self, window: Window) -> torch.Tensor:
+    def features_in(self, window: TrainingWindow) -> torch.Tensor:
         """Features that a training window sends into the bottleneck."""
         return window["features"]
 
@@ -273,7 +273,7 @@ class Arm(nn.Module, ABC):
         """Features [D, L] of a block of TRs after the noise-free bottleneck."""
         return self.projection.from_code(self.read(block)[None], block[0])[0]
 
-    def window_losses(self, window: Window, n_trs: int) -> tuple[torch.Tensor, torch.Tensor]:
+    def window_losses(self, window: TrainingWindow, n_trs: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Loss of windows that begin where a TR's edge is a frame's edge, and mean square error to measured BOLD."""
         own = self.projection.to_code(self.embed(self.features_in(window)), n_trs).float()
         trs = window["first"][:, None] + torch.arange(n_trs, device=self.device)
@@ -287,7 +287,7 @@ class Arm(nn.Module, ABC):
         restored = self.projection.from_code(self.space.read(windows))
         return self.loss(restored, window), (volumes.float() - window["bold"]).square().mean()
 
-    def stimulus_features(self, sound: Sound) -> torch.Tensor:
+    def stimulus_features(self, sound: StimulusSound) -> torch.Tensor:
         """Features [C, L] of the whole stimulus, every run from rest, on the CPU."""
         waveform = torch.from_numpy(sound.waveform)[None, None]
         spans = run_samples(sound.runs, sound.sample_rate, sound.tr, self.hop_length)

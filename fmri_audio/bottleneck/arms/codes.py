@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from fmri_audio.bottleneck.arms.base import Arm, Block, Material, Window, frames_of_blocks, registered
+from fmri_audio.bottleneck.arms.base import Arm, Block, Material, TrainingWindow, frames_of_blocks, registered
 from fmri_audio.bottleneck.arms.latents import copy_of
 from fmri_audio.bottleneck.layers import BoldSpace, TrProjection, linear_of
 from fmri_audio.codec.streaming import decode_in_pieces, encode_in_pieces
@@ -128,7 +128,7 @@ class CodesArm(Arm):
             -self.unigram[k][codes[:, k].flatten()].mean() / math.log(2) for k in range(self.n_codebooks)
         ])  # fmt: skip
 
-    def loss(self, restored: torch.Tensor, window: Window) -> torch.Tensor:
+    def loss(self, restored: torch.Tensor, window: TrainingWindow) -> torch.Tensor:
         """Mean over codebooks of the cross-entropy, in bits per code."""
         return self.bits(restored, window["features"]).mean()
 

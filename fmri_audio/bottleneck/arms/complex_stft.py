@@ -9,7 +9,7 @@ import complextorch.nn as complex_nn
 import torch
 from torch import nn
 
-from fmri_audio.bottleneck.arms.base import Arm, Block, Material, Window, frames_of_blocks, registered
+from fmri_audio.bottleneck.arms.base import Arm, Block, Material, TrainingWindow, frames_of_blocks, registered
 from fmri_audio.bottleneck.arms.losses import SoundLoss
 from fmri_audio.bottleneck.layers import BoldSpace, TrProjection, linear_of
 from fmri_audio.representations.stft import ComplexStft
@@ -91,7 +91,7 @@ class ComplexStftArm(Arm):
         """Complex STFT [B, C, L] of channels [B, D, L]."""
         return _per_frame(self.outward, restored + _per_frame(self.correction, restored))
 
-    def loss(self, restored: torch.Tensor, window: Window) -> torch.Tensor:
+    def loss(self, restored: torch.Tensor, window: TrainingWindow) -> torch.Tensor:
         """Distance between the sound of the inverse STFT and the original."""
         with torch.autocast(restored.device.type, enabled=False):
             passed = self._inverse(self.spectrum(restored), window["waveform"].shape[-1])

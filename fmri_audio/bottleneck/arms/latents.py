@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Self, TypeVar
 import torch
 from torch import nn
 
-from fmri_audio.bottleneck.arms.base import Arm, Material, Window, registered
+from fmri_audio.bottleneck.arms.base import Arm, Material, TrainingWindow, registered
 from fmri_audio.bottleneck.arms.losses import SoundLoss
 from fmri_audio.bottleneck.layers import BoldSpace, TrProjection
 from fmri_audio.codec.streaming import decode_in_pieces, encode_in_pieces
@@ -62,7 +62,7 @@ class _Latents(Arm):
         """Latents [B, C, L] by the arm's own encoder."""
         return encode_in_pieces(self.encoder, waveform)
 
-    def features_in(self, window: Window) -> torch.Tensor:
+    def features_in(self, window: TrainingWindow) -> torch.Tensor:
         """Latents of the window's own sound; gradients only where the codec's weights move.
 
         In both arms, so that nothing but the moving weights tells them apart.
@@ -71,7 +71,7 @@ class _Latents(Arm):
             latents: torch.Tensor = self.encoder(window["waveform"])
         return latents[..., : window["features"].shape[-1]]
 
-    def loss(self, restored: torch.Tensor, window: Window) -> torch.Tensor:
+    def loss(self, restored: torch.Tensor, window: TrainingWindow) -> torch.Tensor:
         """Distance between the decoded and the original sound."""
         passed, waveform = self.decoder(restored), window["waveform"]
         length = min(passed.shape[-1], waveform.shape[-1])

@@ -6,7 +6,7 @@ from typing import Self
 
 import torch
 
-from fmri_audio.bottleneck.arms.base import Arm, Block, Material, Window, frames_of_blocks, registered
+from fmri_audio.bottleneck.arms.base import Arm, Block, Material, TrainingWindow, frames_of_blocks, registered
 from fmri_audio.bottleneck.layers import BoldSpace, TrProjection
 from fmri_audio.representations.mel import MelGriffinLim
 
@@ -57,7 +57,7 @@ class MelArm(Arm):
         self.lowest.copy_(frames.amin(dim=1, keepdim=True))
         self.highest.copy_(frames.amax(dim=1, keepdim=True))
 
-    def loss(self, restored: torch.Tensor, window: Window) -> torch.Tensor:
+    def loss(self, restored: torch.Tensor, window: TrainingWindow) -> torch.Tensor:
         """Mean absolute difference of log-mel powers."""
         return (restored.float() - window["features"]).abs().mean()
 

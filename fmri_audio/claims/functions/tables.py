@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from fmri_audio.base import results
-from fmri_audio.bottleneck.arms import LABELS
+from fmri_audio.bottleneck.arms import ARM_LABELS
 from fmri_audio.claims.functions.registry import YES, Tables, Value, registered_on_tables
 from fmri_audio.sound import scoring
 from fmri_audio.sound.metrics.base import METRICS
@@ -69,5 +69,5 @@ def _converged(tables: Tables, *arms: str) -> dict[str, Value]:
         said = tables.training.get(f"{arm}_verdict")
         unsaid = "chapter 6 does not say whether it converged"
         over = said is not None and str(said).startswith("converged")
-        found[f"the {LABELS[arm]} arm"] = YES if over else unsaid if said is None else str(said)
+        found[f"the {ARM_LABELS[arm]} arm"] = YES if over else unsaid if said is None else str(said)
     return found

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from programs.codec_training.__main__ import main
 
 from fmri_audio.base.errors import UserError
 from fmri_audio.codec import checkpoints
-from programs.codec_training.__main__ import main
 from programs.codec_training.corpus import Segments
 from programs.codec_training.export import export, write_log
 from programs.codec_training.losses import Weights

@@ -14,19 +14,19 @@ import pytest
 ROOT = Path(__file__).resolve().parents[3]
 
 TOY_EDITION = '''
-"""Stands in for fmri_audio.edition.edition: the same commands, nothing to compute."""
-import argparse, json, sys, time
+"""Stands in for fmri_audio.edition.steps: the same commands, nothing to compute."""
+import argparse, json, time
 from pathlib import Path
 from fmri_audio.base.errors import UserError
 from fmri_audio.base.settings import dump_settings, load_settings
 
 
-def main():
+def main(words):
     parser = argparse.ArgumentParser()
     parser.add_argument("step")
     for name in ("edition", "stimulus", "codec", "bandwidths", "out", "build"):
         parser.add_argument("--" + name, default="")
-    options = parser.parse_args()
+    options = parser.parse_args(words)
     while Path("hold " + options.step).exists():
         time.sleep(0.1)
     if options.step == "resolve":
@@ -51,13 +51,6 @@ def main():
             (Path(options.build) / "encoding.json").write_text(json.dumps({"key": "1a2b", "cache": str(cache)}))
     with open("steps.log", "a") as log:
         log.write(options.step + "\\n")
-
-
-if __name__ == "__main__":
-    try:
-        main()
-    except UserError as error:
-        sys.exit(f"error: {error}")
 '''
 
 HEAD = """---
@@ -175,10 +168,16 @@ def toy(tmp_path_factory: pytest.TempPathFactory) -> Toy:
 def lay_out(folder: Path) -> Toy:
     """Write the toy project's files."""
     ignore = shutil.ignore_patterns("__pycache__")
-    shutil.copytree(ROOT / "fmri_audio" / "pipeline", folder / "fmri_audio" / "pipeline", ignore=ignore)
-    for name in ("__init__", "bench_table", "errors", "files", "results", "settings"):
-        shutil.copy2(ROOT / "fmri_audio" / f"{name}.py", folder / "fmri_audio")
-    (folder / "fmri_audio" / "edition.py").write_text(TOY_EDITION)
+    shutil.copytree(ROOT / "programs", folder / "programs", ignore=ignore)
+    shutil.copytree(ROOT / "fmri_audio" / "base", folder / "fmri_audio" / "base", ignore=ignore)
+    for name in ("__init__.py", "pages/__init__.py", "pages/extension.py"):
+        (folder / "fmri_audio" / name).parent.mkdir(exist_ok=True)
+        shutil.copy2(ROOT / "fmri_audio" / name, folder / "fmri_audio" / name)
+    for name in ("edition/__init__", "edition/edition", "edition/resolve", "study/__init__", "study/stimulus"):
+        name = f"{name}.py"
+        (folder / "fmri_audio" / name).parent.mkdir(exist_ok=True)
+        (folder / "fmri_audio" / name).write_text("from fmri_audio.base import errors\n")
+    (folder / "fmri_audio" / "edition" / "steps.py").write_text(TOY_EDITION)
     (folder / "fmri_audio" / "tools.py").write_text("def double(value):\n    return 2 * value\n")
     (folder / "fmri_audio" / "unused.py").write_text("")
     for name in ("Snakefile", "Makefile"):

@@ -18,7 +18,7 @@ from programs.workflow.assemble import (
     replace_folder,
     show_parameters,
 )
-from programs.workflow.digests import Hashes, code_cells, package_hashes
+from programs.workflow.digests import Hashes, code_cells
 from tests.programs.workflow.conftest import chapter
 
 
@@ -139,8 +139,3 @@ def test_damaged_memory_of_hashes_is_forgotten(tmp_path: Path, content: bytes) -
     assert hashes.of(tmp_path / "sound.wav") == hashlib.sha256(b"one").hexdigest()
     hashes.save()
     assert Hashes(tmp_path / "hashes.json").known.keys() == {*hashes.known}
-
-
-def test_every_module_has_a_hash_under_its_name() -> None:
-    hashes = package_hashes()
-    assert {"fmri_audio", "fmri_audio.base.settings", "programs.workflow", "programs.workflow.plan"} <= set(hashes)

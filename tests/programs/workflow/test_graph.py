@@ -124,7 +124,13 @@ def test_code_that_only_a_step_uses_runs_the_step(toy: Toy) -> None:
     steps.unlink()
     toy.edit("fmri_audio/edition/edition.py", lambda text: text + "# changed\n")
     assert toy.make().returncode == 0
-    assert set(steps.read_text().split()) == {"resolve", "stimulus", "encode", "study"}
+    assert not steps.exists(), "a comment is no change"
+    toy.edit("fmri_audio/edition/edition.py", lambda text: text + "CHANGED = 1\n")
+    assert toy.make().returncode == 0
+    assert steps.read_text().split() == ["encode"]
+    toy.edit("fmri_audio/edition/resolve.py", lambda text: text + "CHANGED = 1\n")
+    assert toy.make().returncode == 0
+    assert steps.read_text().split() == ["encode", "resolve", "study"]
 
 
 def test_another_bandwidth_adds_its_runs_only(toy: Toy) -> None:

@@ -78,7 +78,7 @@ def nothing_left(toy: Toy) -> Iterator[None]:
 @pytest.mark.skipif(sys.platform != "linux", reason="processes are told apart by their working directory (Linux)")
 @pytest.mark.parametrize("victim", VICTIMS)
 def test_kill_in_mid_notebook(toy: Toy, victim: str, temporary: Path) -> None:
-    toy.edit("fmri_audio/tools.py", lambda text: text + f"# before {victim} is killed\n")
+    toy.edit("fmri_audio/tools.py", lambda text: text + f"\n{victim.upper()} = 1\n")
     (toy.folder / "hold").touch()
     run = toy.start("make", "book", f"PYTHON={sys.executable}", "JOBS=1")
     try:
@@ -117,7 +117,7 @@ def test_kill_in_mid_notebook(toy: Toy, victim: str, temporary: Path) -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="processes are told apart by their working directory (Linux)")
 @pytest.mark.parametrize("victim", ["make", "supervisor"])
 def test_kill_while_the_edition_is_checked(toy: Toy, victim: str) -> None:
-    toy.edit("config/demo.yml", lambda text: text + f"# before {victim} is killed\n")
+    toy.edit("config/demo.yml", lambda text: text + f"\n{victim.upper()} = 1\n")
     (toy.folder / "hold resolve").touch()
     run = toy.start("make", "book", f"PYTHON={sys.executable}")
     checking = "programs tied-resolve"
@@ -149,7 +149,7 @@ def test_lock_is_held_until_what_was_started_has_ended(tmp_path: Path) -> None:
 
 
 def test_second_run_of_an_edition_is_refused_while_the_first_works(toy: Toy) -> None:
-    toy.edit("fmri_audio/tools.py", lambda text: text + "# once more\n")
+    toy.edit("fmri_audio/tools.py", lambda text: text + "\nONCE = 1\n")
     (toy.folder / "hold").touch()
     run = toy.start()
     assert wait_until(lambda: (toy.folder / "runs.log").is_file(), 400)
@@ -161,7 +161,7 @@ def test_second_run_of_an_edition_is_refused_while_the_first_works(toy: Toy) -> 
 
 
 def test_interrupt_says_that_it_can_go_on(toy: Toy) -> None:
-    toy.edit("fmri_audio/tools.py", lambda text: text + "# and again\n")
+    toy.edit("fmri_audio/tools.py", lambda text: text + "\nAGAIN = 1\n")
     toy.ran()
     (toy.folder / "hold").touch()
     run = toy.start()

@@ -10,7 +10,7 @@ from PIL import Image
 
 from fmri_audio.base import results
 from fmri_audio.base.results import Record
-from fmri_audio.experiments.helped import REMEASURED
+from fmri_audio.base.words import REMEASURED
 from programs.workflow import overview, publish
 
 ROOT = Path(__file__).resolve().parents[3]

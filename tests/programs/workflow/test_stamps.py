@@ -13,7 +13,7 @@ from programs.workflow.collect import collect
 from programs.workflow.plan import Chapter, Plan
 from programs.workflow.stamps import Stamp
 
-WHOLE = {"made_from": ["1a  code"], "modules": [], "inputs": {}, "files": {"a.csv": "2b", "a.ipynb": "3c"}}
+WHOLE = {"made_from": ["1a  code"], "inputs": {}, "files": {"a.csv": "2b", "a.ipynb": "3c"}}
 
 
 def test_stamp_is_what_was_written(tmp_path: Path) -> None:
