@@ -186,9 +186,11 @@ def _source(module: str) -> str:
 
 
 def _path(module: str) -> Path | None:
-    """Where a module of the project lies; None if there is none of this name."""
+    """Where a module of the project lies, or a part that was added from elsewhere; None if there is none."""
     place = ROOT.joinpath(*module.split("."))
-    return next((path for path in (place.with_suffix(".py"), place / "__init__.py") if path.is_file()), None)
+    added = getattr(sys.modules.get(module), "__file__", None)
+    places = [place.with_suffix(".py"), place / "__init__.py", *([Path(added)] if added else [])]
+    return next((path for path in places if path.is_file()), None)
 
 
 @cache
