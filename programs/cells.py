@@ -23,7 +23,7 @@ def code_of(chapter: Path) -> str:
     """Return the code cells of a chapter's text as one Python file, each below a line ``# %%``."""
     notebook = jupytext.read(chapter)
     notebook.cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
-    notebook.metadata = {"jupytext": {"notebook_metadata_filter": "-all"}}
+    notebook.metadata = {"jupytext": {"notebook_metadata_filter": "-all", "cell_metadata_filter": "-all"}}
     return HEAD + str(jupytext.writes(notebook, "py:percent"))
 
 

@@ -22,7 +22,7 @@ from scipy import stats
 from fmri_audio.base.documents import load_yaml
 from fmri_audio.base.errors import UserError
 from fmri_audio.base.settings import PositiveInt, Section, project_root
-from fmri_audio.base.words import joined as joined  # fmri_audio.experiments.training_sweep takes it from here
+from fmri_audio.base.words import joined as joined  # fmri_audio.chapters.sweep takes it from here
 from fmri_audio.bottleneck.arms import ARM_LABELS
 from fmri_audio.claims import functions
 from fmri_audio.claims.functions.registry import Case

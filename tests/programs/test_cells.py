@@ -39,8 +39,10 @@ def test_a_chapter_s_cells_stand_in_order_without_its_prose(tmp_path: Path) -> N
     assert list((tmp_path / "cells").iterdir()) == [written] == [tmp_path / "cells" / "02_some_name.py"]
     code = written.read_text()
     assert code.startswith("# mypy: allow-redefinition\n")
-    assert [line for line in code.splitlines() if line and not line.startswith("#")] == [
+    assert [line for line in code.splitlines() if line][1:] == [
+        "# %%",
         'edition = "demo"  # which',
+        "# %%",
         "edition = len(edition)",
         "edition",
     ]
