@@ -15,6 +15,8 @@ import pytest
 
 from fmri_audio.base.command import command, whole
 from fmri_audio.base.errors import UserError
+from programs.__main__ import COMMANDS
+from programs.__main__ import main as program
 
 PACKAGE = Path(__file__).resolve().parents[2] / "fmri_audio"
 
@@ -109,29 +111,36 @@ def test_whole_numbers_have_bounds() -> None:
             read(wrong)
 
 
-def test_every_main_of_the_package_is_a_command() -> None:
-    """But for the two that must run before, or in place of, the package."""
-    apart = {"pipeline/bootstrap.py", "pipeline/kernel.py"}
-    programs = [path for path in PACKAGE.rglob("*.py") if '__name__ == "__main__"' in path.read_text(encoding="utf-8")]
-    assert len(programs) > 10
-    for path in programs:
-        if str(path.relative_to(PACKAGE)) not in apart:
-            assert re.search(r"^@(command\.)?command\(.*\)\ndef main\(", path.read_text(encoding="utf-8"), re.M), path
+def test_there_are_two_commands_and_one_of_them_runs_all_programs() -> None:
+    """But for what must run before anything is installed."""
+    apart = ["programs/workflow/bootstrap.py"]
+    files = [path for folder in ("fmri_audio", "programs") for path in (PACKAGE.parent / folder).rglob("*.py")]
+    begun = [path for path in files if '__name__ == "__main__"' in path.read_text(encoding="utf-8")]
+    assert sorted(str(path.relative_to(PACKAGE.parent)) for path in begun) == sorted(
+        ["fmri_audio/cli.py", "programs/__main__.py", *apart]
+    )
+    for name, entry in COMMANDS.items():
+        assert callable(getattr(importlib.import_module(entry.module), "main", None)), name
+
+
+def test_what_is_no_program_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    assert program(["nothere"]) == program([]) == 2
+    assert "usage: python -m programs COMMAND" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
     ("module", "words", "work"),
     [
-        ("calibration", ["--out", "OUT"], "calibrate"),
-        ("scaling", ["--out", "OUT"], "scale"),
-        ("bench", ["--out", "OUT", "--only", "masking"], "read"),
-        ("codec_training.__main__", ["--out", "OUT"], "corpus"),
-        ("codec_training.__main__", ["--work", "OUT"], "corpus"),
-        ("codec_training.evaluation", ["--out", "OUT"], "load"),
-        ("cli", ["codec", "encode", "a.wav", "OUT"], "codec_encode"),
-        ("cli", ["codec", "decode", "a.npz", "OUT"], "codec_decode"),
-        ("cli", ["report", "--out", "OUT"], "report"),
-        ("cli", ["data", "simulate", "OUT"], "np"),
+        ("fmri_audio.experiments.calibration", ["--out", "OUT"], "calibrate"),
+        ("fmri_audio.experiments.scaling", ["--out", "OUT"], "scale"),
+        ("programs.benchmarks.run", ["--out", "OUT", "--only", "masking"], "read"),
+        ("programs.codec_training.run", ["--out", "OUT"], "corpus"),
+        ("programs.codec_training.run", ["--work", "OUT"], "corpus"),
+        ("programs.codec_training.evaluation", ["--out", "OUT"], "load"),
+        ("fmri_audio.cli", ["codec", "encode", "a.wav", "OUT"], "codec_encode"),
+        ("fmri_audio.cli", ["codec", "decode", "a.npz", "OUT"], "codec_decode"),
+        ("fmri_audio.cli", ["report", "--out", "OUT"], "report"),
+        ("fmri_audio.cli", ["data", "simulate", "OUT"], "np"),
     ],
 )
 def test_long_work_begins_only_if_its_end_can_be_written(
@@ -139,10 +148,10 @@ def test_long_work_begins_only_if_its_end_can_be_written(
     work: str,
 ) -> None:
     (tmp_path / "file").touch()
-    program = importlib.import_module(f"fmri_audio.{module}")
-    monkeypatch.setattr(program, work, None)  # whoever begins fails by a TypeError
+    begun = importlib.import_module(module)
+    monkeypatch.setattr(begun, work, None)  # whoever begins fails by a TypeError
     out = str(tmp_path / "file" / "made.npz")
-    main = command()(program.main)  # one of them is called by another's
+    main = command()(begun.main)
     assert main([out if word == "OUT" else word for word in words]) == 1
     assert "made" in capsys.readouterr().err
     assert [one.name for one in tmp_path.iterdir()] == ["file"]

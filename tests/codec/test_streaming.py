@@ -121,9 +121,9 @@ def test_codes_and_sound_of_full_width() -> None:
 MEASURE = """
 import re, sys, torch
 from pathlib import Path
-from fmri_audio import checkpoints
+from fmri_audio.codec import checkpoints
 from fmri_audio.codec.checkpoints import Checkpoint
-from fmri_audio.representations import EncodecCodes
+from fmri_audio.representations.encodec import EncodecCodes
 
 def peak():
     return int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text()).group(1)) / 1024

@@ -20,11 +20,12 @@ from fmri_audio.base import results
 from fmri_audio.base.errors import UserError
 from fmri_audio.base.settings import load_settings
 from fmri_audio.codec.checkpoints import Checkpoint
-from fmri_audio.edition import edition, steps
+from fmri_audio.edition import edition
 from fmri_audio.edition.edition import Edition
 from fmri_audio.edition.resolve import resolve as resolve_edition
 from fmri_audio.sound import audio
 from fmri_audio.study import stimulus
+from programs.__main__ import main as program
 from tests.base.test_stored import DAMAGES
 
 Maker = Callable[..., np.ndarray]
@@ -386,7 +387,7 @@ def test_resolving_says_when_the_main_bandwidth_is_not_asked_for(
     sentence = "main bandwidth 3 kbps: 6 is not among the bandwidths asked for"
     assert f"# {sentence}\n" in (tmp_path / "out" / "edition.yml").read_text()
     arguments = ["--edition", str(tmp_path / "mine.yml"), "--bandwidths", "1.5 3"]
-    assert steps.main(["resolve", *arguments, "--out", str(tmp_path / "o.yml")]) == 0
+    assert program(["resolve", *arguments, "--out", str(tmp_path / "o.yml")]) == 0
     assert sentence in capsys.readouterr().out
 
 
@@ -453,7 +454,7 @@ def test_every_bad_sound_is_refused_before_anything_is_written(
     for name, path in paths.items():
         out = tmp_path / "out" / "edition.yml"
         arguments = ["--edition", "demo", "--stimulus", str(path), "--codec", str(tiny_checkpoint_file)]
-        assert steps.main(["resolve", *arguments, "--out", str(out)]) == 1
+        assert program(["resolve", *arguments, "--out", str(out)]) == 1
         captured = capsys.readouterr()
         assert captured.err.count("\n") == 1 and sentences[name] in captured.err, captured.err
         assert str(path) in captured.err
@@ -512,7 +513,7 @@ def test_the_steps_leave_their_markers(
         ("study", "study/study.yml"),
     ):
         assert not (build / marker).exists()
-        assert steps.main([step, "--edition", str(path), "--build", str(build)]) == 0
+        assert program([step, "--edition", str(path), "--build", str(build)]) == 0
         assert (build / marker).is_file()
     facts = json.loads((build / "encoding.json").read_text())
     assert (

@@ -16,12 +16,12 @@ import yaml
 from fmri_audio import cli
 from fmri_audio.base.errors import UserError
 from fmri_audio.base.settings import load_settings, project_root
-from fmri_audio.edition import steps
 from fmri_audio.edition.edition import Edition
 from fmri_audio.edition.resolve import resolve
 from fmri_audio.experiments.held_out import HeldOut
 from fmri_audio.simulation.simulator import box_affine
 from fmri_audio.study import stimulus, sync
+from programs.__main__ import main as program
 from programs.workflow.digests import Digests
 from programs.workflow.plan import Plan
 
@@ -102,7 +102,7 @@ def test_filler_among_the_trs_used_leaves_the_subject_out(
     study = {"source": str(tmp_path / "study")}
     path = write(tmp_path, place, BOTH, study)
     assert Edition.open(path, build=tmp_path / "b").study.subjects == [1]
-    assert steps.main(["study", "--edition", str(path), "--build", str(tmp_path / "b")]) == 0
+    assert program(["study", "--edition", str(path), "--build", str(tmp_path / "b")]) == 0
     assert "subject 2 is left out: filler" in capsys.readouterr().out
     path = write(tmp_path, place, BOTH, {**study, "trs": [1, made.N_TRS - 6]})
     assert Edition.open(path, build=tmp_path / "b").study.subjects == [1, 2]
@@ -188,7 +188,7 @@ def test_whatever_does_not_fit_is_one_line_before_anything_is_written(
     path.write_text(path.read_text().replace("PLACE", str(place)))
     out = tmp_path / "out" / "edition.yml"
     arguments = ["--edition", str(path), "--codec", str(tiny_checkpoint_file), "--out", str(out)]
-    assert steps.main(["resolve", *arguments]) == 1
+    assert program(["resolve", *arguments]) == 1
     captured = capsys.readouterr()
     assert said in captured.err and captured.err.count("\n") == 1, captured.err
     assert not out.parent.exists()
@@ -246,7 +246,7 @@ def test_a_step_runs_again_when_a_film_of_any_run_or_the_study_changes(tmp_path:
 
 
 def resolved(path: Path, codec: Path, out: Path) -> int:
-    return steps.main(["resolve", "--edition", str(path), "--codec", str(codec), "--out", str(out)])
+    return program(["resolve", "--edition", str(path), "--codec", str(codec), "--out", str(out)])
 
 
 def test_what_data_check_refuses_in_names_and_headers_the_book_refuses_before_it_begins(
@@ -273,16 +273,16 @@ def test_what_data_check_refuses_in_volumes_the_study_step_refuses_and_reads_the
     path = write(tmp_path, place, BOTH, {"source": str(folder)}, training=SHORT)
     assert resolved(path, tiny_checkpoint_file, tmp_path / "edition.yml") == 0
     step = ["study", "--edition", str(path), "--build", str(tmp_path / "b")]
-    assert steps.main(step) == 1 and not (tmp_path / "b" / "study").exists()
+    assert program(step) == 1 and not (tmp_path / "b" / "study").exists()
     said = capsys.readouterr().err
     assert "sherlock_movie_s1.nii: 1 voxels of the mask hold NaN or infinity" in said and said.count("\n") == 1
     assert "fmri-audio data check" in said
     made.write_scan(folder / "sherlock_movie_s1.nii", made.noise(made.N_TRS, 1))
-    assert steps.main(step) == 0
+    assert program(step) == 0
     monkeypatch.setattr("fmri_audio.edition.resolve.volume_problems", lambda found, mask: ["read again"])
-    assert steps.main(step) == 0
+    assert program(step) == 0
     made.write_scan(folder / "sherlock_movie_s1.nii", made.noise(made.N_TRS, 3))
-    assert steps.main(step) == 1 and "read again" in capsys.readouterr().err
+    assert program(step) == 1 and "read again" in capsys.readouterr().err
 
 
 def test_a_data_set_without_its_sound_will_do_with_a_film(

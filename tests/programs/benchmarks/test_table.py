@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from programs.benchmarks import __main__, book, codec, masking, ridge, training
+from programs.benchmarks import book, codec, masking, ridge, run, training
 from programs.benchmarks.table import Row, write
 
 HEAD = "direction,contender,metric,value,unit,low,high,n,minutes,threads,hardware"
@@ -41,12 +41,12 @@ def test_nonsense_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str])
         (["--only", "ridge", "--voxels", "5"], "--voxels 5"),
         (["--only", "book", "--edition", "nothere"], "there is no edition 'nothere'"),
     ):
-        assert __main__.main([*arguments, "--out", str(tmp_path / "b.csv")]) == 1
+        assert run.main([*arguments, "--out", str(tmp_path / "b.csv")]) == 1
         assert said in capsys.readouterr().err
     assert not (tmp_path / "b.csv").exists()
 
 
-@pytest.mark.parametrize("part", sorted(__main__.PARTS))
+@pytest.mark.parametrize("part", sorted(run.PARTS))
 def test_a_part_is_replaced_and_the_others_keep_their_figures(
     part: str, tmp_path: Path, measured: list[str]
 ) -> None:
@@ -56,7 +56,7 @@ def test_a_part_is_replaced_and_the_others_keep_their_figures(
     }  # fmt: skip
     write(path, [Row(one, "ours", "seconds", 1.23456, "s", 1.0, 2.0, 3) for one in directions.values()])
     before = path.read_text().splitlines()
-    assert __main__.main(["--only", part, "--out", str(path)]) == 0
+    assert run.main(["--only", part, "--out", str(path)]) == 0
     lines = path.read_text().splitlines()
     assert measured == [part]
     assert lines[:-1] == [line for line in before if not line.startswith(f"{directions[part]},")]
@@ -68,14 +68,14 @@ def test_all_parts_together_replace_the_table_but_the_times_of_a_book_that_was_n
 ) -> None:
     path = tmp_path / "bench.csv"
     write(path, [Row("encode", "gone", "seconds", 1.0, "s"), Row("book demo", "whole", "seconds", 9.0, "s")])
-    assert __main__.main(["--out", str(path)]) == 0
+    assert run.main(["--out", str(path)]) == 0
     assert measured == ["codec", "masking", "training", "ridge"]
     assert "book: left out" in capsys.readouterr().out
     assert path.read_text().splitlines()[1:3] == [
         "book demo,whole,seconds,9,s,,,1,0,0,", "encode,ours,seconds,7,s,,,1,0,0,",
     ]  # fmt: skip
     monkeypatch.setattr(book, "recorded", lambda _: True)
-    assert __main__.main(["--out", str(path)]) == 0
+    assert run.main(["--out", str(path)]) == 0
     assert "book demo,ours," in path.read_text() and "whole" not in path.read_text()
 
 
@@ -83,10 +83,10 @@ def test_all_parts_together_replace_the_table_but_the_times_of_a_book_that_was_n
 def test_what_another_device_took_for_the_codec_stays(
     tmp_path: Path, measured: list[str], monkeypatch: pytest.MonkeyPatch, has_gpu: bool, stays: str
 ) -> None:
-    monkeypatch.setattr(__main__.torch.cuda, "is_available", lambda: has_gpu)
+    monkeypatch.setattr(run.torch.cuda, "is_available", lambda: has_gpu)
     path = tmp_path / "bench.csv"
     write(path, [Row(direction, "package", "seconds", 1.0, "s") for direction in ("encode", "encode gpu")])
-    assert __main__.main(["--only", "codec", "--out", str(path)]) == 0
+    assert run.main(["--only", "codec", "--out", str(path)]) == 0
     rows = [line.split(",")[:2] for line in path.read_text().splitlines()[1:]]
     assert rows == [[stays, "package"], ["encode", "ours"]]
 
@@ -96,7 +96,7 @@ def test_a_table_with_other_columns_is_found_before_anything_is_measured(
 ) -> None:
     path = tmp_path / "bench.csv"
     path.write_text("direction,value\nencode,1\n")
-    assert __main__.main(["--only", "masking", "--out", str(path)]) == 1
+    assert run.main(["--only", "masking", "--out", str(path)]) == 1
     assert "other columns" in capsys.readouterr().err
     assert path.read_text() == "direction,value\nencode,1\n" and measured == []
 
@@ -105,7 +105,7 @@ def test_the_published_table_belongs_to_the_parts() -> None:
     """Every row's direction begins with a word of exactly one part."""
     from programs.benchmarks.table import read
 
-    words = [word for words, _ in __main__.PARTS.values() for word in words.split("|")]
+    words = [word for words, _ in run.PARTS.values() for word in words.split("|")]
     assert len(set(words)) == len(words)
     rows = read(Path(__file__).resolve().parents[3] / "results" / "bench.csv")
     assert rows and {row["direction"].split()[0] for row in rows} <= set(words)
