@@ -536,7 +536,7 @@ def limits_said(before: Before) -> dict[str, float | str]:
     """Return what the last section cites: whose brains and weights, how sure training and statistics are."""
     run = before.run
     glued = read_glued(run.build / "results" / "glued" / f"06-training-{run.bandwidth:g}kbps.json")
-    verdicts = {str(arm): str(glued[f"{arm}_verdict"]) for arm in run.settings.training.arms}
+    unfinished = [arm for arm in run.settings.training.arms if glued[f"{arm}_unfinished"]]
     primary = pick(before.ridge, "identification_matched", control="none")
     p = pick(before.ridge, "identification_matched_p", control="circular-shift")
     return {
@@ -544,7 +544,7 @@ def limits_said(before: Before) -> dict[str, float | str]:
         "description": run.checkpoint.description,
         "segments": run.stimulus.segment_source,
         "brains_said": brains_said(simulated=run.study.simulated),
-        "unfinished": unfinished_said(verdicts, run.settings.training.steps),
+        "unfinished": unfinished_said(unfinished, run.settings.training.steps),
         **calibration_said(calibration.read(project_root() / calibration.TABLE)),
         "primary": f"{primary:.2f}" if np.isfinite(primary) else "no number",
         "p": f"p = {p:.3f}" if np.isfinite(p) else "not testable",
@@ -564,20 +564,20 @@ def brains_said(*, simulated: bool) -> str:
     )
 
 
-def unfinished_said(verdicts: Mapping[str, str], steps: int) -> str:
+def unfinished_said(arms: Sequence[str], steps: int) -> str:
     """Say which arms had not converged when training ended.
 
     Parameters
     ----------
-    verdicts
-        Arm → what chapter 6 says of its training.
+    arms
+        Those of which not every training was over.
     steps
         Of every training.
     """
-    unfinished = [ARM_LABELS[arm] for arm, verdict in verdicts.items() if verdict.startswith("not converged")]
-    if unfinished:
+    if arms:
         return (
-            f"not converged after {steps} steps: {', '.join(unfinished)}; what longer training would give is not known"
+            f"not converged after {steps} steps: {', '.join(ARM_LABELS[arm] for arm in arms)}; "
+            "what longer training would give is not known"
         )
     return (
         f"all arms had converged by the rule of chapter 6 after {steps} steps, which does not exclude that longer "

@@ -115,7 +115,9 @@ def learning_said(held_out: HeldOut) -> dict[str, float | str]:
 def convergence_said(
     arms: Mapping[str, TrainedArm], repeated: Mapping[str, Sequence[TrainedArm]], n_seeds: int
 ) -> dict[str, float | str]:
-    """Return every arm's verdict, and its loss at the beginning, at the step that is kept, and at the end.
+    """Return what every arm's training came to.
+
+    Its verdict, how many trainings were not over, and its loss at the beginning, at the step that is kept, at the end.
 
     Parameters
     ----------
@@ -133,6 +135,7 @@ def convergence_said(
             f"{name}_verdict": f"not converged from {falling} of {n_seeds} seeds"
             if falling and n_seeds > 1
             else arm.convergence.verdict,
+            f"{name}_unfinished": falling,
             f"{name}_falling": 100 * arm.convergence.falling,
             f"{name}_selected": arm.selected,
         }

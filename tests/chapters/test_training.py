@@ -37,7 +37,8 @@ def test_losses_at_the_beginning_where_it_is_kept_and_at_the_end() -> None:
 @pytest.mark.parametrize(("second", "verdict"), [(True, "converged"), (False, "not converged from 1 of 2 seeds")])
 def test_one_seed_that_has_not_converged_is_told(second: bool, verdict: str) -> None:
     repeated = {"frozen": [arm(), arm(converged=second)]}
-    assert training.convergence_said({"frozen": arm()}, repeated, 2)["frozen_verdict"] == verdict
+    said = training.convergence_said({"frozen": arm()}, repeated, 2)
+    assert said["frozen_verdict"] == verdict and said["frozen_unfinished"] == (0 if second else 1)
 
 
 def test_distances_and_the_other_arms() -> None:

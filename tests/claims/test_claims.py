@@ -33,7 +33,9 @@ from fmri_audio.experiments.helped import FOLD, LINEAR, TRAINED, UNTRAINED
 
 ROOT = Path(__file__).resolve().parents[2]
 BRIEF = ROOT.parent / "shared" / "brief.md"
-CONVERGED = {"frozen_verdict": "converged", "finetuned_verdict": "converged"}
+CONVERGED = {
+    "frozen_verdict": "converged", "frozen_unfinished": 0, "finetuned_verdict": "converged", "finetuned_unfinished": 0,
+}  # fmt: skip
 
 
 def metric_rows(*rows: dict[str, Any]) -> pd.DataFrame:
@@ -229,7 +231,7 @@ def test_what_there_is_without_a_brain_is_told_and_does_not_count() -> None:
 def test_an_arm_that_has_not_converged_gets_no_verdict() -> None:
     claim = claim_of([SNR], requires=["arms_converged"])
     assert verdict_of(claim, evidence_of()).verdict == FAILS
-    falling = {**CONVERGED, "frozen_verdict": "not converged: the loss was still falling"}
+    falling = {**CONVERGED, "frozen_verdict": "not converged: the loss was still falling", "frozen_unfinished": 1}
     found = verdict_of(claim, evidence_of(training=falling))
     assert found.verdict == UNTESTED and "still falling" in found.why
     assert [case.value for case in found.beside] == [6.9, 8.8]

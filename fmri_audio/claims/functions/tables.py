@@ -66,8 +66,8 @@ def complex_arm_converged(tables: Tables) -> dict[str, Value]:
 def _converged(tables: Tables, *arms: str) -> dict[str, Value]:
     found: dict[str, Value] = {}
     for arm in arms:
-        said = tables.training.get(f"{arm}_verdict")
+        unfinished = tables.training.get(f"{arm}_unfinished")
         unsaid = "chapter 6 does not say whether it converged"
-        over = said is not None and str(said).startswith("converged")
-        found[f"the {ARM_LABELS[arm]} arm"] = YES if over else unsaid if said is None else str(said)
+        said = YES if unfinished == 0 else str(tables.training.get(f"{arm}_verdict", unsaid))
+        found[f"the {ARM_LABELS[arm]} arm"] = unsaid if unfinished is None else said
     return found

@@ -15,8 +15,7 @@ from fmri_audio.base.errors import UserError
 from fmri_audio.study.checker import check_study
 from fmri_audio.study.layouts.bids import find_bids
 from fmri_audio.study.reader import Study
-
-from . import made
+from tests.study import made
 
 SPACE = "MNI152NLin2009cAsym"
 SMALL = (4, 4, 4)
