@@ -92,13 +92,13 @@ class BlockIdentification:
             heard = line_spectra(sound, stimulus.sample_rate, stimulus.tr)
             own_mean, own_spread = _mean_and_spread(heard)
             own = np.where(own_spread > LEAST_VARIATION_HZ, (heard - own_mean) / own_spread, 0.0)
-            folds.append([FoldPrediction(self.held_out.block, np.asarray(own, np.float32), *already, unfitted)])
+            folds.append(
+                [FoldPrediction(self.held_out.block, np.asarray(own, np.float32), *already, unfitted)]
+            )
         return self._identified(folds, true)
 
     def _identified(self, folds: list[list[FoldPrediction]], true: NDArray[np.float32]) -> Identified:
-        return identify_segments(
-            folds, true, self.held_out.split.runs, self.trials, n_trs=self.segment_trs
-        )
+        return identify_segments(folds, true, self.held_out.split.runs, self.trials, n_trs=self.segment_trs)
 
 
 def bits_of_code(through: ThroughArm, code: Codes, most_components: int = MOST_COMPONENTS) -> Bits:

@@ -58,6 +58,4 @@ def decoded_from_brains(through: ThroughArm) -> Iterator[Decoded]:
             shift=held_out.study.shift, n_folds=held_out.settings.cv_folds,
         )  # fmt: skip
         heard, code = np.split(predicted, 2, axis=1)
-        yield Decoded(
-            subject, through.name, heard, code, through.own_code, ridge.alphas[own.shape[1] :]
-        )
+        yield Decoded(subject, through.name, heard, code, through.own_code, ridge.alphas[own.shape[1] :])

@@ -37,7 +37,9 @@ class PlayedClip:
 
     def hear(self, sounds: Mapping[str, Waveform]) -> dict[str, Waveform]:
         """The clip of every sound of the block."""
-        return {name: self.window.of(sound, self.held_out.stimulus.sample_rate) for name, sound in sounds.items()}
+        return {
+            name: self.window.of(sound, self.held_out.stimulus.sample_rate) for name, sound in sounds.items()
+        }
 
     @property
     def transcript(self) -> str:

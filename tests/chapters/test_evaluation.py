@@ -54,7 +54,9 @@ def arm_scores(measured: float, no_brain: float, free: float = 5.0, noisy: float
     return ArmScores(scores_of(free), scores_of(noisy), scores_of(no_brain), subjects, other, controls)
 
 
-def identified(accuracy: float, *, n_segments: int = 40, n_left_out: int = 0, shifts: int = 120) -> Identified:
+def identified(
+    accuracy: float, *, n_segments: int = 40, n_left_out: int = 0, shifts: int = 120
+) -> Identified:
     """Two subjects a tenth apart, and shifts that give one half."""
     pairs = np.full((2, 1 + shifts), 0.5)
     pairs[:, 0] = accuracy - 0.05, accuracy + 0.05
@@ -90,7 +92,9 @@ def test_what_holds_in_arms_names_them() -> None:
 
 def help_of(arm: str, trained: float) -> helped.Help:
     stoi = {helped.TRAINED: trained, helped.UNTRAINED: 0.5, helped.LINEAR: 0.6}
-    return helped.Help(arm, {name: {"stoi": value, "mel_distance_db": 10 - value} for name, value in stoi.items()})
+    return helped.Help(
+        arm, {name: {"stoi": value, "mel_distance_db": 10 - value} for name, value in stoi.items()}
+    )
 
 
 def test_training_helps_all_or_those_it_did_not_are_named() -> None:
@@ -137,7 +141,9 @@ def test_controls_name_the_arms_that_are_closer_by_what_is_printed() -> None:
 def test_silence_is_said_where_there_is_some() -> None:
     assert distances.silent_said([]) == ""
     assert "What the codes arm decodes is silence" in distances.silent_said(["codes"])
-    assert "What the codes and the frozen arms decode is silence" in distances.silent_said(["codes", "frozen"])
+    assert "What the codes and the frozen arms decode is silence" in distances.silent_said(
+        ["codes", "frozen"]
+    )
     sounds = {1: np.full(9, 1e-4, np.float32), 2: np.full(9, 1e-4, np.float32)}
     rest = dict.fromkeys(("through", "bottleneck", "noisy", "voxel_noise", "decoded", "controls"))
     assert ArmSounds(measured=sounds, **rest).silent  # type: ignore[arg-type]
@@ -238,13 +244,23 @@ def sound_of(measured: Identified, noise_free: float, level: float) -> dict[str,
 
 def test_what_the_sound_tells_is_said_for_every_arm() -> None:
     found = {"frozen": sound_of(identified(0.8), 0.7, 0.6), "mel": sound_of(identified(0.55), 0.9, 0.6)}
-    p = {segments.PRIMARY: 0.01, segments.sound_name("frozen"): 0.01, segments.sound_name("mel"): 0.5, "few": np.nan}
+    p = {
+        segments.PRIMARY: 0.01,
+        segments.sound_name("frozen"): 0.01,
+        segments.sound_name("mel"): 0.5,
+        "few": np.nan,
+    }
     said = by_sound.sound_said("simulated brains", found, p)
     assert said.startswith("Decoded from simulated brains, before correction: frozen 0.80, p = ")
-    assert "After correction for 3 comparisons, segments are told apart at .05 in 1 of 2 arms (frozen)." in said
+    assert (
+        "After correction for 3 comparisons, segments are told apart at .05 in 1 of 2 arms (frozen)." in said
+    )
     assert "above that of the sound's level alone in 1 of 2 arms (frozen)" in said
     assert "frozen 0.70; mel + Griffin-Lim 0.90: an arm near one half" in said
-    assert "above the noise-free one for frozen, by 0.10 at most, where one segment more or less weighs 0.03" in said
+    assert (
+        "above the noise-free one for frozen, by 0.10 at most, where one segment more or less weighs 0.03"
+        in said
+    )
 
 
 def test_nothing_is_corrected_that_was_not_tested_and_no_excess_is_said() -> None:
@@ -313,10 +329,15 @@ def test_the_calibration_s_table_says_what_failed() -> None:
     assert 0 < float(low) < float(high) < 1
     rows.loc[0, "holds"] = "no"
     failed = calibrated.failed_said(rows)
-    assert failed.startswith("rejection rate in null studies is 0.") and "expected: the interval holds 0.05" in failed
+    assert (
+        failed.startswith("rejection rate in null studies is 0.")
+        and "expected: the interval holds 0.05" in failed
+    )
 
 
-@pytest.mark.parametrize(("original", "judges"), [(0.3, True), (0.4, True), (0.41, False), (float("nan"), False)])
+@pytest.mark.parametrize(
+    ("original", "judges"), [(0.3, True), (0.4, True), (0.41, False), (float("nan"), False)]
+)
 def test_a_recogniser_that_errs_on_the_original_judges_nothing(original: float, judges: bool) -> None:
     errors = {"original": original, "codec only, 6 kbps": 0.5, words.NOISE_FREE: 0.9}
     said = words.errors_said(block(), errors)
@@ -365,5 +386,9 @@ def test_one_sound_is_played_once() -> None:
 
 def test_arms_that_decode_to_the_mean_are_named() -> None:
     assert clips.same_said([]) == "No arm decodes this brain to the training mean exactly."
-    assert clips.same_said(["codes"]).startswith("The codes arm decodes this brain to the training mean, so that it")
-    assert clips.same_said(["codes", "mel"]).startswith("The codes and the mel + Griffin-Lim arms decode this brain")
+    assert clips.same_said(["codes"]).startswith(
+        "The codes arm decodes this brain to the training mean, so that it"
+    )
+    assert clips.same_said(["codes", "mel"]).startswith(
+        "The codes and the mel + Griffin-Lim arms decode this brain"
+    )

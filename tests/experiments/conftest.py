@@ -41,4 +41,6 @@ def held_out(
 ) -> HeldOut:
     """Its held-out block."""
     wave = speech(N_TRS * 1.5)
-    return HeldOut(edition(tmp_path_factory.mktemp("held-out"), wave, tiny_checkpoint_file, [(0, 96, "speech")]))
+    return HeldOut(
+        edition(tmp_path_factory.mktemp("held-out"), wave, tiny_checkpoint_file, [(0, 96, "speech")])
+    )

@@ -56,10 +56,14 @@ def resonances(n_trs: int, seed: int) -> np.ndarray:
 def long_block(tmp_path_factory: pytest.TempPathFactory, tiny_checkpoint_file: Path) -> HeldOut:
     """A block of many segments; no arm is trained for it."""
     sound = resonances(240, 0)
-    return HeldOut(edition(tmp_path_factory.mktemp("long"), sound, tiny_checkpoint_file, [(0, 360, "speech")]))
+    return HeldOut(
+        edition(tmp_path_factory.mktemp("long"), sound, tiny_checkpoint_file, [(0, 360, "speech")])
+    )
 
 
-def test_noisy_copies_are_identified_by_their_sound_whatever_their_level_and_colour(long_block: HeldOut) -> None:
+def test_noisy_copies_are_identified_by_their_sound_whatever_their_level_and_colour(
+    long_block: HeldOut,
+) -> None:
     noise = np.random.default_rng(0).standard_normal((2, len(long_block.original)))
     level = long_block.original.std()
     found = BlockIdentification(long_block).by_line_spectra([

@@ -44,7 +44,11 @@ def test_records_say_how_wide_the_bottleneck_is_where_there_is_one(held_out: Hel
 
 
 def test_records_name_the_arm_s_features_and_the_codes_bandwidth(held_out: HeldOut) -> None:
-    assert block_tables.columns_of_arm(held_out, "mel") == {"arm": "mel", "representation": "mel", "codec": None}
+    assert block_tables.columns_of_arm(held_out, "mel") == {
+        "arm": "mel",
+        "representation": "mel",
+        "codec": None,
+    }
     assert block_tables.columns_of_arm(held_out, "codes") == {
         "arm": "codes", "representation": "encodec-codes", "bandwidth_kbps": 6.0,
     }  # fmt: skip

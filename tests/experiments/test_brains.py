@@ -22,7 +22,9 @@ def test_the_group_is_the_mean_of_all_subjects_standardised_on_training_volumes(
 
 def test_a_brain_is_prepared_once(held_out: HeldOut, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
-    monkeypatch.setattr(regression, "brain_of", lambda study, subject, *rest: asked.append(subject) or np.ones(3))
+    monkeypatch.setattr(
+        regression, "brain_of", lambda study, subject, *rest: asked.append(subject) or np.ones(3)
+    )
     brains = Brains(held_out.study, held_out.mask, held_out.split, None, held_out.run.cache)
     assert brains.bold(1) is brains.bold(1) is brains.all_bold[0]
     assert asked == [1, 2]
