@@ -17,6 +17,7 @@ from programs.workflow.assemble import (
     read_text,
     replace_folder,
     show_parameters,
+    site_of_published,
 )
 from programs.workflow.digests import Hashes, code_cells
 from tests.programs.workflow.conftest import chapter
@@ -96,6 +97,12 @@ def test_clips_are_found_in_outputs_and_text() -> None:
 def test_clip_that_is_not_there_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"a page plays gone\.flac"):
         copy_clips({"gone.flac"}, tmp_path, tmp_path / "site")
+
+
+def test_pages_that_are_not_executed_come_with_the_book(tmp_path: Path) -> None:
+    site_of_published((), tmp_path / "site")
+    assert {"api.md", "references.md"} <= {path.name for path in (tmp_path / "site" / "book").iterdir()}
+    assert (tmp_path / "site" / "references.bib").is_file()
 
 
 def test_folder_is_replaced_as_a_whole(tmp_path: Path) -> None:
