@@ -11,8 +11,8 @@ import torch
 
 from fmri_audio.base import results
 from fmri_audio.bottleneck import training
-from fmri_audio.claims import functions
 from fmri_audio.claims.functions.alternatives import count_waveglow
+from fmri_audio.claims.functions.note import NOTE_KBPS, full_width
 from fmri_audio.claims.functions.registry import REGISTRY
 
 NOTHING = SimpleNamespace(metrics=pd.DataFrame(columns=list(results.COLUMNS)), training={})
@@ -212,5 +212,5 @@ def test_convergence_is_what_chapter_6_says() -> None:
 
 
 def test_the_note_counts_with_what_the_package_has() -> None:
-    assert functions.full_width().bandwidth == functions.NOTE_KBPS
-    assert not functions.full_width().training
+    assert full_width().bandwidth == NOTE_KBPS
+    assert not full_width().training

@@ -118,7 +118,7 @@ def test_held_out_sound_and_brain_leave_training_bit_identical(studies: dict[flo
             data[split.bold_test[0] :] *= -3
             return data
 
-    other = regression.brain_of(Perturbed(study.folder, study.facts, study.shape, study.affine), 1, mask, split)
+    other = regression.brain_of(Perturbed(**vars(study)), 1, mask, split)
     changed = units.copy()
     changed[split.test[0] :] = 99
     _, again = regression.decode_units(other, changed, split, lags=LAGS, shift=SHIFT, n_folds=3)

@@ -11,6 +11,7 @@ import pytest
 
 from fmri_audio.base.errors import UserError
 from fmri_audio.study.reader import Study
+from programs.__main__ import main as program
 from programs.benchmarks import masking
 from programs.benchmarks.table import write
 
@@ -52,5 +53,5 @@ def test_without_room_nothing_is_written(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_a_contender_that_fails_says_why(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert masking.main(["ours", str(tmp_path / "nowhere")]) == 1
+    assert program(["bench-masking", "ours", str(tmp_path / "nowhere")]) == 1
     assert "nowhere: there is no such folder" in capsys.readouterr().err

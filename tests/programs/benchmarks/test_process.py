@@ -34,6 +34,6 @@ def test_the_peak_is_of_the_block_alone() -> None:
 
 def test_a_contender_that_fails_is_named(tmp_path: object) -> None:
     with pytest.raises(
-        UserError, match=r"bench_ridge: ours failed \(.*bold\.npy.*\); is there memory enough\?"
+        UserError, match=r"bench-ridge: ours failed \(.*bold\.npy.*\); is there memory enough\?"
     ):
         process.in_its_own_process("bench-ridge", "ours", str(tmp_path))

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from programs.__main__ import main as program
 from programs.benchmarks import book, codec, masking, ridge, run, training
 from programs.benchmarks.table import Row, write
 
@@ -41,7 +42,7 @@ def test_nonsense_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str])
         (["--only", "ridge", "--voxels", "5"], "--voxels 5"),
         (["--only", "book", "--edition", "nothere"], "there is no edition 'nothere'"),
     ):
-        assert run.main([*arguments, "--out", str(tmp_path / "b.csv")]) == 1
+        assert program(["bench", *arguments, "--out", str(tmp_path / "b.csv")]) == 1
         assert said in capsys.readouterr().err
     assert not (tmp_path / "b.csv").exists()
 
@@ -96,7 +97,7 @@ def test_a_table_with_other_columns_is_found_before_anything_is_measured(
 ) -> None:
     path = tmp_path / "bench.csv"
     path.write_text("direction,value\nencode,1\n")
-    assert run.main(["--only", "masking", "--out", str(path)]) == 1
+    assert program(["bench", "--only", "masking", "--out", str(path)]) == 1
     assert "other columns" in capsys.readouterr().err
     assert path.read_text() == "direction,value\nencode,1\n" and measured == []
 

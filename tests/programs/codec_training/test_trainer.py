@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from programs.codec_training.__main__ import main
 
 from fmri_audio.base.errors import UserError
 from fmri_audio.codec import checkpoints
+from programs.__main__ import main as program
 from programs.codec_training.corpus import Segments
 from programs.codec_training.export import export, write_log
 from programs.codec_training.losses import Weights
@@ -129,7 +129,7 @@ def test_a_checkpoint_of_another_width_is_refused(pool: Path, tmp_path: Path) ->
 
 
 def test_the_decoder_alone_needs_a_checkpoint_to_keep(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["--decoder-only"]) == 1
+    assert program(["codec", "--decoder-only"]) == 1
     assert "--start" in capsys.readouterr().err
 
 
@@ -220,7 +220,7 @@ def test_a_run_that_began_from_other_weights_is_not_resumed(pool: Path, tmp_path
     ("options", "said"), [(["--start", "random"], "goes on from a checkpoint"), (["--batch", "4"], "batches of 9")]
 )
 def test_mending_says_what_it_cannot_do(options: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["mend", *options]) == 1
+    assert program(["codec-mend", *options]) == 1
     assert said in capsys.readouterr().err
 
 
