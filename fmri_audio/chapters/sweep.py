@@ -17,10 +17,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from fmri_audio.base import results
-from fmri_audio.base.words import REMEASURED
+from fmri_audio.base.words import REMEASURED, joined
 from fmri_audio.bottleneck.arms import ARM_LABELS
 from fmri_audio.chapters.common import brains_of
-from fmri_audio.claims.claims import joined
 from fmri_audio.edition import Edition
 from fmri_audio.experiments.held_out import HeldOut
 from fmri_audio.experiments.training_sweep import BOLD_DISTANCES, FACTORS, SCORED, Factor, Outcome, Sweep

@@ -154,6 +154,7 @@ class Digests:
         book, static = self.root / "book", self.root / "_static"
         paths = [self.root / name for name in ("_config.yml", "_toc.yml", "book/chapters.yml")]
         paths += [*sorted(book.glob("*.md")), *sorted(book.glob("*.bib")), *sorted(self.root.glob("*.bib"))]
+        paths += sorted((self.root / "fmri_audio").rglob("*.py"))  # a page is made of their docstrings
         paths += [p for p in sorted(static.rglob("*")) if p.is_file() and not p.is_relative_to(static / "audio")]
         machinery = ingredients("programs.workflow.render", "fmri_audio.pages.extension")
         return [*self.hashes.lines(paths), *machinery, f"main bandwidth {self.plan.main_bandwidth:g}"]
