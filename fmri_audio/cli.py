@@ -40,7 +40,8 @@ def evaluate(arguments: argparse.Namespace) -> None:
     from fmri_audio.sound.metrics import base, evaluate
 
     sounds = {
-        name: audio.read_mono(getattr(arguments, name), base.METRIC_RATE) for name in ("reference", "degraded")
+        name: audio.read_mono(getattr(arguments, name), base.METRIC_RATE)
+        for name in ("reference", "degraded")
     }
     reference, degraded = (sound.waveform for sound in sounds.values())
     scores = evaluate.evaluate(reference, degraded, base.METRIC_RATE)
@@ -49,7 +50,9 @@ def evaluate(arguments: argparse.Namespace) -> None:
         print(json.dumps({**scores.as_json(), **done}))
         return
     for name, value in scores.values().items():
-        text = "undefined" if math.isnan(value) else f"{value:d}" if isinstance(value, int) else f"{value:.4g}"
+        text = (
+            "undefined" if math.isnan(value) else f"{value:d}" if isinstance(value, int) else f"{value:.4g}"
+        )
         unit, why = evaluate.UNITS[name], scores.undefined.get(name)
         said = f"({why})" if why else "" if unit == "1" else unit
         print(f"{name:19} {text:>10} {said}".rstrip())
@@ -90,7 +93,9 @@ def codec_info(arguments: argparse.Namespace) -> None:
         "sample rate": f"{model.sample_rate} Hz",
         "frame rate": f"{model.frame_rate} Hz",
         "channels": channels,
-        "works on": whole if model.segment is None else f"segments of {model.segment:g} s, each with its scale",
+        "works on": whole
+        if model.segment is None
+        else f"segments of {model.segment:g} s, each with its scale",
         "codebooks": f"{', '.join(codebooks)}; {model.quantizer.bins} entries each",
     }
     for name, value in facts.items():
@@ -110,10 +115,14 @@ def codec_encode(arguments: argparse.Namespace) -> None:
     arrays, steps = encode(arguments.sound, checkpoint, arguments.bandwidth)
     with replacing(arguments.codes) as temporary:
         np.savez_compressed(
-            temporary, **arrays, bandwidth_kbps=arguments.bandwidth, checkpoint=checkpoint.id,
-            checkpoint_spec=_lasting_spec(checkpoint), checkpoint_sha256=checkpoint.sha256,
+            temporary,
+            **arrays,
+            bandwidth_kbps=arguments.bandwidth,
+            checkpoint=checkpoint.id,
+            checkpoint_spec=_lasting_spec(checkpoint),
+            checkpoint_sha256=checkpoint.sha256,
             sample_rate=checkpoint.model.sample_rate,
-        )  # fmt: skip
+        )
     done = "".join(f"{step}; " for step in steps)
     codebooks, frames = arrays["codes"].shape
     segments = f" in {len(arrays['scales'])} segments" if "scales" in arrays else ""
@@ -135,7 +144,9 @@ def _encode_stream(path: Path, checkpoint: Checkpoint, bandwidth: float) -> tupl
         return {"codes": codec_stream.encode(codec, sound), "n_samples": sound.n_samples}, sound.steps
 
 
-def _encode_segments(path: Path, checkpoint: Checkpoint, bandwidth: float) -> tuple[dict[str, Any], list[str]]:
+def _encode_segments(
+    path: Path, checkpoint: Checkpoint, bandwidth: float
+) -> tuple[dict[str, Any], list[str]]:
     """Return the arrays to store, and what was done to the sound first."""
     import torch
 
@@ -146,9 +157,11 @@ def _encode_segments(path: Path, checkpoint: Checkpoint, bandwidth: float) -> tu
     waveform, steps = audio.to_stereo(audio.read_sound(path), codec.sample_rate)
     stored = codec.encode(torch.from_numpy(np.ascontiguousarray(waveform)))
     arrays = {
-        "codes": stored.codes.astype(np.int16), "n_samples": waveform.shape[1],
-        "segment_frames": stored.segment_frames, "scales": stored.scales,
-    }  # fmt: skip
+        "codes": stored.codes.astype(np.int16),
+        "n_samples": waveform.shape[1],
+        "segment_frames": stored.segment_frames,
+        "scales": stored.scales,
+    }
     return arrays, steps
 
 
@@ -177,7 +190,9 @@ def codec_decode(arguments: argparse.Namespace) -> None:
     print(f"{arguments.sound}: {seconds:.2f} s, {bandwidth:g} kbps, {checkpoint.id}")
 
 
-def _decode_stream(path: Path, stored: dict[str, Any], checkpoint: Checkpoint, bandwidth: float, out: Path) -> None:
+def _decode_stream(
+    path: Path, stored: dict[str, Any], checkpoint: Checkpoint, bandwidth: float, out: Path
+) -> None:
     """Write the sound of one stream of codes."""
     from fmri_audio.representations import codec_stream
     from fmri_audio.representations.encodec import EncodecCodes
@@ -190,7 +205,9 @@ def _decode_stream(path: Path, stored: dict[str, Any], checkpoint: Checkpoint, b
     codec_stream.decode(codec, codes, n_samples, out)
 
 
-def _decode_segments(path: Path, stored: dict[str, Any], checkpoint: Checkpoint, bandwidth: float, out: Path) -> None:
+def _decode_segments(
+    path: Path, stored: dict[str, Any], checkpoint: Checkpoint, bandwidth: float, out: Path
+) -> None:
     """Write the sound of codes in segments."""
     from fmri_audio.codec.codes_files import SEGMENT_KEYS
     from fmri_audio.codec.segmented import SegmentedCodec, SegmentedCodes
@@ -229,7 +246,9 @@ def _check_codes(
     if codes.min() < 0 or codes.max() >= bins:
         raise UserError(f"{path}: codes should be from 0 to {bins - 1}, found {codes.min()} to {codes.max()}")
     if codes.shape[0] != n_codebooks:
-        raise UserError(f"{path}: {codec.bandwidth:g} kbps are {n_codebooks} codebooks, found {codes.shape[0]}")
+        raise UserError(
+            f"{path}: {codec.bandwidth:g} kbps are {n_codebooks} codebooks, found {codes.shape[0]}"
+        )
 
 
 def data_simulate(arguments: argparse.Namespace) -> None:
@@ -252,10 +271,18 @@ def data_simulate(arguments: argparse.Namespace) -> None:
         waveform = sound.waveform
         done = "".join(f"{step}; " for step in sound.steps)
     folder = simulate_study(
-        arguments.out, waveform, audio.SAMPLE_RATE, n_subjects=arguments.subjects, n_trs=n_trs,
-        shape=tuple(arguments.shape), seed=arguments.seed, strength=arguments.strength, variant=arguments.variant,
-        features=arguments.features, runs=runs,
-    )  # fmt: skip
+        arguments.out,
+        waveform,
+        audio.SAMPLE_RATE,
+        n_subjects=arguments.subjects,
+        n_trs=n_trs,
+        shape=tuple(arguments.shape),
+        seed=arguments.seed,
+        strength=arguments.strength,
+        variant=arguments.variant,
+        features=arguments.features,
+        runs=runs,
+    )
     print(f"{folder}: {done}{arguments.subjects} subjects, {n_trs} TRs")
 
 
@@ -264,9 +291,13 @@ def data_check(arguments: argparse.Namespace) -> int:
     from fmri_audio.study.checker import check_study
 
     report = check_study(
-        arguments.folder, task=arguments.task, story=arguments.story, space=arguments.space,
-        films=[str(film) for film in arguments.film], mask=arguments.mask,
-    )  # fmt: skip
+        arguments.folder,
+        task=arguments.task,
+        story=arguments.story,
+        space=arguments.space,
+        films=[str(film) for film in arguments.film],
+        mask=arguments.mask,
+    )
     print(report.table)
     for kind in ("sounds", "notes", "warnings", "problems"):
         for sentence in getattr(report, kind):
@@ -306,10 +337,11 @@ def parser() -> argparse.ArgumentParser:
 
 def _add_evaluate(commands: Any) -> None:
     one = commands.add_parser(
-        "evaluate", help="score a degraded recording against its reference",
+        "evaluate",
+        help="score a degraded recording against its reference",
         description="SNR, SI-SDR, PESQ and STOI: mono, 16 kHz, aligned by cross-correlation, cut to the shorter. "
         "Beyond 30 s, PESQ and STOI are means over pieces by the speech in each.",
-    )  # fmt: skip
+    )
     one.add_argument("reference", type=Path, metavar="REFERENCE")
     one.add_argument("degraded", type=Path, metavar="DEGRADED")
     one.add_argument("--json", action="store_true", help="print one JSON object; undefined scores are null")
@@ -345,31 +377,44 @@ def _add_data(data: argparse.ArgumentParser) -> None:
     simulate.add_argument(
         "--trs", type=int, metavar="T", help=f"TRs of 1.5 s (default: those of --runs, or {DEFAULT_TRS})"
     )
-    simulate.add_argument("--runs", type=int, nargs="+", metavar="A", help="TRs of each run (default: one run)")
+    simulate.add_argument(
+        "--runs", type=int, nargs="+", metavar="A", help="TRs of each run (default: one run)"
+    )
     simulate.add_argument("--shape", type=int, nargs=3, default=[20, 24, 20], metavar=("X", "Y", "Z"))
     simulate.add_argument("--seed", type=int, default=0, metavar="S")
     simulate.add_argument(
-        "--variant", choices=VARIANTS, default="realistic",
+        "--variant",
+        choices=VARIANTS,
+        default="realistic",
         help="null: noise only; null-shared: brains share a signal that has nothing to do with the sound",
-    )  # fmt: skip
+    )
     simulate.add_argument(
         "--strength", type=float, help="share of variance that subjects share (default: the variant's own)"
     )
     simulate.add_argument(
-        "--features", nargs="+", choices=FAMILIES, default=list(FAMILIES), metavar="FAMILY",
+        "--features",
+        nargs="+",
+        choices=FAMILIES,
+        default=list(FAMILIES),
+        metavar="FAMILY",
         help=f"what auditory cortex follows: {', '.join(FAMILIES)} (default: all)",
-    )  # fmt: skip
+    )
     simulate.add_argument("--sound", type=Path, help="what the brains hear (default: the embedded play)")
     simulate.set_defaults(run=data_simulate)
     check = commands.add_parser("check", help="list what a study holds and every problem")
     check.add_argument("folder", type=Path, metavar="DIR")
     check.add_argument(
-        "--film", nargs="+", default=[], metavar="FILE",
+        "--film",
+        nargs="+",
+        default=[],
+        metavar="FILE",
         help="the film or its sound, one per run in their order, or RUN=FILE (default: the study's own)",
-    )  # fmt: skip
+    )
     check.add_argument("--task", help="which task of a BIDS data set")
     check.add_argument("--story", help="which story of that task (default: all that everybody heard)")
-    check.add_argument("--space", default=BIDS_SPACE, help=f"standard space of its scans (default: {BIDS_SPACE})")
+    check.add_argument(
+        "--space", default=BIDS_SPACE, help=f"standard space of its scans (default: {BIDS_SPACE})"
+    )
     check.add_argument(
         "--mask", default="auditory", help="auditory (default), grey-matter, or the path of a NIfTI mask"
     )
@@ -378,16 +423,21 @@ def _add_data(data: argparse.ArgumentParser) -> None:
 
 def _add_report(commands: Any) -> None:
     one = commands.add_parser(
-        "report", help="write the report to the issue that asked, as Markdown",
+        "report",
+        help="write the report to the issue that asked, as Markdown",
         description="Verdict, conditions, claims, figures, sounds and how to reproduce them, from an edition's tables.",
-    )  # fmt: skip
-    one.add_argument("--edition", default="demo", help="a name in config/, or an edition file (default: demo)")
+    )
+    one.add_argument(
+        "--edition", default="demo", help="a name in config/, or an edition file (default: demo)"
+    )
     one.add_argument("--out", type=Path, metavar="FILE", help="file to write (default: print it)")
     one.add_argument(
-        "--book-url", default=os.environ.get("BOOK_URL", ""), metavar="URL",
+        "--book-url",
+        default=os.environ.get("BOOK_URL", ""),
+        metavar="URL",
         help="where the rendered book is published (default: the variable BOOK_URL, or the address in CITATION.cff; "
         "without one links are relative)",
-    )  # fmt: skip
+    )
     one.set_defaults(run=report, writes=["out"])
 
 

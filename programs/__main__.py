@@ -38,7 +38,10 @@ STEPS, TRAINING = "fmri_audio.edition.steps", "programs.codec_training"
 COMMANDS = {
     **{name: Entry("programs.workflow.front", (name,)) for name in ("book", "html", "sweep", "publish")},
     **{name: Entry(STEPS, (name,)) for name in ("resolve", "stimulus", "encode", "study")},
-    **{name: Entry(f"programs.workflow.{name}", tied=True) for name in ("step", "execute", "collect", "render")},
+    **{
+        name: Entry(f"programs.workflow.{name}", tied=True)
+        for name in ("step", "execute", "collect", "render")
+    },
     "tied-resolve": Entry(STEPS, ("resolve",), tied=True),
     "tied": Entry("programs.workflow.tied", tied=True),
     "kernel": Entry("programs.workflow.kernel"),

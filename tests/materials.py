@@ -64,7 +64,9 @@ def fitting_codebooks(checkpoint: Checkpoint) -> Checkpoint:
     with torch.no_grad():
         latents = codec.analyse(torch.from_numpy(noise_bursts(N_TRS))[None, None])
         for k, layer in enumerate(checkpoint.model.quantizer.vq.layers[:2]):
-            found = codec.codes_to_latents(codec.latents_to_codes(latents, k)) if k else torch.zeros_like(latents)
+            found = (
+                codec.codes_to_latents(codec.latents_to_codes(latents, k)) if k else torch.zeros_like(latents)
+            )
             residual = (latents - found)[0].T
             picks = rng.choice(len(residual), layer.codebook.shape[0], replace=False)
             layer._codebook.embed.copy_(residual[torch.from_numpy(picks)])

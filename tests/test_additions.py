@@ -156,7 +156,11 @@ def add(tmp_path: Path, **files: str) -> list[str]:
 
 def run(code: str, words: list[str]) -> str:
     done = subprocess.run(
-        [sys.executable, "-c", BEGIN + code, *words], capture_output=True, text=True, check=False, cwd=project_root()
+        [sys.executable, "-c", BEGIN + code, *words],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=project_root(),
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -246,7 +250,10 @@ print(cli.main(["data", "check", str(folder)]))
     )
     assert "folders" in said and "2 subjects" in said
     with pytest.raises(AssertionError):  # and without the file it is nobody's
-        run("from fmri_audio.study.reader import find_study; from pathlib import Path; find_study(Path('tests'))", [])
+        run(
+            "from fmri_audio.study.reader import find_study; from pathlib import Path; find_study(Path('tests'))",
+            [],
+        )
 
 
 def test_a_chapter_is_a_page(tmp_path: Path) -> None:

@@ -59,7 +59,9 @@ def imported(path: Path) -> set[tuple[str, str | None]]:
             yield from walk(child, extra)
 
     found = set(walk(ast.parse(path.read_text()), None))
-    return {(module, extra) for module, extra in found if module not in {*OURS, *sys.stdlib_module_names, "tests"}}
+    return {
+        (module, extra) for module, extra in found if module not in {*OURS, *sys.stdlib_module_names, "tests"}
+    }
 
 
 def allowed(path: Path) -> set[str]:
@@ -67,7 +69,9 @@ def allowed(path: Path) -> set[str]:
     parts = path.relative_to(ROOT).parts
     if parts[0] == "fmri_audio" and parts[1] not in BOOK_ROOMS:
         return LIBRARY
-    return LIBRARY | EXTRAS["book"] | (EXTRAS["workflow"] | EXTRAS["bench"] if parts[0] == "programs" else set())
+    return (
+        LIBRARY | EXTRAS["book"] | (EXTRAS["workflow"] | EXTRAS["bench"] if parts[0] == "programs" else set())
+    )
 
 
 @pytest.mark.parametrize("top", OURS)
@@ -90,9 +94,13 @@ def test_no_package_is_asked_for_twice() -> None:
     assert sorted(listed) == sorted(set(listed))
 
 
-def test_a_missing_extra_is_one_sentence(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_missing_extra_is_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setitem(sys.modules, "pocketsphinx", None)
-    with pytest.raises(UserError, match=re.escape("pocketsphinx is not installed: run pip install '.[recognition]'")):
+    with pytest.raises(
+        UserError, match=re.escape("pocketsphinx is not installed: run pip install '.[recognition]'")
+    ):
         recognition._recognise([])
     monkeypatch.delitem(sys.modules, "fmri_audio.claims.report", raising=False)
     monkeypatch.delattr("fmri_audio.claims.report", raising=False)
@@ -131,8 +139,14 @@ def test_what_names_the_project_says_what_the_citation_says(capsys: pytest.Captu
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
     authors = [author["name"] for author in citation["authors"]]
     config = yaml.safe_load((ROOT / "_config.yml").read_text())
-    assert citation["title"] == config["title"] == (ROOT / "README.md").read_text().splitlines()[0].removeprefix("# ")
-    assert ", ".join(authors) == config["author"] and authors == [author["name"] for author in PROJECT["authors"]]
+    assert (
+        citation["title"]
+        == config["title"]
+        == (ROOT / "README.md").read_text().splitlines()[0].removeprefix("# ")
+    )
+    assert ", ".join(authors) == config["author"] and authors == [
+        author["name"] for author in PROJECT["authors"]
+    ]
     assert f"Copyright (c) {config['copyright']} {config['author']}" in (ROOT / "LICENSE").read_text()
     assert citation["license"] == PROJECT["license"]
     assert citation["version"] == PROJECT["version"] == __version__
@@ -145,7 +159,9 @@ def test_what_names_the_project_says_what_the_citation_says(capsys: pytest.Captu
 def test_addresses_are_those_of_the_citation() -> None:
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
     known = {"Repository": citation.get("repository-code"), "Documentation": citation.get("url")}
-    assert PROJECT.get("urls", {}) == {name: address for name, address in known.items() if address is not None}
+    assert PROJECT.get("urls", {}) == {
+        name: address for name, address in known.items() if address is not None
+    }
     assert re.findall(r"^BOOK_URL \?=(.*)", (ROOT / "Makefile").read_text(), re.MULTILINE) == [""]
 
 

@@ -69,7 +69,10 @@ def unrepeatable(tree: ast.AST) -> Iterator[str]:
         if (
             (seaborn and name in JITTERS and "jitter" not in given)
             or (seaborn and name in BOOTSTRAPS and not given & {"errorbar", "seed"})
-            or (re.fullmatch(r"(np|numpy)\.random\.[a-z_]+", called) and (name != "default_rng" or not node.args))
+            or (
+                re.fullmatch(r"(np|numpy)\.random\.[a-z_]+", called)
+                and (name != "default_rng" or not node.args)
+            )
             or called.startswith("random.")
         ):
             yield called
@@ -117,12 +120,21 @@ def test_package_draws_nothing_at_random() -> None:
 @pytest.mark.parametrize(
     ("source", "count"),
     [
-        ("sns.stripplot(points, x='a')", 1), ("sns.stripplot(points, x='a', jitter=False)", 0), ("sns.lineplot(x)", 1),
-        ("sns.relplot(x, kind='line', errorbar=None)", 0), ("sns.barplot(x, seed=1)", 0), ("np.random.rand(3)", 1),
-        ("numpy.random.default_rng()", 1), ("np.random.default_rng(3)", 0), ("random.shuffle(x)", 1),
-        ("time.perf_counter()", 1), ("datetime.now()", 1), ("arm.curves['seconds']", 1), ("stimulus.seconds", 0),
+        ("sns.stripplot(points, x='a')", 1),
+        ("sns.stripplot(points, x='a', jitter=False)", 0),
+        ("sns.lineplot(x)", 1),
+        ("sns.relplot(x, kind='line', errorbar=None)", 0),
+        ("sns.barplot(x, seed=1)", 0),
+        ("np.random.rand(3)", 1),
+        ("numpy.random.default_rng()", 1),
+        ("np.random.default_rng(3)", 0),
+        ("random.shuffle(x)", 1),
+        ("time.perf_counter()", 1),
+        ("datetime.now()", 1),
+        ("arm.curves['seconds']", 1),
+        ("stimulus.seconds", 0),
     ],
-)  # fmt: skip
+)
 def test_what_cannot_be_repeated_is_found(source: str, count: int) -> None:
     assert len(list(unrepeatable(ast.parse(source)))) == count
 
@@ -191,7 +203,9 @@ def test_tracked_files_stay_small() -> None:
     assert sum(path.stat().st_size for path in tracked()) < MAX_TRACKED_BYTES
     checkpoint = ROOT / "checkpoints" / "encodec-24khz-demo.safetensors"
     assert checkpoint.stat().st_size <= 16_000_000
-    sound = [path for path in tracked() if path.parent == ROOT / "stimulus" and path.suffix in {".ogg", ".flac"}]
+    sound = [
+        path for path in tracked() if path.parent == ROOT / "stimulus" and path.suffix in {".ogg", ".flac"}
+    ]
     assert sound
     assert sum(path.stat().st_size for path in sound) <= 14_000_000
 
@@ -218,7 +232,12 @@ def test_make_alone_prints_help() -> None:
     ],
 )
 def test_make_says_in_one_sentence_what_is_wrong(arguments: tuple[str, ...], sentence: str) -> None:
-    command = ["make", "-C", str(ROOT), *([] if "PYTHON" in "".join(arguments) else [f"PYTHON={sys.executable}"])]
+    command = [
+        "make",
+        "-C",
+        str(ROOT),
+        *([] if "PYTHON" in "".join(arguments) else [f"PYTHON={sys.executable}"]),
+    ]
     done = subprocess.run([*command, *arguments], capture_output=True, text=True, check=False)
     assert done.returncode != 0
     ours = [line for line in done.stderr.splitlines() if not line.startswith("make")]

@@ -92,7 +92,9 @@ def check_writable(path: Path | str) -> None:
     try:
         # A folder that is not there yet is made in the nearest one that is.
         folder = next(folder for folder in path.absolute().parents if os.path.lexists(folder))
-        with tempfile.NamedTemporaryFile(prefix=f".{path.stem[:64]}-", suffix=path.suffix, dir=folder) as probe:
+        with tempfile.NamedTemporaryFile(
+            prefix=f".{path.stem[:64]}-", suffix=path.suffix, dir=folder
+        ) as probe:
             probe.write(bytes(_PROBE_BYTES))
     except OSError as error:
         raise UserError(

@@ -50,7 +50,10 @@ def ingredients(*modules: str) -> list[str]:
     """Return a line for every module that these reach, with its hash, and one for every library with its version."""
     reached = closure(*modules)
     libraries = sorted({library for name in reached for library in _imports(name)[1]})
-    return [*(f"{code_hash(name)}  {name}" for name in reached), *(f"{_version(one)}  {one}" for one in libraries)]
+    return [
+        *(f"{code_hash(name)}  {name}" for name in reached),
+        *(f"{_version(one)}  {one}" for one in libraries),
+    ]
 
 
 def closure(*modules: str) -> list[str]:
@@ -144,7 +147,10 @@ def _executed(tree: ast.AST) -> Iterator[ast.AST]:
     while ahead:
         node = ahead.pop()
         yield node
-        typing_only = isinstance(node, ast.If) and ast.unparse(node.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING")
+        typing_only = isinstance(node, ast.If) and ast.unparse(node.test) in (
+            "TYPE_CHECKING",
+            "typing.TYPE_CHECKING",
+        )
         ahead += node.orelse if isinstance(node, ast.If) and typing_only else ast.iter_child_nodes(node)
 
 

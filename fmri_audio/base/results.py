@@ -50,10 +50,28 @@ class Record:
 
 
 COLUMNS = (
-    "edition", "study", "codec", "representation", "arm", "bandwidth_kbps", "units", "rank", "condition",
-    "control", "subject", "fold", "segment", "seed", "metric", "value", "ci_low", "ci_high", "n", "unit",
+    "edition",
+    "study",
+    "codec",
+    "representation",
+    "arm",
+    "bandwidth_kbps",
+    "units",
+    "rank",
+    "condition",
+    "control",
+    "subject",
+    "fold",
+    "segment",
+    "seed",
+    "metric",
+    "value",
+    "ci_low",
+    "ci_high",
+    "n",
+    "unit",
     "hardware",
-)  # fmt: skip
+)
 
 
 def write(path: Path | str, records: Iterable[Record]) -> None:
@@ -71,8 +89,9 @@ def read(paths: Path | str | Iterable[Path | str]) -> pd.DataFrame:
     text = {column: "string" for column in COLUMNS if column not in _NUMERIC}
     frames = [pd.read_csv(path, dtype=text, keep_default_na=False, na_values=["", "nan"]) for path in listed]
     if not frames:
-        return pd.DataFrame({column: pd.Series(dtype="float64" if column in _NUMERIC else "string")
-                             for column in COLUMNS})  # fmt: skip
+        return pd.DataFrame(
+            {column: pd.Series(dtype="float64" if column in _NUMERIC else "string") for column in COLUMNS}
+        )
     for path, frame in zip(listed, frames, strict=True):
         if tuple(frame.columns) != COLUMNS:
             raise ValueError(f"{path}: not a results table (columns {list(frame.columns)})")

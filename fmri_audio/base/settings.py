@@ -204,22 +204,24 @@ class StudySettings(Section):
 
     source: str | None = Field(SIMULATE, description='"simulate", or the folder of a study on disk')
     trs: list[TRs] | None = Field(
-        None, description="first and last TR used, counted from 1 in the joined scans; null: all but those skipped"
+        None,
+        description="first and last TR used, counted from 1 in the joined scans; null: all but those skipped",
     )
     task: str | None = Field(None, description="task of a BIDS data set; null: the only one there is")
     story: str | None = Field(None, description="one story of that task; null: all that everybody heard")
     space: str = Field(BIDS_SPACE, description="standard space of a BIDS data set's scans")
     n_subjects: int = Field(3, gt=0, le=1_000, description="subjects simulated")
-    shape: list[Extent] = Field(
-        [48, 20, 16], min_length=3, max_length=3, description="voxels along x, y, z"
-    )
+    shape: list[Extent] = Field([48, 20, 16], min_length=3, max_length=3, description="voxels along x, y, z")
     mask: str = Field("auditory", description='"auditory", "grey-matter", or the path of a NIfTI mask')
     variant: Variant = Field("realistic", description=f"what simulated brains share: {', '.join(VARIANTS)}")
     features: list[Family] = Field(
         list(FAMILIES), min_length=1, description=f"families of features they follow: {', '.join(FAMILIES)}"
     )
     strength: float | None = Field(
-        None, ge=0, lt=0.75, description="share of a voxel's variance that subjects share; null: the variant's own"
+        None,
+        ge=0,
+        lt=0.75,
+        description="share of a voxel's variance that subjects share; null: the variant's own",
     )
 
     @model_validator(mode="after")
@@ -247,7 +249,10 @@ class TrainingSettings(Section):
         description="ways through the bottleneck that are trained",
     )
     seeds: int = Field(
-        1, gt=0, le=1_000, description="trainings of the frozen and the fine-tuned arm, each from its own seed"
+        1,
+        gt=0,
+        le=1_000,
+        description="trainings of the frozen and the fine-tuned arm, each from its own seed",
     )
     precision: Literal["auto", "float32", "bf16"] = Field(
         "auto", description="arithmetic of training; auto: bf16 where a GPU can do it, else float32"
@@ -305,15 +310,19 @@ class SweepSettings(Section):
         description="arms trained anew at every balance, rank and number of voxels",
     )
     balances: list[Weight] = Field(
-        [0.0, 0.1, 1.0], max_length=100, description="weights of the distance to measured BOLD (training.balance)"
+        [0.0, 0.1, 1.0],
+        max_length=100,
+        description="weights of the distance to measured BOLD (training.balance)",
     )
     ranks: list[Rank] = Field([], max_length=100, description="real widths of the bottleneck (training.rank)")
     units: list[PositiveInt] = Field(
-        [], max_length=100,
+        [],
+        max_length=100,
         description="numbers of voxels: of the mask and, beyond it, of the grey matter nearest to it",
     )
     bandwidths: list[Bandwidth] = Field(
-        [], max_length=100,
+        [],
+        max_length=100,
         description="kbps: of the codes that the codes arm carries, and at which latents are quantised again",
     )
     seeds: int = Field(1, gt=0, le=1_000, description="trainings at every level, each from its own seed")
@@ -331,7 +340,9 @@ class Settings(Section):
     """Everything that distinguishes one edition of the book from another."""
 
     edition: str = Field(
-        pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", max_length=100, description="name, used for folders and tables"
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$",
+        max_length=100,
+        description="name, used for folders and tables",
     )
     codec: str = Field("demo", min_length=1, description="demo, released, or the path of a checkpoint")
     bandwidths: Annotated[list[Bandwidth], Field(min_length=1, max_length=100)] | Literal["all"] = "all"
@@ -353,7 +364,9 @@ class Settings(Section):
         if missing := [arm for arm in self.sweep.arms if arm not in arms]:
             raise ValueError(f"sweep.arms: {missing[0]} should be one of training.arms, {', '.join(arms)}")
         if self.sweep.bandwidths and "codes" not in arms:
-            raise ValueError("sweep.bandwidths: should be empty, because training.arms leaves the codes arm out")
+            raise ValueError(
+                "sweep.bandwidths: should be empty, because training.arms leaves the codes arm out"
+            )
         if small := [units for units in self.sweep.units if units < rank]:
             raise ValueError(f"sweep.units: {small[0]} should be at least training.rank, {rank}")
         return self

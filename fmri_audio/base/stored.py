@@ -77,8 +77,9 @@ def is_whole(seal: Path, files: Iterable[Path]) -> bool:
     if not whole and any(path.exists() for path in listed):
         print(
             f"{seal.with_suffix('')}: not what was stored there, or stored without its hash; it is made again",
-            file=sys.stderr, flush=True,
-        )  # fmt: skip
+            file=sys.stderr,
+            flush=True,
+        )
     return whole
 
 

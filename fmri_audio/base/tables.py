@@ -20,20 +20,33 @@ TEXTGRID, JSON, SPREADSHEET = "a TextGrid of Praat", "JSON", "a spreadsheet (.xl
 """Kinds of file that a reader may know what to do with."""
 
 _BEGINS: dict[bytes, str] = {
-    b"PK\x03\x04": SPREADSHEET, b"\xd0\xcf\x11\xe0": "a spreadsheet of the old kind (.xls) or an encrypted one",
-    b"\x1f\x8b": "a compressed file (.gz)", b"%PDF": "a PDF", b"RIFF": "a sound", b"OggS": "a sound",
-    b"fLaC": "a sound", b"ID3": "a sound", b"\x89PNG": "a picture", b"{\\rtf": "a document of a word processor (.rtf)",
-}  # fmt: skip
+    b"PK\x03\x04": SPREADSHEET,
+    b"\xd0\xcf\x11\xe0": "a spreadsheet of the old kind (.xls) or an encrypted one",
+    b"\x1f\x8b": "a compressed file (.gz)",
+    b"%PDF": "a PDF",
+    b"RIFF": "a sound",
+    b"OggS": "a sound",
+    b"fLaC": "a sound",
+    b"ID3": "a sound",
+    b"\x89PNG": "a picture",
+    b"{\\rtf": "a document of a word processor (.rtf)",
+}
 """First bytes of files that are no text, or none to read."""
 
 _LOOKS = (
     (re.compile(r'(File type = )?"ooTextFile'), TEXTGRID),
     (re.compile(r"WEBVTT"), "subtitles (WebVTT)"),
     (re.compile(r"\d+\s*\n\s*\d+:\d\d:\d\d[,.]\d+ --> "), "subtitles (SRT)"),
-    (re.compile(r"(<\?xml[^>]*>\s*)?(<!--.*?-->\s*)?<ANNOTATION_DOCUMENT", re.DOTALL), "annotations of ELAN (.eaf)"),
+    (
+        re.compile(r"(<\?xml[^>]*>\s*)?(<!--.*?-->\s*)?<ANNOTATION_DOCUMENT", re.DOTALL),
+        "annotations of ELAN (.eaf)",
+    ),
     (re.compile(r"<(\?xml|!DOCTYPE|html)", re.IGNORECASE), "a web page or XML"),
     (re.compile(r"[{\[]\s*([\"{\[\]}]|$)"), JSON),
-    (re.compile(r"-?\d+(\.\d+)?\t-?\d+(\.\d+)?\t[^\t\n]*(\n|$)"), "a table without a header (Audacity's labels?)"),
+    (
+        re.compile(r"-?\d+(\.\d+)?\t-?\d+(\.\d+)?\t[^\t\n]*(\n|$)"),
+        "a table without a header (Audacity's labels?)",
+    ),
 )
 """How texts begin."""
 
@@ -119,7 +132,9 @@ def parse_table(text: str, path: Path | str, what: str) -> tuple[pd.DataFrame, l
         raise UserError(f"{path}: the column {twice[0][:40]!r} is there twice; leave one out")
     even = io.StringIO()
     padded = [row + [""] * (len(header) - len(row)) for row in rows[1:]]
-    csv.writer(even, delimiter="\t", lineterminator="\n", quoting=csv.QUOTE_MINIMAL).writerows([header, *padded])
+    csv.writer(even, delimiter="\t", lineterminator="\n", quoting=csv.QUOTE_MINIMAL).writerows(
+        [header, *padded]
+    )
     even.seek(0)
     return pd.read_csv(even, sep="\t", keep_default_na=False), lines[1:]
 

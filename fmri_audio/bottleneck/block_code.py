@@ -78,11 +78,16 @@ class BlockCode:
             for begin in range(0, part.shape[1] - frames + 1, step)
         ]
         if not examples or width < 1:
-            raise ValueError(f"{len(examples)} blocks of sound cannot be written with {per_tr} numbers per TR")
+            raise ValueError(
+                f"{len(examples)} blocks of sound cannot be written with {per_tr} numbers per TR"
+            )
         blocks = np.stack(examples)
         fitted = PCA(min(width, *blocks.shape), svd_solver="randomized", random_state=seed).fit(blocks)
         return cls(
-            np.asarray(fitted.mean_, np.float32), np.asarray(fitted.components_, np.float32), frames, float(per_second)
+            np.asarray(fitted.mean_, np.float32),
+            np.asarray(fitted.components_, np.float32),
+            frames,
+            float(per_second),
         )
 
     def per_tr(self, tr: Fraction) -> float:
@@ -93,7 +98,9 @@ class BlockCode:
         """Return features [C, L] after the code and back; the last block is filled up with its last frame."""
         channels, length = features.shape
         padded = np.pad(features, ((0, 0), (0, -length % self.frames)), mode="edge")
-        blocks = padded.reshape(channels, -1, self.frames).transpose(1, 0, 2).reshape(-1, channels * self.frames)
+        blocks = (
+            padded.reshape(channels, -1, self.frames).transpose(1, 0, 2).reshape(-1, channels * self.frames)
+        )
         back = (blocks - self.mean) @ self.components.T @ self.components + self.mean
         joined = back.reshape(-1, channels, self.frames).transpose(1, 0, 2).reshape(channels, -1)
         return np.ascontiguousarray(joined[:, :length], np.float32)

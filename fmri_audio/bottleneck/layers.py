@@ -163,7 +163,9 @@ class BoldSpace(nn.Module):
         gram = answered.mT @ answered
         ridge = 1e-3 * gram.diagonal(dim1=1, dim2=2).mean(dim=1)[:, None, None]
         identity = torch.eye(len(self.lags), device=code.device, dtype=torch.float64)
-        gains = torch.linalg.solve(gram + ridge.clamp_min(1e-12) * identity, answered.mT @ wanted)[..., 0].to(code)
+        gains = torch.linalg.solve(gram + ridge.clamp_min(1e-12) * identity, answered.mT @ wanted)[..., 0].to(
+            code
+        )
         back = torch.linalg.pinv(rotation)
         maps = gains[:, :, None] * back[:, None]  # [r, lags, V]
         self.collect.weight.copy_(self.wide * (maps * self.deviation).flatten(1))

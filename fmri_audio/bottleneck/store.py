@@ -46,6 +46,7 @@ from fmri_audio.study.splits import Split
 if TYPE_CHECKING:
     from fmri_audio.base.settings import TrainingSettings
 
+
 @dataclass(frozen=True)
 class TrainedArm:
     """A trained model and how it came about.
@@ -134,7 +135,9 @@ def trained_arms(
         Name of the arm → :class:`TrainedArm`, in the order given.
     """
     models = {name: build(name, material, seed) for name in names}
-    step = common_step([build(name, material) for name in settings.arms if name not in models] + [*models.values()])
+    step = common_step(
+        [build(name, material) for name in settings.arms if name not in models] + [*models.values()]
+    )
     cache.mkdir(parents=True, exist_ok=True)
     keys = {name: _key(name, material, split, settings, step, seed) for name in models}
     folders = {name: cache / f"{name}-{key}" for name, key in keys.items()}
@@ -214,10 +217,15 @@ def _restore(folder: Path, model: Arm, seed: int) -> TrainedArm:
     code = np.load(folder / "code.npy")
     model.around.copy_(torch.from_numpy(code))
     return TrainedArm(
-        model.eval(), seed, code, model.volumes().cpu().numpy(), pd.read_csv(folder / "curves.csv"),
+        model.eval(),
+        seed,
+        code,
+        model.volumes().cpu().numpy(),
+        pd.read_csv(folder / "curves.csv"),
         Convergence(facts["converged"], facts["falling"], facts["improved"]),
-        facts["selected"], facts["variance_passed"],
-    )  # fmt: skip
+        facts["selected"],
+        facts["variance_passed"],
+    )
 
 
 def _key(
@@ -229,11 +237,20 @@ def _key(
         digest.update(np.ascontiguousarray(array).tobytes())
     # Which arms are trained, and from how many seeds, decides nothing about any one of them.
     facts = (
-        material.checkpoint.sha256, list(material.sound.runs), str(material.sound.tr), repr(split),
-        settings.model_dump_json(exclude={"arms", "seeds"}), material.mel.model_dump_json(),
+        material.checkpoint.sha256,
+        list(material.sound.runs),
+        str(material.sound.tr),
+        repr(split),
+        settings.model_dump_json(exclude={"arms", "seeds"}),
+        material.mel.model_dump_json(),
         dict(material.parts.get(name, {})),
-        list(material.lags), material.shift, step, seed, torch.cuda.is_available(), precision_of(settings),
-    )  # fmt: skip
+        list(material.lags),
+        material.shift,
+        step,
+        seed,
+        torch.cuda.is_available(),
+        precision_of(settings),
+    )
     digest.update(repr(facts).encode())
     return digest.hexdigest()[:16]
 
@@ -247,7 +264,8 @@ def _one_by_one(folders: Mapping[str, Path], say: Say) -> Iterator[str]:
     while left:
         with contextlib.ExitStack() as held:
             locks = {
-                name: held.enter_context(open(folder.with_suffix(".lock"), "w")) for name, folder in left.items()
+                name: held.enter_context(open(folder.with_suffix(".lock"), "w"))
+                for name, folder in left.items()
             }
             name = next((name for name, lock in locks.items() if _taken(lock)), None)
             if name is None:

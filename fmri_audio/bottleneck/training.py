@@ -212,7 +212,9 @@ def starts_of_parts(split: Split, validation: Block, window: int, step: int) -> 
         A part holds no window.
     """
     blocks = {"training": split.train_blocks, "validation": (validation,), "held-out": (split.test_block,)}
-    starts = {part: [k for block in blocks[part] for k in window_starts(block, window, step)] for part in PARTS}
+    starts = {
+        part: [k for block in blocks[part] for k in window_starts(block, window, step)] for part in PARTS
+    }
     if not all(starts.values()):
         raise UserError(f"training.window_trs: {window} TRs do not fit into the blocks of the split")
     return starts
@@ -281,19 +283,31 @@ def train(
     starts, *followed = starts_of_parts(split, validation, settings.window_trs, step).values()
     loop.data = _Data(
         lambda which: Windows(material, features, model.grid, which, settings.window_trs),
-        starts, followed, settings, seed,
-    )  # fmt: skip
+        starts,
+        followed,
+        settings,
+        seed,
+    )
     last = folder / "last.ckpt"
     with warnings.catch_warnings(), _deterministic(seed):
         # Lightning's advice on workers and the codec's evaluation mode does not apply to this small loop.
         warnings.simplefilter("ignore")
         trainer = lightning.Trainer(
             max_epochs=settings.epochs if stop_after is None else stop_after,
-            accelerator="auto", devices=1, precision=precision_of(settings), logger=False,
-            enable_progress_bar=False, enable_model_summary=False, num_sanity_val_steps=0,
-            reload_dataloaders_every_n_epochs=1, inference_mode=False,
-            callbacks=[_Progress(), ModelCheckpoint(folder, "last", save_top_k=1, enable_version_counter=False)],
-        )  # fmt: skip
+            accelerator="auto",
+            devices=1,
+            precision=precision_of(settings),
+            logger=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+            reload_dataloaders_every_n_epochs=1,
+            inference_mode=False,
+            callbacks=[
+                _Progress(),
+                ModelCheckpoint(folder, "last", save_top_k=1, enable_version_counter=False),
+            ],
+        )
         trainer.fit(loop, datamodule=loop.data, ckpt_path=last if last.is_file() else None)
     model.load_trained_state(loop.best[1])
     model.to(device)
@@ -369,10 +383,15 @@ class _Loop(lightning.LightningModule):
     def validation_step(self, batch: TrainingWindow, batch_idx: int, dataloader_idx: int = 0) -> None:
         """Follow the loss."""
         heard, error = self.model.window_losses(batch, self.settings.window_trs)
-        self.rows.append({
-            "step": self.global_step, "part": PARTS[dataloader_idx], "loss": float(heard),
-            "bold_error": float(error), "seconds": self.seconds_before + time.monotonic() - self.began,
-        })  # fmt: skip
+        self.rows.append(
+            {
+                "step": self.global_step,
+                "part": PARTS[dataloader_idx],
+                "loss": float(heard),
+                "bold_error": float(error),
+                "seconds": self.seconds_before + time.monotonic() - self.began,
+            }
+        )
 
     def on_validation_epoch_end(self) -> None:
         """Keep the weights if no earlier ones did as well in validation."""

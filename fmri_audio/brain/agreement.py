@@ -50,7 +50,9 @@ def rows_all_have(bold: Subjects) -> np.ndarray:
         The subjects differ in volumes or voxels, or have fewer than 3 volumes in common.
     """
     if len({one.shape for one in bold}) > 1:
-        raise UserError("subjects differ in volumes or voxels; mask all with one mask and cut all to the same TRs")
+        raise UserError(
+            "subjects differ in volumes or voxels; mask all with one mask and cut all to the same TRs"
+        )
     common = np.ones(bold[0].shape[0], bool)
     for one in bold:
         common &= np.isfinite(one).all(axis=1)

@@ -123,7 +123,9 @@ def standardise_by_run(
         own = train[(train >= run[0]) & (train < run[1])]
         if bool(len(own)) == (tuple(run) in {tuple(declared) for declared in unlabelled}):
             state = "has training TRs but is declared unlabelled" if len(own) else "has no training TRs"
-            raise ValueError(f"the run of volumes {run[0]} to {run[1] - 1} {state}; declare what it is standardised by")
+            raise ValueError(
+                f"the run of volumes {run[0]} to {run[1] - 1} {state}; declare what it is standardised by"
+            )
         result[run[0] : run[1]] = standardise(
             bold[run[0] : run[1]], own - run[0] if len(own) else np.arange(run[1] - run[0])
         )
@@ -156,7 +158,11 @@ def _filtered(block: np.ndarray, tr: Fraction) -> np.ndarray:
     slow = 1 / HIGH_PASS_SECONDS if len(block) * tr > HIGH_PASS_SECONDS / 2 else None
     return np.asarray(
         clean(
-            np.asarray(block, np.float64), detrend=True, standardize=None, filter="cosine" if slow else False,
-            high_pass=slow, t_r=float(tr),
+            np.asarray(block, np.float64),
+            detrend=True,
+            standardize=None,
+            filter="cosine" if slow else False,
+            high_pass=slow,
+            t_r=float(tr),
         )
-    )  # fmt: skip
+    )

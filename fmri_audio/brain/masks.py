@@ -119,11 +119,19 @@ def load_mask(spec: str, affine: np.ndarray, shape: Sequence[int], *, placed: bo
     path = Path(spec).expanduser()
     refuse_unfetched(path)
     if not path.is_file():
-        raise UserError(f"{path}: the mask does not exist; give study.mask a NIfTI file, auditory or grey-matter")
+        raise UserError(
+            f"{path}: the mask does not exist; give study.mask a NIfTI file, auditory or grey-matter"
+        )
     image = open_nifti(path)
     if len(image.shape) < 3 or any(n > 1 for n in image.shape[3:]):
-        told = f"{np.prod(image.shape[3:])} volumes" if len(image.shape) > 3 else f"{len(image.shape)} dimensions"
-        raise UserError(f"{path}: has {told}, a mask is one volume of three dimensions; give one of its volumes")
+        told = (
+            f"{np.prod(image.shape[3:])} volumes"
+            if len(image.shape) > 3
+            else f"{len(image.shape)} dimensions"
+        )
+        raise UserError(
+            f"{path}: has {told}, a mask is one volume of three dimensions; give one of its volumes"
+        )
     if is_placed(image) != placed:
         which = "the mask" if placed else "the study"
         raise UserError(

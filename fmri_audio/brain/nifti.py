@@ -61,7 +61,9 @@ def open_nifti(path: Path) -> Any:
     """
     refuse_unfetched(path)
     if not path.name.lower().endswith((".nii", ".nii.gz")):
-        raise UserError(f"{path}: cannot be read as NIfTI, its name ends in neither .nii nor .nii.gz; convert it")
+        raise UserError(
+            f"{path}: cannot be read as NIfTI, its name ends in neither .nii nor .nii.gz; convert it"
+        )
     header = _read_header(path)
     try:
         with _quietly():
@@ -156,7 +158,9 @@ def volumes(path: Path, image: Any) -> Iterator[np.ndarray]:
 
 def _broken(path: Path, where: str, error: BaseException) -> UserError:
     """What to say of a file that ends too early, or whose compressed bytes are not what was written."""
-    return UserError(f"{path}: {'truncated' if isinstance(error, EOFError) else 'damaged'} {where}; copy it again")
+    return UserError(
+        f"{path}: {'truncated' if isinstance(error, EOFError) else 'damaged'} {where}; copy it again"
+    )
 
 
 def _longer(path: Path) -> str:
@@ -190,7 +194,9 @@ def _read_header(path: Path) -> Any:
         if len(block) >= size and kind.may_contain_header(block):
             header = kind(block[:size], check=False)
             if header["magic"].item().startswith(b"ni"):
-                raise UserError(f"{path}: cannot be read as NIfTI, it is one of a pair; convert both to one .nii")
+                raise UserError(
+                    f"{path}: cannot be read as NIfTI, it is one of a pair; convert both to one .nii"
+                )
             return header
     raise UserError(f"{path}: cannot be read as NIfTI (it does not begin with such a header); copy it again")
 
@@ -200,7 +206,9 @@ def _check_layout(path: Path, header: Any) -> None:
     n_dims = int(header["dim"][0])
     shape = tuple(int(n) for n in header["dim"][1 : n_dims + 1])
     if not 1 <= n_dims <= 7 or min(shape) < 1:
-        raise UserError(f"{path}: its header states dimensions that no image has, {n_dims}: {shape}; mend the header")
+        raise UserError(
+            f"{path}: its header states dimensions that no image has, {n_dims}: {shape}; mend the header"
+        )
     if int(np.prod(np.array(shape[:3], object))) > MOST_VOXELS:
         raise UserError(
             f"{path}: its volumes of {'×'.join(map(str, shape[:3]))} voxels are more than the {MOST_VOXELS:,} that are "
@@ -209,14 +217,20 @@ def _check_layout(path: Path, header: Any) -> None:
     code = int(header["datatype"])
     label = str(data_type_codes.label.get(code, "unknown to NIfTI"))
     if label not in _NUMBERS:
-        raise UserError(f"{path}: its values are of type {code} ({label}), not plain numbers; convert it to float32")
+        raise UserError(
+            f"{path}: its values are of type {code} ({label}), not plain numbers; convert it to float32"
+        )
     offset = float(header["vox_offset"])
     if not (offset.is_integer() and offset >= header.single_vox_offset):
-        raise UserError(f"{path}: its data cannot begin at byte {offset:g} (vox_offset); copy it again or mend it")
+        raise UserError(
+            f"{path}: its data cannot begin at byte {offset:g} (vox_offset); copy it again or mend it"
+        )
     _check_units(path, header, len(shape))
     for name in ("sform_code", "qform_code"):
         if int(header[name]) not in xform_codes.value_set("code"):
-            raise UserError(f"{path}: its {name} {int(header[name])} is none that NIfTI knows; mend the header")
+            raise UserError(
+                f"{path}: its {name} {int(header[name])} is none that NIfTI knows; mend the header"
+            )
 
 
 def _check_units(path: Path, header: Any, n_dims: int) -> None:
@@ -224,17 +238,23 @@ def _check_units(path: Path, header: Any, n_dims: int) -> None:
     code = int(header["xyzt_units"])
     space, time = (unit_codes.label.get(part) for part in (code % 8, code - code % 8))
     if space is None or time is None:
-        raise UserError(f"{path}: its units (xyzt_units {code}) are none that NIfTI knows; set them to mm and seconds")
+        raise UserError(
+            f"{path}: its units (xyzt_units {code}) are none that NIfTI knows; set them to mm and seconds"
+        )
     if space not in ("unknown", "mm"):
         raise UserError(f"{path}: its header counts space in {space}, only mm are read; rewrite it in mm")
     if n_dims < 4:
         return
     if time not in _PER_SECOND:
-        raise UserError(f"{path}: its fourth dimension is counted in {time}, not in time; give a scan over time")
+        raise UserError(
+            f"{path}: its fourth dimension is counted in {time}, not in time; give a scan over time"
+        )
     tr = float(header["pixdim"][4])
     if tr != 0 and not TR_SECONDS[0] <= tr / _PER_SECOND[time] <= TR_SECONDS[1]:
         unit = "seconds, no unit being stated" if time == "unknown" else time
-        raise UserError(f"{path}: its header says a TR of {tr:g} {unit}; correct pixdim[4] or its unit (xyzt_units)")
+        raise UserError(
+            f"{path}: its header says a TR of {tr:g} {unit}; correct pixdim[4] or its unit (xyzt_units)"
+        )
 
 
 def _checked_affine(path: Path, header: Any) -> np.ndarray:

@@ -140,13 +140,19 @@ def verdicts(numbers: Mapping[str, float], codec: str, kbps: float, *, simulated
     )
     squeezed = says(numbers["squeezed_stoi"], INTELLIGIBLE_STOI, "is intelligible", "is not intelligible")
     identified = numbers["identified"]
-    told = "segments cannot be told apart, because too little sound is held out" if math.isnan(identified) else (
-        f"segments are told apart in {identified:.2f} of pairs, by chance in one half"
-    )  # fmt: skip
+    told = (
+        "segments cannot be told apart, because too little sound is held out"
+        if math.isnan(identified)
+        else (f"segments are told apart in {identified:.2f} of pairs, by chance in one half")
+    )
     errors = [numbers[f"{name}_errors"] for name in ("codec", "original")]
-    words = "" if any(math.isnan(share) for share in errors) else (
-        f" A small recogniser gets {errors[0]:.2f} of its words wrong, and {errors[1]:.2f} of the original's."
-    )  # fmt: skip
+    words = (
+        ""
+        if any(math.isnan(share) for share in errors)
+        else (
+            f" A small recogniser gets {errors[0]:.2f} of its words wrong, and {errors[1]:.2f} of the original's."
+        )
+    )
     return {
         "codec_verdict": f"with the weights {codec}, and by the note's bar (a STOI of {INTELLIGIBLE_STOI:g}), EnCodec "
         f"at {kbps:g} kbps {coded}, by STOI {better} a mel spectrogram of the same size.{words}",

@@ -134,9 +134,13 @@ def _curve(axis: Axes, rows: pd.DataFrame) -> None:
         line = rows[rows["sound"] == sound].sort_values("bandwidth_kbps")
         axis.plot(line["bandwidth_kbps"], line["value"], color=color, marker=marker, label=label)
         axis.fill_between(
-            line["bandwidth_kbps"].astype(float), line["ci_low"].astype(float), line["ci_high"].astype(float),
-            color=color, alpha=0.15, linewidth=0,
-        )  # fmt: skip
+            line["bandwidth_kbps"].astype(float),
+            line["ci_low"].astype(float),
+            line["ci_high"].astype(float),
+            color=color,
+            alpha=0.15,
+            linewidth=0,
+        )
     floors = rows.loc[rows["sound"].isin(list(FLOORS.values())), "value"].dropna()
     if len(floors):
         axis.axhline(floors.max(), color="black", linestyle=":", linewidth=1.2, label="highest floor")
@@ -242,11 +246,17 @@ def gate_records(ours: pd.DataFrame, codec: str) -> list[Record]:
         highest = defined.nlargest(1)
         records.append(
             Record(
-                metric=f"highest_{metric}", value=float(highest.iloc[0]) if len(highest) else float("nan"),
-                bandwidth_kbps=float(highest.index.to_numpy()[0]) if len(highest) else None, unit=UNITS[metric],
-                codec=codec, representation="encodec-codes", arm="roundtrip", control="none", condition="none",
+                metric=f"highest_{metric}",
+                value=float(highest.iloc[0]) if len(highest) else float("nan"),
+                bandwidth_kbps=float(highest.index.to_numpy()[0]) if len(highest) else None,
+                unit=UNITS[metric],
+                codec=codec,
+                representation="encodec-codes",
+                arm="roundtrip",
+                control="none",
+                condition="none",
             )
-        )  # fmt: skip
+        )
     return records
 
 

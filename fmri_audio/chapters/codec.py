@@ -166,12 +166,26 @@ def records(rates: pd.DataFrame, drift: pd.DataFrame, run: Edition) -> list[Reco
     common = {**columns(run), "codec": run.checkpoint.id, "representation": "encodec-codes"}
     frames = run.encoding.codes.shape[1]
     found = [
-        Record(metric="entropy_kbps", unit="kbps", value=row["entropy (kbps)"], bandwidth_kbps=row["kbps"],
-               control="none", n=frames, **common)
+        Record(
+            metric="entropy_kbps",
+            unit="kbps",
+            value=row["entropy (kbps)"],
+            bandwidth_kbps=row["kbps"],
+            control="none",
+            n=frames,
+            **common,
+        )
         for row in rates.to_dict("records")
-    ]  # fmt: skip
+    ]
     return found + [
-        Record(metric="level_change_db", unit="dB", value=row["level_change_db"], bandwidth_kbps=row["kbps"],
-               control=row["sound"], n=1, **common)
+        Record(
+            metric="level_change_db",
+            unit="dB",
+            value=row["level_change_db"],
+            bandwidth_kbps=row["kbps"],
+            control=row["sound"],
+            n=1,
+            **common,
+        )
         for row in drift.to_dict("records")
-    ]  # fmt: skip
+    ]

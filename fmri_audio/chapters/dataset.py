@@ -107,14 +107,16 @@ def drift(exact: Fraction, frame_rate: Fraction, n_trs: Sequence[int]) -> pd.Dat
         "rounded up": Fraction(math.ceil(exact)),
         "exact": exact,
     }
-    return pd.DataFrame([
-        {
-            "slices": name,
-            "frames per TR": str(frames) if frames.denominator == 1 else f"{float(frames):g}",
-            **{f"drift after {n} TRs (s)": float((frames - exact) * n / frame_rate) for n in n_trs},
-        }
-        for name, frames in fixed.items()
-    ])  # fmt: skip
+    return pd.DataFrame(
+        [
+            {
+                "slices": name,
+                "frames per TR": str(frames) if frames.denominator == 1 else f"{float(frames):g}",
+                **{f"drift after {n} TRs (s)": float((frames - exact) * n / frame_rate) for n in n_trs},
+            }
+            for name, frames in fixed.items()
+        ]
+    )
 
 
 def drift_of(held_out: HeldOut) -> pd.DataFrame:
@@ -143,13 +145,15 @@ def cut_codes(held_out: HeldOut) -> pd.DataFrame:
     rows = []
     for k in _shown(held_out):
         span, row = timeline.frames_of_tr(k, grid.tr, grid.frame_rate), codes[k, 0]
-        rows.append({
-            "TR": k + 1,
-            "frames": f"{span.first} – {span.last}",
-            "own share of first, last": f"{span.first_weight}, {span.last_weight}",
-            "first three codes": " ".join(map(str, row[:3])),
-            "last three codes": " ".join(map(str, row[span.count - 3 : span.count])),
-        })  # fmt: skip
+        rows.append(
+            {
+                "TR": k + 1,
+                "frames": f"{span.first} – {span.last}",
+                "own share of first, last": f"{span.first_weight}, {span.last_weight}",
+                "first three codes": " ".join(map(str, row[:3])),
+                "last three codes": " ".join(map(str, row[span.count - 3 : span.count])),
+            }
+        )
     return pd.DataFrame(rows)
 
 
@@ -196,9 +200,7 @@ def draw_clock(held_out: HeldOut) -> Figure:
 def _draw_sound(axis: Axes, held_out: HeldOut, trs: range) -> None:
     sound = held_out.stimulus
     begin, end = (timeline.trs_to_samples(k, sound.sample_rate, sound.tr) for k in (trs.start, trs.stop))
-    axis.plot(
-        np.arange(begin, end) / sound.sample_rate, sound.waveform[begin:end], lw=0.4, color="0.3"
-    )
+    axis.plot(np.arange(begin, end) / sound.sample_rate, sound.waveform[begin:end], lw=0.4, color="0.3")
     axis.set(ylabel="sound")
 
 
@@ -206,9 +208,12 @@ def _draw_codes(axis: Axes, held_out: HeldOut, trs: range) -> None:
     grid = held_out.grid
     begin, end = (timeline.frames_of_tr(k, grid.tr, grid.frame_rate).first for k in (trs.start, trs.stop))
     axis.imshow(
-        held_out.run.encoding.codes[:1, begin:end], aspect="auto", cmap="viridis", interpolation="nearest",
+        held_out.run.encoding.codes[:1, begin:end],
+        aspect="auto",
+        cmap="viridis",
+        interpolation="nearest",
         extent=(float(begin / grid.frame_rate), float(end / grid.frame_rate), 0, 1),
-    )  # fmt: skip
+    )
     axis.set(ylabel="codes", yticks=[])
 
 
@@ -250,15 +255,17 @@ def weights_of_tr(held_out: HeldOut) -> pd.DataFrame:
         ("voxels of the mask, 32 bits", held_out.n_units, _FLOAT),
         ("bottleneck (its rank), 32 bits", run.settings.training.rank, _FLOAT),
     ]
-    return pd.DataFrame([
-        {
-            "representation": name,
-            "values per TR": float(n),
-            "bytes per TR": float(n * size),
-            f"MB for {NOTE_TRS} TRs": float(n * size * NOTE_TRS / 1_000_000),
-        }
-        for name, n, size in counted
-    ])  # fmt: skip
+    return pd.DataFrame(
+        [
+            {
+                "representation": name,
+                "values per TR": float(n),
+                "bytes per TR": float(n * size),
+                f"MB for {NOTE_TRS} TRs": float(n * size * NOTE_TRS / 1_000_000),
+            }
+            for name, n, size in counted
+        ]
+    )
 
 
 WEIGHT_FORMATS = {"values per TR": ",.1f", "bytes per TR": ",.0f", f"MB for {NOTE_TRS} TRs": ",.2f"}
@@ -342,9 +349,13 @@ def shared_by_brains(held_out: HeldOut) -> Shared:
         )
     auditory = held_out.mask[grey]
     return Shared(
-        grey, auditory, agreement.leave_one_out_isc(everyone).mean(axis=0), agreement.noise_ceiling(everyone),
-        np.mean(levels, axis=0), agreement.leave_one_out_isc([one[:, auditory] for one in everyone]),
-    )  # fmt: skip
+        grey,
+        auditory,
+        agreement.leave_one_out_isc(everyone).mean(axis=0),
+        agreement.noise_ceiling(everyone),
+        np.mean(levels, axis=0),
+        agreement.leave_one_out_isc([one[:, auditory] for one in everyone]),
+    )
 
 
 def shared_lines(shared: Shared) -> list[str]:
@@ -368,19 +379,27 @@ def shared_lines(shared: Shared) -> list[str]:
 def draw_agreement(held_out: HeldOut, shared: Shared) -> Figure:
     """Draw the mask and the correlation between subjects on slices and on the surface."""
     mask = np.where(shared.auditory, 1.0, np.nan)
-    return _maps(held_out, shared, [
-        Map(mask, "auditory mask", "in the mask", 1.0),
-        _map(shared, shared.isc, f"leave-one-out ISC, {brains_of(held_out.run)}"),
-    ])  # fmt: skip
+    return _maps(
+        held_out,
+        shared,
+        [
+            Map(mask, "auditory mask", "in the mask", 1.0),
+            _map(shared, shared.isc, f"leave-one-out ISC, {brains_of(held_out.run)}"),
+        ],
+    )
 
 
 def draw_ceiling(held_out: HeldOut, shared: Shared) -> Figure:
     """Draw the correlation with the sound's level and the noise ceiling."""
     kind = brains_of(held_out.run)
-    return _maps(held_out, shared, [
-        _map(shared, shared.level, f"level of the sound, {kind}"),
-        _map(shared, shared.ceiling, f"noise ceiling, {kind}"),
-    ])  # fmt: skip
+    return _maps(
+        held_out,
+        shared,
+        [
+            _map(shared, shared.level, f"level of the sound, {kind}"),
+            _map(shared, shared.ceiling, f"noise ceiling, {kind}"),
+        ],
+    )
 
 
 def shared_said(held_out: HeldOut, shared: Shared) -> dict[str, float | str]:
@@ -413,11 +432,17 @@ def records(held_out: HeldOut, shared: Shared) -> list[Record]:
     rows += [(metric, None, value) for metric, value in means.items()]
     return [
         Record(
-            study=study.name, unit="1", n=n, condition="measured", seed=seed,
-            metric=metric, subject=subject, value=value,
+            study=study.name,
+            unit="1",
+            n=n,
+            condition="measured",
+            seed=seed,
+            metric=metric,
+            subject=subject,
+            value=value,
         )
         for metric, subject, value in rows
-    ]  # fmt: skip
+    ]
 
 
 def _map(shared: Shared, values: NDArray[np.float64], title: str) -> Map:
@@ -444,9 +469,13 @@ def folds_of(held_out: HeldOut) -> list[Split]:
     """Return the splits by which every TR is held out once."""
     runs, lags = _runs(held_out), held_out.settings.lag_trs
     return splits.k_fold(
-        runs, max(splits.N_FOLDS, len(runs)), gap=held_out.split.gap, lags=lags, shift=held_out.study.shift,
+        runs,
+        max(splits.N_FOLDS, len(runs)),
+        gap=held_out.split.gap,
+        lags=lags,
+        shift=held_out.study.shift,
         tr=held_out.study.tr,
-    )  # fmt: skip
+    )
 
 
 def split_lines(held_out: HeldOut) -> list[str]:
@@ -469,9 +498,11 @@ def draw_splits(held_out: HeldOut) -> Figure:
         for blocks, colour in ((one.train_blocks, _TRAINING), ((one.test_block,), _HELD_OUT)):
             axis.broken_barh([(a, b - a) for a, b in blocks], (row - 0.35, 0.7), color=colour)
     axis.set(
-        yticks=range(len(rows)), yticklabels=list(rows), xlabel="TR of the stimulus",
+        yticks=range(len(rows)),
+        yticklabels=list(rows),
+        xlabel="TR of the stimulus",
         xlim=(0, held_out.stimulus.n_trs),
-    )  # fmt: skip
+    )
     axis.invert_yaxis()
     axis.grid(False)
     return figure
@@ -481,10 +512,14 @@ def codec_memory(held_out: HeldOut) -> leakage.CodecMemory:
     """Measure how much the codec remembers of a held-out block in the middle of the sound."""
     run, stimulus = held_out.run, held_out.stimulus
     return leakage.codec_memory(
-        leakage.encoder_of(run.checkpoint, run.n_codebooks), stimulus.waveform, folds_of(held_out)[1].test_block,
-        sample_rate=stimulus.sample_rate, frame_rate=held_out.grid.frame_rate, tr=held_out.study.tr,
+        leakage.encoder_of(run.checkpoint, run.n_codebooks),
+        stimulus.waveform,
+        folds_of(held_out)[1].test_block,
+        sample_rate=stimulus.sample_rate,
+        frame_rate=held_out.grid.frame_rate,
+        tr=held_out.study.tr,
         seed=run.settings.seed,
-    )  # fmt: skip
+    )
 
 
 def memory_lines(held_out: HeldOut, memory: leakage.CodecMemory) -> list[str]:
@@ -558,13 +593,15 @@ def window_table(windows: TrainingWindows) -> pd.DataFrame:
     rows = []
     for arm, several in windows.by_arm.items():
         first = several[0]
-        rows.append({
-            "arm": ARM_LABELS[arm],
-            "features, whole stimulus": _shape(several.features.shape),
-            "features, window": _shape(first["features"].shape),
-            "sound, window": _shape(first["waveform"].shape),
-            "BOLD, window": _shape(first["bold"].shape),
-        })  # fmt: skip
+        rows.append(
+            {
+                "arm": ARM_LABELS[arm],
+                "features, whole stimulus": _shape(several.features.shape),
+                "features, window": _shape(first["features"].shape),
+                "sound, window": _shape(first["waveform"].shape),
+                "BOLD, window": _shape(first["bold"].shape),
+            }
+        )
     return pd.DataFrame(rows)
 
 

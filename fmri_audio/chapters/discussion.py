@@ -106,7 +106,9 @@ class Before:
 
     def decoded(self, metric: str, arm: str, control: str) -> float:
         """Mean over subjects of what an arm decodes from measured volumes; NaN where there is none."""
-        rows = select(self.evaluated, metric=metric, segment=self.kind, arm=arm, condition="measured", control=control)
+        rows = select(
+            self.evaluated, metric=metric, segment=self.kind, arm=arm, condition="measured", control=control
+        )
         return float(rows["value"].mean())
 
 
@@ -180,9 +182,12 @@ def bits_of(before: Before) -> Bits:
     curves = rows.groupby(["sound", "bandwidth_kbps", "bits"], as_index=False)[["value"]].mean()
     read = select(before.ridge, metric="bits_per_tr", control="none")
     return Bits(
-        metric, curves, float(read["value"].mean()), before.decoded(metric, "frozen", "none"),
+        metric,
+        curves,
+        float(read["value"].mean()),
+        before.decoded(metric, "frozen", "none"),
         pick(before.evaluated, metric, before.kind, arm="frozen", condition="measured", control="no-brain"),
-    )  # fmt: skip
+    )
 
 
 def bits_said(before: Before, bits: Bits) -> dict[str, float | str]:
@@ -204,7 +209,9 @@ def bits_said(before: Before, bits: Bits) -> dict[str, float | str]:
         "read": read_said(bits.read),
         "floor": bits.floor,
         "heard": bits.heard,
-        "ratio": f", at most some {_two_digits(before.spent / bits.read)} times as many" if bits.read > 0 else "",
+        "ratio": f", at most some {_two_digits(before.spent / bits.read)} times as many"
+        if bits.read > 0
+        else "",
         "bottleneck_verdict": bottleneck_verdict(lost, bought, helped=not before.unhelped),
     }
 
@@ -231,7 +238,15 @@ def draw_bits(before: Before, bits: Bits) -> Figure:
     """Draw quality against bits per TR, with what brains tell and what is decoded from none."""
     figure, axis = plt.subplots(figsize=(7.2, 3.6), layout="constrained")
     sns.lineplot(
-        bits.curves, x="bits", y="value", hue="sound", style="sound", markers=True, dashes=False, errorbar=None, ax=axis
+        bits.curves,
+        x="bits",
+        y="value",
+        hue="sound",
+        style="sound",
+        markers=True,
+        dashes=False,
+        errorbar=None,
+        ax=axis,
     )
     if bits.read > 0:
         axis.axvline(bits.read, linestyle="--", color="0.4", linewidth=1)
@@ -321,9 +336,7 @@ def front_ends_said(ends: FrontEnds, bits: Bits, unhelped: Sequence[str]) -> dic
 def front_said(best: str, metric: str, unhelped: Sequence[str]) -> str:
     """Say what the order of the arms is about, and how the note's wish to replace mel fares."""
     if unhelped:
-        return (
-            f"That orders trainings, not front ends: training did not help {', '.join(unhelped)} on validation sound"
-        )
+        return f"That orders trainings, not front ends: training did not help {', '.join(unhelped)} on validation sound"
     if best == "mel":
         return f"The pipeline that the note wants to replace still has the best {metric} of those tried here"
     return "The note's idea to replace the mel spectrogram is borne out here"
@@ -346,9 +359,13 @@ def capacity(before: Before) -> pd.DataFrame:
     for name, given in VOLUMES.items():
         voxels = given or _units(before)
         elements = limits.resolved_elements(voxels, voxel_mm, NOISE_FWHM_MM) if voxels > 1 else 1.0
-        bits = {column: limits.channel_bits(n, share) for column, n in ((EVERY, voxels), (DISTINCT, elements))}
+        bits = {
+            column: limits.channel_bits(n, share) for column, n in ((EVERY, voxels), (DISTINCT, elements))
+        }
         if given is None:
-            bits = {column: limits.as_upper_bound(value, _most_read(before)) for column, value in bits.items()}
+            bits = {
+                column: limits.as_upper_bound(value, _most_read(before)) for column, value in bits.items()
+            }
         rows.append({"volumes": name, "voxels": voxels, **bits})
     return pd.DataFrame(rows)
 
@@ -380,7 +397,9 @@ def response_said(before: Before, counted: pd.DataFrame) -> dict[str, float | st
         "syllables": _two_digits(1 / limits.passed(response, FEATURE_RATE, _SYLLABLES_HZ)),
         "grey": GREY_MATTER,
         "naive_grey": naive,
-        "naive_said": "which looks like enough" if naive >= before.spent else "which would not be enough either",
+        "naive_said": "which looks like enough"
+        if naive >= before.spent
+        else "which would not be enough either",
     }
 
 
@@ -426,7 +445,9 @@ def scaling_frame(cells: Sequence[Cell]) -> pd.DataFrame:
 def scaling_shown(cells: Sequence[Cell]) -> pd.DataFrame:
     """Return a row per study and decoder, a column per quantity with its interval."""
     frame = scaling_frame(cells)
-    told = frame[(frame["subjects"] > 1) | (frame["decoder"] != "group")]  # a group of one is a single subject
+    told = frame[
+        (frame["subjects"] > 1) | (frame["decoder"] != "group")
+    ]  # a group of one is a single subject
     shown = [f"{one.value:.2f} ({one.ci_low:.2f}–{one.ci_high:.2f})" for one in told.itertuples()]
     wide = told.assign(shown=shown).pivot_table(
         index=["minutes", "subjects", "decoder", "n"], columns="quantity", values="shown", aggfunc="first"
@@ -465,10 +486,17 @@ def draw_scaling(cells: Sequence[Cell]) -> Figure:
         for decoder, style in styles.items():
             line = several[several["decoder"] == decoder]
             axis.errorbar(
-                line["subjects"], line["value"], color=colour, linestyle=style, label=f"{minutes} min, {decoder}",
+                line["subjects"],
+                line["value"],
+                color=colour,
+                linestyle=style,
+                label=f"{minutes} min, {decoder}",
                 yerr=[line["value"] - line["ci_low"], line["ci_high"] - line["value"]],
-                marker="o", markersize=4, capsize=2, linewidth=1.5,
-            )  # fmt: skip
+                marker="o",
+                markersize=4,
+                capsize=2,
+                linewidth=1.5,
+            )
     axis.axhline(0.5, linestyle=":", color="0.4", linewidth=1)
     axis.set(xscale="log", xlabel="subjects (simulated brains)", ylabel="pairs identified")
     axis.set_xticks(list(scaling.SUBJECTS), [str(count) for count in scaling.SUBJECTS])
@@ -595,14 +623,18 @@ def calibration_said(rows: Sequence[Mapping[str, str]]) -> dict[str, float | str
     """
     of = {(row["variant"], row["quantity"]): row for row in rows}
     null, excerpt = (of[variant, "pairwise_identification"] for variant in ("null", "null-one-excerpt"))
-    rates = {name: of[variant, "rejection_rate"] for name, variant in (("null", "null"), ("shared", "null-shared"))}
+    rates = {
+        name: of[variant, "rejection_rate"] for name, variant in (("null", "null"), ("shared", "null-shared"))
+    }
     return {
         "null": _row_said(null),
         "excerpt": f"{float(excerpt['value']):.3f}",
         "null_said": "as it should be"
         if null["holds"] == "True"
         else "which is not one half, so that an excess of that size must not be believed",
-        "excerpt_said": excerpt["expected"].removeprefix("among 99% of the same sound turned round ").strip("()"),
+        "excerpt_said": excerpt["expected"]
+        .removeprefix("among 99% of the same sound turned round ")
+        .strip("()"),
         "excerpt_n": int(excerpt["n"]),
         **{f"rate_{name}": _row_said(row) for name, row in rates.items()},
         "alpha": calibration.ALPHA,
@@ -614,7 +646,11 @@ def rates_said(rows: Sequence[Mapping[str, str]]) -> str:
     """Say on which side of the level two rates of false alarms lie, and whether their intervals hold it."""
     high = [float(row["value"]) > calibration.ALPHA for row in rows]
     side = (
-        "Both lie above it" if all(high) else "They lie on both sides of it" if any(high) else "Neither lies above it"
+        "Both lie above it"
+        if all(high)
+        else "They lie on both sides of it"
+        if any(high)
+        else "Neither lies above it"
     )
     held = all(row["holds"] == "True" for row in rows)
     return f"{side}, and {'both intervals hold it' if held else 'not both intervals hold it'}"

@@ -251,9 +251,15 @@ def draw_spectrograms(sounds: Mapping[str, Waveform], sample_rate: int) -> Figur
     for axis, (name, sound) in zip(axes, sounds.items(), strict=True):
         level = mel_levels(sound, sample_rate)
         axis.imshow(
-            level, origin="lower", aspect="auto", cmap="inferno", vmin=-70, vmax=0, interpolation="nearest",
+            level,
+            origin="lower",
+            aspect="auto",
+            cmap="inferno",
+            vmin=-70,
+            vmax=0,
+            interpolation="nearest",
             extent=(0, len(sound) / sample_rate, 0, level.shape[0]),
-        )  # fmt: skip
+        )
         axis.set(title=name, ylabel="mel band")
         axis.grid(False)
     axes[-1].set_xlabel("seconds")

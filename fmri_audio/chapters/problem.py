@@ -112,9 +112,20 @@ def taken_apart(clip: Window, run: Edition) -> dict[str, Waveform]:
 def draw_settings(scores: pd.DataFrame, metric: str) -> Figure:
     """Draw a metric over each setting, one panel per setting, one line per magnitude and phase."""
     grid = sns.relplot(
-        scores, x="value", y=metric, col="axis", hue="phase", style="magnitude", kind="line", markers=True,
-        errorbar=None, facet_kws={"sharex": False}, height=2.9, aspect=0.72, palette=PHASES,
-    )  # fmt: skip
+        scores,
+        x="value",
+        y=metric,
+        col="axis",
+        hue="phase",
+        style="magnitude",
+        kind="line",
+        markers=True,
+        errorbar=None,
+        facet_kws={"sharex": False},
+        height=2.9,
+        aspect=0.72,
+        palette=PHASES,
+    )
     titles = ("window (samples)", "hop (samples)", "mel bands", "iterations")
     for axis, title in zip(grid.axes.flat, titles, strict=True):
         axis.set(title="", xlabel=title, ylabel=LABELS[metric])

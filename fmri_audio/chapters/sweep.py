@@ -60,24 +60,25 @@ def varied(sweep: Sweep) -> list[Factor]:
 
 def convergence_line(sweep: Sweep) -> str:
     """Say how many trainings there are, and how many of them were over when they ended."""
-    return (
-        f"{len(_trained(sweep))} trainings of {sweep.own.settings.steps} steps, {_converged(sweep)} of them converged"
-    )
+    steps = sweep.own.settings.steps
+    return f"{len(_trained(sweep))} trainings of {steps} steps, {_converged(sweep)} of them converged"
 
 
 def plan(sweep: Sweep) -> pd.DataFrame:
     """Return what is varied, over which levels and for which arms."""
-    return pd.DataFrame([
-        {
-            "setting": name,
-            "the edition's own": f"{sweep.own_levels[factor]:g}",
-            "levels": ", ".join(f"{level:g}" for level in sweep.levels[factor]),
-            "arms": ", ".join(ARM_LABELS[arm] for arm in sweep.arms(factor))
-            if sweep.is_varied(factor)
-            else "not varied in this edition",
-        }
-        for factor, name in FACTORS.items()
-    ])  # fmt: skip
+    return pd.DataFrame(
+        [
+            {
+                "setting": name,
+                "the edition's own": f"{sweep.own_levels[factor]:g}",
+                "levels": ", ".join(f"{level:g}" for level in sweep.levels[factor]),
+                "arms": ", ".join(ARM_LABELS[arm] for arm in sweep.arms(factor))
+                if sweep.is_varied(factor)
+                else "not varied in this edition",
+            }
+            for factor, name in FACTORS.items()
+        ]
+    )
 
 
 def plan_caption(sweep: Sweep) -> str:
@@ -159,9 +160,12 @@ def verdict(rows: pd.DataFrame, factor: Factor) -> str:
     """
     rows = rows[(rows["metric"] == "mel_distance_db") & rows["value"].notna()]
     found = rows.groupby("level").agg(
-        converged=("converged", "all"), mean=("value", "mean"), lowest=("value", "min"), highest=("value", "max"),
+        converged=("converged", "all"),
+        mean=("value", "mean"),
+        lowest=("value", "min"),
+        highest=("value", "max"),
         seeds=("value", "count"),
-    )  # fmt: skip
+    )
     words, compared = LEVELS[factor].format, found[found["converged"]]
     left_out = " and ".join(words(level) for level in found.index[~found["converged"]])
     if len(compared) < 2:
@@ -231,8 +235,11 @@ def caption(sweep: Sweep, factor: Factor) -> str:
 
 def formats() -> dict[str, str]:
     """Formats of :func:`summary`'s columns."""
-    scored = {f"{AXES[metric]}, {condition}": ".3f" if metric == "stoi" else ".2f"
-              for metric in SCORED for condition in STYLES}  # fmt: skip
+    scored = {
+        f"{AXES[metric]}, {condition}": ".3f" if metric == "stoi" else ".2f"
+        for metric in SCORED
+        for condition in STYLES
+    }
     return {**scored, **{AXES[metric]: ".2f" for metric in BOLD_DISTANCES.values()}}
 
 
@@ -286,7 +293,9 @@ def matching(sweep: Sweep) -> str:
         elif changes[0] < 0:
             by_heart.append(str(label))
     end = f"nearer come {', '.join(carried)}" if carried else "no arm that is compared comes nearer"
-    end += f"; nearer in training alone, which is learning by heart, {', '.join(by_heart)}" if by_heart else ""
+    end += (
+        f"; nearer in training alone, which is learning by heart, {', '.join(by_heart)}" if by_heart else ""
+    )
     return f"From a balance of {least:g} to one of {most:g} this distance changes: {'; '.join(told)}. Held out, {end}"
 
 
@@ -316,7 +325,11 @@ def draw(sweep: Sweep, factor: Factor) -> Figure:
         if (whole["condition"] == condition).any()
     ]
     figure.legend(
-        handles=handles, loc="outside lower center", ncols=min(len(handles), 5), frameon=False, fontsize="small"
+        handles=handles,
+        loc="outside lower center",
+        ncols=min(len(handles), 5),
+        frameon=False,
+        fontsize="small",
     )
     return figure
 

@@ -86,9 +86,19 @@ def draw_curves(held_out: HeldOut) -> Figure:
         ignore_index=True,
     )
     grid = sns.relplot(
-        curves, x="step", y="loss", hue="arm", style="part", style_order=PARTS, col="kind", kind="line", errorbar=None,
-        height=2.9, aspect=0.85, facet_kws={"sharey": False},
-    )  # fmt: skip
+        curves,
+        x="step",
+        y="loss",
+        hue="arm",
+        style="part",
+        style_order=PARTS,
+        col="kind",
+        kind="line",
+        errorbar=None,
+        height=2.9,
+        aspect=0.85,
+        facet_kws={"sharey": False},
+    )
     for arm in arms.values():
         kept = arm.curves[(arm.curves["step"] == arm.selected) & (arm.curves["part"] == "validation")]
         grid.axes_dict[arm.model.loss_unit].plot(
@@ -270,14 +280,22 @@ def conditions(held_out: HeldOut) -> list[Condition]:
         Condition("requantised", f"frozen, quantised again at {kbps:g} kbps", {**codes, **frozen}),
         Condition("finetuned", ARM_LABELS["finetuned"], {**latents, "arm": "finetuned"}),
         *(
-            Condition(name, ARM_LABELS[name], {
-                "condition": "noise-free", "control": "none", **block_tables.columns_of_arm(held_out, name),
-            })
+            Condition(
+                name,
+                ARM_LABELS[name],
+                {
+                    "condition": "noise-free",
+                    "control": "none",
+                    **block_tables.columns_of_arm(held_out, name),
+                },
+            )
             for name in _others(held_out.arms)
         ),
         Condition("mean", "mean sound", {**latents, **frozen, "control": "mean"}),
-        Condition("other", "frozen, another segment's sound", {**latents, **frozen, "control": "other-segment"}),
-    ]  # fmt: skip
+        Condition(
+            "other", "frozen, another segment's sound", {**latents, **frozen, "control": "other-segment"}
+        ),
+    ]
 
 
 def sounds(held_out: HeldOut) -> dict[str, Waveform]:
@@ -340,7 +358,9 @@ def nearest_said(means: Mapping[str, Mapping[str, float]]) -> dict[str, str]:
     """
     distance = {arm: values["mel_distance_db"] for arm, values in means.items()}
     others = [
-        f"{ARM_LABELS[arm]} {means[arm]['stoi']:.3f} and {distance[arm]:.2f} dB" for arm in means if arm not in SEEDED
+        f"{ARM_LABELS[arm]} {means[arm]['stoi']:.3f} and {distance[arm]:.2f} dB"
+        for arm in means
+        if arm not in SEEDED
     ]
     return {
         "better_arm": "closer" if distance["finetuned"] < distance["frozen"] else "no closer",

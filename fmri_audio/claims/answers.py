@@ -62,7 +62,9 @@ def _beside_the_old(of: Mapping[str, Verdict], brains: str) -> str:
     apart = _numbers(free, "a difference in STOI of")
     text = f" There, without noise or brains, it {_by(free, *said)} mel and Griffin-Lim{apart}"
     if decoded.outcome:
-        near = _by(decoded, "nearer to the original", "no nearer to the original", "nearer to the original for some")
+        near = _by(
+            decoded, "nearer to the original", "no nearer to the original", "nearer to the original for some"
+        )
         apart = _numbers(decoded, "a difference in mel distance, which favours mel, of", " dB")
         text += f", and decoded from {brains} it is {near}{apart}"
     return f"{text}."
@@ -133,7 +135,11 @@ def _metrics(of: Mapping[str, Verdict]) -> str:
 
 def _complex(of: Mapping[str, Verdict], brains: str) -> str:
     arm, exact, size = of["complex-arm"], of["perfect-reconstruction"], of["complex-memory"]
-    question, closer, decoded = of["question-complex"], of["complex-arm-is-closer"], of["complex-arm-from-brains"]
+    question, closer, decoded = (
+        of["question-complex"],
+        of["complex-arm-is-closer"],
+        of["complex-arm-from-brains"],
+    )
     inverse = _by(exact, "is exact", "is not exact", "is exact at times")
     known = (
         f"its inverse {inverse}{_numbers(exact, 'SNR', ' dB')}, and it takes {_span(size.cases)} times the values "
@@ -143,13 +149,19 @@ def _complex(of: Mapping[str, Verdict], brains: str) -> str:
         why = _unhelped(arm) if arm.verdict == UNHELPED else question.why or arm.why
         return f"Not decided here: {why}. What is known: {known}."
     start = _by(question, "Yes", "As a comparison only", "It depends")
-    better = _by(arm, "it is more intelligible", "it is no more intelligible", "it is more intelligible at times")
-    near = _by(closer, "nearer to the original", "no nearer to the original", "nearer to the original at times")
+    better = _by(
+        arm, "it is more intelligible", "it is no more intelligible", "it is more intelligible at times"
+    )
+    near = _by(
+        closer, "nearer to the original", "no nearer to the original", "nearer to the original at times"
+    )
     distance = "a difference in mel distance of"
     text = f"{start}: behind the same bottleneck, without noise, {better} than the frozen codec"
     text += f"{_numbers(arm, 'a difference in STOI of')} and {near}{_numbers(closer, distance, ' dB')}"
     if decoded.outcome:
-        there = _by(decoded, "nearer to the original", "no nearer to the original", "nearer for some subjects only")
+        there = _by(
+            decoded, "nearer to the original", "no nearer to the original", "nearer for some subjects only"
+        )
         text += f"; decoded from {brains} it is {there}{_numbers(decoded, distance, ' dB')}"
     return f"{text}; {known}."
 

@@ -486,7 +486,9 @@ def to_frame(verdicts: Iterable[Verdict]) -> pd.DataFrame:
 def _found(verdict: Verdict) -> str:
     """Say what was found: how a claim came out where its verdict does not, and what did not count."""
     cases_say = verdict.outcome == DEPENDS and not verdict.claim.repeated
-    start = f"{verdict.outcome} on simulated brains: " if verdict.verdict == SIMULATION and not cases_say else ""
+    start = (
+        f"{verdict.outcome} on simulated brains: " if verdict.verdict == SIMULATION and not cases_say else ""
+    )
     aside = f" (does not count: {verdict.aside})" if verdict.aside else ""
     if verdict.without:
         aside += f" (without any brain already: {_listed(verdict.without, verdict.claim.unit)})"

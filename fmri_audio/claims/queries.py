@@ -41,13 +41,28 @@ EVALUATED = ("02-problem", "03-encodec", "04-bandwidths", "05-dataset", TRAINING
 _BRAINS = ("measured", "voxel-noise")
 _BOTTLENECK = ("noise-free", *_BRAINS)
 _SCORED = (
-    "codec", "representation", "arm", "bandwidth_kbps", "units", "rank", "condition", "control", "subject", "fold",
-    "segment", "seed", "metric",
-)  # fmt: skip
+    "codec",
+    "representation",
+    "arm",
+    "bandwidth_kbps",
+    "units",
+    "rank",
+    "condition",
+    "control",
+    "subject",
+    "fold",
+    "segment",
+    "seed",
+    "metric",
+)
 _WORDS = {
-    **SETS, "finetuned": "fine-tuned", "encodec-codes": "codes", "encodec-latents": "latents",
-    "other-segment": "other speech", "noise": "white noise",
-}  # fmt: skip
+    **SETS,
+    "finetuned": "fine-tuned",
+    "encodec-codes": "codes",
+    "encodec-latents": "latents",
+    "other-segment": "other speech",
+    "noise": "white noise",
+}
 
 Value = str | float | None
 
@@ -151,9 +166,12 @@ class Evidence:
         """
         glued = run.build / "results" / "glued" / f"{TRAINING}-{run.bandwidth:g}kbps.json"
         return cls.of_tables(
-            run.settings.edition, run.records(*EVALUATED), simulated=run.study.simulated, training=read_glued(glued),
+            run.settings.edition,
+            run.records(*EVALUATED),
+            simulated=run.study.simulated,
+            training=read_glued(glued),
             metrics_file=FILES["metrics"],
-        )  # fmt: skip
+        )
 
     @cached_property
     def helps(self) -> dict[str, Help]:
@@ -226,7 +244,11 @@ def trained_arms_of(query: Query, evidence: Evidence, claim: str) -> list[str]:
 
 def _same(rows: pd.DataFrame, subtrahend: Subtrahend | None, values: Mapping[str, Any]) -> pd.DataFrame:
     """Return those rows of a subtrahend that belong to a case."""
-    return results.select(rows, **{column: values[column] for column in subtrahend.paired}) if subtrahend else rows
+    return (
+        results.select(rows, **{column: values[column] for column in subtrahend.paired})
+        if subtrahend
+        else rows
+    )
 
 
 def _select(selection: Selection, evidence: Evidence, claim: str) -> pd.DataFrame:
@@ -255,7 +277,12 @@ def _split(rows: pd.DataFrame, each: Sequence[str]) -> list[tuple[tuple[Any, ...
 
 def _named(column: str, value: Any) -> str:
     """Name the value of a column in a reader's words."""
-    units = {"bandwidth_kbps": "{:g} kbps", "units": "{:g} units", "subject": "subject {}", "seed": "seed {:g}"}
+    units = {
+        "bandwidth_kbps": "{:g} kbps",
+        "units": "{:g} units",
+        "subject": "subject {}",
+        "seed": "seed {:g}",
+    }
     if isinstance(value, float) and value.is_integer():
         value = int(value)  # as subjects are written, whatever a column with gaps makes of them
     return "" if pd.isna(value) else units.get(column, "{}").format(_WORDS.get(value, value))

@@ -165,9 +165,12 @@ def evidence(found: Found) -> Evidence:
     if metrics.empty:
         raise UserError(f"{found.table} has no row: run make book EDITION={name} first")
     return Evidence.of_tables(
-        name, metrics, simulated=found.simulated, training=training,
+        name,
+        metrics,
+        simulated=found.simulated,
+        training=training,
         metrics_file=str(found.table.relative_to(project_root())),
-    )  # fmt: skip
+    )
 
 
 def write(edition: str, book_url: str = "") -> str:
@@ -210,9 +213,13 @@ def compose(found: Found, book_url: str) -> str:
     verdicts = claims.evaluate(claims.load(), tables)
     base = f"{book_url.rstrip('/')}/" if book_url else ""
     parts = [
-        _head(tables, verdicts), _conditions(tables), _claims(verdicts, base), figures(found, base),
-        _listening(found, base), _reproduction(found, tables),
-    ]  # fmt: skip
+        _head(tables, verdicts),
+        _conditions(tables),
+        _claims(verdicts, base),
+        figures(found, base),
+        _listening(found, base),
+        _reproduction(found, tables),
+    ]
     text = "\n\n".join(parts) + "\n"
     if len(text) >= LIMIT:
         raise UserError(
@@ -245,7 +252,10 @@ CONDITIONS: dict[str, dict[str, object]] = {
     "mel + Griffin-Lim, equal bits": {**_WHOLE, "representation": "mel-quantised"},
     "mel + Griffin-Lim, uncompressed": {**_WHOLE, "representation": "mel"},
     "held-out, latents to the decoder": {
-        **_BLOCK, "representation": "encodec-latents", "arm": "roundtrip", "condition": "none",
+        **_BLOCK,
+        "representation": "encodec-latents",
+        "arm": "roundtrip",
+        "condition": "none",
     },
     "held-out, noise-free bottleneck": {**_BLOCK, "condition": "noise-free"},
     "held-out, voxel noise": {**_BLOCK, "condition": "voxel-noise"},
@@ -310,8 +320,10 @@ def _conditions(tables: Evidence) -> str:
 def _convergence(tables: Evidence) -> str:
     """Say of every arm that was trained whether its training was over; the two that are compared are always named."""
     said = {f"the {arm} arm": tables.training.get(f"{name}_verdict") for name, arm in ARM_LABELS.items()}
-    compared = {case.label: "chapter 6 does not say whether it converged"
-                for case in claims.REGISTRY["arms_converged"](tables)}  # fmt: skip
+    compared = {
+        case.label: "chapter 6 does not say whether it converged"
+        for case in claims.REGISTRY["arms_converged"](tables)
+    }
     found = compared | {arm: str(verdict) for arm, verdict in said.items() if verdict is not None}
     return "; ".join(f"{arm}: {verdict}" for arm, verdict in found.items())
 
@@ -404,10 +416,14 @@ def first_players(notebook: NotebookNode) -> tuple[str, list[tuple[str, str]]]:
             group = _GROUP.search(shown)
             title = html.unescape(group["title"]) if group else ""
             sounds = [
-                (found["path"], html.unescape(found["label"]).replace(f", {title}", "", 1) if title
-                 else html.unescape(found["label"]))
+                (
+                    found["path"],
+                    html.unescape(found["label"]).replace(f", {title}", "", 1)
+                    if title
+                    else html.unescape(found["label"]),
+                )
                 for found in _AUDIO.finditer(shown)
-            ]  # fmt: skip
+            ]
             if sounds:
                 return title, sounds
     return "", []

@@ -201,7 +201,9 @@ def _check_topology(full: dict[str, Any]) -> None:
             f"codec configuration: bandwidths should be up to 64 positive numbers (kbps), not {_shown(rates)}"
         )
     if full["norm"] not in _NORMS:
-        raise UserError(f"codec configuration: norm should be one of {', '.join(_NORMS)}, not {_shown(full['norm'])}")
+        raise UserError(
+            f"codec configuration: norm should be one of {', '.join(_NORMS)}, not {_shown(full['norm'])}"
+        )
 
 
 def _is_whole(value: object, least: int, most: int) -> bool:
@@ -236,6 +238,7 @@ RELEASED = {
         _build_48khz,
     ),
 }
+
 
 def bandwidths(model: EncodecModel) -> list[float]:
     """Bit rates the codec offers, in kbps, ascending."""
@@ -335,7 +338,9 @@ def at_hand(spec: str, *, cache: str | Path | None = None) -> bool:
 
 def _with_sorted_metadata(content: bytes) -> bytes:
     """The same safetensors file; the library leaves the order to chance, and the hash of the file names the weights."""
-    begin = 8 + int.from_bytes(content[:8], "little")  # of the tensors: a length and that much JSON come first
+    begin = 8 + int.from_bytes(
+        content[:8], "little"
+    )  # of the tensors: a length and that much JSON come first
     header = json.loads(content[8:begin])
     header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
     text = json.dumps(header, separators=(",", ":")).encode()
@@ -388,7 +393,9 @@ def _read_ours(path: Path) -> tuple[dict[str, Any], dict[str, Any], dict[str, to
             declared = {name: tuple(part.get_shape()) for name, part in slices.items()}
             for name, part in slices.items():
                 if part.get_dtype() != "F16":
-                    raise UserError(f"{path}: {_shown(name)} should be of half precision, not {part.get_dtype()}")
+                    raise UserError(
+                        f"{path}: {_shown(name)} should be of half precision, not {part.get_dtype()}"
+                    )
             _check_declared(path, config, declared)
             tensors = {name: stream.get_tensor(name) for name in names}
     except (SafetensorError, OSError) as error:
@@ -407,7 +414,9 @@ def _entries(path: Path, metadata: dict[str, str], name: str) -> dict[str, Any]:
     except (KeyError, ValueError, RecursionError):
         found = None
     if not isinstance(found, dict):
-        raise UserError(f"{path}: its metadata hold no {name} that can be read; restore the file or train it again")
+        raise UserError(
+            f"{path}: its metadata hold no {name} that can be read; restore the file or train it again"
+        )
     return found
 
 
@@ -441,7 +450,9 @@ def _load_meta(path: Path, spec: str) -> Checkpoint:
     try:
         _refuse_packed(path)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # on whatever a foreign file asks for; what comes of it is checked
+            warnings.simplefilter(
+                "ignore"
+            )  # on whatever a foreign file asks for; what comes of it is checked
             state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a pickle that was tampered with makes its reader fail in any way
         raise UserError(
@@ -482,7 +493,9 @@ def _release_named(name: str) -> Release:
 
 
 def _misfit(model: EncodecModel, path: Path) -> str:
-    return f"{path}: its weights do not fit the {model.sample_rate // 1000} kHz EnCodec that it should describe"
+    return (
+        f"{path}: its weights do not fit the {model.sample_rate // 1000} kHz EnCodec that it should describe"
+    )
 
 
 def _check_weights(model: EncodecModel, state: dict[str, torch.Tensor], path: Path) -> None:

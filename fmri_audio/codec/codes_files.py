@@ -109,7 +109,9 @@ def _array(path: Path, archive: zipfile.ZipFile, part: zipfile.ZipInfo, key: str
         if key == "codes" and (len(shape) != kind.dimensions or 0 in shape):
             raise UserError(f"{path}: codes should be of shape [K, T], not {list(shape)[:8]}")
         if dtype.kind not in kind.letters or len(shape) != kind.dimensions:
-            raise UserError(f"{path}: {key} should be {kind.called}, not an array {list(shape)[:8]} of {dtype}")
+            raise UserError(
+                f"{path}: {key} should be {kind.called}, not an array {list(shape)[:8]} of {dtype}"
+            )
         size = math.prod(shape) * dtype.itemsize
         if size > (_LONGEST_TEXT if kind is _TEXT else MOST_BYTES):
             raise UserError(f"{path}: {key} would take {size / 1e6:,.1f} MB: {_GIVE}")

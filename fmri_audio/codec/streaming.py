@@ -88,7 +88,9 @@ class _Conv:
         if self.n_out == 1 and self.stride == 1 and self.dilation == 1:
             # One product gives what every row adds to each of the sums; a sum runs down a diagonal of it.
             shares = rows @ self.taps[:, :, 0].t()
-            diagonals = shares.as_strided((len(rows) - self.kernel + 1, self.kernel), (self.kernel, self.kernel + 1))
+            diagonals = shares.as_strided(
+                (len(rows) - self.kernel + 1, self.kernel), (self.kernel, self.kernel + 1)
+            )
             return diagonals.sum(1, keepdim=True).add_(self.bias)
         step = 1 if self.stride > 1 else self.dilation
         rows = rows.view(-1, self.stride * self.n_in)
@@ -155,7 +157,9 @@ class _Residual:
     def __init__(self, layer: SEANetResnetBlock) -> None:
         *self.branch, self.narrow = cast(list[_Conv], _layers(layer.block))
         if self.narrow.kernel > 1:
-            raise ValueError(f"a residual block that ends with a kernel of {self.narrow.kernel} cannot be streamed")
+            raise ValueError(
+                f"a residual block that ends with a kernel of {self.narrow.kernel} cannot be streamed"
+            )
         identity = isinstance(layer.shortcut, nn.Identity)
         self.shortcut = None if identity else _Conv(cast(SConv1d, layer.shortcut), None)
         if self.shortcut is not None:
@@ -212,7 +216,11 @@ class _Stream:
         while waiting:
             layer = waiting.pop()
             if isinstance(layer, _Residual):
-                waiting += [*layer.branch, layer.narrow, *([] if layer.shortcut is None else [layer.shortcut])]
+                waiting += [
+                    *layer.branch,
+                    layer.narrow,
+                    *([] if layer.shortcut is None else [layer.shortcut]),
+                ]
             elif isinstance(layer, _Conv | _Up | _Memory):
                 yield layer
 

@@ -126,14 +126,15 @@ def banded_ridge(
             f"training.cv_folds: {n_folds} folds need at least {4 * n_folds} training volumes, there are {len(train)}"
         )
     standardised = [_standardised(one, split.train) for one in kinds.values()]
-    designs = [
-        [_design(one, rows, delays, shift, runs) for one in standardised] for rows in (train, test)
-    ]
+    designs = [[_design(one, rows, delays, shift, runs) for one in standardised] for rows in (train, test)]
     kernels = [np.stack([a @ b.T for a, b in zip(rows, designs[0], strict=True)]) for rows in designs]
     model = MultipleKernelRidgeCV(
-        kernels="precomputed", solver="random_search", cv=cross_validation_folds(train, n_folds, split.gap),
-        solver_params={"n_iter": n_mixtures or N_MIXTURES, "alphas": ALPHAS, "progress_bar": False}, random_state=seed,
-    )  # fmt: skip
+        kernels="precomputed",
+        solver="random_search",
+        cv=cross_validation_folds(train, n_folds, split.gap),
+        solver_params={"n_iter": n_mixtures or N_MIXTURES, "alphas": ALPHAS, "progress_bar": False},
+        random_state=seed,
+    )
     target, true = (np.asarray(bold[rows], np.float64) for rows in (train, test))
     with solver() as backend:
         model.fit(*(backend.asarray(one) for one in (kernels[0], target - target.mean(axis=0))))

@@ -299,7 +299,9 @@ def pair_accuracy(similarities: NDArray[np.float64], trial: Trial) -> NDArray[np
         return np.asarray(np.nansum(shares, axis=1) / (counts > 0).sum(axis=1))
 
 
-def many_way_accuracy(similarities: NDArray[np.float64], trial: Trial, ways: int = WAYS) -> NDArray[np.float64]:
+def many_way_accuracy(
+    similarities: NDArray[np.float64], trial: Trial, ways: int = WAYS
+) -> NDArray[np.float64]:
     r"""Share of a fold's segments that would be found among ``ways``, under every shift, [shifts].
 
     With :math:`n` admissible distractors of which :math:`w` are less similar, a segment is found among itself and

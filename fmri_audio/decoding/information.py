@@ -70,7 +70,9 @@ class _Whitening:
         kept = min(most, int((size > 1e-6 * size[0]).sum()))
         basis = vectors[:kept].T / size[:kept] * np.sqrt(len(train))
         blocks = [(np.asarray(features[a:b], np.float64) - mean) @ basis for a, b in split.train_blocks]
-        now, before = (np.concatenate([block[part] for block in blocks]) for part in (slice(1, None), slice(-1)))
+        now, before = (
+            np.concatenate([block[part] for block in blocks]) for part in (slice(1, None), slice(-1))
+        )
         return cls(mean, basis, (now * before).sum(axis=0) / (before**2).sum(axis=0))
 
     def apply(self, features: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -112,9 +114,15 @@ def gaussian_bits(
     """
     shifts = np.concatenate([[0], admissible_shifts(runs, gap)])
     found = [
-        _fold_bits(fold, features, _Whitening.learn(features, split, most_components), run_of(fold.block, runs), shifts)
+        _fold_bits(
+            fold,
+            features,
+            _Whitening.learn(features, split, most_components),
+            run_of(fold.block, runs),
+            shifts,
+        )
         for fold, split in zip(folds, splits, strict=True)
-    ]  # fmt: skip
+    ]
     bits = np.mean(found, axis=0)
     return Bits(float(bits[0]), np.asarray(bits[1:]))
 

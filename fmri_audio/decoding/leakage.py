@@ -115,11 +115,16 @@ def perturbation_report(
     first = build(waveform, bold)
     second = build(
         perturbed_sound(waveform, split.test_block, sample_rate, tr, rng),
-        {subject: perturbed_bold(one, answering_volumes(split, tr, shift), rng) for subject, one in bold.items()},
+        {
+            subject: perturbed_bold(one, answering_volumes(split, tr, shift), rng)
+            for subject, one in bold.items()
+        },
     )
     same = [name for name in first.held_out if _identical(first.held_out[name], second.held_out[name])]
     if same or not first.held_out:
-        raise ValueError(f"the held-out block was changed, but not {', '.join(same) or 'anything that was built'}")
+        raise ValueError(
+            f"the held-out block was changed, but not {', '.join(same) or 'anything that was built'}"
+        )
     leaked = [name for name in first.training if not _identical(first.training[name], second.training[name])]
     later = {name: _relative_change(first.later[name], second.later[name]) for name in first.later}
     return LeakageReport(tuple(leaked), tuple(first.training), later)
@@ -159,7 +164,9 @@ def perturbed_bold(bold: np.ndarray, rows: Block, rng: np.random.Generator) -> n
     changed = np.array(bold, np.float32)
     part = changed[rows[0] : rows[1]]
     spread = np.nanstd(bold, axis=0)
-    changed[rows[0] : rows[1]] = 2 * np.nanmean(bold, axis=0) - part + spread * rng.standard_normal(part.shape)
+    changed[rows[0] : rows[1]] = (
+        2 * np.nanmean(bold, axis=0) - part + spread * rng.standard_normal(part.shape)
+    )
     return changed
 
 
@@ -237,13 +244,16 @@ def codec_memory(
     scale = np.sqrt(np.mean(np.sum(np.asarray(latents, np.float64) ** 2, axis=0)))
     difference = np.linalg.norm(np.asarray(other_latents, np.float64) - latents, axis=0) / scale
     differing = (codes != other_codes).mean(axis=0)
-    touched = [frames_of_tr(k, tr, frame_rate) for k in range(block[1], whole_trs(len(waveform), sample_rate, tr))]
+    touched = [
+        frames_of_tr(k, tr, frame_rate) for k in range(block[1], whole_trs(len(waveform), sample_rate, tr))
+    ]
     spans = [slice(one.first, one.last + 1) for one in touched]
     # The frame that the first TR after the block may share with the block's last holds changed sound, not memory.
     if spans and block[1] * tr * frame_rate % 1:
         spans[0] = slice(spans[0].start + 1, spans[0].stop)
     return CodecMemory(
-        np.array([difference[span].max() for span in spans]), np.array([differing[span].mean() for span in spans])
+        np.array([difference[span].max() for span in spans]),
+        np.array([differing[span].mean() for span in spans]),
     )
 
 

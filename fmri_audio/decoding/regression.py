@@ -126,7 +126,9 @@ def brain_of(
     whole = study.bold(subject, mask) if cache is None else masked_bold(study, subject, mask, cache)
     bold = whole if rows is None else whole[rows]
     if split.bold_test[1] > len(bold):
-        raise UserError(f"{study.folder}: {len(bold)} volumes are used, the stimulus needs {split.bold_test[1]}")
+        raise UserError(
+            f"{study.folder}: {len(bold)} volumes are used, the stimulus needs {split.bold_test[1]}"
+        )
     if not np.isfinite(bold).all():
         raise UserError(
             f"{study.path(subject)}: some of the TRs used are filler, the same volume over and over; declare it under "
@@ -198,10 +200,13 @@ def fit_ridge(
     predictors = np.asarray(predictors, np.float32)
     with solver() as backend:
         kernel = _products(predictors, predictors, backend)
-        model = KernelRidgeCV(alphas=np.asarray(alphas, np.float64), kernel="precomputed", cv=folds, warn=False)
+        model = KernelRidgeCV(
+            alphas=np.asarray(alphas, np.float64), kernel="precomputed", cv=folds, warn=False
+        )
         model.fit(kernel, backend.asarray(targets64 - mean))
         dual, chosen = (
-            np.asarray(backend.to_numpy(values), np.float64) for values in (model.dual_coef_, model.best_alphas_)
+            np.asarray(backend.to_numpy(values), np.float64)
+            for values in (model.dual_coef_, model.best_alphas_)
         )
     return Ridge(predictors, dual, mean, chosen)
 

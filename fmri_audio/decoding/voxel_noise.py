@@ -73,9 +73,7 @@ class VoxelNoise:
         return np.asarray(lfilter([np.sqrt(1 - phi**2)], [1.0, -phi], later, axis=0, zi=phi * start)[0])
 
 
-def voxel_noise(
-    bold: Sequence[Matrix], predicted: Matrix, blocks: Sequence[tuple[int, int]]
-) -> VoxelNoise:
+def voxel_noise(bold: Sequence[Matrix], predicted: Matrix, blocks: Sequence[tuple[int, int]]) -> VoxelNoise:
     """Fit voxel noise to single subjects' training BOLD.
 
     What a model predicts is taken out of each subject's BOLD by least squares per voxel, so that its scale does not
@@ -96,7 +94,9 @@ def voxel_noise(
         There is a single subject: reliability needs two.
     """
     if len(bold) < 2:
-        raise UserError("study: voxel noise needs the reliability of voxels, and that needs at least 2 subjects")
+        raise UserError(
+            "study: voxel noise needs the reliability of voxels, and that needs at least 2 subjects"
+        )
     rows = np.concatenate([np.arange(*block) for block in blocks])
     signal = _standardised(predicted[rows])
     subjects = [_standardised(one[rows]) for one in bold]
@@ -106,9 +106,11 @@ def voxel_noise(
     phi = float(np.mean(residuals[inside] * residuals[inside + 1]))
     reliability = np.clip(pairwise_isc(np.stack(subjects)).mean(axis=0), *RELIABILITY_RANGE)
     return VoxelNoise(
-        np.asarray(residuals, np.float32), float(np.clip(phi, 0.0, 0.99)), float(ledoit_wolf_shrinkage(residuals)),
+        np.asarray(residuals, np.float32),
+        float(np.clip(phi, 0.0, 0.99)),
+        float(ledoit_wolf_shrinkage(residuals)),
         reliability,
-    )  # fmt: skip
+    )
 
 
 def _standardised(values: NDArray[np.floating]) -> NDArray[np.float64]:

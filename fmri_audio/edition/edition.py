@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from fmri_audio.codec.checkpoints import Checkpoint
     from fmri_audio.study.reader import Study
 
+
 @dataclass(frozen=True)
 class Encoding:
     """The whole stimulus as EnCodec sees it, once for all bandwidths.
@@ -187,9 +188,13 @@ class Edition:
         wanted = self.settings.windows
         shortest = 8.0 if kind == "speech" else wanted.clip_seconds
         return segments.choose_windows(
-            self.stimulus.segments, kind, wanted.seconds, count or wanted.n_windows, shortest,
+            self.stimulus.segments,
+            kind,
+            wanted.seconds,
+            count or wanted.n_windows,
+            shortest,
             within or (0.0, self.stimulus.seconds),
-        )  # fmt: skip
+        )
 
     @cached_property
     def study(self) -> Study:
@@ -258,13 +263,18 @@ def absolute(settings: Settings) -> Settings:
 
     source = settings.stimulus.source
     films = source if not isinstance(source, dict) else {run: full(film, []) for run, film in source.items()}
-    stimulus = settings.stimulus.model_copy(update={
-        "source": films if isinstance(films, dict) else full(films, [PLAY]),
-        "segments": full(settings.stimulus.segments, []),
-    })  # fmt: skip
-    study = settings.study.model_copy(update={
-        "source": full(settings.study.source, [SIMULATE]), "mask": full(settings.study.mask, NAMED_MASKS),
-    })  # fmt: skip
+    stimulus = settings.stimulus.model_copy(
+        update={
+            "source": films if isinstance(films, dict) else full(films, [PLAY]),
+            "segments": full(settings.stimulus.segments, []),
+        }
+    )
+    study = settings.study.model_copy(
+        update={
+            "source": full(settings.study.source, [SIMULATE]),
+            "mask": full(settings.study.mask, NAMED_MASKS),
+        }
+    )
     codec = full(settings.codec, NAMED_CODECS)
     return settings.model_copy(update={"stimulus": stimulus, "study": study, "codec": codec})
 
@@ -350,10 +360,20 @@ def _simulate(settings: Settings, stimulus: Stimulus, folder: Path) -> None:
     if seal_of(folder).is_file():
         shutil.rmtree(folder, ignore_errors=True)  # it is ours, and may be too damaged to say so
     simulate_study(
-        folder, stimulus.waveform, stimulus.sample_rate, n_subjects=wanted.n_subjects, n_trs=stimulus.n_trs,
-        shape=wanted.shape, seed=settings.seed, strength=wanted.strength, variant=wanted.variant,
-        features=wanted.features, tr=settings.tr, runs=stimulus.runs, overwrite=True,
-    )  # fmt: skip
+        folder,
+        stimulus.waveform,
+        stimulus.sample_rate,
+        n_subjects=wanted.n_subjects,
+        n_trs=stimulus.n_trs,
+        shape=wanted.shape,
+        seed=settings.seed,
+        strength=wanted.strength,
+        variant=wanted.variant,
+        features=wanted.features,
+        tr=settings.tr,
+        runs=stimulus.runs,
+        overwrite=True,
+    )
     write_seal(seal_of(folder), _files(folder))
     write_if_changed(folder.with_suffix(".json"), _study_facts(settings))
 

@@ -37,7 +37,12 @@ def refuse_infeasible(run: Edition) -> None:
     shift = study_facts(run.settings).shift_trs if is_measured(run.settings) else SHIFT_TRS
     runs = [(first, first + count) for first, count in sound.runs]
     split = contiguous_split(
-        runs, test_fraction=wanted.test_fraction, gap=wanted.gap_trs, lags=wanted.lag_trs, shift=shift, tr=sound.tr
+        runs,
+        test_fraction=wanted.test_fraction,
+        gap=wanted.gap_trs,
+        lags=wanted.lag_trs,
+        shift=shift,
+        tr=sound.tr,
     )
     folds = k_fold(
         runs, max(N_FOLDS, len(runs)), gap=wanted.gap_trs, lags=wanted.lag_trs, shift=shift, tr=sound.tr
@@ -73,7 +78,9 @@ def _refuse_training(run: Edition, split: Split) -> None:
     step = (run.stimulus.tr * audio.FRAME_RATE).denominator
     for blocks in (fitted.train_blocks, (validation,), (split.test_block,)):
         if not any(window_starts(block, wanted.window_trs, step) for block in blocks):
-            raise UserError(f"training.window_trs: {wanted.window_trs} TRs do not fit into the blocks of the split")
+            raise UserError(
+                f"training.window_trs: {wanted.window_trs} TRs do not fit into the blocks of the split"
+            )
 
 
 def _refuse_decoding(run: Edition, split: Split) -> None:

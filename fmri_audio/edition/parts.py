@@ -17,13 +17,18 @@ def check_parts(settings: Settings) -> None:
     UserError
         No such arm, a rank that it cannot have, or a setting of its own that it does not know.
     """
-    ranks = [("training.rank", settings.training.rank), *(("sweep.ranks", rank) for rank in settings.sweep.ranks)]
+    ranks = [
+        ("training.rank", settings.training.rank),
+        *(("sweep.ranks", rank) for rank in settings.sweep.ranks),
+    ]
     for name in settings.training.arms:
         if name not in ARMS:
             raise UserError(f"training.arms: there is no arm {name!r}; choose from {', '.join(ARMS)}")
         for key, rank in ranks:
             if rank % ARMS[name].rank_multiple:
-                raise UserError(f"{key}: {rank} should be a multiple of {ARMS[name].rank_multiple} for the {name} arm")
+                raise UserError(
+                    f"{key}: {rank} should be a multiple of {ARMS[name].rank_multiple} for the {name} arm"
+                )
     for name, given in settings.parts.items():
         options = ARMS[name].options if name in settings.training.arms else None
         if options is None:

@@ -80,9 +80,7 @@ def resolve(
             f"main bandwidth {main:g} kbps: {settings.main_bandwidth:g} is not among the bandwidths asked for"
         )
     sound = prepare(settings, detect=False)
-    notes.append(
-        f"stimulus {sound.name}: {sound.n_trs} TRs, {sound.seconds:g} s; {'; '.join(sound.steps)}"
-    )
+    notes.append(f"stimulus {sound.name}: {sound.n_trs} TRs, {sound.seconds:g} s; {'; '.join(sound.steps)}")
     notes.append(f"stimulus fingerprint {identity(settings)}")
     settings = settings.model_copy(update={"bandwidths": listed, "main_bandwidth": main})
     opened.__dict__["stimulus"] = sound
@@ -102,9 +100,7 @@ def _with_overrides(settings: Settings, stimulus: str | None, codec: str | None)
             update |= {"segments": None, "first_tr": 0, "n_trs": None}
         changes["stimulus"] = settings.stimulus.model_copy(update=update)
     if codec:
-        changes["codec"] = (
-            codec if codec in NAMED_CODECS else str(Path(codec).expanduser().absolute())
-        )
+        changes["codec"] = codec if codec in NAMED_CODECS else str(Path(codec).expanduser().absolute())
     return settings.model_copy(update=changes)
 
 
@@ -184,5 +180,7 @@ def _parse_bandwidths(text: str, checkpoint: Checkpoint) -> list[float]:
     except ValueError:
         listed = []
     if not listed:
-        raise UserError(f"BANDWIDTHS={text!r}: give kbps separated by spaces, such as BANDWIDTHS='1.5 3 6', or all")
+        raise UserError(
+            f"BANDWIDTHS={text!r}: give kbps separated by spaces, such as BANDWIDTHS='1.5 3 6', or all"
+        )
     return listed

@@ -18,9 +18,12 @@ def _write_encoding_marker(opened: Edition) -> None:
     """Encode the stimulus and say in ``encoding.json`` where it lies."""
     encoding = opened.encoding
     facts = {
-        "key": opened._encoding_key, "cache": str(opened.cache), "codec": opened.checkpoint.id,
-        "codebooks": encoding.codes.shape[0], "frames": encoding.codes.shape[1],
-    }  # fmt: skip
+        "key": opened._encoding_key,
+        "cache": str(opened.cache),
+        "codec": opened.checkpoint.id,
+        "codebooks": encoding.codes.shape[0],
+        "frames": encoding.codes.shape[1],
+    }
     write_if_changed(opened.build / "encoding.json", to_json(facts))
 
 
@@ -41,9 +44,7 @@ def _all_subjects(settings: Settings) -> list[int | str]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        "python -m programs", description="Steps before the notebooks."
-    )
+    parser = argparse.ArgumentParser("python -m programs", description="Steps before the notebooks.")
     steps = parser.add_subparsers(dest="step", required=True)
     first = steps.add_parser("resolve", help="check an edition and write it whole")
     first.add_argument("--edition", required=True)
@@ -52,8 +53,10 @@ def _parser() -> argparse.ArgumentParser:
     first.add_argument("--bandwidths", default="")
     first.add_argument("--out", type=Path, required=True)
     for name, help_text in (
-        ("stimulus", "prepare the sound"), ("encode", "encode it once"), ("study", "lay the study on disk"),
-    ):  # fmt: skip
+        ("stimulus", "prepare the sound"),
+        ("encode", "encode it once"),
+        ("study", "lay the study on disk"),
+    ):
         step = steps.add_parser(name, help=help_text)
         step.add_argument("--edition", required=True)
         step.add_argument("--build", required=True)

@@ -57,8 +57,11 @@ def columns_of_block(held_out: HeldOut) -> dict[str, Any]:
     """What all records of the held-out block have in common."""
     run = held_out.run
     return {
-        "study": held_out.study.name, "codec": run.checkpoint.id, "fold": "held-out", "seed": run.settings.seed,
-    }  # fmt: skip
+        "study": held_out.study.name,
+        "codec": run.checkpoint.id,
+        "fold": "held-out",
+        "seed": run.settings.seed,
+    }
 
 
 def columns_of_arm(held_out: HeldOut, arm: str | TrainedArm) -> dict[str, Any]:
@@ -77,10 +80,16 @@ def parameters(held_out: HeldOut) -> pd.DataFrame:
     rows = []
     for name, one in held_out.arms.items():
         counts = one.model.parameter_counts()
-        rows.append({
-            "arm": ARM_LABELS[name], "features": one.model.representation, "bottleneck": counts.bottleneck,
-            "own layers": counts.own, "codec, trained": counts.codec_trained, "codec, frozen": counts.codec_frozen,
-        })  # fmt: skip
+        rows.append(
+            {
+                "arm": ARM_LABELS[name],
+                "features": one.model.representation,
+                "bottleneck": counts.bottleneck,
+                "own layers": counts.own,
+                "codec, trained": counts.codec_trained,
+                "codec, frozen": counts.codec_frozen,
+            }
+        )
     return pd.DataFrame(rows)
 
 

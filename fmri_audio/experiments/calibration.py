@@ -116,9 +116,10 @@ class Heard:
     def of(cls, heard: Stimulus) -> Heard:
         """Prepare a sound."""
         return cls(
-            acoustic_features(heard.waveform, heard.sample_rate), pooled_latents(heard.waveform, heard.n_trs),
+            acoustic_features(heard.waveform, heard.sample_rate),
+            pooled_latents(heard.waveform, heard.n_trs),
             SoundFacts.of(heard.waveform, heard.sample_rate, TR, heard.segments),
-        )  # fmt: skip
+        )
 
     @property
     def n_trs(self) -> int:
@@ -130,9 +131,10 @@ class Heard:
         frames = slice(*(int(k * TR * FEATURE_RATE) for k in (first_tr, first_tr + n_trs)))
         rows = slice(first_tr, first_tr + n_trs)
         return Heard(
-            replace(self.acoustic, values=self.acoustic.values[:, frames]), self.decoded[rows],
+            replace(self.acoustic, values=self.acoustic.values[:, frames]),
+            self.decoded[rows],
             SoundFacts(self.facts.kind[rows], self.facts.level_db[rows]),
-        )  # fmt: skip
+        )
 
     def drawn_excerpt(self, n_trs: int, seed: int) -> Heard:
         """The excerpt that the study of a seed hears: every start is as likely as any other."""
@@ -157,9 +159,14 @@ class Heard:
     def simulate(self, variant: Variant, seed: int) -> Simulation:
         """Plan one study."""
         return plan_simulation(
-            self.acoustic, Grid.of_shape(SHAPE), [Run(name="1", first_tr=0, n_trs=self.n_trs)], TR, seed=seed,
-            families=FAMILIES, variant=variant,
-        )  # fmt: skip
+            self.acoustic,
+            Grid.of_shape(SHAPE),
+            [Run(name="1", first_tr=0, n_trs=self.n_trs)],
+            TR,
+            seed=seed,
+            families=FAMILIES,
+            variant=variant,
+        )
 
 
 def whole_play() -> Stimulus:
@@ -190,16 +197,22 @@ def cleaned(bold: Matrix, split: Split) -> Matrix:
     return regression.cleaned_for(bold, split, TR)
 
 
-def predict_subjects(sound: Heard, variant: Variant, seed: int, n_subjects: int) -> list[list[FoldPrediction]]:
+def predict_subjects(
+    sound: Heard, variant: Variant, seed: int, n_subjects: int
+) -> list[list[FoldPrediction]]:
     """One study: held-out predictions of every subject, one per fold."""
     simulation, splits = sound.simulate(variant, seed), sound.splits
     return [
         regression.predict_folds(
-            partial(cleaned, simulate_bold(simulation, subject)), sound.decoded, splits, lags=LAGS, shift=SHIFT,
+            partial(cleaned, simulate_bold(simulation, subject)),
+            sound.decoded,
+            splits,
+            lags=LAGS,
+            shift=SHIFT,
             n_folds=CV_FOLDS,
         )
         for subject in range(1, n_subjects + 1)
-    ]  # fmt: skip
+    ]
 
 
 def identify_once(sound: Heard, variant: Variant, seed: int) -> Identified:
@@ -256,7 +269,9 @@ def mean_interval(values: NDArray[np.float64], confidence: float = CONFIDENCE) -
     return float(values.mean()) - half, float(values.mean()) + half
 
 
-def rejections(variant: str, found: Sequence[Identified], expected_rate: bool, seed: int, made_by: str) -> list[Row]:
+def rejections(
+    variant: str, found: Sequence[Identified], expected_rate: bool, seed: int, made_by: str
+) -> list[Row]:
     """How often p ≤ .05, and how often segments were identified."""
     hits, n = sum(one.p <= ALPHA for one in found), len(found)
     low, high = exact_interval(hits, n)
@@ -264,12 +279,30 @@ def rejections(variant: str, found: Sequence[Identified], expected_rate: bool, s
     bounds = mean_interval(accuracy)
     at_chance = "the interval holds .5" if expected_rate else "above .5"
     return [
-        Row(variant, "rejection_rate", hits / n, low, high, n,
+        Row(
+            variant,
+            "rejection_rate",
+            hits / n,
+            low,
+            high,
+            n,
             f"the interval holds {ALPHA:g}" if expected_rate else f"above {ALPHA:g}",
-            low <= ALPHA <= high if expected_rate else low > ALPHA, seed, made_by),
-        Row(variant, "pairwise_identification", float(accuracy.mean()), *bounds, n, at_chance,
-            bounds[0] <= 0.5 <= bounds[1] if expected_rate else bounds[0] > 0.5, seed, made_by),
-    ]  # fmt: skip
+            low <= ALPHA <= high if expected_rate else low > ALPHA,
+            seed,
+            made_by,
+        ),
+        Row(
+            variant,
+            "pairwise_identification",
+            float(accuracy.mean()),
+            *bounds,
+            n,
+            at_chance,
+            bounds[0] <= 0.5 <= bounds[1] if expected_rate else bounds[0] > 0.5,
+            seed,
+            made_by,
+        ),
+    ]
 
 
 def one_excerpt(found: Sequence[Identified], seed: int, made_by: str) -> list[Row]:
@@ -284,14 +317,24 @@ def one_excerpt(found: Sequence[Identified], seed: int, made_by: str) -> list[Ro
     better = np.stack([(one >= one[:, None]).mean(axis=1) for one in accuracy])
     rows = []
     for quantity, values in (
-        ("rejection_rate", (better <= ALPHA).mean(axis=0)), ("pairwise_identification", accuracy.mean(axis=0)),
-    ):  # fmt: skip
+        ("rejection_rate", (better <= ALPHA).mean(axis=0)),
+        ("pairwise_identification", accuracy.mean(axis=0)),
+    ):
         low, high = np.quantile(values[1:], [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
         rows.append(
-            Row("null-one-excerpt", quantity, float(values[0]), None, None, len(found),
+            Row(
+                "null-one-excerpt",
+                quantity,
+                float(values[0]),
+                None,
+                None,
+                len(found),
                 f"among {CONFIDENCE:.0%} of the same sound turned round ({low:.3f} to {high:.3f})",
-                bool(low <= values[0] <= high), seed, made_by)
-        )  # fmt: skip
+                bool(low <= values[0] <= high),
+                seed,
+                made_by,
+            )
+        )
     return rows
 
 
@@ -305,10 +348,19 @@ def recovery(rows: Sequence[tuple[float, float, float]], seed: int, made_by: str
         low, high = mean_interval(values / attainable)
         reaches = high >= least if least == 1.0 else low >= least
         made.append(
-            Row("strong", f"{name}_share_of_attainable", float((values / attainable).mean()), low, high, n,
+            Row(
+                "strong",
+                f"{name}_share_of_attainable",
+                float((values / attainable).mean()),
+                low,
+                high,
+                n,
                 f"at least {least:g} within the interval, and not significantly above 1",
-                reaches and low <= 1.0, seed, made_by)
-        )  # fmt: skip
+                reaches and low <= 1.0,
+                seed,
+                made_by,
+            )
+        )
     return made
 
 
@@ -321,14 +373,30 @@ def leaks(seed: int, made_by: str) -> list[Row]:
     rows, known = [], {heard.waveform.tobytes(): sound.decoded}
     for name, prepare, expected in (("pipeline", cleaned, 0), ("leaky_pipeline", _leaky, 1)):
         report = perturbation_report(
-            partial(_built, prepare, sound.splits[-1], known), heard.waveform, brains, sound.splits[-1],
-            sample_rate=heard.sample_rate, tr=TR, shift=SHIFT, seed=seed,
-        )  # fmt: skip
+            partial(_built, prepare, sound.splits[-1], known),
+            heard.waveform,
+            brains,
+            sound.splits[-1],
+            sample_rate=heard.sample_rate,
+            tr=TR,
+            shift=SHIFT,
+            seed=seed,
+        )
         found = int(not report.clean)
         rows.append(
-            Row("leaky", f"{name}_flagged", float(found), None, None, len(report.compared),
-                "flagged" if expected else "not flagged", found == expected, seed, made_by)
-        )  # fmt: skip
+            Row(
+                "leaky",
+                f"{name}_flagged",
+                float(found),
+                None,
+                None,
+                len(report.compared),
+                "flagged" if expected else "not flagged",
+                found == expected,
+                seed,
+                made_by,
+            )
+        )
     return rows
 
 
@@ -359,8 +427,9 @@ def _built(
         )
         training |= {
             f"BOLD of subject {subject}": bold[split.bold_train_rows],
-            f"penalties of subject {subject}": ridge.alphas, f"mean of subject {subject}": ridge.mean,
-        }  # fmt: skip
+            f"penalties of subject {subject}": ridge.alphas,
+            f"mean of subject {subject}": ridge.mean,
+        }
         held_out[f"prediction of subject {subject}"] = predicted
     return Built(training, held_out)
 
@@ -396,18 +465,25 @@ def calibrate(repetitions: int, seed: int, jobs: int, say: Callable[[str], None]
     play, made_by = Heard.of(whole_play()), decided_by()
     run = joblib.Parallel(n_jobs=jobs)
     rows: list[Row] = []
-    for variant, count in (("null", repetitions), ("null-shared", repetitions), ("strong", STRONG_REPETITIONS)):
+    for variant, count in (
+        ("null", repetitions),
+        ("null-shared", repetitions),
+        ("strong", STRONG_REPETITIONS),
+    ):
         say(f"{variant}: {count} studies of {N_SUBJECTS} subjects, an excerpt each")
         found = run(joblib.delayed(identify_drawn)(play, variant, seed + i) for i in range(count))
         rows += rejections(variant, found, variant != "strong", seed, made_by)
     say(f"null: {repetitions} studies of one excerpt")
     opening = play.excerpt(0, N_TRS)
     rows += one_excerpt(
-        run(joblib.delayed(identify_once)(opening, "null", seed + i) for i in range(repetitions)), seed, made_by
+        run(joblib.delayed(identify_once)(opening, "null", seed + i) for i in range(repetitions)),
+        seed,
+        made_by,
     )
     say(f"strong: recovery in {STRONG_REPETITIONS} studies")
     recovered = run(
-        joblib.delayed(recover_once)(play.drawn_excerpt(N_TRS, seed + i), seed + i) for i in range(STRONG_REPETITIONS)
+        joblib.delayed(recover_once)(play.drawn_excerpt(N_TRS, seed + i), seed + i)
+        for i in range(STRONG_REPETITIONS)
     )
     rows += recovery(recovered, seed, made_by)
     return rows + leaks(seed, made_by)
@@ -448,7 +524,9 @@ def main(words: Sequence[str]) -> int:
     parser.add_argument("--out", type=Path, default=project_root() / TABLE)
     asked = parser.parse_args(words)
     check_writable(asked.out)
-    rows = calibrate(asked.repetitions, asked.seed, asked.jobs, lambda line: print(line, file=sys.stderr, flush=True))
+    rows = calibrate(
+        asked.repetitions, asked.seed, asked.jobs, lambda line: print(line, file=sys.stderr, flush=True)
+    )
     write(rows, asked.out)
     for row in rows:
         interval = "" if row.ci_low is None else f" ({row.ci_low:.3f} to {row.ci_high:.3f})"

@@ -54,8 +54,12 @@ def decoded_from_brains(through: ThroughArm) -> Iterator[Decoded]:
     targets = np.concatenate([through.read_codes, own], axis=1)
     for subject in held_out.study.subjects:
         predicted, ridge = regression.decode_units(
-            held_out.brains.bold(subject), targets, held_out.split, lags=held_out.settings.lag_trs,
-            shift=held_out.study.shift, n_folds=held_out.settings.cv_folds,
-        )  # fmt: skip
+            held_out.brains.bold(subject),
+            targets,
+            held_out.split,
+            lags=held_out.settings.lag_trs,
+            shift=held_out.study.shift,
+            n_folds=held_out.settings.cv_folds,
+        )
         heard, code = np.split(predicted, 2, axis=1)
         yield Decoded(subject, through.name, heard, code, through.own_code, ridge.alphas[own.shape[1] :])

@@ -70,9 +70,12 @@ class HeldOut:
         """The one split of the paper: the end of the last run is held out."""
         return contiguous_split(
             [(first, first + count) for first, count in self.stimulus.runs],
-            test_fraction=self.settings.test_fraction, gap=self.settings.gap_trs, lags=self.settings.lag_trs,
-            shift=self.study.shift, tr=self.stimulus.tr,
-        )  # fmt: skip
+            test_fraction=self.settings.test_fraction,
+            gap=self.settings.gap_trs,
+            lags=self.settings.lag_trs,
+            shift=self.study.shift,
+            tr=self.stimulus.tr,
+        )
 
     @property
     def block(self) -> tuple[int, int]:
@@ -131,10 +134,16 @@ class HeldOut:
             checkpoint.model.frame_rate, self.run.settings.main_bandwidth
         )
         return Material(
-            checkpoint, StimulusSound(sound.waveform, sound.sample_rate, sound.tr, sound.runs),
-            self.run.encoding.latents, self.run.encoding.codes[:n_codebooks], self.run.settings.mel,
-            self.settings.rank, self.brains.group_bold, self.settings.lag_trs, self.study.shift,
-        )  # fmt: skip
+            checkpoint,
+            StimulusSound(sound.waveform, sound.sample_rate, sound.tr, sound.runs),
+            self.run.encoding.latents,
+            self.run.encoding.codes[:n_codebooks],
+            self.run.settings.mel,
+            self.settings.rank,
+            self.brains.group_bold,
+            self.settings.lag_trs,
+            self.study.shift,
+        )
 
     @cached_property
     def arms(self) -> dict[str, TrainedArm]:

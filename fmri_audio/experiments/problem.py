@@ -148,8 +148,18 @@ def sweep(
                     part = cut(wave, sample_rate, window.onset, window.offset)
                     made = listen(setting, part, sample_rate, (magnitude, phase), seed)
                     scored[key] = score_pair(part, made, sample_rate, window.kind, SWEPT)
-                rows.append({"axis": axis, "value": getattr(setting, axis), "magnitude": magnitude, "phase": phase,
-                             **vars(setting), "window": window.name, "kind": window.kind, **scored[key]})  # fmt: skip
+                rows.append(
+                    {
+                        "axis": axis,
+                        "value": getattr(setting, axis),
+                        "magnitude": magnitude,
+                        "phase": phase,
+                        **vars(setting),
+                        "window": window.name,
+                        "kind": window.kind,
+                        **scored[key],
+                    }
+                )
     return pd.DataFrame(rows)
 
 
@@ -158,8 +168,12 @@ def sweep_records(scores: pd.DataFrame, base: MelSetting, sample_rate: int, **co
 
     ``control`` is "none" for the pipeline itself, and names what came from the original otherwise.
     """
-    controls = {("mel", "griffin-lim"): "none", ("mel", "true"): "own-phase",
-                ("oracle", "griffin-lim"): "own-magnitude", ("oracle", "true"): "own-magnitude-and-phase"}  # fmt: skip
+    controls = {
+        ("mel", "griffin-lim"): "none",
+        ("mel", "true"): "own-phase",
+        ("oracle", "griffin-lim"): "own-magnitude",
+        ("oracle", "true"): "own-magnitude-and-phase",
+    }
     made = []
     for _, group in scores.groupby([*AXES, "magnitude", "phase"], sort=False):
         first = group.iloc[0]
@@ -170,10 +184,13 @@ def sweep_records(scores: pd.DataFrame, base: MelSetting, sample_rate: int, **co
             else "mel[{}]".format(",".join(f"{k}={v}" for k, v in vars(setting).items()))
         )
         made += to_records(
-            group.drop_duplicates("window"), wanted=SWEPT, representation=name,
+            group.drop_duplicates("window"),
+            wanted=SWEPT,
+            representation=name,
             control=controls[first["magnitude"], first["phase"]],
-            bandwidth_kbps=setting.build(sample_rate, 0).bits_per_second / 1000, **columns,
-        )  # fmt: skip
+            bandwidth_kbps=setting.build(sample_rate, 0).bits_per_second / 1000,
+            **columns,
+        )
     return made
 
 
@@ -184,9 +201,14 @@ def squeeze_records(scores: pd.DataFrame, **columns: Any) -> list[Record]:
         units, phase = int(group["units"].iloc[0]), group["phase"].iloc[0]
         control = "none" if phase == "griffin-lim" else "own-phase"
         made += to_records(
-            group, wanted=SWEPT, representation="mel", units=units, rank=units, control=control,
+            group,
+            wanted=SWEPT,
+            representation="mel",
+            units=units,
+            rank=units,
+            control=control,
             **{**columns, "condition": "noise-free"},
-        )  # fmt: skip
+        )
     return made
 
 
@@ -215,9 +237,14 @@ def score_through(
 
 
 def squeeze(
-    base: MelSetting, wave: Waveform, sample_rate: int, tr: Fraction, windows: Sequence[Window],
-    units: Sequence[int], seed: int,
-) -> tuple[pd.DataFrame, dict[int, BlockCode]]:  # fmt: skip
+    base: MelSetting,
+    wave: Waveform,
+    sample_rate: int,
+    tr: Fraction,
+    windows: Sequence[Window],
+    units: Sequence[int],
+    seed: int,
+) -> tuple[pd.DataFrame, dict[int, BlockCode]]:
     """Score the mel after a linear code of so many numbers per TR, with Griffin-Lim's phase and with the true one.
 
     The code is fitted on the stretches of the recording that no scoring window touches.
@@ -249,8 +276,15 @@ def squeeze(
         for window in windows:
             part = cut(wave, sample_rate, window.onset, window.offset)
             for phase, made in squeezed(mel, part, code).items():
-                rows.append({"units": number, "phase": phase, "window": window.name, "kind": window.kind,
-                             **score_pair(part, made, sample_rate, window.kind, SWEPT)})  # fmt: skip
+                rows.append(
+                    {
+                        "units": number,
+                        "phase": phase,
+                        "window": window.name,
+                        "kind": window.kind,
+                        **score_pair(part, made, sample_rate, window.kind, SWEPT),
+                    }
+                )
     return pd.DataFrame(rows, columns=["units", "phase", "window", "kind", *METRICS]), fitted
 
 

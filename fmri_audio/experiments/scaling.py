@@ -100,7 +100,9 @@ def trs_of(minutes: int) -> int:
     return int(minutes * 60 / TR)
 
 
-def study(play: Heard, minutes: int, seed: int, subjects: Sequence[int] = SUBJECTS) -> dict[tuple[str, int], Score]:
+def study(
+    play: Heard, minutes: int, seed: int, subjects: Sequence[int] = SUBJECTS
+) -> dict[tuple[str, int], Score]:
     """Simulate one study and score its decoders for every number of subjects.
 
     Parameters
@@ -152,9 +154,13 @@ class _Scored:
         """Mean over the first subjects, tested jointly."""
         pairs, tens = (replace(one, per_subject=one.per_subject[:count]) for one in (self.pairs, self.tens))
         return Score(
-            pairs.accuracy, tens.accuracy, float(self.correlations[:count].mean()), bool(pairs.p <= ALPHA),
-            pairs.n_segments, tens.n_segments,
-        )  # fmt: skip
+            pairs.accuracy,
+            tens.accuracy,
+            float(self.correlations[:count].mean()),
+            bool(pairs.p <= ALPHA),
+            pairs.n_segments,
+            tens.n_segments,
+        )
 
 
 class _Identifying:
@@ -169,14 +175,23 @@ class _Identifying:
         return _Scored(
             identify_segments(*common, sound.layout(), n_trs=SEGMENT_TRS),
             identify_segments(*common, sound.layout(matched=False), n_trs=SEGMENT_TRS, ways=WAYS),
-            np.array([
-                np.mean([prediction_correlation(fold.predicted, sound.decoded[slice(*fold.block)]) for fold in folds])
-                for folds in predictions
-            ]),
-        )  # fmt: skip
+            np.array(
+                [
+                    np.mean(
+                        [
+                            prediction_correlation(fold.predicted, sound.decoded[slice(*fold.block)])
+                            for fold in folds
+                        ]
+                    )
+                    for folds in predictions
+                ]
+            ),
+        )
 
 
-def cells(scores: Sequence[Mapping[tuple[str, int], Score]], minutes: int, seed: int, made_by: str) -> list[Cell]:
+def cells(
+    scores: Sequence[Mapping[tuple[str, int], Score]], minutes: int, seed: int, made_by: str
+) -> list[Cell]:
     """Summarise the studies of one length.
 
     Means have Student's interval, the power has Clopper and Pearson's.
@@ -194,7 +209,9 @@ def cells(scores: Sequence[Mapping[tuple[str, int], Score]], minutes: int, seed:
             )
         hits = sum(one.rejected for one in found)
         low, high = calibration.exact_interval(hits, len(found), CONFIDENCE)
-        rows.append(Cell(*where, "power", hits / len(found), low, high, len(found), rows[-1].segments, seed, made_by))
+        rows.append(
+            Cell(*where, "power", hits / len(found), low, high, len(found), rows[-1].segments, seed, made_by)
+        )
     return rows
 
 
@@ -219,9 +236,13 @@ def check(minutes: int, play: Heard) -> None:
 
 
 def scale(
-    play: Heard, studies: Mapping[int, int], seed: int, jobs: int, say: Callable[[str], None],
+    play: Heard,
+    studies: Mapping[int, int],
+    seed: int,
+    jobs: int,
+    say: Callable[[str], None],
     subjects: Sequence[int] = SUBJECTS,
-) -> list[Cell]:  # fmt: skip
+) -> list[Cell]:
     """Make the table.
 
     Parameters
@@ -260,8 +281,12 @@ def main(words: Sequence[str]) -> int:
     parser = argparse.ArgumentParser("make scaling", description=str(__doc__).split("\n\n")[0])
     parser.add_argument("--seed", type=command.seed, default=0)
     parser.add_argument("--jobs", type=command.processes, default=2, help="processes")
-    parser.add_argument("--minutes", type=command.whole(1, 24 * 60), nargs="+", help="lengths in place of the grid's")
-    parser.add_argument("--studies", type=command.repetitions, help="studies of each length in place of the grid's")
+    parser.add_argument(
+        "--minutes", type=command.whole(1, 24 * 60), nargs="+", help="lengths in place of the grid's"
+    )
+    parser.add_argument(
+        "--studies", type=command.repetitions, help="studies of each length in place of the grid's"
+    )
     parser.add_argument("--out", type=Path, default=project_root() / TABLE)
     asked = parser.parse_args(words)
     lengths = asked.minutes or list(STUDIES)

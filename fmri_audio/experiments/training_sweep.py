@@ -127,9 +127,13 @@ class VariedBlock(HeldOut):
     def arms(self) -> dict[str, TrainedArm]:
         """The point's arm, trained, or taken from where an earlier run left it."""
         return trained_arms(
-            [self.point.arm], self.material, self.split, self.settings, seed=self.point.seed,
+            [self.point.arm],
+            self.material,
+            self.split,
+            self.settings,
+            seed=self.point.seed,
             cache=self.run.build / "models",
-        )  # fmt: skip
+        )
 
 
 @dataclass(frozen=True)
@@ -204,17 +208,21 @@ class Sweep:
         """The edition's own level of every factor."""
         training = self.own.settings
         return {
-            "balance": training.balance, "rank": training.rank, "units": self.own.n_units,
+            "balance": training.balance,
+            "rank": training.rank,
+            "units": self.own.n_units,
             "bandwidth": self.own.run.settings.main_bandwidth,
-        }  # fmt: skip
+        }
 
     @property
     def levels(self) -> dict[Factor, list[float]]:
         """Levels of every factor in ascending order, the edition's own among them."""
         asked: dict[Factor, Sequence[float]] = {
-            "balance": self.settings.balances, "rank": self.settings.ranks, "units": self.settings.units,
+            "balance": self.settings.balances,
+            "rank": self.settings.ranks,
+            "units": self.settings.units,
             "bandwidth": self.settings.bandwidths,
-        }  # fmt: skip
+        }
         return {factor: sorted({*asked[factor], own}) for factor, own in self.own_levels.items()}
 
     def is_varied(self, factor: Factor) -> bool:
@@ -277,12 +285,30 @@ class Sweep:
                 ("noise-free", BOLD_DISTANCES[part], value) for part, value in one.bold_distances.items()
             ]
             rows += [
-                (point.factor, point.level, point.arm, point.seed, one.converged, one.improved, one.seconds, *value)
+                (
+                    point.factor,
+                    point.level,
+                    point.arm,
+                    point.seed,
+                    one.converged,
+                    one.improved,
+                    one.seconds,
+                    *value,
+                )
                 for value in values
             ]
         names = [
-            "factor", "level", "arm", "seed", "converged", "improved", "seconds", "condition", "metric", "value",
-        ]  # fmt: skip
+            "factor",
+            "level",
+            "arm",
+            "seed",
+            "converged",
+            "improved",
+            "seconds",
+            "condition",
+            "metric",
+            "value",
+        ]
         return pd.DataFrame(rows, columns=names)
 
     def along(self, factor: Factor) -> pd.DataFrame:
@@ -363,8 +389,12 @@ def outcome_of(varied: VariedBlock) -> Outcome:
     }
     size = {"units": varied.n_units, "rank": varied.settings.rank}
     columns = {
-        **columns_of_block(varied), **described, **size, "seed": point.seed, "control": point.control,
-    }  # fmt: skip
+        **columns_of_block(varied),
+        **described,
+        **size,
+        "seed": point.seed,
+        "control": point.control,
+    }
     convergence = trained.convergence
     return Outcome(point, convergence.converged, convergence.improved, seconds, apart, scores, columns)
 
@@ -380,6 +410,11 @@ def _scored(varied: VariedBlock, sound: scoring.Waveform) -> pd.DataFrame:
     rows = []
     for window in varied.windows:
         pair = window.of(varied.original, rate), window.of(sound, rate)
-        rows.append({"window": window.name, "kind": window.kind,
-                     **scoring.score_pair(*pair, rate, window.kind, SCORED)})  # fmt: skip
+        rows.append(
+            {
+                "window": window.name,
+                "kind": window.kind,
+                **scoring.score_pair(*pair, rate, window.kind, SCORED),
+            }
+        )
     return pd.DataFrame(rows)

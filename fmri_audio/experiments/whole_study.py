@@ -48,9 +48,13 @@ class WholeStudy:
         self.block = BlockIdentification(held_out)
         self.runs = [(first, first + count) for first, count in self.stimulus.runs]
         self.splits: list[Split] = k_fold(
-            self.runs, max(N_FOLDS, len(self.runs)), gap=self.settings.gap_trs, lags=self.settings.lag_trs,
-            shift=self.study.shift, tr=self.study.tr,
-        )  # fmt: skip
+            self.runs,
+            max(N_FOLDS, len(self.runs)),
+            gap=self.settings.gap_trs,
+            lags=self.settings.lag_trs,
+            shift=self.study.shift,
+            tr=self.study.tr,
+        )
 
     @cached_property
     def latents(self) -> Matrix:
@@ -66,18 +70,25 @@ class WholeStudy:
     def _predicted(self, features: Matrix) -> dict[Subject, list[FoldPrediction]]:
         return {
             subject: regression.predict_folds(
-                partial(self._bold, subject), features, self.splits, lags=self.settings.lag_trs,
-                shift=self.study.shift, n_folds=self.settings.cv_folds,
+                partial(self._bold, subject),
+                features,
+                self.splits,
+                lags=self.settings.lag_trs,
+                shift=self.study.shift,
+                n_folds=self.settings.cv_folds,
             )
             for subject in self.study.subjects
-        }  # fmt: skip
+        }
 
     def layout(self, matched: bool = True) -> list[Trial]:
         """Segments of every fold, their distractors of the same kind and loudness if ``matched``."""
         return trials(
-            [split.test_block for split in self.splits], self.runs, n_trs=self.block.segment_trs,
-            gap=self.settings.gap_trs, facts=self.block.facts if matched else None,
-        )  # fmt: skip
+            [split.test_block for split in self.splits],
+            self.runs,
+            n_trs=self.block.segment_trs,
+            gap=self.settings.gap_trs,
+            facts=self.block.facts if matched else None,
+        )
 
     def identify(self, ways: int = 2, matched: bool = True) -> Identified:
         """Segments told from others by the latents predicted for them, of all subjects."""
@@ -92,9 +103,13 @@ class WholeStudy:
         self, predictions: dict[Subject, list[FoldPrediction]], features: Matrix, ways: int, matched: bool
     ) -> Identified:
         return identify_segments(
-            list(predictions.values()), features, self.runs, self.layout(matched), n_trs=self.block.segment_trs,
+            list(predictions.values()),
+            features,
+            self.runs,
+            self.layout(matched),
+            n_trs=self.block.segment_trs,
             ways=ways,
-        )  # fmt: skip
+        )
 
     def bits(self) -> dict[Subject, Bits]:
         """Bits per TR that each subject's predictions carry about the latents."""
@@ -119,9 +134,14 @@ class WholeStudy:
         """Predict the BOLD of the bottleneck's held-out block from all kinds of features, by banded ridge."""
         split = self.held_out.split
         return banded_ridge(
-            self.kinds(), self._bold(subject, split), split, self.runs, shift=self.study.shift,
-            n_folds=self.settings.cv_folds, seed=self.run.settings.seed,
-        )  # fmt: skip
+            self.kinds(),
+            self._bold(subject, split),
+            split,
+            self.runs,
+            shift=self.study.shift,
+            n_folds=self.settings.cv_folds,
+            seed=self.run.settings.seed,
+        )
 
     def _bold(self, subject: Subject, split: Split) -> Matrix:
         """One subject's BOLD prepared for a split, [TRs, voxels]."""

@@ -152,42 +152,48 @@ def masking_table(bench: pd.DataFrame) -> pd.DataFrame:
     """One scan from its file to the matrix of a mask, a row per kind of file and way."""
     wide = _wide(part_of(bench, "mask"))
     file = wide["direction"].str.removeprefix("mask ") + ", " + wide["contender"].map(MASKING)
-    return pd.DataFrame({
-        "file": file,
-        "seconds": wide["seconds"],
-        "processor seconds": wide["processor_seconds"],
-        "memory above the start (MB)": wide["peak_megabytes"],
-        "whole process (MB)": wide["process_megabytes"],
-    })  # fmt: skip
+    return pd.DataFrame(
+        {
+            "file": file,
+            "seconds": wide["seconds"],
+            "processor seconds": wide["processor_seconds"],
+            "memory above the start (MB)": wide["peak_megabytes"],
+            "whole process (MB)": wide["process_megabytes"],
+        }
+    )
 
 
 def training_table(bench: pd.DataFrame) -> pd.DataFrame:
     """Training steps of every arm, a row per codec and arm."""
     wide = _wide(part_of(bench, "train"))
-    return pd.DataFrame({
-        "Arm": wide["contender"].map(ARM_LABELS) + ", " + wide["direction"].map(CODECS),
-        "steps per second": wide["steps_per_second"],
-        "processor seconds per step": wide["processor_seconds"],
-        "time relative to frozen": wide["times_frozen"],
-        "processor time relative to frozen": wide["processor_times_frozen"],
-        "memory above the start (MB)": wide["peak_megabytes"],
-    })  # fmt: skip
+    return pd.DataFrame(
+        {
+            "Arm": wide["contender"].map(ARM_LABELS) + ", " + wide["direction"].map(CODECS),
+            "steps per second": wide["steps_per_second"],
+            "processor seconds per step": wide["processor_seconds"],
+            "time relative to frozen": wide["times_frozen"],
+            "processor time relative to frozen": wide["processor_times_frozen"],
+            "memory above the start (MB)": wide["peak_megabytes"],
+        }
+    )
 
 
 def ridge_table(bench: pd.DataFrame) -> pd.DataFrame:
     """Ridge regression of one subject, a row per number of voxels and way."""
     wide = _wide(part_of(bench, "ridge"))
     voxels = wide["direction"].str.split().str[1].astype(int)
-    return pd.DataFrame({
-        "Way": wide["contender"].map(RIDGE),
-        "voxels": voxels.map("{:,}".format),
-        "seconds": wide["seconds"],
-        "processor seconds": wide["processor_seconds"],
-        "processor time relative to ours": wide["processor_times_ours"],
-        "memory above the start (MB)": wide["peak_megabytes"],
-        "other penalties": wide["penalties_differing"],
-        "largest difference (SD)": wide["largest_difference"],
-    })  # fmt: skip
+    return pd.DataFrame(
+        {
+            "Way": wide["contender"].map(RIDGE),
+            "voxels": voxels.map("{:,}".format),
+            "seconds": wide["seconds"],
+            "processor seconds": wide["processor_seconds"],
+            "processor time relative to ours": wide["processor_times_ours"],
+            "memory above the start (MB)": wide["peak_megabytes"],
+            "other penalties": wide["penalties_differing"],
+            "largest difference (SD)": wide["largest_difference"],
+        }
+    )
 
 
 def book_table(bench: pd.DataFrame) -> pd.DataFrame:
@@ -201,10 +207,14 @@ def book_table(bench: pd.DataFrame) -> pd.DataFrame:
         return pd.DataFrame(columns=["Step", "executions", "seconds", "processor seconds", "share"])
     chapter = wide["contender"].str.replace(_BANDWIDTH, "", regex=True)
     grouped = wide.assign(step=chapter.map(lambda name: STEPS.get(name, f"chapter {name}"))).groupby("step")
-    table = pd.DataFrame({
-        "executions": grouped.size(), "seconds": grouped["seconds"].sum(),
-        "processor seconds": grouped["processor_seconds"].sum(), "share": grouped["share"].sum(),
-    })  # fmt: skip
+    table = pd.DataFrame(
+        {
+            "executions": grouped.size(),
+            "seconds": grouped["seconds"].sum(),
+            "processor seconds": grouped["processor_seconds"].sum(),
+            "share": grouped["share"].sum(),
+        }
+    )
     return table.sort_values("seconds", ascending=False, kind="stable").reset_index(names="Step")
 
 

@@ -67,17 +67,25 @@ def brain_maps(
         axis = figure.add_subplot(grid[row, 0])
         _draw_slices(image, one, slices_mm, axis)
         axis.set_title(one.title, loc="left", fontsize=9)
-        within = nib.Nifti1Image((mask & np.isfinite(volume(one.values, mask, np.nan))).astype(np.uint8), affine)
+        within = nib.Nifti1Image(
+            (mask & np.isfinite(volume(one.values, mask, np.nan))).astype(np.uint8), affine
+        )
         for column, side in enumerate(HEMISPHERES, start=1):
-            _draw_surface(image, within, one, side, meshes, figure.add_subplot(grid[row, column], projection="3d"))
+            _draw_surface(
+                image, within, one, side, meshes, figure.add_subplot(grid[row, column], projection="3d")
+            )
         bar = figure.colorbar(
-            ScalarMappable(Normalize(0, one.top), "viridis"), cax=figure.add_subplot(grid[row, 3]), label=one.label
+            ScalarMappable(Normalize(0, one.top), "viridis"),
+            cax=figure.add_subplot(grid[row, 3]),
+            label=one.label,
         )
         bar.ax.tick_params(labelsize=7)
     return figure
 
 
-def volume(values: NDArray[np.floating], mask: NDArray[np.bool_], outside: float = 0.0) -> NDArray[np.float32]:
+def volume(
+    values: NDArray[np.floating], mask: NDArray[np.bool_], outside: float = 0.0
+) -> NDArray[np.float32]:
     """Values [voxels] put back into their places [x, y, z]; NaN becomes ``outside``."""
     filled = np.full(mask.shape, outside, np.float32)
     filled[mask] = np.nan_to_num(np.asarray(values, np.float32), nan=outside)
@@ -97,10 +105,19 @@ def _draw_slices(image: nib.Nifti1Image, one: Map, slices_mm: Sequence[float], a
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         plot_stat_map(
-            image, display_mode="z", cut_coords=list(slices_mm), axes=axis, colorbar=False, cmap="viridis", vmin=0,
-            vmax=one.top, threshold=one.top / 1000, draw_cross=False, black_bg=False,
+            image,
+            display_mode="z",
+            cut_coords=list(slices_mm),
+            axes=axis,
+            colorbar=False,
+            cmap="viridis",
+            vmin=0,
+            vmax=one.top,
+            threshold=one.top / 1000,
+            draw_cross=False,
+            black_bg=False,
             resampling_interpolation="nearest",
-        )  # fmt: skip
+        )
 
 
 def _draw_surface(
@@ -112,9 +129,20 @@ def _draw_surface(
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # most of the surface lies outside the mask: means of nothing
-        texture = vol_to_surf(image, meshes[f"pial_{side}"], inner_mesh=meshes[f"white_{side}"], mask_img=within)
+        texture = vol_to_surf(
+            image, meshes[f"pial_{side}"], inner_mesh=meshes[f"white_{side}"], mask_img=within
+        )
         plot_surf_stat_map(
-            meshes[f"infl_{side}"], np.nan_to_num(texture), hemi=side, view="lateral", bg_map=meshes[f"sulc_{side}"],
-            axes=axis, colorbar=False, cmap="viridis", vmin=0, vmax=one.top, threshold=one.top / 1000,
-        )  # fmt: skip
+            meshes[f"infl_{side}"],
+            np.nan_to_num(texture),
+            hemi=side,
+            view="lateral",
+            bg_map=meshes[f"sulc_{side}"],
+            axes=axis,
+            colorbar=False,
+            cmap="viridis",
+            vmin=0,
+            vmax=one.top,
+            threshold=one.top / 1000,
+        )
     axis.set_box_aspect(None, zoom=1.6)

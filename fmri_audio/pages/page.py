@@ -129,9 +129,13 @@ class Page:
         """
         sound, rate = self.run.stimulus.waveform, self.run.stimulus.sample_rate
         self.players(
-            clip.name, {"original": clip.of(sound, rate), **made}, rate, weights=weights or {},
-            transcript=transcripts.transcript(self.run, clip), title=f"{title} ({clip.name})",
-        )  # fmt: skip
+            clip.name,
+            {"original": clip.of(sound, rate), **made},
+            rate,
+            weights=weights or {},
+            transcript=transcripts.transcript(self.run, clip),
+            title=f"{title} ({clip.name})",
+        )
 
     def players(
         self,
@@ -174,8 +178,20 @@ class Page:
             path = self.run.build / "audio" / f"{name}.flac"
             audio.write_flac(path, wave, sample_rate)
             digest = hashlib.sha256(path.read_bytes()).hexdigest()
-            shown.append(Clip(name, clip, condition, label, transcript, self.chapter, self.bandwidth,
-                              len(wave) / sample_rate, gains[condition], digest))  # fmt: skip
+            shown.append(
+                Clip(
+                    name,
+                    clip,
+                    condition,
+                    label,
+                    transcript,
+                    self.chapter,
+                    self.bandwidth,
+                    len(wave) / sample_rate,
+                    gains[condition],
+                    digest,
+                )
+            )
         self._show_clips(shown, title or clip, transcript)
 
     def replay(self, clips: Mapping[str, Clip], title: str) -> None:

@@ -28,7 +28,12 @@ def encode(codec: EncodecCodes, sound: Spooled) -> NDArray[np.int16]:
     n_frames = frames_of_samples(sound.n_samples, stream.hop)
     codes = np.empty((codec.channels, n_frames), np.int16)
     pieces = (
-        (start, stream.push(torch.from_numpy(sound.read(start * stream.hop, stop * stream.hop)), stop == n_frames))
+        (
+            start,
+            stream.push(
+                torch.from_numpy(sound.read(start * stream.hop, stop * stream.hop)), stop == n_frames
+            ),
+        )
         for start, stop in stream.spans(n_frames, PIECE_FRAMES)
     )
     for start, latents in _told(pieces, "encoding", n_frames, float(codec.feature_rate)):
@@ -70,7 +75,9 @@ def decode(codec: EncodecCodes, codes: NDArray[np.integer], n_samples: int, path
 def refuse_no_numbers(samples: torch.Tensor, checkpoint: str) -> None:
     """Raise a UserError if a decoder gave NaN or infinite samples, as one whose weights are out of range does."""
     if not torch.isfinite(samples).all():
-        raise UserError(f"{checkpoint} decodes to NaN or infinite samples: its weights are out of range, take another")
+        raise UserError(
+            f"{checkpoint} decodes to NaN or infinite samples: its weights are out of range, take another"
+        )
 
 
 def _told(pieces: Iterable[Piece], doing: str, total: int, rate: float) -> Iterator[Piece]:

@@ -81,7 +81,9 @@ class _Encodec(Representation):
         offsets = [book.square().sum(1) / -2 for book in books]
         codes = latents.new_empty(len(latents), n_codebooks, latents.shape[-1], dtype=torch.int64)
         for frames, out in zip(latents.transpose(1, 2), codes, strict=True):
-            for piece, found in zip(frames.split(_FRAMES_AT_ONCE), out.split(_FRAMES_AT_ONCE, 1), strict=True):
+            for piece, found in zip(
+                frames.split(_FRAMES_AT_ONCE), out.split(_FRAMES_AT_ONCE, 1), strict=True
+            ):
                 residual = piece.to(self.device)
                 for k, (book, offset) in enumerate(zip(books, offsets, strict=True)):
                     nearest = torch.addmm(offset, residual, book.t()).max(1).indices
@@ -164,7 +166,9 @@ class EncodecCodes(_Encodec):
         codes = waveform.new_empty(len(waveform), self.channels, n_frames, dtype=torch.int64)
         for sound, out in zip(waveform, codes, strict=True):
             for start, frames in encoded_pieces(self.model.encoder, sound[0]):
-                out[:, start : start + len(frames)] = self.latents_to_codes(frames.t()[None], self.channels)[0]
+                out[:, start : start + len(frames)] = self.latents_to_codes(frames.t()[None], self.channels)[
+                    0
+                ]
         return codes
 
     @torch.no_grad()

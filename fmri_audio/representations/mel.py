@@ -91,9 +91,14 @@ class MelGriffinLim(Representation):
     def spectrum(self, waveform: torch.Tensor) -> torch.Tensor:
         """Return the complex STFT [B, n_fft / 2 + 1, L] of a waveform [B, 1, T]."""
         return torch.stft(
-            waveform[:, 0], self.n_fft, self.hop_length, window=self._window(waveform), center=True,
-            pad_mode="constant", return_complex=True,
-        )  # fmt: skip
+            waveform[:, 0],
+            self.n_fft,
+            self.hop_length,
+            window=self._window(waveform),
+            center=True,
+            pad_mode="constant",
+            return_complex=True,
+        )
 
     def magnitude(self, features: torch.Tensor) -> torch.Tensor:
         """Return the STFT magnitude [B, n_fft / 2 + 1, L] that least squares finds for log-mel powers."""
@@ -105,9 +110,17 @@ class MelGriffinLim(Representation):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
             waveform: torch.Tensor = torchaudio.functional.griffinlim(
-                magnitude, self._window(magnitude), self.n_fft, self.hop_length, self.n_fft, power=1.0,
-                n_iter=self.n_iter, momentum=0.99, length=n_samples, rand_init=True,
-            )  # fmt: skip
+                magnitude,
+                self._window(magnitude),
+                self.n_fft,
+                self.hop_length,
+                self.n_fft,
+                power=1.0,
+                n_iter=self.n_iter,
+                momentum=0.99,
+                length=n_samples,
+                rand_init=True,
+            )
         return waveform[:, None]
 
     def with_phase(self, magnitude: torch.Tensor, phase_of: torch.Tensor, n_samples: int) -> torch.Tensor:

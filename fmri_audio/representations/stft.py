@@ -50,18 +50,29 @@ class ComplexStft(Representation):
         """Return real and imaginary parts [B, C, L] of a waveform [B, 1, T]."""
         check_waveform(waveform)
         spectrum = torch.stft(
-            waveform[:, 0], self.n_fft, self.hop_length, window=self._window(waveform), center=True,
-            pad_mode="constant", normalized=True, return_complex=True,
-        )  # fmt: skip
+            waveform[:, 0],
+            self.n_fft,
+            self.hop_length,
+            window=self._window(waveform),
+            center=True,
+            pad_mode="constant",
+            normalized=True,
+            return_complex=True,
+        )
         return torch.cat([spectrum.real, spectrum.imag], dim=1)
 
     def synthesise(self, features: torch.Tensor, n_samples: int) -> torch.Tensor:
         """Return the waveform [B, 1, n_samples] whose STFT is nearest to the features."""
         real, imaginary = features.chunk(2, dim=1)
         waveform = torch.istft(
-            torch.complex(real, imaginary), self.n_fft, self.hop_length, window=self._window(features),
-            center=True, normalized=True, length=n_samples,
-        )  # fmt: skip
+            torch.complex(real, imaginary),
+            self.n_fft,
+            self.hop_length,
+            window=self._window(features),
+            center=True,
+            normalized=True,
+            length=n_samples,
+        )
         return waveform[:, None]
 
     def _window(self, like: torch.Tensor) -> torch.Tensor:

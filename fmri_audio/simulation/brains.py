@@ -30,8 +30,11 @@ from fmri_audio.study.facts import Run
 #: 27 simulated subjects is .4 at this s (the tests measure it).
 REALISTIC_STRENGTH = 0.21
 STRENGTHS: dict[Variant, float] = {
-    "realistic": REALISTIC_STRENGTH, "null": 0.0, "null-shared": REALISTIC_STRENGTH, "strong": 0.65,
-}  # fmt: skip
+    "realistic": REALISTIC_STRENGTH,
+    "null": 0.0,
+    "null-shared": REALISTIC_STRENGTH,
+    "strong": 0.65,
+}
 #: No voxel shares more of its variance than this; a study's mean stays below it.
 MAX_SHARE = 0.75
 #: What is a subject's own, as a share of all that follows the sound.

@@ -110,9 +110,15 @@ def simulate_study(
     _make_way(out, overwrite, remove=False)
     heard = waveform[: trs_to_samples(n_trs, sample_rate, tr)]
     simulation = plan_simulation(
-        acoustic_features(heard, sample_rate), Grid.of_shape(shape), scans, tr, seed=seed, families=features,
-        variant=variant, strength=strength,
-    )  # fmt: skip
+        acoustic_features(heard, sample_rate),
+        Grid.of_shape(shape),
+        scans,
+        tr,
+        seed=seed,
+        families=features,
+        variant=variant,
+        strength=strength,
+    )
     facts = StudyFile(
         name="simulated" if variant == "realistic" else f"simulated, {variant}",
         simulated=True,
@@ -178,21 +184,33 @@ def write_truth(path: Path, simulation: Simulation, subjects: Sequence[Subject])
     shared, full = (np.array([one[i] for one in reached], np.float32) for i in (0, 1))
     jerks = [subject.artefacts for subject in subjects]
     np.savez_compressed(
-        path, active=grid.active, other=grid.other, features=sound.design.astype(np.float32),
-        names=np.array(sound.process.names), families=np.array(sound.process.families),
-        level=simulation.level.astype(np.float32), weights=sound.weights.astype(np.float32),
-        shared=sound.shared.astype(np.float32), share=sound.share.astype(np.float32),
-        other_shared=simulation.pictures.shared.astype(np.float32), attainable=shared.mean(axis=0),
-        attainable_by_subject=shared, attainable_full=full,
-        response=np.stack([subject.haemodynamics.kernel() for subject in subjects]), response_rate=FEATURE_RATE,
+        path,
+        active=grid.active,
+        other=grid.other,
+        features=sound.design.astype(np.float32),
+        names=np.array(sound.process.names),
+        families=np.array(sound.process.families),
+        level=simulation.level.astype(np.float32),
+        weights=sound.weights.astype(np.float32),
+        shared=sound.shared.astype(np.float32),
+        share=sound.share.astype(np.float32),
+        other_shared=simulation.pictures.shared.astype(np.float32),
+        attainable=shared.mean(axis=0),
+        attainable_by_subject=shared,
+        attainable_full=full,
+        response=np.stack([subject.haemodynamics.kernel() for subject in subjects]),
+        response_rate=FEATURE_RATE,
         latency=np.array([subject.haemodynamics.latency for subject in subjects]),
         dispersion=np.array([subject.haemodynamics.dispersion for subject in subjects]),
         gain=np.array([subject.gain for subject in subjects]),
-        artefact_subject=np.repeat([subject.number for subject in subjects], [len(one.rows) for one in jerks]),
+        artefact_subject=np.repeat(
+            [subject.number for subject in subjects], [len(one.rows) for one in jerks]
+        ),
         artefact_row=np.concatenate([one.rows for one in jerks]),
         artefact_displacement=np.concatenate([one.displacement for one in jerks]),
-        variant=simulation.variant, seed=simulation.seed,
-    )  # fmt: skip
+        variant=simulation.variant,
+        seed=simulation.seed,
+    )
 
 
 def _validate(

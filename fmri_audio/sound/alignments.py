@@ -56,7 +56,9 @@ def segments_of_textgrid(text: str, path: Path | str, kinds: tuple[str, ...]) ->
         It is broken, or it is not clear which tier says what is heard.
     """
     tiers = _tiers(text, path)
-    labelled = {name: [one for one in found if one[2].strip().lower() not in _PAUSES] for name, found in tiers}
+    labelled = {
+        name: [one for one in found if one[2].strip().lower() not in _PAUSES] for name, found in tiers
+    }
     said = {name: {one[2].strip().lower() for one in found} for name, found in labelled.items()}
     sorts = [name for name, labels in said.items() if labels and labels <= set(kinds)]
     chosen = sorts if len(sorts) == 1 else []
@@ -87,11 +89,15 @@ def segments_of_gentle(content: Any, path: Path | str) -> pd.DataFrame:
     """
     words = content.get("words") if isinstance(content, dict) else None
     if not isinstance(words, list) or not all(isinstance(word, dict) for word in words):
-        raise UserError(f"{path} is JSON, but not an alignment by Gentle: give a table with onset, offset and kind")
+        raise UserError(
+            f"{path} is JSON, but not an alignment by Gentle: give a table with onset, offset and kind"
+        )
     found = [word for word in words if "start" in word and "end" in word]
     for word in found:
         if not all(type(word[key]) in (int, float) for key in ("start", "end")):
-            raise UserError(f"{path}: a word's start and end should be seconds, not {str(word)[:60]}; align it again")
+            raise UserError(
+                f"{path}: a word's start and end should be seconds, not {str(word)[:60]}; align it again"
+            )
     return _table(((float(w["start"]), float(w["end"]), str(w.get("word", ""))) for w in found), path, ())
 
 
@@ -102,7 +108,9 @@ def _table(intervals: Iterable[Interval], path: Path | str, kinds: tuple[str, ..
             raise UserError(f"{path}: {label[:40]!r} begins or ends at no number of seconds; align it again")
         kind = label.strip().lower()
         if offset > onset:
-            rows.append((onset, offset, kind, "") if kind in kinds else (onset, offset, "speech", label.strip()))
+            rows.append(
+                (onset, offset, kind, "") if kind in kinds else (onset, offset, "speech", label.strip())
+            )
     if not rows:
         raise UserError(f"{path}: no word in it has a beginning and an end; align it again")
     table = pd.DataFrame(rows, columns=["onset", "offset", "kind", "text"])

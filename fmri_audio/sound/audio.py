@@ -399,6 +399,9 @@ def _write(path: Path | str, waveform: NDArray[np.floating], sample_rate: int, c
         raise ValueError(f"{path}: the waveform holds NaN or infinite samples")
     with replacing(path) as temporary:
         soundfile.write(
-            temporary, np.clip(np.asarray(waveform, np.float32), -1, 1).T, sample_rate,
-            format=container, subtype="PCM_16",
-        )  # fmt: skip
+            temporary,
+            np.clip(np.asarray(waveform, np.float32), -1, 1).T,
+            sample_rate,
+            format=container,
+            subtype="PCM_16",
+        )

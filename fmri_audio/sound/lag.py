@@ -32,7 +32,9 @@ def best_lag(reference: Signal, degraded: Signal, at_once: int = AT_ONCE, block:
     if not all(np.any(x != mean) for x, mean in zip((reference, degraded), means, strict=True)):
         return 0
     if len(reference) + len(degraded) <= at_once:
-        parts = [np.asarray(x, np.float64) - mean for x, mean in zip((reference, degraded), means, strict=True)]
+        parts = [
+            np.asarray(x, np.float64) - mean for x, mean in zip((reference, degraded), means, strict=True)
+        ]
         correlation = scipy.signal.correlate(parts[1], parts[0], mode="full", method="fft")
         return int(correlation.argmax()) - (len(reference) - 1)
     return _best_by_blocks(reference, degraded, means, block)
@@ -50,7 +52,9 @@ def _best_by_blocks(reference: Signal, degraded: Signal, means: list[float], blo
     for k in range(1 - counts[0], counts[1] + 1):
         spectrum = np.zeros(block + 1, np.complex64)
         for i in range(max(0, -k), min(counts[0], counts[1] - k)):
-            spectrum += _spectrum(reference, means[0], i, block).conj() * _spectrum(degraded, means[1], i + k, block)
+            spectrum += _spectrum(reference, means[0], i, block).conj() * _spectrum(
+                degraded, means[1], i + k, block
+            )
         circle = scipy.fft.irfft(spectrum, 2 * block)
         stretch = later + circle[block:]
         stretch[0] = later[0]  # the lag at which blocks only touch belongs to no pair

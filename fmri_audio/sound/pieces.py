@@ -69,7 +69,11 @@ def _fits(piece: Signal, sample_rate: int, hold: bool) -> bool:
     """Return whether a piece can be scored as one."""
     if len(piece) > LONGEST * sample_rate:
         return False
-    return not hold or len(piece) <= ALWAYS_HOLDS * sample_rate or utterances(piece, sample_rate) <= MOST_UTTERANCES
+    return (
+        not hold
+        or len(piece) <= ALWAYS_HOLDS * sample_rate
+        or utterances(piece, sample_rate) <= MOST_UTTERANCES
+    )
 
 
 def utterances(piece: Signal, sample_rate: int) -> int:

@@ -42,7 +42,9 @@ class Passage:
     text: str
 
 
-def passages(table: pd.DataFrame, begin: float, end: float, most_seconds: float = MOST_SECONDS) -> list[Passage]:
+def passages(
+    table: pd.DataFrame, begin: float, end: float, most_seconds: float = MOST_SECONDS
+) -> list[Passage]:
     """Return the passages of speech that lie whole within a stretch, in order, until ``most_seconds`` are full.
 
     Parameters
@@ -91,7 +93,9 @@ def word_error_rate(waveform: Waveform, sample_rate: int, spoken: Sequence[Passa
     if not spoken:
         return float("nan")
     at_16_khz = torchaudio.functional.resample(torch.from_numpy(waveform), sample_rate, SAMPLE_RATE).numpy()
-    stretches = [at_16_khz[round(one.onset * SAMPLE_RATE) : round(one.offset * SAMPLE_RATE)] for one in spoken]
+    stretches = [
+        at_16_khz[round(one.onset * SAMPLE_RATE) : round(one.offset * SAMPLE_RATE)] for one in spoken
+    ]
     heard = [" ".join(_words(text)) for text in _recognise(stretches)]
     return float(jiwer.wer([" ".join(_words(one.text)) for one in spoken], heard))
 

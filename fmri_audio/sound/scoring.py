@@ -184,8 +184,15 @@ def to_records(
             if kind != "speech" and name in SPEECH_METRICS:
                 continue
             summary = summarise(group[name])
-            mean = Record(metric=name, value=summary.mean, ci_low=summary.low, ci_high=summary.high,
-                          n=summary.n, unit=UNITS[name], segment=str(kind))  # fmt: skip
+            mean = Record(
+                metric=name,
+                value=summary.mean,
+                ci_low=summary.low,
+                ci_high=summary.high,
+                n=summary.n,
+                unit=UNITS[name],
+                segment=str(kind),
+            )
             made.append(fill(mean, **columns))
             for window, value in zip(group["window"], group[name], strict=True) if per_window else ():
                 single = Record(metric=name, value=float(value), n=1, unit=UNITS[name], segment=str(window))

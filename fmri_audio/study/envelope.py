@@ -85,8 +85,10 @@ def envelope_map(
     """
     level = envelope_response(waveform, sample_rate, runs, tr, shift)[:, None]
     rows = np.concatenate([np.arange(*run) for run in runs])
-    within = [(int(end - (last - first)), int(end)) for (first, last), end in zip(
-        runs, np.cumsum([last - first for first, last in runs]), strict=True)]  # fmt: skip
+    within = [
+        (int(end - (last - first)), int(end))
+        for (first, last), end in zip(runs, np.cumsum([last - first for first, last in runs]), strict=True)
+    ]
     both = []
     for values in (level, bold[rows]):
         cleaned = clean_blocks(values, within, tr)

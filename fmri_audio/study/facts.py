@@ -182,10 +182,14 @@ def check_runs(facts: StudyFile, path: Path) -> None:
                 f"{path}: runs: run {run.name} begins at TR {run.first_tr}, where the one before ends at {expected}"
             )
         if run.skip_trs >= run.n_trs:
-            raise UserError(f"{path}: runs: run {run.name} skips {run.skip_trs} of its {run.n_trs} TRs; keep some")
+            raise UserError(
+                f"{path}: runs: run {run.name} skips {run.skip_trs} of its {run.n_trs} TRs; keep some"
+            )
         expected = run.last_tr
     if expected > MOST_TRS:
-        raise UserError(f"{path}: runs: {expected:,} TRs are more than the {MOST_TRS:,} that are read; correct n_trs")
+        raise UserError(
+            f"{path}: runs: {expected:,} TRs are more than the {MOST_TRS:,} that are read; correct n_trs"
+        )
     for key, values in (("subjects", facts.subjects), ("runs", [run.name for run in facts.runs])):
         if len(set(values)) != len(values):
             raise UserError(f"{path}: {key}: one of them is listed twice")

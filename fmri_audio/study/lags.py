@@ -59,7 +59,9 @@ class Followed:
     @property
     def correlation(self) -> float:
         """At that lag."""
-        return self.far[1] if self.far is not None and self.lag == self.far[0] else self.group.best_correlation
+        return (
+            self.far[1] if self.far is not None and self.lag == self.far[0] else self.group.best_correlation
+        )
 
     @property
     def drifts(self) -> bool:

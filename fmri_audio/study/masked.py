@@ -55,7 +55,11 @@ def masked_bold(study: Study, subject: Subject, mask: np.ndarray, cache: Path) -
 
 
 def iter_subjects(
-    study: Study, mask: np.ndarray, cache: Path, subjects: Sequence[Subject] | None = None, progress: bool = True
+    study: Study,
+    mask: np.ndarray,
+    cache: Path,
+    subjects: Sequence[Subject] | None = None,
+    progress: bool = True,
 ) -> Iterator[tuple[Subject, np.ndarray]]:
     """Yield every subject with its masked matrix, one at a time.
 
@@ -108,7 +112,9 @@ def _content_key(study: Study, subject: Subject, mask: np.ndarray) -> str:
     """Hash all that decides a masked matrix."""
     facts = [
         *(f"{file_identity(scan.path)} {scan.first_volume} {scan.n_trs}" for scan in study.scans(subject)),
-        study.facts.model_dump_json(), str(mask.shape), hashlib.sha256(np.packbits(mask).tobytes()).hexdigest(),
+        study.facts.model_dump_json(),
+        str(mask.shape),
+        hashlib.sha256(np.packbits(mask).tobytes()).hexdigest(),
         fingerprint("fmri_audio.study.masked", *LAYOUTS.modules()),
-    ]  # fmt: skip
+    ]
     return hashlib.sha256("\n".join(facts).encode()).hexdigest()[:16]

@@ -140,7 +140,9 @@ class Study:
         """
         subjects = [subject for subject in self.facts.subjects if not self.filler(subject)[rows].any()]
         if not subjects:
-            raise UserError(f"{self.folder}: every subject has filler among the TRs asked for; change study.trs")
+            raise UserError(
+                f"{self.folder}: every subject has filler among the TRs asked for; change study.trs"
+            )
         return replace(self, facts=self.facts.model_copy(update={"subjects": subjects}))
 
     def path(self, subject: Subject) -> Path:
@@ -261,9 +263,13 @@ def find_study(
     named = written.get("layout") if isinstance(written, dict) else None
     if named is not None and named not in LAYOUTS:
         raise UserError(f"{path}: layout: there is no layout {named!r}; choose from {', '.join(LAYOUTS)}")
-    chosen = [LAYOUTS[named]] if named else [one for one in LAYOUTS.values() if one.recognises(folder, written)]
+    chosen = (
+        [LAYOUTS[named]] if named else [one for one in LAYOUTS.values() if one.recognises(folder, written)]
+    )
     if not chosen:
-        raise UserError(f"{folder}: no {STUDY_FILE}, and no data set in a known layout ({known}): not a study")
+        raise UserError(
+            f"{folder}: no {STUDY_FILE}, and no data set in a known layout ({known}): not a study"
+        )
     return chosen[0].find(folder, written, Asked(task, story, space))
 
 
@@ -283,7 +289,9 @@ def write_facts(facts: StudyFile, path: Path) -> None:
 def _scans(folder: Path, files: Mapping[Subject, tuple[Scan, ...]], subject: Subject) -> tuple[Scan, ...]:
     """The scans of a subject of the study; a :class:`UserError` where they are missing."""
     if subject not in files:
-        raise UserError(f"{folder}: subject {subject} has no scan; `fmri-audio data check {folder}` lists them")
+        raise UserError(
+            f"{folder}: subject {subject} has no scan; `fmri-audio data check {folder}` lists them"
+        )
     return files[subject]
 
 

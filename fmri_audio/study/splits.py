@@ -163,7 +163,9 @@ def k_fold(
         The gap is too short, there are fewer folds than runs, or too little is left on one side.
     """
     if n_folds < max(2, len(runs)):
-        raise UserError(f"{n_folds} folds are too few for {len(runs)} runs; ask for at least {max(2, len(runs))}")
+        raise UserError(
+            f"{n_folds} folds are too few for {len(runs)} runs; ask for at least {max(2, len(runs))}"
+        )
     usable = [usable_block(first, last, lags, shift) for first, last in runs]
     blocks = [
         block
@@ -200,7 +202,9 @@ def leave_one_run_out(
         There is only one run, the gap is too short, or a run is.
     """
     if len(runs) < 2:
-        raise UserError(f"leaving one run out needs at least 2 runs; there are {len(runs)}: ask for folds instead")
+        raise UserError(
+            f"leaving one run out needs at least 2 runs; there are {len(runs)}: ask for folds instead"
+        )
     blocks = [usable_block(first, last, lags, shift) for first, last in runs]
     try:
         return [_split(runs, block, gap, lags, shift, tr) for block in blocks]
@@ -237,9 +241,13 @@ def _split(
         raise _TooLittle(f"{total} TRs leave too little on one side of a gap of {gap}")
     before, after = min(lags) - shift, max(lags) - shift
     return Split(
-        tuple(train), test, tuple((a + before, b + after) for a, b in train), (test[0] + before, test[1] + after),
-        gap, tuple((int(first), int(last)) for first, last in runs),
-    )  # fmt: skip
+        tuple(train),
+        test,
+        tuple((a + before, b + after) for a, b in train),
+        (test[0] + before, test[1] + after),
+        gap,
+        tuple((int(first), int(last)) for first, last in runs),
+    )
 
 
 def _folds_per_run(lengths: Sequence[int], n_folds: int) -> list[int]:

@@ -174,10 +174,16 @@ def _of_study(settings: Settings, detect: bool) -> Stimulus:
     names = list(dict.fromkeys(sound.path.name for sound in sounds))
     table, source = _study_segments(settings, sounds, firsts, waveform, detect)
     return Stimulus(
-        waveform, audio.SAMPLE_RATE, settings.tr, table, " and ".join(names),
-        [step for sound in sounds for step in sound.steps], source, list(zip(firsts, counts, strict=True)),
+        waveform,
+        audio.SAMPLE_RATE,
+        settings.tr,
+        table,
+        " and ".join(names),
+        [step for sound in sounds for step in sound.steps],
+        source,
+        list(zip(firsts, counts, strict=True)),
         [sound.block for sound in sounds],
-    )  # fmt: skip
+    )
 
 
 def _sounds_of_runs(settings: Settings, facts: StudyFile) -> list[RunSound]:
@@ -207,7 +213,9 @@ def _study_segments(
     whole = pd.concat(tables, ignore_index=True)
     sources = " and ".join(dict.fromkeys(source for _, source in parts))
     if whole.empty:
-        raise UserError(f"{sources} has no segment within the TRs used: onsets are seconds from a film's start")
+        raise UserError(
+            f"{sources} has no segment within the TRs used: onsets are seconds from a film's start"
+        )
     return whole, sources
 
 
@@ -234,7 +242,9 @@ def _segments_of_run(settings: Settings, sound: RunSound, n_runs: int) -> tuple[
         if "run" in table:
             table = table[table["run"].astype(str) == sound.run.name]
         elif given is not None and n_runs > 1:
-            raise UserError(f"{path} has no column run, and {n_runs} runs are used: say which run a segment is in")
+            raise UserError(
+                f"{path} has no column run, and {n_runs} runs are used: say which run a segment is in"
+            )
     return segments.cut(table, starts, starts + length), source
 
 
@@ -255,10 +265,15 @@ def _play(tr: Fraction) -> Stimulus:
         )
         runs.append((first, n_trs))
     return Stimulus(
-        np.concatenate(waveforms), audio.SAMPLE_RATE, tr, pd.concat(tables, ignore_index=True), "the radio play",
+        np.concatenate(waveforms),
+        audio.SAMPLE_RATE,
+        tr,
+        pd.concat(tables, ignore_index=True),
+        "the radio play",
         [f"joined {len(runs)} parts of {' and '.join(str(count) for _, count in runs)} TRs"],
-        PLAY_TABLE, runs,
-    )  # fmt: skip
+        PLAY_TABLE,
+        runs,
+    )
 
 
 def part_trs(number: int, n_samples: int, sample_rate: int, tr: Fraction) -> int:
@@ -352,8 +367,11 @@ def identity(settings: Settings) -> str:
     """Hash all that decides the prepared sound: its files, the settings that concern it, and the code."""
     wanted = settings.stimulus
     facts = [
-        wanted.model_dump_json(), str(settings.tr), str(audio.SAMPLE_RATE), fingerprint("fmri_audio.study.stimulus"),
-    ]  # fmt: skip
+        wanted.model_dump_json(),
+        str(settings.tr),
+        str(audio.SAMPLE_RATE),
+        fingerprint("fmri_audio.study.stimulus"),
+    ]
     study = study_facts(settings) if is_measured(settings) else None
     if study is not None:
         facts += [study.model_dump_json(), str(settings.study.trs), settings.study.source or ""]
@@ -386,11 +404,17 @@ def _save(stimulus: Stimulus, folder: Path, known_by: str) -> None:
         np.save(temporary, stimulus.waveform)
     write_if_changed(folder / "segments.tsv", stimulus.segments.to_csv(sep="\t", index=False))
     facts = {
-        "name": stimulus.name, "sample_rate": stimulus.sample_rate, "tr": str(stimulus.tr),
-        "n_trs": stimulus.n_trs, "seconds": stimulus.seconds, "steps": stimulus.steps,
-        "segment_source": stimulus.segment_source, "runs": stimulus.runs, "volumes": stimulus.volumes,
+        "name": stimulus.name,
+        "sample_rate": stimulus.sample_rate,
+        "tr": str(stimulus.tr),
+        "n_trs": stimulus.n_trs,
+        "seconds": stimulus.seconds,
+        "steps": stimulus.steps,
+        "segment_source": stimulus.segment_source,
+        "runs": stimulus.runs,
+        "volumes": stimulus.volumes,
         "fingerprint": known_by,
-    }  # fmt: skip
+    }
     write_if_changed(folder / "done.json", to_json(facts))
 
 
@@ -403,8 +427,13 @@ def _load(folder: Path, known_by: str) -> Stimulus | None:
     if facts["fingerprint"] != known_by:
         return None
     return Stimulus(
-        np.load(folder / "waveform.npy"), facts["sample_rate"], Fraction(facts["tr"]),
-        segments.read_segments(folder / "segments.tsv"), facts["name"], facts["steps"], facts["segment_source"],
+        np.load(folder / "waveform.npy"),
+        facts["sample_rate"],
+        Fraction(facts["tr"]),
+        segments.read_segments(folder / "segments.tsv"),
+        facts["name"],
+        facts["steps"],
+        facts["segment_source"],
         [(int(first), int(count)) for first, count in facts["runs"]],
         facts["volumes"] and [(int(first), int(last)) for first, last in facts["volumes"]],
-    )  # fmt: skip
+    )

@@ -54,7 +54,15 @@ def measure(edition: str) -> list[Row]:
     rows += [("seconds", WHOLE, times.seconds, "s"), ("jobs", WHOLE, float(times.jobs), "1")]
     rows += [("processor_seconds", WHOLE, sum(step.processor_seconds for step in times.steps), "s")]
     return [
-        Row(f"book {name}", step, metric, value, unit, minutes=times.minutes, threads=times.cores,
-            hardware=times.hardware)
+        Row(
+            f"book {name}",
+            step,
+            metric,
+            value,
+            unit,
+            minutes=times.minutes,
+            threads=times.cores,
+            hardware=times.hardware,
+        )
         for metric, step, value, unit in rows
-    ]  # fmt: skip
+    ]

@@ -74,7 +74,9 @@ def random_codec(config: dict[str, Any] | None = None, seed: int = 0) -> Checkpo
 
 
 @torch.no_grad()
-def measure(checkpoint: Checkpoint, waveform: Tensor, repetitions: int, say: Callable[[str], None]) -> list[Row]:
+def measure(
+    checkpoint: Checkpoint, waveform: Tensor, repetitions: int, say: Callable[[str], None]
+) -> list[Row]:
     """Time all contenders in both directions.
 
     Parameters
@@ -194,10 +196,14 @@ def hugging_face(model: EncodecModel) -> Any:
     )
     other = transformers.EncodecModel(config).eval()
     names = {
-        ".model.": ".layers.", ".conv.conv.": ".conv.", ".convtr.convtr.": ".conv.", "quantizer.vq.": "quantizer.",
-        "._codebook.": ".codebook.", "weight_g": "parametrizations.weight.original0",
+        ".model.": ".layers.",
+        ".conv.conv.": ".conv.",
+        ".convtr.convtr.": ".conv.",
+        "quantizer.vq.": "quantizer.",
+        "._codebook.": ".codebook.",
+        "weight_g": "parametrizations.weight.original0",
         "weight_v": "parametrizations.weight.original1",
-    }  # fmt: skip
+    }
     state = {}
     for name, value in model.state_dict().items():
         for ours, theirs in names.items():
@@ -235,7 +241,9 @@ def _progress(say: Callable[[str], None], direction: str, name: str, seconds: fl
     say(f"{direction} {name}: {seconds:.2f} s")
 
 
-def _rows(direction: str, times: dict[str, list[float]], peaks: dict[str, float], seconds: float) -> list[Row]:
+def _rows(
+    direction: str, times: dict[str, list[float]], peaks: dict[str, float], seconds: float
+) -> list[Row]:
     """Return the figures of one direction. Ratios are medians of the repetitions' own ratios."""
     rows = []
     for name, taken in times.items():

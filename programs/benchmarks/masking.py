@@ -102,7 +102,9 @@ def write_study(folder: Path, suffix: str, n_trs: int, shape: Sequence[int], see
     runs = [Run(name="1", first_tr=0, n_trs=first), Run(name="2", first_tr=first, n_trs=n_trs - first)]
     facts = StudyFile(name="noise", simulated=True, shift_trs=RELEASE.shift_trs, subjects=[1], runs=runs)
     write_facts(facts, folder / STUDY_FILE)
-    nib.save(masks.mask_image(masks.load_mask("auditory", RELEASE_AFFINE, shape), RELEASE_AFFINE), folder / _MASK)
+    nib.save(
+        masks.mask_image(masks.load_mask("auditory", RELEASE_AFFINE, shape), RELEASE_AFFINE), folder / _MASK
+    )
     tissue = np.flatnonzero((masks.grey_matter(RELEASE_AFFINE, shape) > 0).ravel(order="F"))
     volume = np.zeros(int(np.prod(shape)), np.float32)
     rng = np.random.default_rng(seed)
@@ -120,7 +122,9 @@ def mask_by_us(folder: Path) -> np.ndarray:
     mask = study.mask(str(folder / _MASK))
     runs = [(run.first_tr, run.last_tr) for run in study.runs]
     bold = masked_bold(study, 1, mask, folder / "cache")
-    return cleaning.standardise_by_run(cleaning.clean_blocks(bold, runs, study.tr), np.arange(len(bold)), runs)
+    return cleaning.standardise_by_run(
+        cleaning.clean_blocks(bold, runs, study.tr), np.arange(len(bold)), runs
+    )
 
 
 def mask_by_nilearn(folder: Path) -> np.ndarray:
@@ -130,9 +134,16 @@ def mask_by_nilearn(folder: Path) -> np.ndarray:
     study = Study.open(folder)
     labels = np.repeat(np.arange(len(study.runs)), [run.n_trs for run in study.runs])
     masker = NiftiMasker(
-        mask_img=str(folder / _MASK), runs=labels, detrend=True, standardize="zscore_sample", t_r=float(study.tr),
-        high_pass=1 / cleaning.HIGH_PASS_SECONDS, clean_args={"filter": "cosine"}, dtype="float32", reports=False,
-    )  # fmt: skip
+        mask_img=str(folder / _MASK),
+        runs=labels,
+        detrend=True,
+        standardize="zscore_sample",
+        t_r=float(study.tr),
+        high_pass=1 / cleaning.HIGH_PASS_SECONDS,
+        clean_args={"filter": "cosine"},
+        dtype="float32",
+        reports=False,
+    )
     return np.asarray(masker.fit_transform(str(study.path(1))))
 
 
@@ -154,11 +165,15 @@ def _measure_file(
         rows += [
             summary(direction, name, "seconds", seconds, "s"),
             summary(direction, name, "processor_seconds", [run["processor_seconds"] for run in runs], "s"),
-            summary(direction, name, "megabytes_per_second", [megabytes / taken for taken in seconds], "MB/s"),
+            summary(
+                direction, name, "megabytes_per_second", [megabytes / taken for taken in seconds], "MB/s"
+            ),
             summary(direction, name, "times_ours", ratios, "1"),
-            *(Row(direction, name, metric, max(run[metric] for run in runs), "MB", n=len(runs))
-              for metric in ("peak_megabytes", "process_megabytes")),
-        ]  # fmt: skip
+            *(
+                Row(direction, name, metric, max(run[metric] for run in runs), "MB", n=len(runs))
+                for metric in ("peak_megabytes", "process_megabytes")
+            ),
+        ]
     return [*rows, Row(direction, "nilearn", "least_correlation", least, "1")]
 
 

@@ -57,9 +57,13 @@ _BOLD, _TARGETS = "bold.npy", "targets.npy"
 def split_of(n_trs: int) -> Split:
     """One run of so many TRs, its end held out."""
     return contiguous_split(
-        [(0, n_trs)], test_fraction=SETTINGS.test_fraction, gap=SETTINGS.gap_trs, lags=SETTINGS.lag_trs,
-        shift=RELEASE.shift_trs, tr=TR,
-    )  # fmt: skip
+        [(0, n_trs)],
+        test_fraction=SETTINGS.test_fraction,
+        gap=SETTINGS.gap_trs,
+        lags=SETTINGS.lag_trs,
+        shift=RELEASE.shift_trs,
+        tr=TR,
+    )
 
 
 def write_data(folder: Path, n_trs: int, n_voxels: int, n_targets: int = N_TARGETS, seed: int = 0) -> None:
@@ -111,9 +115,12 @@ def by_scikit_learn(
         return {str(k): -float(error) for k, error in enumerate(errors)}
 
     search = GridSearchCV(
-        KernelRidge(kernel=kernel), {"alpha": ALPHAS}, scoring=scores, refit=False,
+        KernelRidge(kernel=kernel),
+        {"alpha": ALPHAS},
+        scoring=scores,
+        refit=False,
         cv=cross_validation_folds(split.train, SETTINGS.cv_folds, split.gap),
-    ).fit(predictors, wanted - mean)  # fmt: skip
+    ).fit(predictors, wanted - mean)
     found = np.stack([search.cv_results_[f"mean_test_{k}"] for k in range(wanted.shape[1])])
     alphas = ALPHAS[found.argmax(axis=1)]
     model = KernelRidge(kernel=kernel, alpha=alphas).fit(predictors, wanted - mean)
@@ -167,10 +174,13 @@ def measure(
     rows += [
         Row(direction, "ours", metric, float(value), "1")
         for metric, value in (
-            ("predictors", n_voxels * len(SETTINGS.lag_trs)), ("training_trs", len(split.train)),
-            ("targets", N_TARGETS), ("penalties_tried", len(ALPHAS)), ("folds", SETTINGS.cv_folds),
+            ("predictors", n_voxels * len(SETTINGS.lag_trs)),
+            ("training_trs", len(split.train)),
+            ("targets", N_TARGETS),
+            ("penalties_tried", len(ALPHAS)),
+            ("folds", SETTINGS.cv_folds),
         )
-    ]  # fmt: skip
+    ]
     machine, threads, minutes = described_hardware(), torch.get_num_threads(), float(n_trs * TR / 60)
     return [replace(row, minutes=minutes, threads=threads, hardware=machine) for row in rows]
 
@@ -182,12 +192,21 @@ def _rows(direction: str, name: str, found: dict[str, list[dict[str, float]]]) -
     return [
         summary(direction, name, "seconds", [run["seconds"] for run in runs], "s"),
         summary(direction, name, "processor_seconds", [run["processor_seconds"] for run in runs], "s"),
-        summary(direction, name, "times_ours", [run["seconds"] / ours["seconds"] for run, ours in pairs], "1"),
-        summary(direction, name, "processor_times_ours",
-                [run["processor_seconds"] / ours["processor_seconds"] for run, ours in pairs], "1"),
-        *(Row(direction, name, metric, max(run[metric] for run in runs), "MB", n=len(runs))
-          for metric in ("peak_megabytes", "process_megabytes")),
-    ]  # fmt: skip
+        summary(
+            direction, name, "times_ours", [run["seconds"] / ours["seconds"] for run, ours in pairs], "1"
+        ),
+        summary(
+            direction,
+            name,
+            "processor_times_ours",
+            [run["processor_seconds"] / ours["processor_seconds"] for run, ours in pairs],
+            "1",
+        ),
+        *(
+            Row(direction, name, metric, max(run[metric] for run in runs), "MB", n=len(runs))
+            for metric in ("peak_megabytes", "process_megabytes")
+        ),
+    ]
 
 
 def _agreement(direction: str, folder: Path) -> list[Row]:

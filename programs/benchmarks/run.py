@@ -83,14 +83,20 @@ def main(words: Sequence[str]) -> int:
     )
     parser.add_argument("--minutes", type=float, help="codec: of the embedded play (default: all of it)")
     parser.add_argument(
-        "--trs", type=int, default=masking.N_TRS,
+        "--trs",
+        type=int,
+        default=masking.N_TRS,
         help="masking: of the scan (default: the release's)",
-    )  # fmt: skip
+    )
     parser.add_argument(
-        "--voxels", type=int, default=ridge.N_VOXELS,
+        "--voxels",
+        type=int,
+        default=ridge.N_VOXELS,
         help="ridge: of the brain (default: %(default)s)",
-    )  # fmt: skip
-    parser.add_argument("--edition", default="demo", help="book: the one that was made (default: %(default)s)")
+    )
+    parser.add_argument(
+        "--edition", default="demo", help="book: the one that was made (default: %(default)s)"
+    )
     parser.add_argument("--repetitions", type=int, default=3, metavar="N")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE.csv")
     given = parser.parse_args(words)

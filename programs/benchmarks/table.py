@@ -96,7 +96,9 @@ def read(path: Path) -> list[dict[str, str]]:
     with open(path, newline="", encoding="utf-8") as stream:
         reader = csv.DictReader(stream)
         if reader.fieldnames != [field.name for field in fields(Row)]:
-            raise UserError(f"{path}: has other columns than this version writes; delete it and run all of make bench")
+            raise UserError(
+                f"{path}: has other columns than this version writes; delete it and run all of make bench"
+            )
         return list(reader)
 
 

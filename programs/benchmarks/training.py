@@ -92,9 +92,13 @@ class Task:
             latents = codec.analyse(torch.from_numpy(stimulus.waveform)[None, None])
             codes = codec.latents_to_codes(latents, books)
         np.savez(
-            self.folder / _SOUND, waveform=stimulus.waveform, rate=stimulus.sample_rate, runs=stimulus.runs,
-            latents=latents[0].cpu().numpy(), codes=codes[0].cpu().numpy(),
-        )  # fmt: skip
+            self.folder / _SOUND,
+            waveform=stimulus.waveform,
+            rate=stimulus.sample_rate,
+            runs=stimulus.runs,
+            latents=latents[0].cpu().numpy(),
+            codes=codes[0].cpu().numpy(),
+        )
 
     def material(self) -> Material:
         """What arms are made of; BOLD is noise in as many voxels as the edition's mask has."""
@@ -107,17 +111,28 @@ class Task:
             (sound.n_trs, int(grid.active.sum())), dtype=np.float32
         )
         return Material(
-            self.checkpoint, sound, latents, codes, self.settings.mel, wanted.rank, bold, wanted.lag_trs,
+            self.checkpoint,
+            sound,
+            latents,
+            codes,
+            self.settings.mel,
+            wanted.rank,
+            bold,
+            wanted.lag_trs,
             RELEASE.shift_trs,
-        )  # fmt: skip
+        )
 
     def split(self, sound: StimulusSound) -> Split:
         """The edition's split of its sound."""
         wanted = self.settings.training
         return contiguous_split(
-            [(first, first + count) for first, count in sound.runs], test_fraction=wanted.test_fraction,
-            gap=wanted.gap_trs, lags=wanted.lag_trs, shift=RELEASE.shift_trs, tr=sound.tr,
-        )  # fmt: skip
+            [(first, first + count) for first, count in sound.runs],
+            test_fraction=wanted.test_fraction,
+            gap=wanted.gap_trs,
+            lags=wanted.lag_trs,
+            shift=RELEASE.shift_trs,
+            tr=sound.tr,
+        )
 
 
 @dataclass
@@ -212,14 +227,24 @@ def _rows(direction: str, found: dict[str, list[dict[str, float]]]) -> list[Row]
             summary(direction, name, "seconds", seconds, "s"),
             summary(direction, name, "steps_per_second", [1 / taken for taken in seconds], "1/s"),
             summary(direction, name, "processor_seconds", [run["processor_seconds"] for run in runs], "s"),
-            *(summary(direction, name, metric, [
-                run[of] / frozen[of] for run, frozen in zip(runs, found["frozen"], strict=True)
-            ], "1") for metric, of in (
-                ("times_frozen", "seconds"), ("processor_times_frozen", "processor_seconds"),
-            )),
-            *(Row(direction, name, metric, max(run[metric] for run in runs), "MB", n=len(runs))
-              for metric in ("peak_megabytes", "process_megabytes")),
-        ]  # fmt: skip
+            *(
+                summary(
+                    direction,
+                    name,
+                    metric,
+                    [run[of] / frozen[of] for run, frozen in zip(runs, found["frozen"], strict=True)],
+                    "1",
+                )
+                for metric, of in (
+                    ("times_frozen", "seconds"),
+                    ("processor_times_frozen", "processor_seconds"),
+                )
+            ),
+            *(
+                Row(direction, name, metric, max(run[metric] for run in runs), "MB", n=len(runs))
+                for metric in ("peak_megabytes", "process_megabytes")
+            ),
+        ]
     return rows
 
 
@@ -252,12 +277,22 @@ def time_steps(name: str, task: Task, n_steps: int, folder: Path) -> dict[str, f
     step = math.lcm(*(store.build(one, material).grid.step for one in settings.arms))
     with peak() as megabytes:
         training.train(
-            model, material, features, split, validation, settings, step=step, seed=0, folder=folder,
+            model,
+            material,
+            features,
+            split,
+            validation,
+            settings,
+            step=step,
+            seed=0,
+            folder=folder,
             say=lambda _: None,
-        )  # fmt: skip
+        )
     return {
-        **clock.per_step(n_steps), "peak_megabytes": max(megabytes), "process_megabytes": ready + max(megabytes),
-    }  # fmt: skip
+        **clock.per_step(n_steps),
+        "peak_megabytes": max(megabytes),
+        "process_megabytes": ready + max(megabytes),
+    }
 
 
 def main(words: Sequence[str]) -> int:

@@ -65,7 +65,10 @@ class Adversary(nn.Module):
         return {
             "adversarial": torch.stack([F.relu(1 - m).mean() for m in logits]).mean(),
             "features": torch.stack(
-                [(r - m).abs().mean(dtype=torch.float32) / r.abs().mean(dtype=torch.float32) for r, m in pairs]
+                [
+                    (r - m).abs().mean(dtype=torch.float32) / r.abs().mean(dtype=torch.float32)
+                    for r, m in pairs
+                ]
             ).mean(),
         }
 

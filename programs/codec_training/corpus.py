@@ -146,9 +146,7 @@ class Segments:
         here = _Batches(self, size)
         if not workers:
             return map(here.__getitem__, steps)
-        return iter(
-            DataLoader(here, batch_size=None, sampler=steps, num_workers=workers, prefetch_factor=8)
-        )
+        return iter(DataLoader(here, batch_size=None, sampler=steps, num_workers=workers, prefetch_factor=8))
 
     def batch(self, step: int, size: int) -> np.ndarray:
         """Segments ``[size, n]`` (float32) of a training step."""

@@ -50,7 +50,9 @@ def main(words: Sequence[str]) -> int:
         with replacing(options.out) as temporary:
             quality.round(4).to_csv(temporary, index=False)
     if options.card:
-        fill_card(options.card, {"quality": _markdown(quality, 2), "levels": _markdown(levels_table(levels), 1)})
+        fill_card(
+            options.card, {"quality": _markdown(quality, 2), "levels": _markdown(levels_table(levels), 1)}
+        )
     return 0
 
 

@@ -50,14 +50,18 @@ class Orthogonal(torch.optim.Optimizer):
     momentum : float
     """
 
-    def __init__(self, parameters: Iterable[Tensor], lr: float | Tensor = 1e-3, momentum: float = 0.95) -> None:
+    def __init__(
+        self, parameters: Iterable[Tensor], lr: float | Tensor = 1e-3, momentum: float = 0.95
+    ) -> None:
         super().__init__(parameters, {"lr": lr, "momentum": momentum})
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> None:  # type: ignore[override]
         """Take one step from the gradients at hand; weights without one stay."""
         for group in self.param_groups:
-            alike: dict[tuple[int, ...], list[tuple[Tensor, Tensor]]] = {}  # matrices of one shape go together
+            alike: dict[
+                tuple[int, ...], list[tuple[Tensor, Tensor]]
+            ] = {}  # matrices of one shape go together
             for weight in group["params"]:
                 if weight.grad is None:
                     continue

@@ -105,7 +105,9 @@ class TrainedQuantiser(nn.Module):
         generator : torch.Generator
             For the replacement of unused codes.
         """
-        order = torch.argsort(stages, descending=True, stable=True)  # the items of a stage are the first ones then
+        order = torch.argsort(
+            stages, descending=True, stable=True
+        )  # the items of a stage are the first ones then
         ordered = torch.equal(order, torch.arange(len(order)))
         sorted_x = x if ordered else x[order.to(x.device)]
         length, dimension = x.shape[1:]
@@ -132,7 +134,10 @@ class TrainedQuantiser(nn.Module):
         """Running averages of the frames each code stands for; dead codes restart on frames of this batch."""
         size = self.codebooks.shape[1]
         share = size / len(chosen)  # counts are kept relative to even use, whatever the batch
-        fresh = torch.zeros_like(self.counts[stage]).index_add_(0, chosen, torch.ones_like(residual[:, 0])) * share
+        fresh = (
+            torch.zeros_like(self.counts[stage]).index_add_(0, chosen, torch.ones_like(residual[:, 0]))
+            * share
+        )
         sums = torch.zeros_like(self.codebooks[stage]).index_add_(0, chosen, residual) * share
         # a stage that few frames reach moves at a rate that fits their number
         decay = self.decay ** (len(chosen) / 384)

@@ -43,7 +43,9 @@ def _parser(recipe: Recipe) -> argparse.ArgumentParser:
     parser.add_argument("--out", type=Path, help=f"checkpoint to write (default: checkpoints/{DEMO_FILE})")
     parser.add_argument("--work", type=Path, help="folder for corpus, state and logs (default: build/codec)")
     length = parser.add_mutually_exclusive_group()
-    length.add_argument("--steps", type=int, default=recipe.steps, help="training steps (on a CPU reproducible)")
+    length.add_argument(
+        "--steps", type=int, default=recipe.steps, help="training steps (on a CPU reproducible)"
+    )
     length.add_argument("--minutes", type=float, help="length of the run by the clock (not reproducible)")
     parser.add_argument("--until", type=float, default=1.0, help="stop at this share of the run and export")
     parser.add_argument("--resume", action="store_true", help="go on with the run in the work folder")
@@ -83,7 +85,9 @@ def _parser(recipe: Recipe) -> argparse.ArgumentParser:
 
 def _train(options: argparse.Namespace, recipe: Recipe, device: str) -> None:
     if recipe.kept and (options.start in STARTS or options.data):
-        raise UserError("mend goes on from a checkpoint, with synthesised sound: leave out --data and --start random")
+        raise UserError(
+            "mend goes on from a checkpoint, with synthesised sound: leave out --data and --start random"
+        )
     if recipe.per_batch and options.batch != sum(recipe.per_batch.values()):
         raise UserError(f"mend has batches of {sum(recipe.per_batch.values())}: leave --batch out")
     if options.decoder_only and options.start in STARTS:
@@ -132,6 +136,4 @@ def _train(options: argparse.Namespace, recipe: Recipe, device: str) -> None:
         length = f"{recipe.minutes:g} minutes" if recipe.minutes else f"{recipe.steps} steps"
         print(f"training on {device}: {length}, {recipe.n_filters} filters", flush=True)
         trainer.run(options.until)
-    print(
-        f"wrote {export(trainer, out, contents)} and {write_log(trainer, log)}"
-    )
+    print(f"wrote {export(trainer, out, contents)} and {write_log(trainer, log)}")

@@ -71,13 +71,17 @@ class Recipe:
     weights: Weights = field(default_factory=Weights)
     weights_first: Weights = field(default_factory=Weights)
     share_first: float = 0.0  # of the run, in which the loss has the weights named first
-    fft_sizes: int = 2  # that the loss takes in each step: one of the two short and of the two long ones, or all 4
+    fft_sizes: int = (
+        2  # that the loss takes in each step: one of the two short and of the two long ones, or all 4
+    )
     adversarial_from: float | None = None  # share of the run from which a discriminator takes part
     adversary_filters: int = 32
     adversary_rate: float = 3e-4
     adversary_ahead: int = 0  # steps that it learns alone
     start: str = "transform"  # weights to begin with: that, "random", or the id of a checkpoint
-    per_batch: dict[str, int] | None = None  # items of each kind of sound in a batch, in this order; None: drawn
+    per_batch: dict[str, int] | None = (
+        None  # items of each kind of sound in a batch, in this order; None: drawn
+    )
     kept: int = 0  # the first items of a batch, which are to sound as the checkpoint to start from made them
     hold: float = 20.0  # weight of the distance of their latents from that checkpoint's
     exact: int = 0  # the last items of a batch, for whose waveforms the squared error counts
@@ -254,7 +258,11 @@ class Trainer:
 
     @property
     def _weights(self) -> Weights:
-        return self.recipe.weights_first if self.progress + 1e-9 < self.recipe.share_first else self.recipe.weights
+        return (
+            self.recipe.weights_first
+            if self.progress + 1e-9 < self.recipe.share_first
+            else self.recipe.weights
+        )
 
     @property
     def _adversary_part(self) -> str:
@@ -300,7 +308,9 @@ class Trainer:
         """Terms of the loss of outputs ``y`` [B, T] of unit level, and their balanced gradient."""
         short, long = torch.randint(2, (2,), generator=generator).tolist()
         sizes = self.loss.sizes
-        terms = self.loss(x, y, sizes if self.recipe.fft_sizes == len(sizes) else (sizes[short], sizes[2 + long]))
+        terms = self.loss(
+            x, y, sizes if self.recipe.fft_sizes == len(sizes) else (sizes[short], sizes[2 + long])
+        )
         if self.recipe.exact:
             terms["error"] = (x - y)[-self.recipe.exact :].square().mean()
         seen = dict.fromkeys(("discriminator", "adversarial", "features"), torch.full((), math.nan))
@@ -434,7 +444,9 @@ class Trainer:
             raise UserError(f"{path}: damaged; remove it to begin the training anew")
         state = torch.load(path, map_location=self.device, weights_only=True)
         if (begun := state["recipe"]["start"]) != self.recipe.start:
-            raise UserError(f"{path}: the run began from {begun}, not from {self.recipe.start}: give --start {begun}")
+            raise UserError(
+                f"{path}: the run began from {begun}, not from {self.recipe.start}: give --start {begun}"
+            )
         self.step, self.seconds = state["step"], state["seconds"]
         for name in ("network", "average", "quantiser", "matrices", "rest"):
             getattr(self, name).load_state_dict(state[name])

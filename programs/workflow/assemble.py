@@ -84,10 +84,17 @@ def show_parameters(notebook: NotebookNode, values: dict[str, object]) -> None:
     for index, cell in enumerate(notebook.cells):
         if cell.cell_type == "code" and _tagged(cell, "parameters"):
             defaults = _assigned(cell.source)
-            other = {name: value for name, value in values.items() if name in defaults and defaults[name] != value}
+            other = {
+                name: value for name, value in values.items() if name in defaults and defaults[name] != value
+            }
             if other:
-                lines = ["# the values of this run", *(f"{name} = {value!r}" for name, value in other.items())]
-                added = nbformat.v4.new_code_cell("\n".join(lines), id=INJECTED, metadata={"tags": [INJECTED]})
+                lines = [
+                    "# the values of this run",
+                    *(f"{name} = {value!r}" for name, value in other.items()),
+                ]
+                added = nbformat.v4.new_code_cell(
+                    "\n".join(lines), id=INJECTED, metadata={"tags": [INJECTED]}
+                )
                 notebook.cells.insert(index + 1, added)
             return
 
@@ -97,7 +104,9 @@ def _assigned(source: str) -> dict[str, object]:
     values: dict[str, object] = {}
     for node in ast.parse(source).body:
         if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant):
-            values.update({target.id: node.value.value for target in node.targets if isinstance(target, ast.Name)})
+            values.update(
+                {target.id: node.value.value for target in node.targets if isinstance(target, ast.Name)}
+            )
     return values
 
 
@@ -124,7 +133,9 @@ def copy_clips(names: Iterable[str], source: Path, target: Path) -> None:
     target.mkdir(parents=True, exist_ok=True)
     for name in sorted(names):
         if not (source / name).is_file():
-            raise UserError(f"a page plays {name}, which is not in {source}: run make clean, then make book again")
+            raise UserError(
+                f"a page plays {name}, which is not in {source}: run make clean, then make book again"
+            )
         shutil.copy2(source / name, target / name)
 
 
@@ -159,7 +170,11 @@ def site_of_published(chapters: tuple[Chapter, ...], site: Path) -> None:
 
 
 def _site(
-    chapters: tuple[Chapter, ...], page: Callable[[Chapter], NotebookNode], clips: Path, table: Path, site: Path
+    chapters: tuple[Chapter, ...],
+    page: Callable[[Chapter], NotebookNode],
+    clips: Path,
+    table: Path,
+    site: Path,
 ) -> None:
     """Write the sources of a book: configuration, static files, pages, their clips and the table of results."""
     root = project_root()
@@ -172,7 +187,9 @@ def _site(
             shutil.copy2(path, site / "book" / path.name)
     audio = root / "_static" / "audio"
     shutil.copytree(
-        root / "_static", site / "_static", ignore=lambda folder, _: ["audio"] if Path(folder) == audio.parent else []
+        root / "_static",
+        site / "_static",
+        ignore=lambda folder, _: ["audio"] if Path(folder) == audio.parent else [],
     )
     for chapter in chapters:
         notebook = page(chapter)

@@ -77,7 +77,11 @@ def install():
 
 if __name__ == "__main__":
     if sys.version_info < (3, 11):
-        sys.exit("error: Python 3.11 or newer is needed, and {} is {}.{}".format(sys.executable, *sys.version_info[:2]))
+        sys.exit(
+            "error: Python 3.11 or newer is needed, and {} is {}.{}".format(
+                sys.executable, *sys.version_info[:2]
+            )
+        )
     # Only one at a time; the lock goes with the process, and a lock file of its own would be one more thing to ignore.
     with open(str(ROOT / "requirements.lock"), "rb") as held:
         fcntl.flock(held, fcntl.LOCK_EX)

@@ -30,7 +30,9 @@ def collect(plan: Plan, runs: Iterable[Run], table: Path) -> int:
     for path in (plan.results(run) for run in runs if run.chapter.table):
         first, others = _read(path)
         if header not in (None, first):
-            raise UserError(f"{path} has other columns than the tables before it: remove it and run make book again")
+            raise UserError(
+                f"{path} has other columns than the tables before it: remove it and run make book again"
+            )
         header = first
         rows += others
     with replacing(table) as temporary, open(temporary, "w", newline="", encoding="utf-8") as stream:

@@ -96,7 +96,10 @@ class Hashes:
     def lines(self, paths: Iterable[Path]) -> list[str]:
         """Return one line per file: hash and path, relative to the project where it lies inside."""
         root = project_root()
-        return [f"{self.of(path)}  {path.relative_to(root) if path.is_relative_to(root) else path}" for path in paths]
+        return [
+            f"{self.of(path)}  {path.relative_to(root) if path.is_relative_to(root) else path}"
+            for path in paths
+        ]
 
     def save(self) -> None:
         """Remember for the next run."""
@@ -140,7 +143,9 @@ class Digests:
         """Return what a run depends on besides other runs and steps."""
         cells = _cells(run)
         lines = [f"{sha(source)}  cell {i} {' '.join(tags)}" for i, (source, tags) in enumerate(cells)]
-        lines += ingredients(*{module for source, _ in cells for module in of_source(source)[0]}, *self._parts())
+        lines += ingredients(
+            *{module for source, _ in cells for module in of_source(source)[0]}, *self._parts()
+        )
         lines += self.hashes.lines(self.root / name for name in run.chapter.files)
         lines += self._settings(without=LIST_SETTINGS if run.bandwidth is not None else ())
         return [*lines, *self._checkpoint(), f"writes a table: {run.chapter.table}"]
@@ -155,7 +160,9 @@ class Digests:
         paths = [self.root / name for name in ("_config.yml", "_toc.yml", "book/chapters.yml")]
         paths += [*sorted(book.glob("*.md")), *sorted(book.glob("*.bib")), *sorted(self.root.glob("*.bib"))]
         paths += sorted((self.root / "fmri_audio").rglob("*.py"))  # a page is made of their docstrings
-        paths += [p for p in sorted(static.rglob("*")) if p.is_file() and not p.is_relative_to(static / "audio")]
+        paths += [
+            p for p in sorted(static.rglob("*")) if p.is_file() and not p.is_relative_to(static / "audio")
+        ]
         machinery = ingredients("programs.workflow.render", "fmri_audio.pages.extension")
         return [*self.hashes.lines(paths), *machinery, f"main bandwidth {self.plan.main_bandwidth:g}"]
 
@@ -191,7 +198,9 @@ class Digests:
             return []
         if source == "play":
             play = self.root / "stimulus"
-            return self.hashes.lines(p for p in sorted(play.rglob("*")) if p.suffix in SOUND_SUFFIXES and p.is_file())
+            return self.hashes.lines(
+                p for p in sorted(play.rglob("*")) if p.suffix in SOUND_SUFFIXES and p.is_file()
+            )
         sounds = [self.root / name for name in (source.values() if isinstance(source, dict) else [source])]
         paths = [path for sound in sounds for path in (sound, *map(sound.with_suffix, (".tsv", ".csv")))]
         if stimulus.get("segments"):

@@ -106,7 +106,9 @@ def kernel_environment(build: Path) -> None:
     argv = [sys.executable, "-m", "programs", "kernel", "--log-level=ERROR", "-f", "{connection_file}"]
     spec = {"argv": argv, "display_name": KERNELSPEC["display_name"], "language": KERNELSPEC["language"]}
     write_if_changed(folder / "kernels" / KERNELSPEC["name"] / "kernel.json", json.dumps(spec))
-    os.environ["JUPYTER_PATH"] = os.pathsep.join([str(folder), *filter(None, [os.environ.get("JUPYTER_PATH")])])
+    os.environ["JUPYTER_PATH"] = os.pathsep.join(
+        [str(folder), *filter(None, [os.environ.get("JUPYTER_PATH")])]
+    )
     os.environ["JUPYTER_RUNTIME_DIR"] = str((build / RUNTIME).resolve())
     os.environ["IPYTHONDIR"] = str(folder / "ipython")
     os.environ["PYTHONHASHSEED"] = "0"  # sets of words in one order, so that a chapter run again is the same
@@ -151,7 +153,11 @@ def _joined(outputs: list[NotebookNode]) -> list[NotebookNode]:
     joined: list[NotebookNode] = []
     for output in outputs:
         before = joined[-1] if joined else None
-        if before is not None and output.output_type == before.output_type == "stream" and output.name == before.name:
+        if (
+            before is not None
+            and output.output_type == before.output_type == "stream"
+            and output.name == before.name
+        ):
             before.text += output.text
         else:
             joined.append(output)
@@ -178,11 +184,19 @@ def execute(plan: Plan, run: Run) -> None:
     """
     stamps = Stamps(plan)
     begun = stamps.begun(run.name)
-    for stale in (plan.done(run.name), plan.notebook(run), plan.results(run), plan.glued(run), plan.clips(run)):
+    for stale in (
+        plan.done(run.name),
+        plan.notebook(run),
+        plan.results(run),
+        plan.glued(run),
+        plan.clips(run),
+    ):
         stale.unlink(missing_ok=True)
     notebook = read_text(text_of(run.chapter))
     number = plan.runs.index(run) + 1
-    progress = Progress(f"[{number}/{len(plan.runs)}] {run.title}", len(_code(notebook)) + 1)  # the injected parameters
+    progress = Progress(
+        f"[{number}/{len(plan.runs)}] {run.title}", len(_code(notebook)) + 1
+    )  # the injected parameters
     executed = _papermill(notebook, plan, run, progress)
     write_text(plan.build / "logs" / f"{run.name}.stderr.txt", said(executed))
     with replacing(plan.notebook(run)) as temporary:
@@ -205,7 +219,9 @@ def check_outputs(plan: Plan, run: Run) -> None:
             write_text(listing, "{}\n")
     if plan.results(run).is_file() != run.chapter.table:
         wrote, said = ("a", "no table") if not run.chapter.table else ("no", "table: true")
-        raise UserError(f"{run.title} wrote {wrote} table {plan.results(run)}, and book/chapters.yml says {said}")
+        raise UserError(
+            f"{run.title} wrote {wrote} table {plan.results(run)}, and book/chapters.yml says {said}"
+        )
 
 
 def _connection(build: Path, run: Run) -> Config:
@@ -224,15 +240,26 @@ def _papermill(notebook: NotebookNode, plan: Plan, run: Run, progress: Progress)
         nbformat.write(notebook, temporary)
     try:
         executed: NotebookNode = papermill.execute_notebook(
-            source, None, parameters(plan, run), engine_name=_ENGINE, kernel_name=KERNELSPEC["name"],
-            progress_bar=False, cwd=project_root(), progress=progress, config=_connection(plan.build, run),
-        )  # fmt: skip
+            source,
+            None,
+            parameters(plan, run),
+            engine_name=_ENGINE,
+            kernel_name=KERNELSPEC["name"],
+            progress_bar=False,
+            cwd=project_root(),
+            progress=progress,
+            config=_connection(plan.build, run),
+        )
     except PapermillExecutionError as error:
         log = plan.build / "logs" / f"{run.name}.log"
         write_text(log, _ANSI.sub("", f"{error.source}\n\n" + "\n".join(error.traceback)))
         if error.ename == "UserError":
             raise UserError(f"{run.title}: {error.evalue}") from None
-        if error.ename in _OUT_OF_MEMORY or "not enough memory" in error.evalue or "allocate memory" in error.evalue:
+        if (
+            error.ename in _OUT_OF_MEMORY
+            or "not enough memory" in error.evalue
+            or "allocate memory" in error.evalue
+        ):
             raise UserError(
                 f"{run.title}, cell {progress.cell}: the machine has too little memory; close other programs, run one "
                 f"step at a time (JOBS=1) or use fewer TRs or voxels (traceback in {log})"
@@ -240,7 +267,9 @@ def _papermill(notebook: NotebookNode, plan: Plan, run: Run, progress: Progress)
         what = f"{error.ename}: {error.evalue}".strip().splitlines()[0]
         raise UserError(f"{run.title}, cell {progress.cell} failed: {what} (traceback in {log})") from None
     except RuntimeError as error:  # nbclient: the kernel died or did not start
-        raise UserError(f"{run.title}, cell {progress.cell}: {error}; perhaps the machine ran out of memory") from None
+        raise UserError(
+            f"{run.title}, cell {progress.cell}: {error}; perhaps the machine ran out of memory"
+        ) from None
     finally:
         progress.finished.set()
     source.unlink(missing_ok=True)

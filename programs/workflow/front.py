@@ -45,8 +45,12 @@ def arguments(words: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--edition", default="demo", help="a name in config/, or the path of an edition file")
     parser.add_argument("--stimulus", default="", help="a recording in place of the edition's")
     parser.add_argument("--codec", default="", help="demo, released, or the path of a checkpoint")
-    parser.add_argument("--bandwidths", default="", help='in kbps, such as "1.5 3 6", in place of the edition\'s')
-    parser.add_argument("--jobs", default="", help="notebooks at a time (default: one per core, four at most)")
+    parser.add_argument(
+        "--bandwidths", default="", help='in kbps, such as "1.5 3 6", in place of the edition\'s'
+    )
+    parser.add_argument(
+        "--jobs", default="", help="notebooks at a time (default: one per core, four at most)"
+    )
     parser.add_argument("--profile", default="", help="Snakemake profile, such as slurm")
     parser.add_argument("--build", type=Path, default=Path("build"), help="folder for what editions make")
     parser.add_argument("--html", type=Path, default=Path("_build/html"), help="folder for the pages")
@@ -66,7 +70,12 @@ def resolve(options: argparse.Namespace, build: Path) -> Plan:
     checked again.
     """
     bandwidths = "all" if options.command == "sweep" and not options.bandwidths else options.bandwidths
-    asked = {"edition": options.edition, "stimulus": options.stimulus, "codec": options.codec, "bandwidths": bandwidths}
+    asked = {
+        "edition": options.edition,
+        "stimulus": options.stimulus,
+        "codec": options.codec,
+        "bandwidths": bandwidths,
+    }
     request = [f"{name} {value}" for name, value in asked.items()]
     request.append(edition_path(options.edition).read_text(encoding="utf-8"))
     if not _resolved(build, request):
@@ -75,7 +84,9 @@ def resolve(options: argparse.Namespace, build: Path) -> Plan:
         command += [f"--{name}={value}" for name, value in asked.items()]
         log = build / "logs" / "resolve.log"
         with noting(build, RESOLVE):
-            _refuse_failure(supervise(command, environment(), project_root(), log, options.parent, options.lock), log)
+            _refuse_failure(
+                supervise(command, environment(), project_root(), log, options.parent, options.lock), log
+            )
         write_text(_request(build), _answered(build, request))
     return Plan.read(build)
 
@@ -103,7 +114,9 @@ def _refuse_failure(status: int, log: Path) -> None:
     """End with what a command has said was wrong; raise a UserError where it was stopped or has said nothing."""
     if status == STOPPED:
         raise UserError(_STOPPED)
-    if status and not any(line.startswith("error: ") for line in log.read_text(encoding="utf-8").splitlines()):
+    if status and not any(
+        line.startswith("error: ") for line in log.read_text(encoding="utf-8").splitlines()
+    ):
         raise UserError(f"the edition could not be checked (log: {log})")
     if status:
         raise SystemExit(1)
@@ -131,7 +144,9 @@ def capacity(options: argparse.Namespace) -> tuple[int, int]:
     except ValueError:
         jobs = 0
     if jobs < 1:
-        raise UserError(f"JOBS={options.jobs}: should be a whole number of notebooks run at a time, such as 2")
+        raise UserError(
+            f"JOBS={options.jobs}: should be a whole number of notebooks run at a time, such as 2"
+        )
     return cores, jobs
 
 
@@ -157,7 +172,9 @@ def make(plan: Plan, goal: str, options: argparse.Namespace) -> None:
         for name in filter(wrong.__contains__, now):
             if wrong[name] or not plan.done(name).is_file():
                 what = wrong[name][0] if wrong[name] else plan.done(name)
-                raise UserError(f"{what} does not stay as {name} wrote it: stop what else writes it, and try again")
+                raise UserError(
+                    f"{what} does not stay as {name} wrote it: stop what else writes it, and try again"
+                )
 
 
 def run_graph(plan: Plan, names: Iterable[str], options: argparse.Namespace) -> None:
@@ -177,7 +194,12 @@ def run_graph(plan: Plan, names: Iterable[str], options: argparse.Namespace) -> 
         command += ["--profile", options.profile, "--jobs", str(jobs)]
     else:
         # Steps have the system's folder for temporary files; what Snakemake leaves when it is killed is swept up.
-        command += ["--cores", str(max(cores, jobs)), "--default-resources", f"tmpdir={tempfile.gettempdir()!r}"]
+        command += [
+            "--cores",
+            str(max(cores, jobs)),
+            "--default-resources",
+            f"tmpdir={tempfile.gettempdir()!r}",
+        ]
         temporary = (plan.build / TEMPORARY).resolve()
         temporary.mkdir(exist_ok=True)
         env |= {JOBS: str(jobs), "TMPDIR": str(temporary)}
@@ -185,7 +207,9 @@ def run_graph(plan: Plan, names: Iterable[str], options: argparse.Namespace) -> 
     log = plan.build / "logs" / "snakemake.log"
     command += ["--", *(str(plan.done(name)) for name in names)]
     status = supervise(command, env, project_root(), log, options.parent, options.lock)
-    shutil.rmtree(plan.build / TEMPORARY, ignore_errors=True)  # its solver leaves files even where all goes well
+    shutil.rmtree(
+        plan.build / TEMPORARY, ignore_errors=True
+    )  # its solver leaves files even where all goes well
     if status == STOPPED:
         raise UserError(_STOPPED)
     if status:

@@ -63,7 +63,9 @@ def draw(table: Path, picture: Path) -> None:
         if len(scores):
             axis.plot(scores.index, scores["stoi"], "o-", color=colour, label=label)
     axis.axhline(shown.floor, color="grey", linestyle=":", label="noise")
-    axis.set(xscale="log", xlabel="bandwidth (kbps)", ylabel="STOI", ylim=(0, 1), title="Speech through the codec")
+    axis.set(
+        xscale="log", xlabel="bandwidth (kbps)", ylabel="STOI", ylim=(0, 1), title="Speech through the codec"
+    )
     axis.set_xticks(shown.codec.index, [f"{kbps:g}" for kbps in shown.codec.index])
     axis.minorticks_off()
     axis.legend(frameon=False, fontsize=8)

@@ -61,7 +61,9 @@ class Run:
     @property
     def title(self) -> str:
         """The run in words, for messages."""
-        return self.chapter.name if self.bandwidth is None else f"{self.chapter.name} at {self.bandwidth:g} kbps"
+        return (
+            self.chapter.name if self.bandwidth is None else f"{self.chapter.name} at {self.bandwidth:g} kbps"
+        )
 
 
 def load_chapters(path: Path | None = None) -> tuple[Chapter, ...]:

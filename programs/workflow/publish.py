@@ -40,7 +40,9 @@ def publish(plan: Plan) -> None:
     """
     root = project_root()
     results = root / "results" / plan.edition
-    notebooks = {chapter: merged(text_of(chapter), plan.notebook(plan.page_run(chapter))) for chapter in plan.chapters}
+    notebooks = {
+        chapter: merged(text_of(chapter), plan.notebook(plan.page_run(chapter))) for chapter in plan.chapters
+    }
     contents = {chapter: nbformat.writes(notebook) + "\n" for chapter, notebook in notebooks.items()}
     clips = sorted({name for notebook in notebooks.values() for name in clips_of(notebook)})
     _check(plan, contents, clips)
@@ -56,10 +58,14 @@ def publish(plan: Plan) -> None:
     for source, name in glued.items():
         if source.is_file():
             write_if_changed(results / "glued" / name, source.read_text(encoding="utf-8"))
-    write_if_changed(results / "metrics.csv", (plan.build / "results" / "metrics.csv").read_text(encoding="utf-8"))
+    write_if_changed(
+        results / "metrics.csv", (plan.build / "results" / "metrics.csv").read_text(encoding="utf-8")
+    )
     overview.draw(results / "metrics.csv", results / "overview.png")
     write_readme_result(root / "README.md", results / "metrics.csv")
-    write_if_changed(results / "manifest.json", json.dumps(manifest(plan.edition, plan.chapters), indent=1) + "\n")
+    write_if_changed(
+        results / "manifest.json", json.dumps(manifest(plan.edition, plan.chapters), indent=1) + "\n"
+    )
     print(f"published: {len(contents)} notebooks, {len(clips)} clips, {results.relative_to(root)}")
 
 
@@ -80,7 +86,9 @@ def check_published(edition: str, chapters: Iterable[Chapter]) -> None:
     found = _published_files(edition, chapters)
     for name in sorted({*known, *found}):
         if name not in known:
-            raise UserError(f"{name} was never published (it is not in {shown}): remove it, or run make publish")
+            raise UserError(
+                f"{name} was never published (it is not in {shown}): remove it, or run make publish"
+            )
         if found.get(name) != known[name]:
             wrong = "is not what was published" if name in found else "is missing"
             mend = f"restore it with git checkout -- {name}, or run make publish"
@@ -102,7 +110,9 @@ def _check(plan: Plan, contents: dict[Chapter, str], clips: Iterable[str]) -> No
                 )
     total = sum((plan.build / "audio" / name).stat().st_size for name in clips)
     if total > MAX_AUDIO_BYTES:
-        raise UserError(f"the clips are {total / 1e6:.1f} MB together, more than 12 MB: play fewer or shorter ones")
+        raise UserError(
+            f"the clips are {total / 1e6:.1f} MB together, more than 12 MB: play fewer or shorter ones"
+        )
 
 
 def _mirror(names: Iterable[str], source: Path, target: Path) -> None:
@@ -161,7 +171,9 @@ def result_sentence(table: Path) -> str:
         f"Speech through the codec alone (weights `{summary.checkpoint}`) scores, in PESQ-WB / STOI, {codec}; noise as "
         f"loud as the speech has a STOI of {summary.floor:.2f}."
     )
-    return "\n".join(textwrap.wrap(f"{text} {REMEASURED}", 118, break_long_words=False, break_on_hyphens=False))
+    return "\n".join(
+        textwrap.wrap(f"{text} {REMEASURED}", 118, break_long_words=False, break_on_hyphens=False)
+    )
 
 
 def write_readme_result(readme: Path, table: Path) -> None:

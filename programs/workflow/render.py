@@ -40,13 +40,20 @@ def render(site: Path, html: Path, log: Path) -> None:
     shutil.rmtree(work, ignore_errors=True)
     command = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()", "build", str(site)]
     command += ["--path-output", str(work), "-W", "--keep-going", "--all"]
-    env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(project_root()), os.environ.get("PYTHONPATH", "")])}
-    done = subprocess.run(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    env = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([str(project_root()), os.environ.get("PYTHONPATH", "")]),
+    }
+    done = subprocess.run(
+        command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+    )
     output = _ANSI.sub("", done.stdout)
     write_text(log, output)
     pages = work / "_build" / "html"
     if done.returncode or not (pages / "index.html").is_file():
-        problems = [line.strip() for line in output.splitlines() if _PROBLEM.search(line)] or ["no page was written"]
+        problems = [line.strip() for line in output.splitlines() if _PROBLEM.search(line)] or [
+            "no page was written"
+        ]
         for line in problems[:20]:
             print(f"  {line}", file=sys.stderr)
         shutil.rmtree(work, ignore_errors=True)

@@ -51,7 +51,11 @@ class Stamp:
             stamp = cls(**stored)
         except (OSError, ValueError, TypeError):
             return None
-        whole = isinstance(stamp.made_from, list) and isinstance(stamp.inputs, dict) and isinstance(stamp.files, dict)
+        whole = (
+            isinstance(stamp.made_from, list)
+            and isinstance(stamp.inputs, dict)
+            and isinstance(stamp.files, dict)
+        )
         return stamp if whole and all(map(_is_ours, stamp.files)) else None
 
     def meaning(self, *, pages: bool) -> str:
@@ -118,8 +122,14 @@ class Stamps:
             # A file that several made is asked of the first.
             mine = [path for path in stamp.files if path not in checked]
             checked.update(mine)
-            damaged = [self.plan.build / path for path in mine if not self._as_written(path, stamp.files[path])]
-            if damaged or self._read_others(name, stamp) or not (just_made or self._same_sources(name, stamp)):
+            damaged = [
+                self.plan.build / path for path in mine if not self._as_written(path, stamp.files[path])
+            ]
+            if (
+                damaged
+                or self._read_others(name, stamp)
+                or not (just_made or self._same_sources(name, stamp))
+            ):
                 found[name] = damaged
         self.digests.hashes.save()
         return found

@@ -175,7 +175,9 @@ def turn(folder: Path) -> Iterator[None]:
         yield
         return
     folder.mkdir(parents=True, exist_ok=True)
-    handles = [os.open(folder / f"turn-{i}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644) for i in range(allowed)]
+    handles = [
+        os.open(folder / f"turn-{i}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644) for i in range(allowed)
+    ]
     try:
         while (mine := _free(handles)) is None:
             time.sleep(0.2)
@@ -266,13 +268,22 @@ def supervise(
     def stop(number: int, frame: FrameType | None) -> None:
         stopped.set()
 
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    before = {
+        number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    }
     if parent is not None:
         watch([parent], stopped.set)
     process = subprocess.Popen(
-        command, env={**env, SUPERVISOR: token()}, cwd=cwd, start_new_session=True, stdin=subprocess.DEVNULL,
-        stderr=subprocess.PIPE, text=True, errors="replace", pass_fds=() if lock is None else (lock,),
-    )  # fmt: skip
+        command,
+        env={**env, SUPERVISOR: token()},
+        cwd=cwd,
+        start_new_session=True,
+        stdin=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="replace",
+        pass_fds=() if lock is None else (lock,),
+    )
     reader = threading.Thread(target=_sift, args=(process.stderr, log), daemon=True, name="errors")
     reader.start()
     try:

@@ -27,7 +27,13 @@ def shell(line: str, body: str, **variables: str) -> subprocess.CompletedProcess
     """Run a shell line in which ``$MAIN`` stands for a command with the given body."""
     program = "import sys\nfrom fmri_audio.base.command import command\n@command('name')\ndef main():\n"
     program += textwrap.indent(textwrap.dedent(body), "    ") + "\nsys.exit(main())"
-    env = {**os.environ, "PYTHONPATH": str(PACKAGE.parent), "PROGRAM": program, "PYTHON": sys.executable, **variables}
+    env = {
+        **os.environ,
+        "PYTHONPATH": str(PACKAGE.parent),
+        "PROGRAM": program,
+        "PYTHON": sys.executable,
+        **variables,
+    }
     line = line.replace("$MAIN", '"$PYTHON" -c "$PROGRAM"')
     return subprocess.run(["bash", "-c", line], env=env, capture_output=True, text=True, check=False)
 
@@ -65,11 +71,15 @@ def test_with_every_stream_closed_work_goes_on_and_no_file_is_printed_into(tmp_p
         ("raise KeyboardInterrupt", 130, r""),
         ("raise MemoryError", 1, r"name: there is not enough memory: .+\n"),
         ("import numpy; numpy.empty((1 << 20, 1 << 30))", 1, r"name: there is not enough memory: .+\n"),
-        ("raise RuntimeError(\"DefaultCPUAllocator: can't allocate memory\")", 1, r"name: .+ memory.+\n"),
+        ('raise RuntimeError("DefaultCPUAllocator: can\'t allocate memory")', 1, r"name: .+ memory.+\n"),
         ("open('/dev/null/a')", 1, r"name: /dev/null/a cannot be written or read \(Not a directory\)\n"),
         ("from fmri_audio.base.errors import UserError; raise UserError('one\\ntwo')", 1, r"name: one two\n"),
         ("print('caf\\udce9 ×')", 0, ""),
-        ("import sqlite3; sqlite3.connect('/dev/null/a.db')", 1, r"name: a file cannot be written or read \(.+\)\n"),
+        (
+            "import sqlite3; sqlite3.connect('/dev/null/a.db')",
+            1,
+            r"name: a file cannot be written or read \(.+\)\n",
+        ),
     ],
 )
 def test_what_a_user_can_cause_is_one_line(body: str, status: int, said: str) -> None:
@@ -79,7 +89,9 @@ def test_what_a_user_can_cause_is_one_line(body: str, status: int, said: str) ->
 
 def test_too_little_memory_for_a_library_is_one_line() -> None:
     found = shell("ulimit -v 400000; $MAIN", "import torch")
-    assert found.returncode == 1 and re.fullmatch(r"name: there is not enough memory: .+\n", found.stderr), found.stderr
+    assert found.returncode == 1 and re.fullmatch(r"name: there is not enough memory: .+\n", found.stderr), (
+        found.stderr
+    )
 
 
 def test_a_fault_of_the_programs_own_keeps_its_traceback() -> None:
@@ -114,7 +126,9 @@ def test_whole_numbers_have_bounds() -> None:
 def test_there_are_two_commands_and_one_of_them_runs_all_programs() -> None:
     """But for what must run before anything is installed."""
     apart = ["programs/workflow/bootstrap.py"]
-    files = [path for folder in ("fmri_audio", "programs") for path in (PACKAGE.parent / folder).rglob("*.py")]
+    files = [
+        path for folder in ("fmri_audio", "programs") for path in (PACKAGE.parent / folder).rglob("*.py")
+    ]
     begun = [path for path in files if '__name__ == "__main__"' in path.read_text(encoding="utf-8")]
     assert sorted(str(path.relative_to(PACKAGE.parent)) for path in begun) == sorted(
         ["fmri_audio/cli.py", "programs/__main__.py", *apart]
@@ -144,7 +158,11 @@ def test_what_is_no_program_is_said(capsys: pytest.CaptureFixture[str]) -> None:
     ],
 )
 def test_long_work_begins_only_if_its_end_can_be_written(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], module: str, words: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    module: str,
+    words: list[str],
     work: str,
 ) -> None:
     (tmp_path / "file").touch()

@@ -25,7 +25,9 @@ SIMPLE = st.recursive(
     lambda below: st.lists(below, max_size=4) | st.dictionaries(st.text("abcé "), below, max_size=4),
     max_leaves=20,
 )
-LAUGHS = "a0: &a0 [x, x]\n" + "".join(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]\n" for i in range(1, 10))
+LAUGHS = "a0: &a0 [x, x]\n" + "".join(
+    f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]\n" for i in range(1, 10)
+)
 
 
 def written(folder: Path, content: bytes | str, name: str = "a.yml") -> Path:
@@ -44,7 +46,9 @@ def sentence(read: Any, path: Path) -> str:
     return said
 
 
-@pytest.mark.parametrize("name", ["claims.yml", "book/chapters.yml", "stimulus/script.yml", "config/sherlock.yml"])
+@pytest.mark.parametrize(
+    "name", ["claims.yml", "book/chapters.yml", "stimulus/script.yml", "config/sherlock.yml"]
+)
 def test_the_projects_own_are_read_as_by_pyyaml(name: str) -> None:
     path = project_root() / name
     assert load_yaml(path) == yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -52,7 +56,9 @@ def test_the_projects_own_are_read_as_by_pyyaml(name: str) -> None:
 
 @settings(max_examples=40, deadline=None)
 @given(value=SIMPLE, encoding=st.sampled_from(["utf-8", "utf-8-sig", "utf-16"]))
-def test_what_is_plain_comes_back(value: Any, encoding: str, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_what_is_plain_comes_back(
+    value: Any, encoding: str, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     folder = tmp_path_factory.mktemp("plain")
     text = yaml.safe_dump(value, allow_unicode=True)
     assert load_yaml(written(folder, text.encode(encoding))) == yaml.safe_load(text)
@@ -63,8 +69,10 @@ def test_what_is_plain_comes_back(value: Any, encoding: str, tmp_path_factory: p
 def test_anchors_and_merged_keys_stay_possible(tmp_path: Path) -> None:
     text = "base: &base {a: 1, b: 2}\nmine:\n  <<: *base\n  b: 3\nagain: *base\r\n"
     assert load_yaml(written(tmp_path, text)) == {
-        "base": {"a": 1, "b": 2}, "mine": {"a": 1, "b": 3}, "again": {"a": 1, "b": 2}
-    }  # fmt: skip
+        "base": {"a": 1, "b": 2},
+        "mine": {"a": 1, "b": 3},
+        "again": {"a": 1, "b": 2},
+    }
 
 
 @pytest.mark.parametrize(

@@ -72,9 +72,14 @@ def failing_writes():
         nibabel.save(nibabel.Nifti1Image(np.zeros((40, 40, 40), np.float32), np.eye(4)), path)
 
     suffixes = {
-        soundfile_flac: ".flac", torch_save: ".pt", safetensors_file: ".safetensors", numpy_array: ".npy",
-        numpy_archive: ".npz", pandas_table: ".csv", nibabel_image: ".nii",
-    }  # fmt: skip
+        soundfile_flac: ".flac",
+        torch_save: ".pt",
+        safetensors_file: ".safetensors",
+        numpy_array: ".npy",
+        numpy_archive: ".npz",
+        pandas_table: ".csv",
+        nibabel_image: ".nii",
+    }
     return [pytest.param(write, suffix, id=write.__name__) for write, suffix in suffixes.items()]
 
 
@@ -90,7 +95,9 @@ def no_room():
 
 
 @pytest.mark.parametrize(("write", "suffix"), failing_writes())
-def test_whatever_library_writes_a_full_disk_is_one_sentence_and_nothing_is_left(tmp_path, no_room, write, suffix):
+def test_whatever_library_writes_a_full_disk_is_one_sentence_and_nothing_is_left(
+    tmp_path, no_room, write, suffix
+):
     path = tmp_path / f"made{suffix}"
     path.write_text("before")
     said = r"made\S+ cannot be written \(.*File too large.*\)"

@@ -27,7 +27,10 @@ RESULTS = {
 IMPORTERS: dict[str, set[str]] = {module: set() for module in MODULES}
 """Module → those that import it, or a module in its folder."""
 for _module in MODULES:
-    for _imported in [*fingerprint._imports(_module)[0], *([_module.rpartition(".")[0]] if "." in _module else [])]:
+    for _imported in [
+        *fingerprint._imports(_module)[0],
+        *([_module.rpartition(".")[0]] if "." in _module else []),
+    ]:
         IMPORTERS[_imported].add(_module)
 
 SOURCE = '''"""A module."""
@@ -71,11 +74,16 @@ def file_of(module: str, root: Path) -> Path:
 @pytest.mark.parametrize(
     "change",
     [
-        ("# of the mask", "# of another mask"), ("    # of the mask\n", ""), ('"""A module."""', '"""One."""'),
-        ('"""Millimetres."""', '"""mm."""'), ('    """Say whether it is inside."""\n', ""), ("\n\n\ndef", "\n\ndef"),
-        ("(distance: float, *, unit", "(\n    distance: float,\n    *,\n    unit"), ("12.0", "(12.0)"),
+        ("# of the mask", "# of another mask"),
+        ("    # of the mask\n", ""),
+        ('"""A module."""', '"""One."""'),
+        ('"""Millimetres."""', '"""mm."""'),
+        ('    """Say whether it is inside."""\n', ""),
+        ("\n\n\ndef", "\n\ndef"),
+        ("(distance: float, *, unit", "(\n    distance: float,\n    *,\n    unit"),
+        ("12.0", "(12.0)"),
     ],
-)  # fmt: skip
+)
 def test_prose_and_layout_change_nothing(change: tuple[str, str]) -> None:
     assert change[0] in SOURCE
     assert fingerprint.source_hash(SOURCE.replace(*change)) == fingerprint.source_hash(SOURCE)
@@ -84,11 +92,19 @@ def test_prose_and_layout_change_nothing(change: tuple[str, str]) -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        ("12.0", "12.5"), ("12.0", "12"), ("RADIUS = ", "RADIUS: float = "), ("< RADIUS", "<= RADIUS"),
-        ('"mm"', '"cm"'), (".1f", ".2f"), ("import json", "import json as j"), (' else ""', ' else " "'),
-        ("errors, files", "errors"), ("*, unit", "unit"), ("RADIUS = 12.0", "RADIUS = (12.0, '')"),
+        ("12.0", "12.5"),
+        ("12.0", "12"),
+        ("RADIUS = ", "RADIUS: float = "),
+        ("< RADIUS", "<= RADIUS"),
+        ('"mm"', '"cm"'),
+        (".1f", ".2f"),
+        ("import json", "import json as j"),
+        (' else ""', ' else " "'),
+        ("errors, files", "errors"),
+        ("*, unit", "unit"),
+        ("RADIUS = 12.0", "RADIUS = (12.0, '')"),
     ],
-)  # fmt: skip
+)
 def test_code_changes_the_hash(change: tuple[str, str]) -> None:
     assert change[0] in SOURCE
     assert fingerprint.source_hash(SOURCE.replace(*change)) != fingerprint.source_hash(SOURCE)
@@ -102,7 +118,11 @@ def test_imports_are_followed_wherever_they_stand() -> None:
     source = "import numpy.linalg\nfrom fmri_audio.base.errors import UserError\n"
     source += "def f():\n    from fmri_audio.sound import lag\n"
     modules, libraries = fingerprint.of_source(source)
-    assert modules == ["fmri_audio.base.errors", "fmri_audio.sound", "fmri_audio.sound.lag"] and libraries == ["numpy"]
+    assert modules == [
+        "fmri_audio.base.errors",
+        "fmri_audio.sound",
+        "fmri_audio.sound.lag",
+    ] and libraries == ["numpy"]
     hidden = "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from fmri_audio.sound import lag\n"
     hidden += "else:\n    import torch\n"
     assert fingerprint.of_source(hidden) == ([], ["torch"])
@@ -121,8 +141,12 @@ def test_every_module_can_be_followed() -> None:
 @pytest.mark.parametrize("result", RESULTS)
 def test_what_really_is_imported_is_in_the_closure_or_a_registered_part(result: str) -> None:
     """The closure misses nothing that Python loads, but parts, which registries find by themselves."""
-    code = f"import sys, {RESULTS[result]}; print(*(m for m in sys.modules if m.split('.')[0] == 'fmri_audio'))"
-    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    code = (
+        f"import sys, {RESULTS[result]}; print(*(m for m in sys.modules if m.split('.')[0] == 'fmri_audio'))"
+    )
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout.split()
     parts = re.compile(r"fmri_audio\.(sound\.metrics|study\.layouts|bottleneck\.arms|representations)\.")
     missing = set(loaded) - set(fingerprint.closure(RESULTS[result]))
     reached_by_parts = {one for part in missing if parts.match(part) for one in fingerprint.closure(part)}
@@ -144,7 +168,9 @@ def test_a_changed_constant_changes_the_results_that_reach_it_and_no_other(
     new = fingerprint.source_hash(source + "\nCHANGED = 1\n")
     assert new != real(changed)
     monkeypatch.setattr(fingerprint, "code_hash", lambda name: new if name == changed else real(name))
-    moved = {result for result, module in RESULTS.items() if fingerprint.fingerprint(module) != before[result]}
+    moved = {
+        result for result, module in RESULTS.items() if fingerprint.fingerprint(module) != before[result]
+    }
     assert moved == {result for result, module in RESULTS.items() if module in reaching}
 
 

@@ -69,6 +69,8 @@ def test_a_file_that_is_added_is_a_part(toys: Registry[Toy], tmp_path: Path) -> 
 
 def test_a_name_is_taken_once(toys: Registry[Toy], tmp_path: Path) -> None:
     assert "ball" in toys
-    (tmp_path / "registry_of_toys" / "other.py").write_text(PART.format(name="ball", label="another", place=3))
+    (tmp_path / "registry_of_toys" / "other.py").write_text(
+        PART.format(name="ball", label="another", place=3)
+    )
     with pytest.raises(ValueError, match="'ball' is a part of registry_of_toys.ball already"):
         list(toys)

@@ -22,10 +22,15 @@ def test_columns_are_the_fields_of_a_record() -> None:
 
 def test_tables_read_back_as_written(tmp_path: Path) -> None:
     path = tmp_path / "new" / "table.csv"
-    results.write(path, [
-        Record(metric="pesq_wb", value=2.64, unit="MOS-LQO", bandwidth_kbps=6.0, seed=3, codec="demo-1, a"),
-        Record(metric="stoi", value=math.nan, unit="1", control="random", subject="s01"),
-    ])  # fmt: skip
+    results.write(
+        path,
+        [
+            Record(
+                metric="pesq_wb", value=2.64, unit="MOS-LQO", bandwidth_kbps=6.0, seed=3, codec="demo-1, a"
+            ),
+            Record(metric="stoi", value=math.nan, unit="1", control="random", subject="s01"),
+        ],
+    )
     first, second = path.read_text().splitlines()[1:]
     assert first == ',,"demo-1, a",,,6,,,,,,,,3,pesq_wb,2.64,,,,MOS-LQO,'
     assert ",stoi,nan,,,,1," in second

@@ -59,19 +59,31 @@ def test_all_editions_are_listed() -> None:
         ({"stimulus": "play"}, "stimulus: should be"),
         ({"stimulus": {"source": {"1": 3}}}, "stimulus.source: should be a path, or one per run such as"),
         ({"stimulus": {"source": ["a.wav"]}}, "stimulus.source: should be a path, or one per run such as"),
-        ({"study": {"trs": [946, 27]}}, "study.trs: [946, 27] should be the first and the last TR, such as [27, 946]"),
+        (
+            {"study": {"trs": [946, 27]}},
+            "study.trs: [946, 27] should be the first and the last TR, such as [27, 946]",
+        ),
         ({"study": {"trs": [27]}}, "study.trs: [27] should be the first and the last TR"),
         ({"study": {"trs": [0, 946]}}, "study.trs.0: should be greater than 0, not 0"),
         ({"study": {"tasks": "pieman"}}, "study.tasks is not a setting (did you mean study.task?)"),
         ({"stimulus": {"first_tr": -1}}, "stimulus.first_tr: should be greater than or equal to 0"),
         ({"edition": "a/b"}, "edition: "),
         ({"codec": True}, "codec: should be a valid string, not True"),
-        ({"study": {"variant": "weak"}}, "study.variant: should be 'realistic', 'null', 'null-shared' or 'strong'"),
-        ({"study": {"features": ["mel"]}}, "study.features.0: should be 'bands', 'envelope', 'modulation' or 'pitch'"),
+        (
+            {"study": {"variant": "weak"}},
+            "study.variant: should be 'realistic', 'null', 'null-shared' or 'strong'",
+        ),
+        (
+            {"study": {"features": ["mel"]}},
+            "study.features.0: should be 'bands', 'envelope', 'modulation' or 'pitch'",
+        ),
         ({"study": {"features": ["pitch", "pitch"]}}, "study.features: should not name a family twice"),
         ({"study": {"variant": "null", "strength": 0.2}}, "study.strength: the variant null has no signal"),
         ({"sweep": {"balance": [1]}}, "sweep.balance is not a setting (did you mean sweep.balances?)"),
-        ({"sweep": {"balances": [0.1, -1.0]}}, "sweep.balances.1: should be greater than or equal to 0, not -1.0"),
+        (
+            {"sweep": {"balances": [0.1, -1.0]}},
+            "sweep.balances.1: should be greater than or equal to 0, not -1.0",
+        ),
         ({"sweep": {"balances": [0, 0.0]}}, "sweep.balances: should not name anything twice"),
         ({"sweep": {"ranks": [64.5]}}, "sweep.ranks.0: should be a valid integer"),
         ({"sweep": {"units": [500, 63]}}, "sweep.units: 63 should be at least training.rank, 64"),
@@ -170,19 +182,52 @@ def test_training_settings_that_make_no_sense_are_named(update: dict[str, object
 @pytest.mark.parametrize(
     ("key", "value"),
     [
-        ("tr", "1e400000000"), ("tr", "1e99"), ("tr", "9" * 5000), ("tr", 10**30), ("tr", "1/0"), ("tr", "-1.5"),
-        ("tr", math.nan), ("tr", math.inf), ("tr", True), ("tr", []), ("tr", 1500), ("tr", "1_5"),
-        ("seed", 10**400), ("seed", -1), ("seed", 1.0), ("main_bandwidth", math.inf), ("bandwidths", [math.nan]),
-        ("stimulus.first_tr", 10**12), ("stimulus.n_trs", 10**12), ("windows.n_windows", 10**9),
-        ("windows.seconds", math.nan), ("windows.clip_seconds", math.nan), ("mel.n_mels", 10**9), ("mel.n_fft", 10**9),
-        ("mel.n_iter", 10**9), ("problem.n_mels", [10**9]), ("problem.n_iter", list(range(1000))),
-        ("study.n_subjects", 10**9), ("study.shape", [10**6, 1, 1]), ("study.shape", [512, 512, 512]),
-        ("study.trs", [1, 10**12]), ("study.strength", math.nan), ("training.steps", 10**12), ("training.rank", 10**9),
-        ("training.batch_size", 10**9), ("training.lag_trs", [10**9]), ("training.learning_rate", math.inf),
-        ("training.balance", math.inf), ("training.segment_seconds", 1e300), ("training.cv_folds", 10**9),
-        ("sweep.units", [10**9]), ("sweep.ranks", [10**9]), ("edition", "a" * 1000), ("codec", "a" * 10_000),
+        ("tr", "1e400000000"),
+        ("tr", "1e99"),
+        ("tr", "9" * 5000),
+        ("tr", 10**30),
+        ("tr", "1/0"),
+        ("tr", "-1.5"),
+        ("tr", math.nan),
+        ("tr", math.inf),
+        ("tr", True),
+        ("tr", []),
+        ("tr", 1500),
+        ("tr", "1_5"),
+        ("seed", 10**400),
+        ("seed", -1),
+        ("seed", 1.0),
+        ("main_bandwidth", math.inf),
+        ("bandwidths", [math.nan]),
+        ("stimulus.first_tr", 10**12),
+        ("stimulus.n_trs", 10**12),
+        ("windows.n_windows", 10**9),
+        ("windows.seconds", math.nan),
+        ("windows.clip_seconds", math.nan),
+        ("mel.n_mels", 10**9),
+        ("mel.n_fft", 10**9),
+        ("mel.n_iter", 10**9),
+        ("problem.n_mels", [10**9]),
+        ("problem.n_iter", list(range(1000))),
+        ("study.n_subjects", 10**9),
+        ("study.shape", [10**6, 1, 1]),
+        ("study.shape", [512, 512, 512]),
+        ("study.trs", [1, 10**12]),
+        ("study.strength", math.nan),
+        ("training.steps", 10**12),
+        ("training.rank", 10**9),
+        ("training.batch_size", 10**9),
+        ("training.lag_trs", [10**9]),
+        ("training.learning_rate", math.inf),
+        ("training.balance", math.inf),
+        ("training.segment_seconds", 1e300),
+        ("training.cv_folds", 10**9),
+        ("sweep.units", [10**9]),
+        ("sweep.ranks", [10**9]),
+        ("edition", "a" * 1000),
+        ("codec", "a" * 10_000),
     ],
-)  # fmt: skip
+)
 def test_a_number_that_no_study_has_is_refused_at_once(key: str, value: object) -> None:
     begin = time.monotonic()
     with pytest.raises(UserError) as caught:
@@ -216,7 +261,9 @@ VALUES = st.recursive(
     | st.floats()
     | st.text(max_size=8)
     | st.dates(),
-    lambda below: st.lists(below, max_size=3) | st.dictionaries(st.text(max_size=3) | st.integers(), below, max_size=3),
+    lambda below: (
+        st.lists(below, max_size=3) | st.dictionaries(st.text(max_size=3) | st.integers(), below, max_size=3)
+    ),
     max_leaves=6,
 )
 
@@ -239,7 +286,9 @@ KEYS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_siz
 
 @given(raw=st.dictionaries(KEYS, VALUES, max_size=3))
 @hypothesis.settings(max_examples=100, deadline=None)
-def test_any_document_is_an_edition_or_one_sentence(raw: object, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_any_document_is_an_edition_or_one_sentence(
+    raw: object, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     path = tmp_path_factory.mktemp("any") / "any.yml"
     path.write_text(yaml.safe_dump(raw, allow_unicode=True), encoding="utf-8")
     with pytest.raises(UserError) as caught:

@@ -83,7 +83,9 @@ def test_damaged_array_counts_as_absent_and_says_so(
 
 
 @each_damage
-def test_damaged_seal_counts_as_none(tmp_path: Path, array: np.ndarray, damage: Callable[[Path], None]) -> None:
+def test_damaged_seal_counts_as_none(
+    tmp_path: Path, array: np.ndarray, damage: Callable[[Path], None]
+) -> None:
     path = tmp_path / "array.npy"
     save_array(path, array)
     damage(seal_of(path))
@@ -134,7 +136,9 @@ def test_what_has_been_found_whole_is_read_once(
 
 
 @each_damage
-def test_what_torch_saved_is_checked_by_its_own_checksums(tmp_path: Path, damage: Callable[[Path], None]) -> None:
+def test_what_torch_saved_is_checked_by_its_own_checksums(
+    tmp_path: Path, damage: Callable[[Path], None]
+) -> None:
     path = tmp_path / "state.pt"
     assert not is_sound_archive(path)
     torch.save({"weights": torch.randn(300)}, path)

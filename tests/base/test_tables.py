@@ -21,9 +21,11 @@ from fmri_audio.sound.segments import read_segments
 from fmri_audio.study.annotations import COLUMNS, HEARD, read_annotations
 
 ROWS = [
-    (0.0, 1.5, "speech", "café"), (1.5, 2.25, "music", ""), (2.25, 4.0, "speech", "two words"),
+    (0.0, 1.5, "speech", "café"),
+    (1.5, 2.25, "music", ""),
+    (2.25, 4.0, "speech", "two words"),
     (4.0, 5.0, "silence", ""),
-]  # fmt: skip
+]
 ENCODINGS = ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "BOM utf-16-be"]
 Interval = tuple[float, float, str]
 
@@ -65,10 +67,17 @@ def value_or_sentence(read: Callable[[Path], object], path: Path) -> None:
 )
 def test_a_table_is_the_same_however_it_was_saved(
     tmp_path_factory: pytest.TempPathFactory,
-    encoding: str, end: str, separator: str, trailing: list[int], blank: int, last: bool,
-) -> None:  # fmt: skip
+    encoding: str,
+    end: str,
+    separator: str,
+    trailing: list[int],
+    blank: int,
+    last: bool,
+) -> None:
     rows = [("onset", "offset", "kind", "text"), *ROWS]
-    lines = [separator.join(map(str, row)) + separator * more for row, more in zip(rows, trailing, strict=True)]
+    lines = [
+        separator.join(map(str, row)) + separator * more for row, more in zip(rows, trailing, strict=True)
+    ]
     text = (end * (1 + blank)).join(lines) + (end if last else "")
     found = read_segments(written(tmp_path_factory.mktemp("saved"), encoded(text, encoding)))
     assert list(found.itertuples(index=False, name=None)) == ROWS
@@ -79,15 +88,24 @@ def test_a_table_is_the_same_however_it_was_saved(
     ("text", "said"),
     [
         ("onset\toffset\tkind\n0\t1\tspeech\tmore\n", "line 2: not a row .*4 cells, where the header has 3"),
-        ("onset\toffset\tkind\n\n0\t1\tspeech\n\n1\t1\tmusic\n", "line 5: onset and offset should be seconds"),
+        (
+            "onset\toffset\tkind\n\n0\t1\tspeech\n\n1\t1\tmusic\n",
+            "line 5: onset and offset should be seconds",
+        ),
         ("onset\toffset\tkind\n0\tinf\tspeech\n", "line 2: onset and offset should be seconds"),
         ("onset\toffset\tkind\nnan\t1\tspeech\n", "line 2: onset and offset should be seconds"),
         ("onset\toffset\tkind\nFalse\tTrue\tspeech\n", "line 2: onset and offset should be seconds"),
         ("onset;offset;kind\n0,5;1,5;speech\n", "line 2: onset and offset should be seconds"),
         ("onset\toffset\tkind\n0\t1\n", "line 2: kind '' should be one of"),
         ("onset\toffset\tonset\tkind\n", "the column 'onset' is there twice"),
-        ('onset\toffset\tkind\ttext\n0\t1\tspeech\t"open\n1\t2\tmusic\tso"\n', "line 3: .*quotation mark is left open"),
-        ('onset\toffset\tkind\ttext\n0\t1\tspeech\t"open\n', "line 3: not a row of a table|line 2: not a row"),
+        (
+            'onset\toffset\tkind\ttext\n0\t1\tspeech\t"open\n1\t2\tmusic\tso"\n',
+            "line 3: .*quotation mark is left open",
+        ),
+        (
+            'onset\toffset\tkind\ttext\n0\t1\tspeech\t"open\n',
+            "line 3: not a row of a table|line 2: not a row",
+        ),
         ("\n \n", "it is empty"),
         ("onset\toffset\tkind\n0\t1\tspee\0ch\n", "is no text"),
         (b"onset\toffset\tkind\ttext\n0\t1\tspeech\tcaf\xe9\n", "save it as UTF-8"),
@@ -121,15 +139,35 @@ def textgrid(tiers: dict[str, list[Interval]], short: bool) -> str:
     def quoted(text: str) -> str:
         return '"' + text.replace('"', '""') + '"'
 
-    lines = ['File type = "ooTextFile"', 'Object class = "TextGrid"', "", "xmin = 0 ", "xmax = 9 ", "tiers? <exists> "]
+    lines = [
+        'File type = "ooTextFile"',
+        'Object class = "TextGrid"',
+        "",
+        "xmin = 0 ",
+        "xmax = 9 ",
+        "tiers? <exists> ",
+    ]
     lines += [f"size = {len(tiers) + 1} ", "item []: ", "    item [1]:", '        class = "TextTier" ']
-    lines += ['        name = "clicks" ', "        xmin = 0 ", "        xmax = 9 ", "        points: size = 1 "]
+    lines += [
+        '        name = "clicks" ',
+        "        xmin = 0 ",
+        "        xmax = 9 ",
+        "        points: size = 1 ",
+    ]
     lines += ["        points [1]:", "            number = 0.5 ", '            mark = "!" ']
     for number, (name, intervals) in enumerate(tiers.items(), 2):
-        lines += [f"    item [{number}]:", '        class = "IntervalTier" ', f"        name = {quoted(name)} "]
+        lines += [
+            f"    item [{number}]:",
+            '        class = "IntervalTier" ',
+            f"        name = {quoted(name)} ",
+        ]
         lines += ["        xmin = 0 ", "        xmax = 9 ", f"        intervals: size = {len(intervals)} "]
         for place, (onset, offset, label) in enumerate(intervals, 1):
-            lines += [f"        intervals [{place}]:", f"            xmin = {onset} ", f"            xmax = {offset} "]
+            lines += [
+                f"        intervals [{place}]:",
+                f"            xmin = {onset} ",
+                f"            xmax = {offset} ",
+            ]
             lines += [f"            text = {quoted(label)} "]
     if not short:
         return "\n".join(lines) + "\n"
@@ -138,7 +176,13 @@ def textgrid(tiers: dict[str, list[Interval]], short: bool) -> str:
     return "\n".join(value.replace("tiers? ", "").rpartition("size = ")[2].strip() for value in values) + "\n"
 
 
-WORDS = [(0.0, 0.5, ""), (0.5, 1.0, "It"), (1.0, 1.4, 'was "so"'), (1.4, 2.0, "sp"), (2.0, 9.0, "= 3 [1] café")]
+WORDS = [
+    (0.0, 0.5, ""),
+    (0.5, 1.0, "It"),
+    (1.0, 1.4, 'was "so"'),
+    (1.4, 2.0, "sp"),
+    (2.0, 9.0, "= 3 [1] café"),
+]
 SAID = [(0.5, 1.0, "speech", "It"), (1.0, 1.4, "speech", 'was "so"'), (2.0, 9.0, "speech", "= 3 [1] café")]
 
 
@@ -154,11 +198,18 @@ def test_a_textgrid_is_read_as_what_it_is(tmp_path: Path, encoding: str, short: 
 def test_a_tier_of_kinds_says_what_is_heard(tmp_path: Path) -> None:
     tiers = {"what": [(0.0, 2.0, "Music"), (2.0, 3.0, ""), (3.0, 9.0, "speech")], "words": WORDS}
     found = read_segments(written(tmp_path, textgrid(tiers, short=False)))
-    assert list(found.itertuples(index=False, name=None)) == [(0.0, 2.0, "music", ""), (3.0, 9.0, "speech", "")]
+    assert list(found.itertuples(index=False, name=None)) == [
+        (0.0, 2.0, "music", ""),
+        (3.0, 9.0, "speech", ""),
+    ]
 
 
 def test_several_speakers_words_are_joined(tmp_path: Path) -> None:
-    tiers = {"anna - words": [(3.0, 4.0, "no")], "anna - phones": [(3.0, 4.0, "n")], "ben - words": [(1.0, 2.0, "yes")]}
+    tiers = {
+        "anna - words": [(3.0, 4.0, "no")],
+        "anna - phones": [(3.0, 4.0, "n")],
+        "ben - words": [(1.0, 2.0, "yes")],
+    }
     found = read_segments(written(tmp_path, textgrid(tiers, short=True)))
     assert found["text"].tolist() == ["yes", "no"]
 
@@ -166,12 +217,21 @@ def test_several_speakers_words_are_joined(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        (textgrid({"a": WORDS, "b": WORDS}, short=False), "which tier says what is heard is not clear .*a, b"),
+        (
+            textgrid({"a": WORDS, "b": WORDS}, short=False),
+            "which tier says what is heard is not clear .*a, b",
+        ),
         (textgrid({}, short=False), "not clear .*none"),
         (textgrid({"words": []}, short=False), "no word in it"),
         (textgrid({"words": WORDS}, short=False)[:-60], "cut off or damaged"),
-        (textgrid({"words": WORDS}, short=False).replace("size = 5", "size = 99999999999"), "cut off or damaged"),
-        (textgrid({"words": WORDS}, short=False).replace("xmax = 1.0", "xmax = 1e999"), "no number of seconds"),
+        (
+            textgrid({"words": WORDS}, short=False).replace("size = 5", "size = 99999999999"),
+            "cut off or damaged",
+        ),
+        (
+            textgrid({"words": WORDS}, short=False).replace("xmax = 1.0", "xmax = 1e999"),
+            "no number of seconds",
+        ),
         (textgrid({"words": WORDS}, short=False).replace('"TextGrid"', '"Sound"'), "no TextGrid"),
     ],
 )
@@ -190,15 +250,36 @@ def gentle(**change: object) -> dict[str, object]:
 
 def test_gentles_words_are_speech(tmp_path: Path) -> None:
     found = read_segments(written(tmp_path, json.dumps(gentle()), "align.json"))
-    assert list(found.itertuples(index=False, name=None)) == [(0.5, 1.0, "speech", "It"), (1.0, 1.5, "speech", "was")]
+    assert list(found.itertuples(index=False, name=None)) == [
+        (0.5, 1.0, "speech", "It"),
+        (1.0, 1.5, "speech", "was"),
+    ]
 
 
-@pytest.mark.parametrize("words", [3, [3], [], [{"start": "a", "end": 1}], [{"start": True, "end": 2}], [{"start": 1}]])
+@pytest.mark.parametrize(
+    "words", [3, [3], [], [{"start": "a", "end": 1}], [{"start": True, "end": 2}], [{"start": 1}]]
+)
 def test_wrong_alignments_are_refused(tmp_path: Path, words: object) -> None:
     refused(read_segments, written(tmp_path, json.dumps(gentle(words=words)), "align.json"))
 
 
-CELLS = ["", "0", "1.5", "-1", "1e400", "nan", "inf", "speech", "music", "kind", "onset", "é", '"', "True", "x"]
+CELLS = [
+    "",
+    "0",
+    "1.5",
+    "-1",
+    "1e400",
+    "nan",
+    "inf",
+    "speech",
+    "music",
+    "kind",
+    "onset",
+    "é",
+    '"',
+    "True",
+    "x",
+]
 CELL = st.sampled_from(CELLS)
 BASES = [
     b"onset\toffset\tkind\ttext\n0\t1\tspeech\tsaid\n1\t2\tmusic\t\n",
@@ -222,7 +303,12 @@ def test_any_table_is_a_value_or_a_sentence(
 
 
 @settings(max_examples=150, deadline=None)
-@given(base=st.sampled_from(BASES), start=st.integers(0, 400), length=st.integers(0, 40), put=st.binary(max_size=8))
+@given(
+    base=st.sampled_from(BASES),
+    start=st.integers(0, 400),
+    length=st.integers(0, 40),
+    put=st.binary(max_size=8),
+)
 def test_any_damage_is_a_value_or_a_sentence(
     tmp_path_factory: pytest.TempPathFactory, base: bytes, start: int, length: int, put: bytes
 ) -> None:

@@ -48,7 +48,9 @@ def test_no_drift_over_both_runs_of_the_release() -> None:
 
 
 @given(trs, rates, st.sampled_from([8_000, 16_000, 22_050, 24_000, 44_100, 48_000]), st.integers(0, 2000))
-def test_samples_and_frames_of_a_tr_are_the_same_moment(tr: Fraction, rate: Fraction, sample_rate: int, k: int) -> None:
+def test_samples_and_frames_of_a_tr_are_the_same_moment(
+    tr: Fraction, rate: Fraction, sample_rate: int, k: int
+) -> None:
     onset = timeline.tr_onset(k, tr)
     sampled = Fraction(timeline.trs_to_samples(k, sample_rate, tr), sample_rate)
     assert abs(sampled - onset) <= Fraction(1, 2 * sample_rate)
@@ -75,7 +77,10 @@ def test_groups_of_trs_tile_the_run(tr: Fraction, rate: Fraction, first: int, si
 
 
 def test_runs_of_a_joined_sound_begin_on_a_frame() -> None:
-    assert timeline.run_samples([(0, 946), (946, 1030)], 24_000, TR, 320) == [(0, 34_056_000), (34_056_000, 71_136_000)]
+    assert timeline.run_samples([(0, 946), (946, 1030)], 24_000, TR, 320) == [
+        (0, 34_056_000),
+        (34_056_000, 71_136_000),
+    ]
     with pytest.raises(ValueError, match="TR 945 on begins within a codec frame; .* a multiple of 2 TRs"):
         timeline.run_samples([(0, 945), (945, 10)], 24_000, TR, 320)
 

@@ -94,7 +94,9 @@ def test_frozen_and_fine_tuned_start_from_the_same_sound_and_differ_in_what_move
     assert all(torch.equal(a, b) for a, b in zip(frozen.parameters(), tuned.parameters(), strict=True))
     code = frozen.code(features).numpy()
     np.testing.assert_array_equal(frozen.sound_of_code(code[:4], 0), tuned.sound_of_code(code[:4], 0))
-    assert [p.requires_grad for p in frozen.codec_parameters()] == [False] * len(list(tuned.codec_parameters()))
+    assert [p.requires_grad for p in frozen.codec_parameters()] == [False] * len(
+        list(tuned.codec_parameters())
+    )
 
 
 @pytest.mark.parametrize("name", ["mel", "frozen", "codes"])
@@ -102,9 +104,15 @@ def test_frozen_and_fine_tuned_start_from_the_same_sound_and_differ_in_what_move
 def test_what_fits_through_the_bottleneck_comes_back(name: str, make_material: MakeMaterial) -> None:
     mel = MelSettings(n_fft=128, hop_length=80, n_mels=8)
     material = make_material(
-        noise_bursts(4), tr=FRAME, runs=((0, 300),), n_units=140, rank=32 if name == "mel" else 128, mel=mel,
-        lags=(0,), shift=0,
-    )  # fmt: skip
+        noise_bursts(4),
+        tr=FRAME,
+        runs=((0, 300),),
+        n_units=140,
+        rank=32 if name == "mel" else 128,
+        mel=mel,
+        lags=(0,),
+        shift=0,
+    )
     model, features = started(name, material, split_into((0, 200), (210, 300), (0,), 0))
     features = features[:, : model.grid.n_frames(300)]
     with torch.no_grad():

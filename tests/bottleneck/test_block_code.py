@@ -31,7 +31,9 @@ def test_width_is_counted_per_tr_and_never_wider_than_asked():
 def test_more_numbers_keep_more_of_sound_that_was_never_seen():
     noise = [np.random.default_rng(seed).standard_normal((6, 3000)).astype(np.float32) for seed in (0, 1)]
     smooth = [np.cumsum(part, axis=1)[:, ::5] for part in noise]
-    errors = [apart(BlockCode.fit(smooth[:1], RATE, n, TR, 0).restore(smooth[1]), smooth[1]) for n in (8, 45, 200)]
+    errors = [
+        apart(BlockCode.fit(smooth[:1], RATE, n, TR, 0).restore(smooth[1]), smooth[1]) for n in (8, 45, 200)
+    ]
     assert errors[0] > errors[1] > errors[2]
 
 

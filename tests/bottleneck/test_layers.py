@@ -93,7 +93,9 @@ def test_the_rank_is_the_real_width() -> None:
         space_of(40, n_units=4, rank=5)
 
 
-def space_of(n_trs: int, n_units: int, rank: int, lags: tuple[int, ...] = (2, 3, 4, 5), shift: int = 3) -> BoldSpace:
+def space_of(
+    n_trs: int, n_units: int, rank: int, lags: tuple[int, ...] = (2, 3, 4, 5), shift: int = 3
+) -> BoldSpace:
     return BoldSpace(n_units, rank, response_matrix([(0, n_trs)], Fraction(3, 2), shift), lags, shift)
 
 

@@ -32,8 +32,15 @@ def split() -> Split:
     return contiguous_split([(0, N_TRS)], test_fraction=0.25, gap=10, lags=[3, 4], shift=3, tr=Fraction(3, 2))
 
 
-def arms(material: Material, split: Split, cache: Path, lines: list[str], names: list[str],
-         settings: TrainingSettings = SMALL, seed: int = 3) -> dict[str, TrainedArm]:  # fmt: skip
+def arms(
+    material: Material,
+    split: Split,
+    cache: Path,
+    lines: list[str],
+    names: list[str],
+    settings: TrainingSettings = SMALL,
+    seed: int = 3,
+) -> dict[str, TrainedArm]:
     return trained_arms(names, material, split, settings, seed=seed, cache=cache, say=lines.append)
 
 
@@ -109,9 +116,16 @@ def _train_in_process(path: str, spec: str, lines: object) -> None:
     none = np.zeros((1, 1800), np.int64)  # the mel arm reads neither latents nor codes
     sound = StimulusSound(wave, SAMPLE_RATE, Fraction(3, 2), [(0, N_TRS)])
     about = Material(
-        checkpoints.load(spec), sound, none.astype(np.float32), none, MEL, SMALL.rank,
-        np.zeros((N_TRS, N_UNITS), np.float32), LAGS, SHIFT,
-    )  # fmt: skip
+        checkpoints.load(spec),
+        sound,
+        none.astype(np.float32),
+        none,
+        MEL,
+        SMALL.rank,
+        np.zeros((N_TRS, N_UNITS), np.float32),
+        LAGS,
+        SHIFT,
+    )
     said: list[str] = []
     blocks = contiguous_split(
         [(0, N_TRS)], test_fraction=0.25, gap=10, lags=[3, 4], shift=3, tr=Fraction(3, 2)
@@ -158,9 +172,15 @@ FILES = ("weights.safetensors", "code.npy", "curves.csv", "facts.json")
 
 
 @pytest.mark.parametrize(
-    ("name", "damage"), [*((name, flip) for name in FILES), *((name, garble) for name in FILES), ("code.npy", cut),
-                         ("weights.safetensors", cut), ("facts.json", cut)],
-)  # fmt: skip
+    ("name", "damage"),
+    [
+        *((name, flip) for name in FILES),
+        *((name, garble) for name in FILES),
+        ("code.npy", cut),
+        ("weights.safetensors", cut),
+        ("facts.json", cut),
+    ],
+)
 def test_damaged_arm_is_trained_again(
     material: Material,
     split: Split,

@@ -24,9 +24,15 @@ from tests.materials import N_TRS, N_UNITS
 from tests.study.conftest import SAMPLE_RATE, noise_bursts
 
 SMALL = TrainingSettings(
-    rank=4, steps=4, epochs=2, batch_size=1, gap_trs=10, validation_fraction=0.2,
-    learning_rate=1e-3, codec_learning_rate=1e-3,
-)  # fmt: skip
+    rank=4,
+    steps=4,
+    epochs=2,
+    batch_size=1,
+    gap_trs=10,
+    validation_fraction=0.2,
+    learning_rate=1e-3,
+    codec_learning_rate=1e-3,
+)
 CODEC = ("encoder.", "decoder.")
 BOTTLENECK = ("projection.reduce", "projection.restore", "space.expand", "space.collect")
 
@@ -52,9 +58,18 @@ def fit(
 ) -> pd.DataFrame:
     fitted, validation = training.set_apart(split, settings.validation_fraction)
     return training.train(
-        model, material, features_of(model, material), fitted, validation, settings, step=2, seed=3, folder=folder,
-        say=lambda line: None, **options,
-    )  # type: ignore[arg-type]  # fmt: skip
+        model,
+        material,
+        features_of(model, material),
+        fitted,
+        validation,
+        settings,
+        step=2,
+        seed=3,
+        folder=folder,
+        say=lambda line: None,
+        **options,
+    )  # type: ignore[arg-type]
 
 
 def state(model: torch.nn.Module) -> dict[str, torch.Tensor]:
@@ -254,8 +269,14 @@ def test_the_epoch_with_the_least_validation_loss_is_kept(
 
 
 def test_both_terms_of_the_loss_select() -> None:
-    curves = pd.DataFrame({"step": [0, 0, 5, 5], "part": ["training", "validation"] * 2, "loss": [1.0, 2.0, 1.0, 1.9],
-                           "bold_error": [1.0, 1.0, 1.0, 3.0]})  # fmt: skip
+    curves = pd.DataFrame(
+        {
+            "step": [0, 0, 5, 5],
+            "part": ["training", "validation"] * 2,
+            "loss": [1.0, 2.0, 1.0, 1.9],
+            "bold_error": [1.0, 1.0, 1.0, 3.0],
+        }
+    )
     assert training.selected_step(curves, 0.0) == 5
     assert training.selected_step(curves, 0.1) == 0
 

@@ -17,9 +17,16 @@ def subjects(share: float, n: int = 6, trs: int = 4000, voxels: int = 3, seed: i
     """BOLD of which a known share is common."""
     rng = np.random.default_rng(seed)
     common = rng.standard_normal((trs, voxels))
-    return np.stack([
-        np.sqrt(share) * common + np.sqrt(1 - share) * rng.standard_normal((trs, voxels)) for _ in range(n)
-    ]) * 7 + 100  # fmt: skip
+    return (
+        np.stack(
+            [
+                np.sqrt(share) * common + np.sqrt(1 - share) * rng.standard_normal((trs, voxels))
+                for _ in range(n)
+            ]
+        )
+        * 7
+        + 100
+    )
 
 
 def naive_leave_one_out(bold: np.ndarray) -> np.ndarray:
@@ -33,9 +40,12 @@ def naive_leave_one_out(bold: np.ndarray) -> np.ndarray:
 
 
 def naive_pairwise(bold: np.ndarray) -> np.ndarray:
-    return np.array([
-        [np.corrcoef(a[:, v], b[:, v])[0, 1] for v in range(bold.shape[2])] for a, b in itertools.combinations(bold, 2)
-    ])  # fmt: skip
+    return np.array(
+        [
+            [np.corrcoef(a[:, v], b[:, v])[0, 1] for v in range(bold.shape[2])]
+            for a, b in itertools.combinations(bold, 2)
+        ]
+    )
 
 
 def test_both_correlations_are_what_their_definitions_say(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -67,7 +77,9 @@ def test_a_voxel_that_one_subject_lacks_is_undefined_for_that_subject_alone() ->
     assert np.isnan(isc[0, 1]) and np.isfinite(isc[:, 0]).all()
     assert_allclose(isc[1:, 1], rest[:, 0], rtol=1e-10)
     assert np.isnan(agreement.pairwise_isc(bold)[:3, 1]).all()
-    assert_allclose(agreement.noise_ceiling(bold)[1], np.sqrt(naive_pairwise(bold[1:, :, 1:]).mean()), rtol=1e-10)
+    assert_allclose(
+        agreement.noise_ceiling(bold)[1], np.sqrt(naive_pairwise(bold[1:, :, 1:]).mean()), rtol=1e-10
+    )
 
 
 @pytest.mark.parametrize("share", [0.1, 0.3, 0.6])
@@ -75,7 +87,9 @@ def test_known_shared_variance_is_recovered(share: float) -> None:
     bold = subjects(share)
     assert_allclose(agreement.pairwise_isc(bold).mean(), share, atol=0.03)
     assert_allclose(agreement.noise_ceiling(bold).mean(), np.sqrt(share), atol=0.03)
-    assert_allclose(agreement.leave_one_out_isc(bold).mean(), agreement.expected_leave_one_out(share, 6), atol=0.03)
+    assert_allclose(
+        agreement.leave_one_out_isc(bold).mean(), agreement.expected_leave_one_out(share, 6), atol=0.03
+    )
 
 
 def test_nothing_shared_gives_no_ceiling_and_no_negative_root() -> None:

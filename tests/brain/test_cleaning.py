@@ -71,7 +71,9 @@ def test_filler_stays_out_and_what_lies_around_it_is_cleaned_apart() -> None:
         cleaning.standardise(cleaned, np.arange(30, 40))
 
 
-def test_voxels_are_cleaned_and_scaled_the_same_whatever_is_done_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_voxels_are_cleaned_and_scaled_the_same_whatever_is_done_at_a_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     bold = np.random.default_rng(0).standard_normal((60, 7)).astype(np.float32)
 
     def result() -> np.ndarray:

@@ -83,22 +83,30 @@ def pattern(inside: float = 1, outside: float = 0, dtype: str = "f4") -> np.ndar
 @pytest.mark.parametrize(
     "values",
     [
-        pattern(dtype="u1"), pattern(255, dtype="u1"), pattern(3, dtype="i2"), pattern(0.5),
-        pattern(1 + 1e-6, -1e-7), pattern(dtype="f8")[..., None, None],
+        pattern(dtype="u1"),
+        pattern(255, dtype="u1"),
+        pattern(3, dtype="i2"),
+        pattern(0.5),
+        pattern(1 + 1e-6, -1e-7),
+        pattern(dtype="f8")[..., None, None],
     ],
-)  # fmt: skip
+)
 def test_a_mask_has_two_values(values: np.ndarray, tmp_path: Path) -> None:
     mask = masks.load_mask(own_mask(tmp_path, values), AFFINE, BOX)
     assert mask.dtype == bool
     assert_array_equal(mask, pattern() == 1)
-    assert_array_equal(masks.load_mask(own_mask(tmp_path, np.ones(BOX, "u1")), AFFINE, BOX), np.ones(BOX, bool))
+    assert_array_equal(
+        masks.load_mask(own_mask(tmp_path, np.ones(BOX, "u1")), AFFINE, BOX), np.ones(BOX, bool)
+    )
 
 
 def test_a_mask_that_is_scaled_is_scaled_back(tmp_path: Path) -> None:
     image = nib.Nifti1Image(pattern(255, dtype="u1"), AFFINE)
     image.header.set_slope_inter(1 / 255, 0)
     raw = bytearray(image.to_bytes())
-    raw[112:116] = np.float32(1 / 255).tobytes()  # scl_slope, which nibabel leaves out where it need not scale
+    raw[112:116] = np.float32(
+        1 / 255
+    ).tobytes()  # scl_slope, which nibabel leaves out where it need not scale
     (tmp_path / "own.nii").write_bytes(raw)
     assert_array_equal(masks.load_mask(str(tmp_path / "own.nii"), AFFINE, BOX), pattern() == 1)
     raw[116:120] = np.float32(-1).tobytes()  # an intercept that makes 0 and 1 of it −1 and 0
@@ -118,7 +126,10 @@ RAMP = np.linspace(0, 1, int(np.prod(BOX)), dtype="f4").reshape(BOX)
         (pattern(1, -1), "negative values down to -1"),
         (pattern(np.nan), "NaN or infinity in 18 voxels"),
         (pattern(np.inf), "NaN or infinity in 18 voxels"),
-        (RAMP, "run from 0 to 1 as probabilities or a resampled mask do; set it to 1 above a threshold such as .5"),
+        (
+            RAMP,
+            "run from 0 to 1 as probabilities or a resampled mask do; set it to 1 above a threshold such as .5",
+        ),
         (1.6 * RAMP - 0.3, "not binary, its values run from -0.3 to 1.3 as"),
         (pattern(1, 0.2), "run from 0.2 to 1 as probabilities"),
         (np.round(RAMP * 45).astype("u1"), "not binary, it holds 46 labels up to 45 as an atlas does"),
@@ -161,9 +172,13 @@ def test_without_a_place_in_space_only_a_mask_of_the_same_kind_fits(tmp_path: Pa
 
 def test_masks_that_were_resampled_are_not_taken_for_masks(shared_data: Path, released: np.ndarray) -> None:
     folder = shared_data / "cases" / "mask-resampled"
-    with pytest.raises(UserError, match="continuous.nii.gz: the mask is not binary, its values run from -0.306 to 1.3"):
+    with pytest.raises(
+        UserError, match="continuous.nii.gz: the mask is not binary, its values run from -0.306 to 1.3"
+    ):
         masks.load_mask(str(folder / "mask_continuous.nii.gz"), RELEASE_AFFINE, RELEASE_SHAPE)
-    with pytest.raises(UserError, match="atlas_labels.nii.gz: the mask is not binary, it holds 2 labels up to 45"):
+    with pytest.raises(
+        UserError, match="atlas_labels.nii.gz: the mask is not binary, it holds 2 labels up to 45"
+    ):
         masks.load_mask(str(folder / "atlas_labels.nii.gz"), RELEASE_AFFINE, RELEASE_SHAPE)
     one = masks.load_mask(str(folder / "mask_4d.nii.gz"), RELEASE_AFFINE, RELEASE_SHAPE)
     assert_array_equal(one, released)  # the auditory mask, made elsewhere

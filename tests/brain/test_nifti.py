@@ -38,7 +38,10 @@ Change = Callable[[Any], object]
 
 
 def raw_image(
-    change: Change | None = None, kind: type = nib.Nifti1Image, data: np.ndarray | None = None, dtype: str = "<i2"
+    change: Change | None = None,
+    kind: type = nib.Nifti1Image,
+    data: np.ndarray | None = None,
+    dtype: str = "<i2",
 ) -> bytes:
     """Bytes of a scan of 7 TRs whose header was changed after it was written."""
     if data is None:
@@ -77,7 +80,9 @@ def setting(**fields: Any) -> Change:
 @pytest.mark.parametrize("name", ["a.nii", "a.nii.gz", "A.NII.GZ"])
 @pytest.mark.parametrize("kind", [nib.Nifti1Image, nib.Nifti2Image])
 def test_what_is_read_is_what_nibabel_reads(tmp_path: Path, name: str, kind: type) -> None:
-    path = put(tmp_path / name.lower(), raw_image(setting(scl_slope=0.5, scl_inter=-3), kind)).rename(tmp_path / name)
+    path = put(tmp_path / name.lower(), raw_image(setting(scl_slope=0.5, scl_inter=-3), kind)).rename(
+        tmp_path / name
+    )
     image, expected = nifti.open_nifti(path), nib.load(path)
     assert image.shape == expected.shape and seconds_per_volume(image) == 1.5
     assert_array_equal(image.affine, expected.affine)
@@ -148,7 +153,7 @@ def test_units_of_time(tmp_path: Path, units: int, tr: float, seconds: float) ->
         (setting(magic=b"ni1\0"), "one of a pair"),
         (setting(magic=b"what"), "does not begin with such a header"),
     ],
-)  # fmt: skip
+)
 def test_a_header_that_cannot_be_is_refused(
     tmp_path: Path, change: Change, said: str | None, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -193,7 +198,9 @@ def test_what_a_header_asks_for_is_not_allocated(tmp_path: Path) -> None:
     """2.5 TB are asked for by 900 bytes: no more than the file could hold is ever read."""
     path = put(tmp_path / "a.nii.gz", raw_image(setting(dim=[4, 250, 250, 250, 32767, 1, 1, 1], datatype=64)))
     tracemalloc.start()
-    with pytest.raises(UserError, match="a.nii.gz: its header states 4,095,875,000,352 bytes of data, more than"):
+    with pytest.raises(
+        UserError, match="a.nii.gz: its header states 4,095,875,000,352 bytes of data, more than"
+    ):
         nifti.open_nifti(path)
     assert tracemalloc.get_traced_memory()[1] < 2e6
     tracemalloc.stop()
@@ -234,7 +241,9 @@ def test_part_of_a_scan_is_that_part(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("shape", "n_dims"), [((6, 5, 4, 7, 1, 1), 4), ((6, 5, 4, 1), 4), ((6, 5, 4), 3), ((6, 5, 4, 1, 7), 5)]
 )
-def test_a_scan_has_four_dimensions_and_ones_after_them(tmp_path: Path, shape: tuple[int, ...], n_dims: int) -> None:
+def test_a_scan_has_four_dimensions_and_ones_after_them(
+    tmp_path: Path, shape: tuple[int, ...], n_dims: int
+) -> None:
     nib.Nifti1Image(np.ones(shape, np.int16), AFFINE).to_filename(tmp_path / "a.nii")
     if n_dims == 4:
         image = open_image(tmp_path / "a.nii")
@@ -267,7 +276,7 @@ NUMBERS = st.one_of(
     st.sampled_from([0, 1, -1, 2, 3, 4, 7, 8, 9, 10, 16, 64, 128, 255, 348, 352, 512, 2304, 32767, -32768]),
     st.sampled_from([2**40, -(2**62), np.nan, np.inf, -np.inf, 1e-30, 3e38, 0.5, 1500.0, 352.5, -3.0]),
     st.floats(width=32),
-)  # fmt: skip
+)
 
 
 @st.composite
@@ -275,7 +284,9 @@ def broken_files(draw: st.DrawFn) -> tuple[str, bytes]:
     """A name and the bytes of a scan or mask with wrong fields, wrong bytes, or an end too early or too late."""
     kind = draw(st.sampled_from([nib.Nifti1Image, nib.Nifti2Image]))
     shape = draw(st.sampled_from([SHAPE, (*SHAPE, N_TRS), (*SHAPE, 1)]))
-    data = np.random.default_rng(draw(st.integers(0, 9))).integers(0, 2, shape) * draw(st.sampled_from([1, -1, 255]))
+    data = np.random.default_rng(draw(st.integers(0, 9))).integers(0, 2, shape) * draw(
+        st.sampled_from([1, -1, 255])
+    )
     field = st.tuples(st.sampled_from(kind.header_class().keys()), st.integers(0, 7), NUMBERS)
     fields = draw(st.lists(field, max_size=3))
 
@@ -303,7 +314,9 @@ def spoilt(draw: st.DrawFn, raw: bytes) -> bytes:
     how = draw(st.sampled_from(["not", "not", "not", "changed", "cut", "longer"]))
     if how == "changed":
         changed = bytearray(raw)
-        for place, value in draw(st.lists(st.tuples(st.integers(0, len(raw) - 1), st.integers(0, 255)), max_size=5)):
+        for place, value in draw(
+            st.lists(st.tuples(st.integers(0, len(raw) - 1), st.integers(0, 255)), max_size=5)
+        ):
             changed[place] = value
         return bytes(changed)
     if how == "cut":
@@ -334,7 +347,9 @@ def test_every_reader_gives_values_or_one_sentence(file: tuple[str, bytes]) -> N
         folder, path = Path(place), Path(place) / name
         path.write_bytes(raw)
         run = {"name": "1", "first_tr": 0, "n_trs": N_TRS}
-        (folder / "study.yml").write_text(yaml.safe_dump({"name": "x", "shift_trs": 0, "subjects": [1], "runs": [run]}))
+        (folder / "study.yml").write_text(
+            yaml.safe_dump({"name": "x", "shift_trs": 0, "subjects": [1], "runs": [run]})
+        )
 
         mask = one_sentence(lambda: masks.load_mask(str(path), AFFINE, SHAPE))
         assert mask is None or (mask.shape == SHAPE and mask.dtype == bool and mask.any())  # type: ignore[attr-defined]

@@ -10,17 +10,39 @@ import pytest
 from fmri_audio.base.words import REMEASURED
 from fmri_audio.chapters import abstract
 
-ROWS = pd.DataFrame([
-    {"metric": "stoi", "segment": "speech", "control": "none", "units": None, "fold": None, "value": 0.9},
-    {"metric": "stoi", "segment": "speech", "control": "none", "units": 8.0, "fold": None, "value": 0.4},
-    {"metric": "stoi", "segment": "speech", "control": "noise", "units": None, "fold": None, "value": 0.3},
-    {"metric": "snr_db", "segment": "music", "control": "none", "units": None, "fold": "held-out", "value": 3.0},
-])  # fmt: skip
+ROWS = pd.DataFrame(
+    [
+        {"metric": "stoi", "segment": "speech", "control": "none", "units": None, "fold": None, "value": 0.9},
+        {"metric": "stoi", "segment": "speech", "control": "none", "units": 8.0, "fold": None, "value": 0.4},
+        {
+            "metric": "stoi",
+            "segment": "speech",
+            "control": "noise",
+            "units": None,
+            "fold": None,
+            "value": 0.3,
+        },
+        {
+            "metric": "snr_db",
+            "segment": "music",
+            "control": "none",
+            "units": None,
+            "fold": "held-out",
+            "value": 3.0,
+        },
+    ]
+)
 
 NUMBERS = {
-    "codec_stoi": 0.85, "equal_stoi": 0.7, "mel_stoi": 0.97, "squeezed_stoi": 0.81, "units_linear": 838.0,
-    "identified": 0.62, "codec_errors": 0.85, "original_errors": 0.38,
-}  # fmt: skip
+    "codec_stoi": 0.85,
+    "equal_stoi": 0.7,
+    "mel_stoi": 0.97,
+    "squeezed_stoi": 0.81,
+    "units_linear": 838.0,
+    "identified": 0.62,
+    "codec_errors": 0.85,
+    "original_errors": 0.38,
+}
 
 
 def test_a_number_is_the_one_its_columns_name() -> None:

@@ -22,14 +22,26 @@ def table(tmp_path) -> pd.DataFrame:
     for kbps, stoi in ((1.5, 0.7), (6.0, 0.9)):
         common = {"metric": "stoi", "unit": "1", "segment": "speech", "arm": "roundtrip", "n": 3}
         records += [
-            Record(value=stoi, ci_low=stoi - 0.1, ci_high=stoi + 0.1, representation="encodec-codes", control="none",
-                   bandwidth_kbps=kbps, **common),
+            Record(
+                value=stoi,
+                ci_low=stoi - 0.1,
+                ci_high=stoi + 0.1,
+                representation="encodec-codes",
+                control="none",
+                bandwidth_kbps=kbps,
+                **common,
+            ),
             Record(value=0.6, representation="mel-quantised", control="none", bandwidth_kbps=kbps, **common),
             Record(value=0.97, representation="mel", control="none", bandwidth_kbps=273.0, **common),
             Record(value=0.3, control="noise", **common),
-            Record(value=stoi, representation="encodec-codes", control="none", bandwidth_kbps=kbps,
-                   **{**common, "segment": "speech-0.0s"}),
-        ]  # fmt: skip
+            Record(
+                value=stoi,
+                representation="encodec-codes",
+                control="none",
+                bandwidth_kbps=kbps,
+                **{**common, "segment": "speech-0.0s"},
+            ),
+        ]
     results.write(tmp_path / "03.csv", records)
     return results.read(tmp_path / "03.csv")
 
@@ -65,9 +77,11 @@ def test_gates_say_where_they_are_passed() -> None:
         "meta": "24 kbps (some sources also at 12 kbps)",
     }
     assert bandwidths.gates_said(passed) == {
-        "snr_ours": "no bandwidth", "snr_meta": "no bandwidth",
-        "pesq_ours": "12 kbps", "pesq_meta": "24 kbps (some sources also at 12 kbps)",
-    }  # fmt: skip
+        "snr_ours": "no bandwidth",
+        "snr_meta": "no bandwidth",
+        "pesq_ours": "12 kbps",
+        "pesq_meta": "24 kbps (some sources also at 12 kbps)",
+    }
     row = bandwidths.gates_table(passed, "demo-1").set_index("gate").loc["PESQ-WB above 3"]
     assert row["demo-1 passes at"] == "12 kbps" and row["Meta's weights pass at"].startswith("24 kbps (")
 
@@ -96,19 +110,28 @@ def test_listeners_and_the_spread_of_measurements_on_speech() -> None:
     assert said == {"mushra": "67, 75", "mushra_kbps": "3, 12", "pesq_spread": pytest.approx(0.3)}
 
 
-@pytest.mark.parametrize(("passes", "words"), [
-    ([False, False, False], "no bandwidth"), ([False, True, False], "6 kbps"),
-    ([True, True, True], "1.5, 6 and 24 kbps"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("passes", "words"),
+    [
+        ([False, False, False], "no bandwidth"),
+        ([False, True, False], "6 kbps"),
+        ([True, True, True], "1.5, 6 and 24 kbps"),
+    ],
+)
 def test_where(passes: list[bool], words: str) -> None:
     assert bandwidths.where(pd.Series(passes, index=[1.5, 6.0, 24.0])) == words
 
 
-@pytest.mark.parametrize(("stoi", "word"), [
-    ([0.5, 0.9], "buy intelligibility"), ([0.5, 0.51], "next to nothing"),
-    ([0.9, 0.5], "worse"), ([0.5], "cannot be judged"),
-    ([0.5, np.nan], "cannot be judged"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("stoi", "word"),
+    [
+        ([0.5, 0.9], "buy intelligibility"),
+        ([0.5, 0.51], "next to nothing"),
+        ([0.9, 0.5], "worse"),
+        ([0.5], "cannot be judged"),
+        ([0.5, np.nan], "cannot be judged"),
+    ],
+)
 def test_what_more_bits_buy(stoi: list[float], word: str) -> None:
     assert word in bandwidths.gain(pd.Series(stoi))
 
@@ -140,5 +163,7 @@ def test_clips_are_told_apart_by_who_made_them() -> None:
     equal = dataclasses.replace(base, condition="mel + Griffin-Lim, 6 kbps")
     plain = dataclasses.replace(base, condition="mel + Griffin-Lim, 273 kbps")
     assert bandwidths.heard([base, coded, equal, plain]) == (
-        {"original": base}, {"EnCodec, 6 kbps": coded}, {"mel, 6 kbps": equal}
-    )  # fmt: skip
+        {"original": base},
+        {"EnCodec, 6 kbps": coded},
+        {"mel, 6 kbps": equal},
+    )

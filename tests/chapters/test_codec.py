@@ -15,11 +15,13 @@ from tests.chapters.editions import toy_edition
 
 SILENCE = np.zeros(24_000, np.float32)
 
-DRIFT = pd.DataFrame({
-    "sound": ["sine 6 kHz", "sine 6 kHz", "chord", "silence", "silence"],
-    "kbps": [1.5, 6.0, 6.0, 1.5, 6.0],
-    "level_change_db": [2.0, -17.0, 3.0, -90.0, -80.0],
-})  # fmt: skip
+DRIFT = pd.DataFrame(
+    {
+        "sound": ["sine 6 kHz", "sine 6 kHz", "chord", "silence", "silence"],
+        "kbps": [1.5, 6.0, 6.0, 1.5, 6.0],
+        "level_change_db": [2.0, -17.0, 3.0, -90.0, -80.0],
+    }
+)
 
 
 def test_shapes_are_the_same_at_full_width_and_parameters_are_not(tiny_checkpoint: Checkpoint) -> None:
@@ -45,8 +47,12 @@ def test_the_second_part_of_the_training_is_counted_by_itself(starts: list[str],
 
 
 def test_the_demo_codec_is_compared_on_the_clips_of_both() -> None:
-    rows = [(REFERENCE_SET, "demo-1", 6.0, 1.7, 0.85), (REFERENCE_SET, GENUINE, 6.0, 2.6, 0.95),
-            (REFERENCE_SET, "demo-1", 3.0, 9.0, 9.0), ("music", "demo-1", 6.0, 9.0, 9.0)]  # fmt: skip
+    rows = [
+        (REFERENCE_SET, "demo-1", 6.0, 1.7, 0.85),
+        (REFERENCE_SET, GENUINE, 6.0, 2.6, 0.95),
+        (REFERENCE_SET, "demo-1", 3.0, 9.0, 9.0),
+        ("music", "demo-1", 6.0, 9.0, 9.0),
+    ]
     quality = pd.DataFrame(rows, columns=["set", "codec", "kbps", "pesq_wb", "stoi"])
     said = codec.beside_genuine(quality)
     assert list(said) == [

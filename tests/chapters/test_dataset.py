@@ -28,23 +28,31 @@ def opened(material: Material) -> SimpleNamespace:
     runs = ((0, N_TRS),)
     settings = SimpleNamespace(
         arms=list(ARMS), lag_trs=list(LAGS), validation_fraction=0.2, window_trs=2, rank=RANK
-    )  # fmt: skip
+    )
     codec = SimpleNamespace(
-        bits_per_codebook=10, frame_rate=75,
+        bits_per_codebook=10,
+        frame_rate=75,
         quantizer=SimpleNamespace(get_num_quantizers_for_bandwidth=lambda rate, kbps: 8 * kbps / 6),
-    )  # fmt: skip
+    )
     mel = SimpleNamespace(n_mels=128, hop_length=360)
     stimulus = SimpleNamespace(name="noise", n_trs=N_TRS, runs=runs, tr=TR, sample_rate=24_000)
     run = SimpleNamespace(
-        checkpoint=SimpleNamespace(id="tiny", model=codec), bandwidths=[1.5, 6.0], stimulus=stimulus,
+        checkpoint=SimpleNamespace(id="tiny", model=codec),
+        bandwidths=[1.5, 6.0],
+        stimulus=stimulus,
         encoding=SimpleNamespace(codes=material.codes, latents=material.latents),
         settings=SimpleNamespace(main_bandwidth=6.0, seed=3, training=settings, mel=mel),
-    )  # fmt: skip
+    )
     return SimpleNamespace(
-        run=run, settings=settings, material=material, grid=Grid(TR, Fraction(75), len(material.latents)),
-        stimulus=stimulus, study=SimpleNamespace(tr=TR, shift=SHIFT, name="toy", subjects=[1, 2], simulated=False),
-        split=contiguous_split(runs, test_fraction=0.25, gap=10, lags=LAGS, shift=SHIFT, tr=TR), n_units=N_UNITS,
-    )  # fmt: skip
+        run=run,
+        settings=settings,
+        material=material,
+        grid=Grid(TR, Fraction(75), len(material.latents)),
+        stimulus=stimulus,
+        study=SimpleNamespace(tr=TR, shift=SHIFT, name="toy", subjects=[1, 2], simulated=False),
+        split=contiguous_split(runs, test_fraction=0.25, gap=10, lags=LAGS, shift=SHIFT, tr=TR),
+        n_units=N_UNITS,
+    )
 
 
 def test_slices_drift_by_what_rounding_leaves_out() -> None:
@@ -88,9 +96,13 @@ def shared() -> Shared:
     """Two voxels in the mask, one elsewhere; of one of them nothing is known."""
     values = np.array([0.2, np.nan, 0.1])
     return Shared(
-        np.ones((3, 1, 1), bool), np.array([True, True, False]), values, 2 * values, 3 * values,
+        np.ones((3, 1, 1), bool),
+        np.array([True, True, False]),
+        values,
+        2 * values,
+        3 * values,
         np.array([[0.1, np.nan], [0.3, np.nan]]),
-    )  # fmt: skip
+    )
 
 
 def test_what_is_shared_is_told_apart_by_place(opened: SimpleNamespace) -> None:
@@ -105,15 +117,19 @@ def test_what_is_shared_is_told_apart_by_place(opened: SimpleNamespace) -> None:
 def test_the_truth_of_a_simulation_is_told(opened: SimpleNamespace, tmp_path: Path) -> None:
     np.savez(tmp_path / "truth.npz", attainable=np.array([0.4, 0.5]))
     opened.study.simulated, opened.study.folder = True, tmp_path
-    assert dataset.shared_said(opened, shared())["attainable"] == "0.450 is the truth the simulation was given"
+    assert (
+        dataset.shared_said(opened, shared())["attainable"] == "0.450 is the truth the simulation was given"
+    )
 
 
 def test_the_table_has_a_row_per_subject_and_the_means(opened: SimpleNamespace) -> None:
     rows = [(one.metric, one.subject, one.value, one.n) for one in dataset.records(opened, shared())]
     assert rows == [
-        ("leave_one_out_isc", "1", 0.1, 2), ("leave_one_out_isc", "2", 0.3, 2),
-        ("noise_ceiling", None, 0.4, 2), ("level_correlation", None, pytest.approx(0.6), 2),
-    ]  # fmt: skip
+        ("leave_one_out_isc", "1", 0.1, 2),
+        ("leave_one_out_isc", "2", 0.3, 2),
+        ("noise_ceiling", None, 0.4, 2),
+        ("level_correlation", None, pytest.approx(0.6), 2),
+    ]
 
 
 def test_memory_behind_the_gap_is_told(opened: SimpleNamespace) -> None:
@@ -141,7 +157,11 @@ def test_every_tr_is_held_out_once_and_drawn(opened: SimpleNamespace) -> None:
 def test_the_windows_shown_are_those_that_train(opened: SimpleNamespace) -> None:
     windows = dataset.training_windows(opened)
     assert list(windows.by_arm) == list(ARMS)
-    assert [line.split()[0] for line in dataset.window_lines(windows)] == ["training", "validation", "held-out"]
+    assert [line.split()[0] for line in dataset.window_lines(windows)] == [
+        "training",
+        "validation",
+        "held-out",
+    ]
     for several in windows.by_arm.values():
         assert several.starts == windows.starts["training"], "the same for every arm"
         np.testing.assert_array_equal(several[0]["bold"], opened.material.bold[several.starts[0] :][:3])

@@ -30,32 +30,51 @@ def table(path: Path, rows: Iterable[dict[str, Any]]) -> pd.DataFrame:
 
 
 def measured(arm: str, control: str, metric: str, value: float, **columns: Any) -> dict[str, Any]:
-    return {**COMMON, "arm": arm, "condition": "measured", "control": control, "metric": metric, "value": value,
-            **columns}  # fmt: skip
+    return {
+        **COMMON,
+        "arm": arm,
+        "condition": "measured",
+        "control": control,
+        "metric": metric,
+        "value": value,
+        **columns,
+    }
 
 
 def evaluated() -> list[dict[str, Any]]:
     """Two arms of chapter 7: the frozen one decodes better than no brain by 1 dB, mel is worse by 2."""
     rows = [
-        measured("ridge", "none", "bits_per_tr", 0.5), measured("ridge", "none", "bits_per_tr", 0.7),
+        measured("ridge", "none", "bits_per_tr", 0.5),
+        measured("ridge", "none", "bits_per_tr", 0.7),
         measured("ridge", "none", "bits_per_tr_group", 0.9),
-    ]  # fmt: skip
+    ]
     for arm, stoi, gain in (("mel", 0.6, -2.0), ("frozen", 0.5, 1.0)):
         for metric, free in (("stoi", stoi), ("mel_distance_db", 8.0)):
-            rows.append({**COMMON, "metric": metric, "value": free, "arm": arm, "condition": "noise-free",
-                         "control": "none"})  # fmt: skip
+            rows.append(
+                {
+                    **COMMON,
+                    "metric": metric,
+                    "value": free,
+                    "arm": arm,
+                    "condition": "noise-free",
+                    "control": "none",
+                }
+            )
         rows += [
-            measured(arm, "no-brain", "mel_distance_db", 12.0), measured(arm, "no-brain", "stoi", 0.2),
-            measured(arm, "none", "stoi", 0.3), measured(arm, "none", "mel_distance_db", 12.0 - gain),
+            measured(arm, "no-brain", "mel_distance_db", 12.0),
+            measured(arm, "no-brain", "stoi", 0.2),
+            measured(arm, "none", "stoi", 0.3),
+            measured(arm, "none", "mel_distance_db", 12.0 - gain),
             measured(arm, "other-segment", "mel_distance_db", 12.0),
-        ]  # fmt: skip
+        ]
     return rows
 
 
 @pytest.fixture
 def before(tmp_path: Path) -> Before:
     coded = [
-        {**CODES, "arm": "roundtrip", "bandwidth_kbps": kbps, "value": stoi} for kbps, stoi in ((1.5, 0.7), (6.0, 0.9))
+        {**CODES, "arm": "roundtrip", "bandwidth_kbps": kbps, "value": stoi}
+        for kbps, stoi in ((1.5, 0.7), (6.0, 0.9))
     ]
     trained: list[dict[str, Any]] = [
         {**CODES, "arm": "frozen", "bandwidth_kbps": 1.5, "value": 0.45, "units": 400},
@@ -65,9 +84,11 @@ def before(tmp_path: Path) -> Before:
     ]
     shared = table(tmp_path / "05.csv", [{"unit": "1", "metric": "noise_ceiling", "value": 0.5}])
     run = SimpleNamespace(
-        bandwidth=6.0, settings=SimpleNamespace(tr="1.5"), study=SimpleNamespace(simulated=True),
+        bandwidth=6.0,
+        settings=SimpleNamespace(tr="1.5"),
+        study=SimpleNamespace(simulated=True),
         records=lambda chapter: shared,
-    )  # fmt: skip
+    )
     tables = (table(tmp_path / f"{k}.csv", rows) for k, rows in enumerate((coded, trained, evaluated())))
     return Before(run, *tables)  # type: ignore[arg-type]
 
@@ -75,7 +96,10 @@ def before(tmp_path: Path) -> Before:
 def test_bits_stand_on_one_axis(before: Before) -> None:
     bits = discussion.bits_of(before)
     assert bits.metric == "stoi" and bits.higher_is_better
-    assert bits.of(ALONE).to_dict() == {1.5: 0.7, 6.0: 0.9} and bits.of(BEHIND).to_dict() == {1.5: 0.45, 6.0: 0.5}
+    assert bits.of(ALONE).to_dict() == {1.5: 0.7, 6.0: 0.9} and bits.of(BEHIND).to_dict() == {
+        1.5: 0.45,
+        6.0: 0.5,
+    }
     assert bits.curves["bits"].unique().tolist() == [2250.0, 9000.0]
     assert (bits.read, bits.heard, bits.floor) == (pytest.approx(0.6), 0.3, 0.2)
     said = discussion.bits_said(before, bits)
@@ -87,9 +111,12 @@ def test_bits_stand_on_one_axis(before: Before) -> None:
 def test_where_nobody_speaks_the_mel_distance_decides(before: Before) -> None:
     silent = [one[one["metric"] != "stoi"] for one in (before.coded, before.trained)]
     distances = [
-        one[one["metric"] == "stoi"].assign(metric="mel_distance_db") for one in (before.coded, before.trained)
+        one[one["metric"] == "stoi"].assign(metric="mel_distance_db")
+        for one in (before.coded, before.trained)
     ]
-    quiet = Before(before.run, *(pd.concat(pair) for pair in zip(silent, distances, strict=True)), before.evaluated)
+    quiet = Before(
+        before.run, *(pd.concat(pair) for pair in zip(silent, distances, strict=True)), before.evaluated
+    )
     bits = discussion.bits_of(quiet)
     assert bits.metric == "mel_distance_db" and not bits.higher_is_better
     assert discussion.bits_said(quiet, bits)["better"] == "lower"
@@ -130,7 +157,9 @@ def test_arms_are_ordered_and_measured_by_their_own_floors(before: Before) -> No
     assert said["ranked"] == "mel + Griffin-Lim 0.60; frozen 0.50" and said["silent_said"] == ""
     assert said["own_floors"] == "mel + Griffin-Lim −2.00 dB; frozen +1.00 dB"
     assert said["other_floors"] == "mel + Griffin-Lim +0.00 dB; frozen +0.00 dB"
-    assert said["front_said"].startswith("The pipeline that the note wants to replace still has the best STOI")
+    assert said["front_said"].startswith(
+        "The pipeline that the note wants to replace still has the best STOI"
+    )
 
 
 def test_an_arm_as_good_as_silence_is_left_out(before: Before) -> None:
@@ -160,10 +189,14 @@ def test_what_many_voxels_would_let_through_is_compared_with_what_the_codec_spen
     counted = discussion.capacity(before)
     said = discussion.response_said(before, counted)
     assert said["naive_said"] == "which looks like enough" and said["scans"] == pytest.approx(2 / 3)
-    assert 0.1 < float(said["per_second"]) < 1 and said["apart"] == pytest.approx(1 / float(said["per_second"]))
+    assert 0.1 < float(said["per_second"]) < 1 and said["apart"] == pytest.approx(
+        1 / float(said["per_second"])
+    )
     before.run.bandwidth = 24.0
     assert discussion.response_said(before, counted)["naive_said"] == "which would not be enough either"
-    assert "(the square of the noise ceiling of chapter 5, simulated brains)" in discussion.capacity_caption(before)
+    assert "(the square of the noise ceiling of chapter 5, simulated brains)" in discussion.capacity_caption(
+        before
+    )
 
 
 def cells() -> list[Cell]:
@@ -216,14 +249,24 @@ def test_whose_brains_they_are_is_said_either_way() -> None:
 
 def calibrated(holds: bool = True, rates: tuple[float, float] = (0.04, 0.06)) -> list[dict[str, str]]:
     def row(variant: str, quantity: str, value: float, expected: str = "") -> dict[str, str]:
-        return {"variant": variant, "quantity": quantity, "value": str(value), "ci_low": "0.01", "ci_high": "0.99",
-                "n": "500", "holds": str(holds), "expected": expected}  # fmt: skip
+        return {
+            "variant": variant,
+            "quantity": quantity,
+            "value": str(value),
+            "ci_low": "0.01",
+            "ci_high": "0.99",
+            "n": "500",
+            "holds": str(holds),
+            "expected": expected,
+        }
 
     turned = "among 99% of the same sound turned round (0.44 to 0.56)"
     return [
-        row("null", "pairwise_identification", 0.5), row("null-one-excerpt", "pairwise_identification", 0.52, turned),
-        row("null", "rejection_rate", rates[0]), row("null-shared", "rejection_rate", rates[1]),
-    ]  # fmt: skip
+        row("null", "pairwise_identification", 0.5),
+        row("null-one-excerpt", "pairwise_identification", 0.52, turned),
+        row("null", "rejection_rate", rates[0]),
+        row("null-shared", "rejection_rate", rates[1]),
+    ]
 
 
 def test_how_sure_the_statistics_are() -> None:

@@ -129,8 +129,11 @@ def test_results_name_bits_and_controls(run) -> None:
     records = encodec.records(sounds, {"noise": scores(0.5)}, encodec.count(run), run)
     stoi = [record for record in records if record.metric == "stoi" and record.segment == "speech"]
     assert [(record.representation, record.control, record.value) for record in stoi] == [
-        ("encodec-codes", "none", 1.0), ("mel-quantised", "none", 2.0), ("mel", "none", 3.0), (None, "noise", 0.5),
-    ]  # fmt: skip
+        ("encodec-codes", "none", 1.0),
+        ("mel-quantised", "none", 2.0),
+        ("mel", "none", 3.0),
+        (None, "noise", 0.5),
+    ]
     assert [record.bandwidth_kbps for record in stoi] == [6.0, 6.0, pytest.approx(273.07, abs=0.01), None]
     assert {record.segment for record in records if record.n == 1 and record.metric == "stoi"} == {
         "speech",

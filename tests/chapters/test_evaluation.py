@@ -66,14 +66,21 @@ def identified(
 def block(**more: Any) -> Any:
     """What sentences see of a held-out block."""
     split = contiguous_split([(0, 200)], test_fraction=0.25, gap=12, lags=[2, 3], shift=3, tr=Fraction(3, 2))
-    return SimpleNamespace(**{
-        "run": SimpleNamespace(
-            bandwidth=6.0, checkpoint=SimpleNamespace(id="demo-1"), stimulus=SimpleNamespace(name="the play"),
-        ),
-        "study": SimpleNamespace(simulated=True, name="made", subjects=[1, 2], tr=Fraction(3, 2)),
-        "settings": SimpleNamespace(rank=8, lag_trs=[2, 3], validation_fraction=0.2), "split": split,
-        "windows": [SimpleNamespace(kind="speech")] * 3, "n_units": 40, **more,
-    })  # fmt: skip
+    return SimpleNamespace(
+        **{
+            "run": SimpleNamespace(
+                bandwidth=6.0,
+                checkpoint=SimpleNamespace(id="demo-1"),
+                stimulus=SimpleNamespace(name="the play"),
+            ),
+            "study": SimpleNamespace(simulated=True, name="made", subjects=[1, 2], tr=Fraction(3, 2)),
+            "settings": SimpleNamespace(rank=8, lag_trs=[2, 3], validation_fraction=0.2),
+            "split": split,
+            "windows": [SimpleNamespace(kind="speech")] * 3,
+            "n_units": 40,
+            **more,
+        }
+    )
 
 
 def test_the_chapter_begins_with_whose_brains_and_that_it_is_measured_anew() -> None:
@@ -109,19 +116,29 @@ def test_training_helps_all_or_those_it_did_not_are_named() -> None:
 
 
 def test_bandwidth_is_worth_what_the_codec_gains_and_the_bottleneck_does_not() -> None:
-    across = pd.DataFrame({
-        "row": [earlier.CODEC] * 2 + [earlier.BOTTLENECK] * 2, "bandwidth_kbps": [1.5, 6.0] * 2,
-        "mel_distance_db": [6.0, 4.0, 9.0, 9.5],
-    })  # fmt: skip
+    across = pd.DataFrame(
+        {
+            "row": [earlier.CODEC] * 2 + [earlier.BOTTLENECK] * 2,
+            "bandwidth_kbps": [1.5, 6.0] * 2,
+            "mel_distance_db": [6.0, 4.0, 9.0, 9.5],
+        }
+    )
     assert earlier.values(across) == {
-        "nearest": 1.5, "codec_spread": 2.0, "bottleneck_spread": 0.5, "highest": 6.0, "bottleneck_cost": 5.5,
-    }  # fmt: skip
+        "nearest": 1.5,
+        "codec_spread": 2.0,
+        "bottleneck_spread": 0.5,
+        "highest": 6.0,
+        "bottleneck_cost": 5.5,
+    }
 
 
-@pytest.mark.parametrize(("covarying", "independent", "words"), [
-    (10.0, 10.5, "0.50 dB farther: by this measure it is no upper bound"),
-    (10.0, 9.75, "0.25 dB closer, as an upper bound on what passes should be."),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("covarying", "independent", "words"),
+    [
+        (10.0, 10.5, "0.50 dB farther: by this measure it is no upper bound"),
+        (10.0, 9.75, "0.25 dB closer, as an upper bound on what passes should be."),
+    ],
+)
 def test_noise_without_covariance_is_a_bound_or_not(covarying: float, independent: float, words: str) -> None:
     assert words in distances.independent_said(covarying, independent)
 
@@ -313,10 +330,15 @@ def test_a_single_brain_has_no_other_to_be_compared_with() -> None:
 def test_a_ceiling_of_the_whole_run_is_cited_where_there_is_one(whole: list[float], words: str) -> None:
     table = pd.DataFrame({"metric": ["noise_ceiling"] * len(whole) + ["isc"], "value": [*whole, 0.9]})
     held_out = block(run=SimpleNamespace(records=lambda chapter: table))
-    subjects = pd.DataFrame({
-        "subject": ["1", "2"], "envelope": [0.1, 0.2], "latents": [0.1, 0.1], voxels.ALL: [0.3, 0.5],
-        voxels.OTHERS: 0.4,
-    })  # fmt: skip
+    subjects = pd.DataFrame(
+        {
+            "subject": ["1", "2"],
+            "envelope": [0.1, 0.2],
+            "latents": [0.1, 0.1],
+            voxels.ALL: [0.3, 0.5],
+            voxels.OTHERS: 0.4,
+        }
+    )
     said = voxels.values(held_out, subjects, 0.8)
     assert said["whole_ceiling"] == words and said["of_ceiling"] == pytest.approx(0.5)
 
@@ -342,10 +364,14 @@ def test_a_recogniser_that_errs_on_the_original_judges_nothing(original: float, 
     errors = {"original": original, "codec only, 6 kbps": 0.5, words.NOISE_FREE: 0.9}
     said = words.errors_said(block(), errors)
     assert words.can_judge(original) is judges
-    assert said == ("the recogniser cannot judge this sound" if not judges else (
-        f"{original:.2f} of the original's words are wrong, 0.50 after the codec and 0.90 through the frozen "
-        "bottleneck without noise"
-    ))  # fmt: skip
+    assert said == (
+        "the recogniser cannot judge this sound"
+        if not judges
+        else (
+            f"{original:.2f} of the original's words are wrong, 0.50 after the codec and 0.90 through the frozen "
+            "bottleneck without noise"
+        )
+    )
 
 
 def test_sounds_are_not_recognised_where_nothing_can_be_judged(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -357,9 +383,13 @@ def test_sounds_are_not_recognised_where_nothing_can_be_judged(monkeypatch: pyte
     held_out = block(original="original", stimulus=SimpleNamespace(sample_rate=24_000))
     errors = words.word_errors(held_out, {"original": "original", "codec only, 6 kbps": "codec"}, sounds)  # type: ignore
     assert heard == ["original"] and list(errors) == [
-        "original", "codec only, 6 kbps", words.NOISE_FREE, "frozen: voxel noise, no brain",
-        "frozen: decoded from subject 1", "frozen: no brain",
-    ]  # fmt: skip
+        "original",
+        "codec only, 6 kbps",
+        words.NOISE_FREE,
+        "frozen: voxel noise, no brain",
+        "frozen: decoded from subject 1",
+        "frozen: no brain",
+    ]
     assert errors["original"] == 0.5 and np.isnan(list(errors.values())[1:]).all()
 
 

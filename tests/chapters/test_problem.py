@@ -75,12 +75,14 @@ def test_best_and_worst_setting_go_by_stoi_and_without_it_by_place() -> None:
 
 def test_a_hop_that_a_short_window_forces_is_named() -> None:
     common = {**dict.fromkeys(SWEPT, 1.0), "magnitude": "mel", "phase": "griffin-lim"}
-    scores = pd.DataFrame([
-        {"axis": "n_fft", "value": 512, "hop_length": 256, **common},
-        {"axis": "n_fft", "value": 1024, "hop_length": 360, **common},
-        {"axis": "hop_length", "value": 180, "hop_length": 180, **common},
-        {"axis": "n_iter", "value": 8, "hop_length": 360, **{**common, "phase": "true"}},
-    ])  # fmt: skip
+    scores = pd.DataFrame(
+        [
+            {"axis": "n_fft", "value": 512, "hop_length": 256, **common},
+            {"axis": "n_fft", "value": 1024, "hop_length": 360, **common},
+            {"axis": "hop_length", "value": 180, "hop_length": 180, **common},
+            {"axis": "n_iter", "value": 8, "hop_length": 360, **{**common, "phase": "true"}},
+        ]
+    )
     table = problem.swept(scores, toy_edition(SILENCE))
     assert table["Varied"].to_list() == ["window 512 (hop 256)", "window 1024", "hop 180"]
     assert list(table.columns) == ["Varied", *SWEPT]
@@ -144,8 +146,10 @@ def test_passages_are_named_after_what_was_done_to_them(
     run = toy_edition(sound, checkpoint=tiny_checkpoint, decoded=sound)
     clip = run.windows("speech")[0]
     assert list(problem.taken_apart(clip, run)) == [
-        "mel magnitude, own phase", "own magnitude, Griffin-Lim phase", "mel magnitude, Griffin-Lim phase",
-    ]  # fmt: skip
+        "mel magnitude, own phase",
+        "own magnitude, Griffin-Lim phase",
+        "mel magnitude, Griffin-Lim phase",
+    ]
     assert list(problem.ends(clip, run)) == ["32 mel bands", "1 iterations"]
     equal = problem.played_at_equal_bits(clip, run)
     assert list(equal) == ["mel at 6 kbps", "EnCodec at 6 kbps"]

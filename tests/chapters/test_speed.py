@@ -27,10 +27,16 @@ def test_only_what_was_timed_has_a_table() -> None:
 
 
 def test_the_faster_of_two_earlier_ways_is_cited() -> None:
-    rows = [(way, name, "times_ours", value) for way, name, value in (
-        ("encode", "loop", 2.0), ("encode", "package", 1.5), ("decode", "loop", 1.1), ("decode", "package", 3.0),
-        ("encode", "loop-all", 9.0),
-    )]  # fmt: skip
+    rows = [
+        (way, name, "times_ours", value)
+        for way, name, value in (
+            ("encode", "loop", 2.0),
+            ("encode", "package", 1.5),
+            ("decode", "loop", 1.1),
+            ("decode", "package", 3.0),
+            ("encode", "loop-all", 9.0),
+        )
+    ]
     said = speed.coding_said(bench(*rows, ("encode", "ours", "codes_differing_first_8", 0.0001)))
     assert (said["encode_faster"], said["decode_faster"], said["loop_all"]) == (1.5, 1.1, 9.0)
     assert said["differing"] == pytest.approx(0.01) and math.isnan(float(said["difference"]))
@@ -86,6 +92,10 @@ def test_the_making_of_the_book_is_told_in_minutes() -> None:
 
 def test_what_was_measured_last_can_be_cited() -> None:
     measured = benchmarks.read()
-    cited = {**speed.coding_said(measured), **speed.masking_said(measured), **speed.training_said(measured),
-             **speed.ridge_said(measured)}  # fmt: skip
+    cited = {
+        **speed.coding_said(measured),
+        **speed.masking_said(measured),
+        **speed.training_said(measured),
+        **speed.ridge_said(measured),
+    }
     assert all(math.isfinite(value) for value in cited.values() if isinstance(value, float))

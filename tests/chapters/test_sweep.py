@@ -35,13 +35,18 @@ def sweep_of(asked: SweepSettings) -> Sweep:
     codec = SimpleNamespace(id="tiny", model=SimpleNamespace(target_bandwidths=[1.5, 6.0]))
     settings = SimpleNamespace(sweep=asked, seed=20, main_bandwidth=6.0, edition="mine")
     run = SimpleNamespace(
-        settings=settings, checkpoint=codec, stimulus=SimpleNamespace(name="a sound"),
+        settings=settings,
+        checkpoint=codec,
+        stimulus=SimpleNamespace(name="a sound"),
         study=SimpleNamespace(simulated=True, subjects=[1, 2]),
-    )  # fmt: skip
+    )
     own = SimpleNamespace(
-        run=run, study=run.study, settings=TrainingSettings(rank=8, steps=4, epochs=2, seeds=2), n_units=422,
+        run=run,
+        study=run.study,
+        settings=TrainingSettings(rank=8, steps=4, epochs=2, seeds=2),
+        n_units=422,
         windows=[SimpleNamespace(kind="speech")],
-    )  # fmt: skip
+    )
     return Sweep(own, say=[].append)  # type: ignore[arg-type]
 
 
@@ -64,7 +69,9 @@ def test_a_verdict_follows_the_numbers() -> None:
     assert verdict(rows({64: [7.0, 8.0], 512: [7.4]}), "rank") == (
         "least at rank 512 (7.40 dB), most at rank 64 (7.50 dB), no more apart than seeds are (1.00 dB)"
     )
-    close = verdict(rows({64: [7.0, 7.5], 512: [7.753, 7.753]}), "rank")  # .503 apart, seeds .5: alike as printed
+    close = verdict(
+        rows({64: [7.0, 7.5], 512: [7.753, 7.753]}), "rank"
+    )  # .503 apart, seeds .5: alike as printed
     assert close.endswith("no more apart than seeds are (0.50 dB)")
     assert verdict(rows({600: [8.0], 1500: [7.0]}), "units") == (
         "least at 1,500 voxels (7.00 dB), most at 600 voxels (8.00 dB), from one seed, "
@@ -94,12 +101,16 @@ def with_outcomes(converged: bool = True, improved: bool = True) -> Sweep:
     frame = pd.DataFrame({"window": ["a"], "kind": "speech", "mel_distance_db": [0.0], "stoi": [0.5]})
     vars(made)["outcomes"] = [
         Outcome(
-            point, converged or point.level != 1.0, improved or point.level != 1.0, 9.0,
+            point,
+            converged or point.level != 1.0,
+            improved or point.level != 1.0,
+            9.0,
             {"training": 1.0, "held-out": 2.0},
-            {name: frame.assign(mel_distance_db=10 + (point.level or 0.1)) for name in STYLES}, {},
+            {name: frame.assign(mel_distance_db=10 + (point.level or 0.1)) for name in STYLES},
+            {},
         )
         for point in made.points
-    ]  # fmt: skip
+    ]
     return made
 
 
@@ -157,9 +168,11 @@ def test_words_table_and_figure_say_who_has_not_converged() -> None:
     for one in (done, undone):
         figure = draw(one, "balance")
         assert [axis.get_ylabel() for axis in figure.axes] == [
-            scoring.LABELS["mel_distance_db"], scoring.LABELS["stoi"],
-            "distance to BOLD, training", "distance to BOLD, held-out",
-        ]  # fmt: skip
+            scoring.LABELS["mel_distance_db"],
+            scoring.LABELS["stoi"],
+            "distance to BOLD, training",
+            "distance to BOLD, held-out",
+        ]
         dots = figure.axes[0].collections
         hollow.append(
             sum((dot.get_facecolors() == 1).all(axis=1).sum() for dot in dots if len(dot.get_offsets()))

@@ -22,9 +22,13 @@ def arm(held_out: float = 0.5, converged: bool = True, name: str = "frozen") -> 
         for part, loss in zip(PARTS, losses, strict=True)
     ]
     return SimpleNamespace(
-        curves=pd.DataFrame(rows), selected=5, convergence=Convergence(converged, 0.004, True), variance_passed=0.25,
-        model=SimpleNamespace(loss_unit="distance", representation="encodec-latents", name=name), arm=name,
-    )  # fmt: skip
+        curves=pd.DataFrame(rows),
+        selected=5,
+        convergence=Convergence(converged, 0.004, True),
+        variance_passed=0.25,
+        model=SimpleNamespace(loss_unit="distance", representation="encodec-latents", name=name),
+        arm=name,
+    )
 
 
 def test_losses_at_the_beginning_where_it_is_kept_and_at_the_end() -> None:
@@ -34,7 +38,9 @@ def test_losses_at_the_beginning_where_it_is_kept_and_at_the_end() -> None:
     assert [said[f"frozen_training_{when}"] for when in ("first", "kept", "last")] == [1.0, 0.4, 0.2]
 
 
-@pytest.mark.parametrize(("second", "verdict"), [(True, "converged"), (False, "not converged from 1 of 2 seeds")])
+@pytest.mark.parametrize(
+    ("second", "verdict"), [(True, "converged"), (False, "not converged from 1 of 2 seeds")]
+)
 def test_one_seed_that_has_not_converged_is_told(second: bool, verdict: str) -> None:
     repeated = {"frozen": [arm(), arm(converged=second)]}
     said = training.convergence_said({"frozen": arm()}, repeated, 2)
@@ -43,7 +49,10 @@ def test_one_seed_that_has_not_converged_is_told(second: bool, verdict: str) -> 
 
 def test_distances_and_the_other_arms() -> None:
     arms = {"frozen": arm(), "mel": arm(converged=False)}
-    assert training.distances_said(arms)["distance_training"] == "frozen 2.00 to 1.50; mel + Griffin-Lim 2.00 to 1.50"
+    assert (
+        training.distances_said(arms)["distance_training"]
+        == "frozen 2.00 to 1.50; mel + Griffin-Lim 2.00 to 1.50"
+    )
     assert training.others_verdicts(arms) == (
         "mel + Griffin-Lim not converged: the loss was still falling, kept from step 5"
     )
@@ -53,14 +62,19 @@ def test_distances_and_the_other_arms() -> None:
 @pytest.mark.parametrize(
     ("frozen", "tuned", "said"),
     [
-        ((0.5, 0.5), (0.4, 0.4), "every seed"), ((0.5, 0.5), (0.6, 0.6), "no seed"),
+        ((0.5, 0.5), (0.4, 0.4), "every seed"),
+        ((0.5, 0.5), (0.6, 0.6), "no seed"),
         ((0.5, 0.5), (0.4, 0.6), "1 of 2 seeds"),
     ],
-)  # fmt: skip
+)
 def test_seeds_decide_together(frozen: tuple[float, ...], tuned: tuple[float, ...], said: str) -> None:
-    found = training.seeds_said({"frozen": [arm(one) for one in frozen], "finetuned": [arm(one) for one in tuned]})
+    found = training.seeds_said(
+        {"frozen": [arm(one) for one in frozen], "finetuned": [arm(one) for one in tuned]}
+    )
     assert found["seeds_verdict"] == f"the fine-tuned arm ends lower than the frozen one from {said}"
-    assert found["seeds_said"].startswith(f"frozen 0.500 to 0.500; fine-tuned {min(tuned):.3f} to {max(tuned):.3f}")
+    assert found["seeds_said"].startswith(
+        f"frozen 0.500 to 0.500; fine-tuned {min(tuned):.3f} to {max(tuned):.3f}"
+    )
 
 
 def test_no_verdict_before_training_is_over() -> None:
@@ -76,10 +90,14 @@ def test_curves_are_drawn_with_the_epoch_that_is_kept() -> None:
 
 
 def bits(own: tuple[float, float]) -> pd.DataFrame:
-    return pd.DataFrame({
-        "part": ["training", "training", "held-out", "held-out"], "codebook": [1, 2, 1, 2],
-        "bits": [3.0, 3.0, *own], "unigram_bits": [8.0, 8.0, 8.0, 9.0],
-    })  # fmt: skip
+    return pd.DataFrame(
+        {
+            "part": ["training", "training", "held-out", "held-out"],
+            "codebook": [1, 2, 1, 2],
+            "bits": [3.0, 3.0, *own],
+            "unigram_bits": [8.0, 8.0, 8.0, 9.0],
+        }
+    )
 
 
 def test_bits_saved_and_bits_lost() -> None:
@@ -89,34 +107,47 @@ def test_bits_saved_and_bits_lost() -> None:
     assert "together cost 0.50 bits per code" in lost and lost.endswith("the bottleneck alone costs 1.00")
     assert training.code_gain(None) == "no codes arm was trained in this edition"
     assert training.bits_table(bits((7.5, 8.0))).columns.tolist() == [
-        "codebook", "bottleneck and coarser codes, held-out", "bottleneck and coarser codes, training",
-        "unigram, held-out", "unigram, training",
-    ]  # fmt: skip
+        "codebook",
+        "bottleneck and coarser codes, held-out",
+        "bottleneck and coarser codes, training",
+        "unigram, held-out",
+        "unigram, training",
+    ]
 
 
 def test_the_nearest_arm_is_named() -> None:
     scores = {"frozen": (0.5, 9.0), "finetuned": (0.6, 8.0), "mel": (0.4, 7.0)}
     means = {name: {"stoi": stoi, "mel_distance_db": distance} for name, (stoi, distance) in scores.items()}
     assert training.nearest_said(means) == {
-        "better_arm": "closer", "others_said": "mel + Griffin-Lim 0.400 and 7.00 dB", "best_arm": "mel + Griffin-Lim",
-    }  # fmt: skip
+        "better_arm": "closer",
+        "others_said": "mel + Griffin-Lim 0.400 and 7.00 dB",
+        "best_arm": "mel + Griffin-Lim",
+    }
     del means["mel"]
     means["finetuned"]["mel_distance_db"] = 9.0
     assert training.nearest_said(means) == {
-        "better_arm": "no closer", "others_said": "none was trained", "best_arm": "frozen",
-    }  # fmt: skip
+        "better_arm": "no closer",
+        "others_said": "none was trained",
+        "best_arm": "frozen",
+    }
 
 
 def test_whose_weights_made_a_sound() -> None:
     latents = {"representation": "encodec-latents"}
     made = {
-        "codec": latents, "frozen": latents, "finetuned": latents, "codes": {"representation": "encodec-codes"},
+        "codec": latents,
+        "frozen": latents,
+        "finetuned": latents,
+        "codes": {"representation": "encodec-codes"},
         "mel": {"representation": "mel"},
-    }  # fmt: skip
+    }
     assert [training.whose(Condition(key, key, columns), "demo-1") for key, columns in made.items()] == [
-        "demo-1", "demo-1 and the bottleneck trained here", "demo-1, fine-tuned here",
-        "demo-1 and the bottleneck trained here", "the bottleneck trained here",
-    ]  # fmt: skip
+        "demo-1",
+        "demo-1 and the bottleneck trained here",
+        "demo-1, fine-tuned here",
+        "demo-1 and the bottleneck trained here",
+        "the bottleneck trained here",
+    ]
 
 
 def test_floors_stand_last_in_the_table() -> None:

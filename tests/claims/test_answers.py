@@ -85,18 +85,35 @@ def test_the_verdicts_that_answers_need_are_claims() -> None:
         (
             HOLDS,
             ("Yes", "Fine-tune", "Yes"),
-            ("is intelligible", "more so than", "is met (weights: demo-1) and", "is exact",
-             "it is more intelligible than mel and"),
+            (
+                "is intelligible",
+                "more so than",
+                "is met (weights: demo-1) and",
+                "is exact",
+                "it is more intelligible than mel and",
+            ),
         ),
         (
             FAILS,
             ("No", "Freeze", "As a comparison only"),
-            ("is not intelligible", "no more so than", "at no bandwidth", "is not exact", "no more intelligible than"),
+            (
+                "is not intelligible",
+                "no more so than",
+                "at no bandwidth",
+                "is not exact",
+                "no more intelligible than",
+            ),
         ),
         (
             DEPENDS,
             ("In part", "It depends", "It depends"),
-            ("at times", "sometimes more", "at some bandwidths only", "exact at times", "part more intelligible than"),
+            (
+                "at times",
+                "sometimes more",
+                "at some bandwidths only",
+                "exact at times",
+                "part more intelligible than",
+            ),
         ),
     ],
 )
@@ -147,20 +164,28 @@ def test_no_complex_arm_is_no_answer() -> None:
 
 
 def test_where_the_old_pipeline_was_not_trained_nothing_is_said_of_it() -> None:
-    found = answers(HOLDS, **{"beats_mel_behind_the_bottleneck": verdict("beats-mel-behind-the-bottleneck", "")})
+    found = answers(
+        HOLDS, **{"beats_mel_behind_the_bottleneck": verdict("beats-mel-behind-the-bottleneck", "")}
+    )
     assert "Griffin-Lim" not in found["proceed"]
 
 
 def test_metrics_are_sorted_by_what_they_tell() -> None:
     found = answers(HOLDS)["metrics"]
-    assert "without a brain: case 0. Not case 1, by which an intelligible mel spectrogram is below silence" in found
+    assert (
+        "without a brain: case 0. Not case 1, by which an intelligible mel spectrogram is below silence"
+        in found
+    )
     assert (
         "Not case"
         not in answers(HOLDS, question_metrics=verdict("question-metrics", HOLDS, "yes"))["metrics"]
     )
     cases = (Case("mel distance (dB)", "yes", "toy"),)
     mel = dataclasses.replace(verdict("question-metrics", HOLDS), cases=cases)
-    assert "mel distance (dB). Between arms the mel distance favours" in answers(HOLDS, question_metrics=mel)["metrics"]
+    assert (
+        "mel distance (dB). Between arms the mel distance favours"
+        in answers(HOLDS, question_metrics=mel)["metrics"]
+    )
     assert "favours" not in found
     none = answers(HOLDS, question_metrics=verdict("question-metrics", FAILS, "no"))["metrics"]
     assert "none of those taken here. Not case 0" in none

@@ -34,8 +34,11 @@ from fmri_audio.experiments.helped import FOLD, LINEAR, TRAINED, UNTRAINED
 ROOT = Path(__file__).resolve().parents[2]
 BRIEF = ROOT.parent / "shared" / "brief.md"
 CONVERGED = {
-    "frozen_verdict": "converged", "frozen_unfinished": 0, "finetuned_verdict": "converged", "finetuned_unfinished": 0,
-}  # fmt: skip
+    "frozen_verdict": "converged",
+    "frozen_unfinished": 0,
+    "finetuned_verdict": "converged",
+    "finetuned_unfinished": 0,
+}
 
 
 def metric_rows(*rows: dict[str, Any]) -> pd.DataFrame:
@@ -71,7 +74,14 @@ def compared(arms: Sequence[str] = tuple(ARMS), *, helped: bool = True) -> pd.Da
     stoi = {TRAINED: 0.8 if helped else 0.6, UNTRAINED: 0.5, LINEAR: 0.7}
     return metric_rows(
         *(
-            {"metric": metric, "value": value, "arm": arm, "fold": FOLD, "control": control, "condition": "noise-free"}
+            {
+                "metric": metric,
+                "value": value,
+                "arm": arm,
+                "fold": FOLD,
+                "control": control,
+                "condition": "noise-free",
+            }
             for arm in arms
             for control in stoi
             for metric, value in (("stoi", stoi[control]), ("mel_distance_db", 10 - stoi[control]))
@@ -218,20 +228,32 @@ def test_simulated_brains_never_give_more_than_a_verdict_on_simulation() -> None
 def test_what_there_is_without_a_brain_is_told_and_does_not_count() -> None:
     common = {"metric": "stoi", "condition": "measured"}
     rows = metric_rows(
-        {**common, "value": 0.9, "subject": 1.0, "control": "none"}, {**common, "value": 0.2, "control": "no-brain"}
+        {**common, "value": 0.9, "subject": 1.0, "control": "none"},
+        {**common, "value": 0.2, "control": "no-brain"},
     )
     query = {"table": "metrics", "metric": "stoi", "where": {"control": "none"}, "each": ["subject"]}
-    beside = {"table": "metrics", "metric": "stoi", "where": {"control": "no-brain"}, "called": "training mean"}
+    beside = {
+        "table": "metrics",
+        "metric": "stoi",
+        "where": {"control": "no-brain"},
+        "called": "training mean",
+    }
     found = verdict_of(claim_of([query], expect=">= 0.8", without=[beside]), evidence_of(rows))
     assert (found.verdict, found.outcome) == (SIMULATION, HOLDS)
     shown = claims.to_frame([found]).iloc[0]["found"]
-    assert shown == "holds on simulated brains: subject 1: 0.9 (without any brain already: training mean: 0.2)"
+    assert (
+        shown == "holds on simulated brains: subject 1: 0.9 (without any brain already: training mean: 0.2)"
+    )
 
 
 def test_an_arm_that_has_not_converged_gets_no_verdict() -> None:
     claim = claim_of([SNR], requires=["arms_converged"])
     assert verdict_of(claim, evidence_of()).verdict == FAILS
-    falling = {**CONVERGED, "frozen_verdict": "not converged: the loss was still falling", "frozen_unfinished": 1}
+    falling = {
+        **CONVERGED,
+        "frozen_verdict": "not converged: the loss was still falling",
+        "frozen_unfinished": 1,
+    }
     found = verdict_of(claim, evidence_of(training=falling))
     assert found.verdict == UNTESTED and "still falling" in found.why
     assert [case.value for case in found.beside] == [6.9, 8.8]
@@ -241,21 +263,33 @@ def test_an_arm_that_has_not_converged_gets_no_verdict() -> None:
 @pytest.mark.parametrize(
     ("values", "outcome", "said"),
     [
-        ((0.30, 0.32, 0.34), HOLDS, "seed 1: 0.3; seed 2: 0.32; seed 3: 0.34; mean 0.32, 95 % interval 0.27 to 0.37"),
+        (
+            (0.30, 0.32, 0.34),
+            HOLDS,
+            "seed 1: 0.3; seed 2: 0.32; seed 3: 0.34; mean 0.32, 95 % interval 0.27 to 0.37",
+        ),
         ((-0.30, -0.32, -0.34), FAILS, "mean −0.32, 95 % interval −0.37 to −0.27"),
-        ((0.001, 0.011, 0.014), DEPENDS, "mean 0.00867, 95 % interval −0.00824 to 0.0256"),  # the same sign thrice
+        (
+            (0.001, 0.011, 0.014),
+            DEPENDS,
+            "mean 0.00867, 95 % interval −0.00824 to 0.0256",
+        ),  # the same sign thrice
         ((-0.02, 0.0, 0.02), DEPENDS, "mean 0,"),
         ((0.25, 0.25), HOLDS, "mean 0.25, 95 % interval 0.25 to 0.25"),
         ((0.3,), DEPENDS, "seed 1: 0.3; no interval from one of them"),
     ],
 )
-def test_repeated_measurements_decide_by_their_interval(values: tuple[float, ...], outcome: str, said: str) -> None:
+def test_repeated_measurements_decide_by_their_interval(
+    values: tuple[float, ...], outcome: str, said: str
+) -> None:
     rows = metric_rows(*({"metric": "stoi", "value": v, "seed": n} for n, v in enumerate(values, 1)))
     query = {"table": "metrics", "metric": "stoi", "each": ["seed"]}
     found = verdict_of(claim_of([query], expect="> 0", repeated=True), evidence_of(rows))
     assert found.outcome == outcome
     assert said in found.measured
-    decoded = verdict_of(claim_of([query], expect="> 0", repeated=True), evidence_of(rows.assign(condition="measured")))
+    decoded = verdict_of(
+        claim_of([query], expect="> 0", repeated=True), evidence_of(rows.assign(condition="measured"))
+    )
     assert claims.to_frame([decoded]).iloc[0]["found"].startswith(f"{outcome} on simulated brains: seed 1: ")
 
 
@@ -342,7 +376,13 @@ def test_an_arm_to_which_others_are_compared_has_to_be_helped_too() -> None:
 
 
 def test_what_no_arm_was_trained_for_needs_no_help() -> None:
-    row = {"metric": "stoi", "value": 0.9, "arm": "roundtrip", "condition": "noise-free", "representation": "mel"}
+    row = {
+        "metric": "stoi",
+        "value": 0.9,
+        "arm": "roundtrip",
+        "condition": "noise-free",
+        "representation": "mel",
+    }
     query = {"table": "metrics", "metric": "stoi", "where": {"representation": "mel", "control": "none"}}
     assert verdict_of(claim_of([query], expect="> 0.8"), evidence_of(metric_rows(row))).verdict == HOLDS
 

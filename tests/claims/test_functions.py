@@ -188,26 +188,34 @@ def test_a_metric_without_a_score_for_a_floor_is_told_and_so_is_one_that_prefers
     tables.metrics = pd.concat([tables.metrics, pd.DataFrame(several)], ignore_index=True)
     found = {case.label: case.value for case in REGISTRY["tells_sound_from_floor"](tables)}
     told = {
-        "SNR (dB)": "is below sound made without a brain", "PESQ-WB": "yes",
+        "SNR (dB)": "is below sound made without a brain",
+        "PESQ-WB": "yes",
         "STOI": "cannot be compared with white noise",
-    }  # fmt: skip
+    }
     assert found == told
 
 
 def test_convergence_is_what_chapter_6_says() -> None:
     said = {
-        "frozen_verdict": "converged", "frozen_unfinished": 0, "finetuned_unfinished": 1,
+        "frozen_verdict": "converged",
+        "frozen_unfinished": 0,
+        "finetuned_unfinished": 1,
         "finetuned_verdict": "not converged: the loss was still falling",
-    }  # fmt: skip
+    }
     found = [case.value for case in REGISTRY["arms_converged"](SimpleNamespace(training=said))]
     assert found == ["yes", "not converged: the loss was still falling"]
     assert "does not say" in str(REGISTRY["arms_converged"](NOTHING)[0].value)
     at_start = training.Convergence(True, 0.0, False).verdict
     said = {
-        "mel_verdict": at_start, "mel_unfinished": 0, "complex-stft_verdict": "not converged: it fell",
+        "mel_verdict": at_start,
+        "mel_unfinished": 0,
+        "complex-stft_verdict": "not converged: it fell",
         "complex-stft_unfinished": 1,
-    }  # fmt: skip
-    others = [REGISTRY[f"{name}_arm_converged"](SimpleNamespace(training=said))[0].value for name in ("mel", "complex")]
+    }
+    others = [
+        REGISTRY[f"{name}_arm_converged"](SimpleNamespace(training=said))[0].value
+        for name in ("mel", "complex")
+    ]
     assert others == ["yes", "not converged: it fell"]
 
 

@@ -249,7 +249,9 @@ def test_the_address_comes_from_the_environment(
     assert printed.err.endswith("gh issue comment 23 --body-file -\n"), "what is printed can be piped"
 
 
-def test_without_an_address_it_is_that_of_the_citation(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_an_address_it_is_that_of_the_citation(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     text = (project / "CITATION.cff").read_text()
     (project / "CITATION.cff").unlink()
     (project / "CITATION.cff").write_text(f"{text}url: {URL}\n")
@@ -264,22 +266,38 @@ def test_players_are_found_in_a_page_as_the_book_writes_them() -> None:
 
     clips = [
         Clip(name, "a", condition, weights, "", "01-x", None, 1.0, 0.0, "")
-        for name, condition, weights in (("a-1", "original", NO_WEIGHTS), ("a-2", "6 kbps, one & two", "demo-1"))
-    ]  # fmt: skip
+        for name, condition, weights in (
+            ("a-1", "original", NO_WEIGHTS),
+            ("a-2", "6 kbps, one & two", "demo-1"),
+        )
+    ]
     shown = players_html(clips, "Heard (speech-1.0s): twice", "")
     output = nbformat.v4.new_output("display_data", data={"text/html": shown})
     page = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(outputs=[output])])
-    assert report.first_players(page) == ("Heard (speech-1.0s): twice", [
-        ("_static/audio/a-1.flac", "original, no learned weights"),
-        ("_static/audio/a-2.flac", "6 kbps, one & two, weights demo-1"),
-    ])  # fmt: skip
+    assert report.first_players(page) == (
+        "Heard (speech-1.0s): twice",
+        [
+            ("_static/audio/a-1.flac", "original, no learned weights"),
+            ("_static/audio/a-2.flac", "6 kbps, one & two, weights demo-1"),
+        ],
+    )
     assert report.first_players(nbformat.v4.new_notebook()) == ("", [])
 
 
 def test_conditions_never_meet_in_a_row() -> None:
     """Every row takes its values under one condition; of different widths, arms and weights there are several rows."""
-    common = {"segment": "speech", "control": "none", "metric": "stoi", "representation": "encodec-latents",
-              "arm": "frozen", "codec": "demo-1", "units": 8, "fold": "held-out", "n": 3, "seed": 1}  # fmt: skip
+    common = {
+        "segment": "speech",
+        "control": "none",
+        "metric": "stoi",
+        "representation": "encodec-latents",
+        "arm": "frozen",
+        "codec": "demo-1",
+        "units": 8,
+        "fold": "held-out",
+        "n": 3,
+        "seed": 1,
+    }
     rows = [
         {**common, "condition": "noise-free", "rank": 4, "value": 0.9},
         {**common, "condition": "voxel-noise", "rank": 4, "value": 0.5},
@@ -304,7 +322,9 @@ def test_commands_name_what_was_put_in_place_of_the_edition_s_own(project: Path)
 
     def asked(**changes: object) -> str:
         table = project / "results" / "demo" / "metrics.csv"
-        return report.variables(report.Found(settings.model_copy(update=changes), table, table, True, project))
+        return report.variables(
+            report.Found(settings.model_copy(update=changes), table, table, True, project)
+        )
 
     assert asked() == asked(bandwidths=[1.5, 3.0, 6.0, 12.0, 24.0]) == "EDITION=demo"
     sound = settings.stimulus.model_copy(update={"source": "/a b.wav"})
@@ -316,7 +336,11 @@ def test_commands_name_what_was_put_in_place_of_the_edition_s_own(project: Path)
     [
         (["--edition", "nothere"], "", "there is no edition 'nothere' in config/"),
         (["--edition", "nothere.yml"], "", "nothere.yml does not exist"),
-        (["--edition", "smoke"], "", "results/smoke/metrics.csv does not exist: run make book EDITION=smoke first"),
+        (
+            ["--edition", "smoke"],
+            "",
+            "results/smoke/metrics.csv does not exist: run make book EDITION=smoke first",
+        ),
         (["--book-url", "example.org/book"], "", "BOOK_URL=example.org/book: give the address"),
         (["--book-url", "https://example.org/a b"], "", "give the address"),
         ([], "results/demo/metrics.csv", "is damaged: run make book EDITION=demo again"),
@@ -324,7 +348,7 @@ def test_commands_name_what_was_put_in_place_of_the_edition_s_own(project: Path)
         (["--out", "config"], "", "config is a folder"),
         (["--out", "claims.yml/report.md"], "", "cannot be written"),
     ],
-)  # fmt: skip
+)
 def test_bad_input_is_one_sentence_and_leaves_nothing(
     arguments: list[str], damaged: str, sentence: str, project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

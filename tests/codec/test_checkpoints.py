@@ -86,7 +86,9 @@ def test_saved_codec_comes_back_with_half_precision_weights(tmp_path: Path) -> N
 def test_the_same_codec_is_written_as_the_same_bytes(tmp_path: Path) -> None:
     # its four entries of metadata have 24 orders, and the hash of the file names the weights
     ids = {
-        checkpoints.load(str(checkpoints.save(tiny(), tmp_path / "tiny.safetensors", CONFIG, {"steps": 3}))).id
+        checkpoints.load(
+            str(checkpoints.save(tiny(), tmp_path / "tiny.safetensors", CONFIG, {"steps": 3}))
+        ).id
         for _ in range(8)
     }
     assert len(ids) == 1
@@ -368,7 +370,9 @@ def test_a_configuration_that_no_codec_has_is_refused_at_once(
 
 
 @pytest.mark.parametrize("name", ["config", "summary"])
-@pytest.mark.parametrize("text", [None, "", "{", "[]", "3", "[" * 100_000, '{"n_filters": 1e999}', "9" * 5000])
+@pytest.mark.parametrize(
+    "text", [None, "", "{", "[]", "3", "[" * 100_000, '{"n_filters": 1e999}', "9" * 5000]
+)
 def test_metadata_that_cannot_be_read_are_refused(tmp_path: Path, name: str, text: str | None) -> None:
     def change(tensors: dict[str, torch.Tensor], metadata: dict[str, str]) -> None:
         metadata.pop(name) if text is None else metadata.update({name: text})

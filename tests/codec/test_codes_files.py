@@ -105,7 +105,10 @@ def test_encrypted_doubled_and_incomplete_archives_are_refused(tmp_path: Path) -
         content[content.index(signature) + offset] |= 1  # the flag of an encrypted part
     path.write_bytes(content)
     assert "is damaged" in refused(path)
-    with pytest.warns(UserWarning, match="Duplicate"), zipfile.ZipFile(archive(tmp_path / "two.npz"), "a") as made:
+    with (
+        pytest.warns(UserWarning, match="Duplicate"),
+        zipfile.ZipFile(archive(tmp_path / "two.npz"), "a") as made,
+    ):
         made.writestr("codes.npy", b"")
     assert "twice" in refused(tmp_path / "two.npz")
     np.savez(tmp_path / "few.npz", codes=GOOD["codes"])

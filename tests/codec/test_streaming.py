@@ -137,11 +137,16 @@ print(peak() - before)
 """
 
 
-@pytest.mark.skipif(not Path("/proc/self/status").is_file(), reason="reads the peak memory that Linux records")
+@pytest.mark.skipif(
+    not Path("/proc/self/status").is_file(), reason="reads the peak memory that Linux records"
+)
 def test_memory_does_not_grow_with_the_sound() -> None:
     """Full width; the package takes half a GB more for these 30 s, and 40 GB for an hour."""
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", MEASURE, "30"],
-        capture_output=True, text=True, check=True, cwd=Path(fmri_audio.__file__).parents[1],
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=Path(fmri_audio.__file__).parents[1],
+    )
     assert float(done.stdout) < 200, "megabytes above the loaded model and a second of sound"

@@ -20,7 +20,12 @@ RESPONSE = np.array([0, 0.1, 0.6, 1.0, 0.7, 0.3, 0.1])
 
 def split() -> Split:
     """The last 60 TRs are held out after a gap of 12, in sound and (lags of 3 TRs) in volumes."""
-    blocks = {"train_blocks": ((0, 148),), "test_block": (160, N), "bold_train": ((0, 148),), "bold_test": (160, N)}
+    blocks = {
+        "train_blocks": ((0, 148),),
+        "test_block": (160, N),
+        "bold_train": ((0, 148),),
+        "bold_test": (160, N),
+    }
     return Split(**blocks, gap=12, **({"runs": ((0, N),)} if "runs" in Split.__dataclass_fields__ else {}))
 
 
@@ -83,7 +88,10 @@ def test_delays_count_in_stimulus_time_and_stay_within_the_run() -> None:
     assert_array_equal(rows, [[3, 1, 0], [4, 2, 0], [0, 10, 8]])
     later = encoding.delayed(features, np.array([5, 6]), [3, 5], 3, (5, 10))
     assert_array_equal(later, [[6, 0], [7, 0]])
-    assert encoding.delayed(features, np.array([], int), [3, 5], 3, (5, 10)).shape == (0, 2)  # a run not asked for
+    assert encoding.delayed(features, np.array([], int), [3, 5], 3, (5, 10)).shape == (
+        0,
+        2,
+    )  # a run not asked for
 
 
 def test_impossible_requests_are_one_sentence() -> None:

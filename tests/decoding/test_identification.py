@@ -89,7 +89,9 @@ def test_pairwise_agrees_with_counting_by_hand() -> None:
         per_segment = []
         for i, mine in enumerate(cut[0]):
             own = np.corrcoef(mine, cut[1][i])[0, 1]
-            others = [np.corrcoef(mine, cut[1][j])[0, 1] for j in range(15) if abs(i - j) * N_TRS >= N_TRS + GAP]
+            others = [
+                np.corrcoef(mine, cut[1][j])[0, 1] for j in range(15) if abs(i - j) * N_TRS >= N_TRS + GAP
+            ]
             per_segment.append(np.mean([own > other for other in others]))
         scores.append(np.mean(per_segment))
     found = identification.identify_segments([folds], features, RUNS, layout, n_trs=N_TRS)
@@ -141,14 +143,18 @@ def test_facts_of_a_sound_are_those_of_every_tr() -> None:
 
 def test_too_few_is_said_and_not_tested() -> None:
     features = smooth(100, 0)
-    folds = [FoldPrediction((40, 70), features[40:70], features.mean(0), features.std(0), np.ones(N_FEATURES))]
+    folds = [
+        FoldPrediction((40, 70), features[40:70], features.mean(0), features.std(0), np.ones(N_FEATURES))
+    ]
     layout = identification.trials([(40, 70)], [(0, 100)], n_trs=N_TRS, gap=GAP)
     found = identification.identify_segments([folds], features, [(0, 100)], layout, n_trs=N_TRS)
     assert np.isnan(found.p) and found.verdict.startswith("not testable: 6 segments have enough distractors")
     found = dataclasses.replace(found, n_segments=10)
     assert np.isnan(found.p) and found.verdict.startswith("not testable: 75 admissible shifts")
     tenway = identification.identify_segments([folds], features, [(0, 100)], layout, n_trs=N_TRS, ways=10)
-    assert tenway.verdict.startswith("not testable: no segment has enough distractors, at least 10 are needed")
+    assert tenway.verdict.startswith(
+        "not testable: no segment has enough distractors, at least 10 are needed"
+    )
     assert np.isnan(tenway.p)
     assert tenway.n_segments == 0 and tenway.n_left_out == 7
     with pytest.raises(UserError, match="7 held-out TRs hold 1 segments of 4 TRs"):
@@ -177,9 +183,14 @@ def test_correction_keeps_the_rate_of_false_alarms_whether_comparisons_hang_toge
             common, own = rng.standard_normal((1, 120)), rng.standard_normal((8, 120))
             orbit = np.sqrt(together) * common + np.sqrt(1 - together) * own
             # What is compared differs in scale, as ten-way and pairwise accuracies do.
-            wrong += min(identification.corrected(several(orbit * np.geomspace(0.01, 1, 8)[:, None])).values()) <= 0.05
+            wrong += (
+                min(identification.corrected(several(orbit * np.geomspace(0.01, 1, 8)[:, None])).values())
+                <= 0.05
+            )
         alarms[together] = wrong
-    assert all(12 <= wrong <= 51 for wrong in alarms.values()), alarms  # 99.9 % of binomial draws with p = .05
+    assert all(12 <= wrong <= 51 for wrong in alarms.values()), (
+        alarms
+    )  # 99.9 % of binomial draws with p = .05
 
 
 def test_a_clear_result_passes_among_many_comparisons() -> None:

@@ -26,7 +26,9 @@ def splits() -> list[Split]:
 
 def folds(true: np.ndarray, predicted: np.ndarray) -> list[FoldPrediction]:
     return [
-        FoldPrediction((a, b), predicted[a:b].astype(np.float32), true.mean(0), true.std(0), np.ones(true.shape[1]))
+        FoldPrediction(
+            (a, b), predicted[a:b].astype(np.float32), true.mean(0), true.std(0), np.ones(true.shape[1])
+        )
         for a, b in BLOCKS
     ]
 

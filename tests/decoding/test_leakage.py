@@ -100,9 +100,9 @@ class Analysis:
                 for name in ("waveform", "features", "bold"):
                     remembers = name == "features" and model.representation.startswith("encodec")
                     into = self.part_of(built, block, remembers)
-                    into[f"{name} of {arm}, TRs {block[0]} to {block[1]}"] = np.stack([
-                        window[name].numpy() for window in windows
-                    ])  # fmt: skip
+                    into[f"{name} of {arm}, TRs {block[0]} to {block[1]}"] = np.stack(
+                        [window[name].numpy() for window in windows]
+                    )
         return built
 
     def standardised(self, bold: np.ndarray) -> np.ndarray:
@@ -161,7 +161,10 @@ def test_the_end_held_out_leaves_all_training_bit_identical(
         def fitted(
             self, clean: Brains, models: dict[str, Arm], features: dict[str, torch.Tensor]
         ) -> dict[str, np.ndarray]:
-            found = {**super().fitted(clean, models, features), "mask": masks.auditory_mask(AFFINE, (10, 10, 10))}
+            found = {
+                **super().fitted(clean, models, features),
+                "mask": masks.auditory_mask(AFFINE, (10, 10, 10)),
+            }
             for arm, model in models.items():
                 model.start(features[arm], split, seed=0)
                 state = model.trained_state()
@@ -170,7 +173,9 @@ def test_the_end_held_out_leaves_all_training_bit_identical(
 
     report = report_of(WithStart(checkpoint, encode, split), sound, brains)
     assert report.clean and report.verdict.startswith("no leak")
-    assert {"mask", "alphas of 4", "weights of 7", "start of codes, space.expand.weight"} <= set(report.compared)
+    assert {"mask", "alphas of 4", "weights of 7", "start of codes, space.expand.weight"} <= set(
+        report.compared
+    )
     for arm in ARMS:
         assert any(name.startswith(f"features of {arm}") for name in report.compared)
     assert not report.later
@@ -248,9 +253,11 @@ def test_too_short_a_gap_is_flagged(
     first, _ = honest.train_blocks[-1]
     last = honest.test_block[0] - gap
     leaky = dataclasses.replace(
-        honest, gap=gap, train_blocks=(*honest.train_blocks[:-1], (first, last)),
+        honest,
+        gap=gap,
+        train_blocks=(*honest.train_blocks[:-1], (first, last)),
         bold_train=(*honest.bold_train[:-1], (first + LAGS[0] - SHIFT, last + LAGS[-1] - SHIFT)),
-    )  # fmt: skip
+    )
     report = report_of(Analysis(checkpoint, encode, leaky), sound, brains)
     assert any(name.startswith("bold of frozen") for name in report.leaked)
     assert any(name.startswith("weights") for name in report.leaked)
@@ -271,7 +278,9 @@ def test_volumes_that_answer_the_held_out_sound() -> None:
     assert answering_volumes(split, TR, SHIFT) == (first - 3, last - 3 + 8)
     for a, b in split.bold_train:
         assert b <= first - 3 or a >= last - 3 + 8, "an admissible gap keeps them out of training"
-    assert answering_volumes(leave_one_run_out(RUNS, **ARGUMENTS)[0], TR, SHIFT) == RUNS[0], "a scan ends with its run"
+    assert answering_volumes(leave_one_run_out(RUNS, **ARGUMENTS)[0], TR, SHIFT) == RUNS[0], (
+        "a scan ends with its run"
+    )
 
 
 def test_memory_of_a_codec_is_what_it_was_given() -> None:
@@ -308,7 +317,13 @@ def test_the_demo_codec_has_forgotten_before_the_gap_of_the_editions_is_over() -
     """Real weights, whose LSTM remembers some ten TRs: after the gap latents hardly differ, and no code does."""
     checkpoint = checkpoints.load("demo")
     memory = codec_memory(
-        encoder_of(checkpoint, 8), noise_bursts(24), (2, 4), sample_rate=SAMPLE_RATE, frame_rate=RATE, tr=TR, seed=0
+        encoder_of(checkpoint, 8),
+        noise_bursts(24),
+        (2, 4),
+        sample_rate=SAMPLE_RATE,
+        frame_rate=RATE,
+        tr=TR,
+        seed=0,
     )
     latents, codes = memory.beyond(0)
     assert latents > 0.01 and codes > 0, "the first TR remembers"

@@ -36,12 +36,21 @@ def studies(tmp_path_factory: pytest.TempPathFactory) -> dict[float, Study]:
     """The same sound heard by strongly driven brains and by brains that do not hear it."""
     folder = tmp_path_factory.mktemp("decoding")
     return {
-        strength: Study.open(simulate_study(
-            folder / str(strength), noise_bursts(N_TRS), SAMPLE_RATE, n_subjects=1, n_trs=N_TRS, shape=SHAPE, seed=1,
-            strength=strength, progress=False,
-        ))
+        strength: Study.open(
+            simulate_study(
+                folder / str(strength),
+                noise_bursts(N_TRS),
+                SAMPLE_RATE,
+                n_subjects=1,
+                n_trs=N_TRS,
+                shape=SHAPE,
+                seed=1,
+                strength=strength,
+                progress=False,
+            )
+        )
         for strength in (0.7, 0.0)
-    }  # fmt: skip
+    }
 
 
 def sound_to_brain(study: Study, design: np.ndarray) -> float:
@@ -58,7 +67,9 @@ def test_ridge_is_the_solution_of_its_penalised_least_squares(monkeypatch: pytes
     new = rng.standard_normal((5, 90)).astype(np.float32)
     ridge = regression.fit_ridge(x, y, np.arange(60), n_folds=3, gap=2)
     for k, alpha in enumerate(ridge.alphas):
-        weights = np.linalg.solve(x.T.astype(np.float64) @ x + alpha * np.eye(90), x.T @ (y[:, k] - y[:, k].mean()))
+        weights = np.linalg.solve(
+            x.T.astype(np.float64) @ x + alpha * np.eye(90), x.T @ (y[:, k] - y[:, k].mean())
+        )
         assert_allclose(ridge.predict(new)[:, k], new @ weights + y[:, k].mean(), atol=1e-5)
         assert_allclose(ridge.predictors.T @ ridge.dual[:, k], weights, atol=1e-7)
     monkeypatch.setattr(regression, "_SLICE", 7)  # which slices are summed changes nothing

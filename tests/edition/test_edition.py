@@ -347,15 +347,21 @@ def test_resolving_writes_a_whole_edition(
     ("values", "sentence"),
     [
         ({}, "42 TRs leave too little on one side of a gap of 12; use more TRs or other than 4 folds"),
-        ({"training": {**SHORT, "test_fraction": 0.9}}, "a gap of 9; use more TRs or another training.test_fraction"),
+        (
+            {"training": {**SHORT, "test_fraction": 0.9}},
+            "a gap of 9; use more TRs or another training.test_fraction",
+        ),
         ({"training": {**SHORT, "validation_fraction": 0.9}}, "training.validation_fraction: 0.9 of 2"),
         ({"training": {**SHORT, "window_trs": 12}}, "training.window_trs: 12 TRs do not fit into the blocks"),
         ({"training": {**SHORT, "cv_folds": 9}}, "training.cv_folds: 9 folds need at least 36 training TRs"),
-        ({"training": {**SHORT, "segment_seconds": 12}}, "held-out TRs hold 1 segments of 8 TRs; identification needs"),
+        (
+            {"training": {**SHORT, "segment_seconds": 12}},
+            "held-out TRs hold 1 segments of 8 TRs; identification needs",
+        ),
         ({"training": {**SHORT, "rank": 5000}}, "training.rank: a rank of 5000 does not fit through"),
         ({"training": SHORT, "study": {"n_subjects": 1}}, "at least 2 of them; the study has 1"),
     ],
-)  # fmt: skip
+)
 def test_resolving_refuses_what_a_chapter_would(
     tmp_path: Path, recording: Path, tiny_checkpoint_file: Path, values: dict[str, Any], sentence: str
 ) -> None:
@@ -367,7 +373,10 @@ def test_resolving_refuses_what_a_chapter_would(
 
 @pytest.mark.parametrize(
     ("row", "sentence"),
-    [("0\t30\tspeech", "the held-out block ("), ("0\t63\tsilence", "no stretch of speech, music or ambience is long")],
+    [
+        ("0\t30\tspeech", "the held-out block ("),
+        ("0\t63\tsilence", "no stretch of speech, music or ambience is long"),
+    ],
 )
 def test_resolving_refuses_sound_in_which_nothing_can_be_scored(
     tmp_path: Path, recording: Path, tiny_checkpoint_file: Path, row: str, sentence: str
@@ -429,9 +438,12 @@ def bad_sounds(folder: Path, speech: Maker) -> dict[str, Path]:
     spoiled = good.copy()
     spoiled[1000] = np.nan
     for name, samples in {
-        "silent": np.zeros(62 * 24_000), "second": good[:24_000], "short": good[: 59 * 24_000], "nan": spoiled,
+        "silent": np.zeros(62 * 24_000),
+        "second": good[:24_000],
+        "short": good[: 59 * 24_000],
+        "nan": spoiled,
         "inf": np.where(np.isnan(spoiled), np.inf, spoiled),
-    }.items():  # fmt: skip
+    }.items():
         soundfile.write(folder / f"{name}.wav", samples, 24_000, subtype="FLOAT")
     (folder / "text.wav").write_text("hello " * 1000)
     (folder / "empty.wav").touch()
@@ -445,10 +457,16 @@ def test_every_bad_sound_is_refused_before_anything_is_written(
     sounds = tmp_path / "sounds"
     sounds.mkdir()
     sentences = {
-        "silent": "is silent", "second": "holds 0 TRs of 1.5 s, under 40 TRs (60 s)", "nan": "NaN or infinite",
-        "short": "holds 39 TRs of 1.5 s, under 40 TRs (60 s)", "inf": "NaN or infinite", "text": "is not a sound file",
-        "empty": "is empty", "folder": "is a folder", "missing": "does not exist",
-    }  # fmt: skip
+        "silent": "is silent",
+        "second": "holds 0 TRs of 1.5 s, under 40 TRs (60 s)",
+        "nan": "NaN or infinite",
+        "short": "holds 39 TRs of 1.5 s, under 40 TRs (60 s)",
+        "inf": "NaN or infinite",
+        "text": "is not a sound file",
+        "empty": "is empty",
+        "folder": "is a folder",
+        "missing": "does not exist",
+    }
     paths = bad_sounds(sounds, speech)
     assert set(paths) == set(sentences)
     for name, path in paths.items():

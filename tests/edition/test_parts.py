@@ -19,10 +19,16 @@ def test_the_projects_own_editions_name_what_there_is(edition: str) -> None:
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"training.arms": ["frozen", "finetuned", "mel", "codes", "w2v"]}, "there is no arm 'w2v'; choose from mel"),
+        (
+            {"training.arms": ["frozen", "finetuned", "mel", "codes", "w2v"]},
+            "there is no arm 'w2v'; choose from mel",
+        ),
         ({"training.rank": 3}, "training.rank: 3 should be a multiple of 2 for the complex-stft arm"),
         ({"sweep.ranks": [16, 63]}, "sweep.ranks: 63 should be a multiple of 2 for the complex-stft arm"),
-        ({"parts": {"mel": {"bands": 3}}}, "parts.mel: no arm of training.arms has this name and settings of its own"),
+        (
+            {"parts": {"mel": {"bands": 3}}},
+            "parts.mel: no arm of training.arms has this name and settings of its own",
+        ),
         ({"parts": {"nothere": {}}}, "parts.nothere: no arm"),
     ],
 )

@@ -25,11 +25,13 @@ def edition(folder: Path, wave: np.ndarray, codec: Path, kinds: list[tuple[float
     table = pd.DataFrame(kinds, columns=["onset", "offset", "kind"])
     table.to_csv(sound.with_suffix(".tsv"), sep="\t", index=False)
     settings = {
-        "edition": "mine", "codec": str(codec), "stimulus": {"source": str(sound)},
+        "edition": "mine",
+        "codec": str(codec),
+        "stimulus": {"source": str(sound)},
         "windows": {"seconds": 8, "n_windows": 3, "clip_seconds": 2},
         "study": {"n_subjects": 2, "shape": [20, 16, 16]},
         "training": {"rank": 8, "steps": 4, "epochs": 2, "gap_trs": 12, "seeds": 2},
-    }  # fmt: skip
+    }
     path = folder / "mine.yml"
     path.write_text(yaml.safe_dump(settings))
     return Edition.open(path, build=folder / "build")

@@ -66,10 +66,14 @@ def test_noisy_copies_are_identified_by_their_sound_whatever_their_level_and_col
 ) -> None:
     noise = np.random.default_rng(0).standard_normal((2, len(long_block.original)))
     level = long_block.original.std()
-    found = BlockIdentification(long_block).by_line_spectra([
-        long_block.original, 1e-3 * long_block.original, scipy.signal.lfilter([1], [1, -0.7], long_block.original),
-        *(long_block.original + level * np.float32(one) for one in noise),
-    ])  # fmt: skip
+    found = BlockIdentification(long_block).by_line_spectra(
+        [
+            long_block.original,
+            1e-3 * long_block.original,
+            scipy.signal.lfilter([1], [1, -0.7], long_block.original),
+            *(long_block.original + level * np.float32(one) for one in noise),
+        ]
+    )
     assert found.per_subject.shape == (5, 1 + 240 - 2 * 12 - 1) and found.n_segments >= 10
     assert (found.per_subject[:3, 0] > 0.99).all() and (found.per_subject[3:, 0] > 0.9).all()
     assert found.p == found.smallest_p

@@ -50,8 +50,10 @@ def test_records_name_the_arm_s_features_and_the_codes_bandwidth(held_out: HeldO
         "codec": None,
     }
     assert block_tables.columns_of_arm(held_out, "codes") == {
-        "arm": "codes", "representation": "encodec-codes", "bandwidth_kbps": 6.0,
-    }  # fmt: skip
+        "arm": "codes",
+        "representation": "encodec-codes",
+        "bandwidth_kbps": 6.0,
+    }
 
 
 def test_records_of_a_training_name_its_seed(held_out: HeldOut) -> None:
@@ -60,9 +62,14 @@ def test_records_of_a_training_name_its_seed(held_out: HeldOut) -> None:
     assert described == block_tables.columns_of_arm(held_out, "frozen")
     scores = block_tables.score(held_out, ThroughArm(held_out, second).noise_free, ("stoi",))
     records = block_tables.records(
-        held_out, scores, condition="noise-free", control="repeated", seed=second.seed, wanted=("stoi",),
+        held_out,
+        scores,
+        condition="noise-free",
+        control="repeated",
+        seed=second.seed,
+        wanted=("stoi",),
         **described,
-    )  # fmt: skip
+    )
     assert {(one.metric, one.seed, one.arm) for one in records} == {("stoi", second.seed, "frozen")}
 
 

@@ -18,9 +18,12 @@ def test_exact_intervals_hold_their_rate() -> None:
     assert calibration.exact_interval(0, 10) == (0.0, pytest.approx(1 - 0.005 ** (1 / 10)))
     assert calibration.exact_interval(10, 10) == (pytest.approx(0.005 ** (1 / 10)), 1.0)
     rng = np.random.default_rng(0)
-    inside = [low <= 0.05 <= high for low, high in (
-        calibration.exact_interval(int(hits), 500) for hits in rng.binomial(500, 0.05, 2000)
-    )]  # fmt: skip
+    inside = [
+        low <= 0.05 <= high
+        for low, high in (
+            calibration.exact_interval(int(hits), 500) for hits in rng.binomial(500, 0.05, 2000)
+        )
+    ]
     assert np.mean(inside) >= 0.985
     assert not calibration.exact_interval(40, 500)[0] <= 0.05  # a rate of 8 % is told from 5 %
 
@@ -64,7 +67,10 @@ def test_what_is_attainable_is_reached_and_not_exceeded(sound: calibration.Heard
 
 def test_a_leaky_pipeline_is_flagged_and_the_books_is_not() -> None:
     rows = calibration.leaks(0, "now")
-    assert {row.quantity: row.value for row in rows} == {"pipeline_flagged": 0.0, "leaky_pipeline_flagged": 1.0}
+    assert {row.quantity: row.value for row in rows} == {
+        "pipeline_flagged": 0.0,
+        "leaky_pipeline_flagged": 1.0,
+    }
     assert all(row.holds for row in rows)
 
 
@@ -101,7 +107,10 @@ def test_one_excerpt_is_judged_among_the_same_sound_turned_round() -> None:
     assert accuracy.value == pytest.approx(0.512, abs=0.005)
     assert rate.value > 0.06
     accident[0] = 0.56
-    assert [row.holds for row in calibration.one_excerpt(studies(accident, 400, 1), 0, "abc")] == [False, False]
+    assert [row.holds for row in calibration.one_excerpt(studies(accident, 400, 1), 0, "abc")] == [
+        False,
+        False,
+    ]
 
 
 def test_the_table_is_that_of_this_code() -> None:
@@ -112,15 +121,17 @@ def test_the_table_is_that_of_this_code() -> None:
     nulls = rates[:2]
     for row in nulls:
         assert int(row["n"]) >= 500
-        assert calibration.exact_interval(round(float(row["value"]) * int(row["n"])), int(row["n"])) == pytest.approx(
-            (float(row["ci_low"]), float(row["ci_high"])), abs=1e-5
-        )
+        assert calibration.exact_interval(
+            round(float(row["value"]) * int(row["n"])), int(row["n"])
+        ) == pytest.approx((float(row["ci_low"]), float(row["ci_high"])), abs=1e-5)
         assert float(row["ci_low"]) <= 0.05 <= float(row["ci_high"])
     assert [(row["variant"], row["quantity"]) for row in rows if row["holds"] != "True"] == []
 
 
 def test_a_table_is_written_as_it_is_read(tmp_path: Path) -> None:
-    row = calibration.Row("null", "rejection_rate", 0.05, 0.03, 0.08, 500, "the interval holds 0.05", True, 0, "abc")
+    row = calibration.Row(
+        "null", "rejection_rate", 0.05, 0.03, 0.08, 500, "the interval holds 0.05", True, 0, "abc"
+    )
     calibration.write([row], tmp_path / "t.csv")
     [found] = calibration.read(tmp_path / "t.csv")
     assert found == {name: str(value) for name, value in asdict(row).items()}

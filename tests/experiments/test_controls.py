@@ -115,7 +115,10 @@ def test_runs_do_not_reach_into_each_other(feature: np.ndarray) -> None:
     assert first - 4 < 120  # the second run's training TRs begin where the first one's end would be seen
     trs = np.arange(first, first + 3)
     through.held_out.split = SimpleNamespace(
-        train=np.setdiff1d(through.held_out.split.train, [*trs, *range(112, 120)]), test=trs, gap=12, runs=tuple(runs)
+        train=np.setdiff1d(through.held_out.split.train, [*trs, *range(112, 120)]),
+        test=trs,
+        gap=12,
+        runs=tuple(runs),
     )
     one, other = (controls.code_from(through, x)[after] for x in (feature, changed))
     np.testing.assert_allclose(one, other, atol=1e-5)
@@ -153,8 +156,10 @@ def test_controls_are_sounds_of_the_block_and_differ(held_out: HeldOut) -> None:
         made = controls.sounds(through)
         assert list(made) == list(controls.CONTROL_LABELS)
         assert {name: len(several) for name, several in made.items()} == {
-            "envelope-only": 1, "speech-only": 1, "random-sound": controls.N_RANDOM,
-        }  # fmt: skip
+            "envelope-only": 1,
+            "speech-only": 1,
+            "random-sound": controls.N_RANDOM,
+        }
         every = [wave for several in made.values() for wave in several]
         assert {wave.shape for wave in every} == {held_out.original.shape}
         # All of this recording is speech, so that speech or silence says nothing: no brain.

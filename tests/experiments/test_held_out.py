@@ -36,8 +36,10 @@ def test_brains_of_another_clock_are_refused(held_out: HeldOut) -> None:
     slower = Edition(
         held_out.run.settings.model_copy(update={"tr": 2 * held_out.run.settings.tr}), 6.0, held_out.run.build
     )
-    slower.__dict__.update(stimulus=held_out.stimulus.__class__(
-        **{**vars(held_out.stimulus), "tr": 2 * held_out.stimulus.tr}), study=held_out.study)  # fmt: skip
+    slower.__dict__.update(
+        stimulus=held_out.stimulus.__class__(**{**vars(held_out.stimulus), "tr": 2 * held_out.stimulus.tr}),
+        study=held_out.study,
+    )
     with pytest.raises(UserError, match="its TR is 1.5 s, the edition's 3 s"):
         HeldOut(slower)
 

@@ -21,7 +21,9 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def help_of(trained: tuple[float, float], began: tuple[float, float], linear: tuple[float, float]) -> Help:
     scores = {TRAINED: trained, UNTRAINED: began, LINEAR: linear}
-    return Help("frozen", {name: dict(zip(helped.DECIDING, pair, strict=True)) for name, pair in scores.items()})
+    return Help(
+        "frozen", {name: dict(zip(helped.DECIDING, pair, strict=True)) for name, pair in scores.items()}
+    )
 
 
 @pytest.mark.parametrize(
@@ -31,7 +33,12 @@ def help_of(trained: tuple[float, float], began: tuple[float, float], linear: tu
         ((0.47, 9.0), (0.5, 9.5), (0.4, 10.0), False),  # worse than its own start by one score
         ((0.6, 8.0), (0.5, 9.0), (0.64, 7.0), False),  # what a decomposition gives for nothing is better
         ((0.5, 9.0), (0.5, 9.0), (0.4, 10.0), False),  # kept as it began
-        ((math.nan, 5.0), (math.nan, 9.0), (math.nan, 6.0), True),  # nobody speaks: the distance alone decides
+        (
+            (math.nan, 5.0),
+            (math.nan, 9.0),
+            (math.nan, 6.0),
+            True,
+        ),  # nobody speaks: the distance alone decides
         ((math.nan, math.nan), (0.5, 9.0), (0.7, 6.0), False),
     ],
 )
@@ -48,7 +55,10 @@ def test_the_numbers_that_decide_are_said():
 
 def rows(control: str, stoi: float, distance: float, fold: str = helped.FOLD) -> list[dict[str, object]]:
     common = {"arm": "frozen", "fold": fold, "control": control}
-    return [{**common, "metric": "stoi", "value": stoi}, {**common, "metric": "mel_distance_db", "value": distance}]
+    return [
+        {**common, "metric": "stoi", "value": stoi},
+        {**common, "metric": "mel_distance_db", "value": distance},
+    ]
 
 
 def test_only_validation_sound_decides_and_what_was_not_compared_is_not_there():

@@ -42,10 +42,13 @@ def test_the_demo_codec_keeps_levels_and_gains_with_every_bandwidth(
 
 
 def test_the_table_has_a_row_per_sound_in_the_order_of_measurement() -> None:
-    drift = pd.DataFrame({
-        "sound": ["sine 9 kHz", "sine 9 kHz", "chord", "chord"], "kbps": [1.5, 6.0, 1.5, 6.0],
-        "level_change_db": [-9.0, -3.0, 0.5, 0.1],
-    })  # fmt: skip
+    drift = pd.DataFrame(
+        {
+            "sound": ["sine 9 kHz", "sine 9 kHz", "chord", "chord"],
+            "kbps": [1.5, 6.0, 1.5, 6.0],
+            "level_change_db": [-9.0, -3.0, 0.5, 0.1],
+        }
+    )
     table = levels.levels_table(drift)
     assert list(table.columns) == ["sound", "1.5 kbps", "6 kbps"]
     assert table.to_numpy().tolist() == [["sine 9 kHz", -9.0, -3.0], ["chord", 0.5, 0.1]]

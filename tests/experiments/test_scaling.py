@@ -20,9 +20,11 @@ from fmri_audio.experiments.scaling import Cell, Score
 @pytest.fixture(scope="module")
 def play() -> Heard:
     """Nine minutes of the play, so that excerpts of six differ."""
-    return Heard.of(calibration.stimulus.prepare(
-        calibration.load_settings("demo", {"stimulus": {"first_tr": 0, "n_trs": 360}})
-    ))  # fmt: skip
+    return Heard.of(
+        calibration.stimulus.prepare(
+            calibration.load_settings("demo", {"stimulus": {"first_tr": 0, "n_trs": 360}})
+        )
+    )
 
 
 def fold(predicted: list[list[float]], first: int = 0) -> FoldPrediction:
@@ -39,18 +41,25 @@ def test_the_group_predicts_the_mean_of_its_subjects() -> None:
 
 
 def test_cells_are_means_with_their_intervals() -> None:
-    scores = [{("single", 3): Score(0.6, 0.2, 0.1, True, 40, 20)}, {("single", 3): Score(0.8, 0.4, 0.3, False, 42, 20)}]
+    scores = [
+        {("single", 3): Score(0.6, 0.2, 0.1, True, 40, 20)},
+        {("single", 3): Score(0.8, 0.4, 0.3, False, 42, 20)},
+    ]
     found = {one.quantity: one for one in scaling.cells(scores, 6, 5, "abc")}
-    assert {(one.minutes, one.subjects, one.decoder, one.n, one.seed, one.made_by) for one in found.values()} == {
-        (6, 3, "single", 2, 5, "abc")
-    }
+    assert {
+        (one.minutes, one.subjects, one.decoder, one.n, one.seed, one.made_by) for one in found.values()
+    } == {(6, 3, "single", 2, 5, "abc")}
     assert [found[name].value for name in ("pairwise", "ten_way", "correlation", "power")] == pytest.approx(
         [0.7, 0.3, 0.2, 0.5]
     )
     assert (found["pairwise"].segments, found["ten_way"].segments, found["power"].segments) == (41, 20, 41)
     half = 12.7062 * 0.1  # Student's t of one degree of freedom, standard error .1
-    assert (found["pairwise"].ci_low, found["pairwise"].ci_high) == pytest.approx((0.7 - half, 0.7 + half), abs=1e-4)
-    assert (found["power"].ci_low, found["power"].ci_high) == pytest.approx(calibration.exact_interval(1, 2, 0.95))
+    assert (found["pairwise"].ci_low, found["pairwise"].ci_high) == pytest.approx(
+        (0.7 - half, 0.7 + half), abs=1e-4
+    )
+    assert (found["power"].ci_low, found["power"].ci_high) == pytest.approx(
+        calibration.exact_interval(1, 2, 0.95)
+    )
 
 
 def test_more_subjects_help_the_group_and_not_the_mean_of_single_decoders(play: Heard) -> None:
@@ -85,7 +94,9 @@ def test_the_same_seed_gives_the_same_table_whatever_the_processes(play: Heard, 
 
 
 def test_sound_is_neither_repeated_nor_too_short_to_test(play: Heard) -> None:
-    with pytest.raises(UserError, match=r"10 min: the embedded play lasts 9.0 min, and sound is not repeated"):
+    with pytest.raises(
+        UserError, match=r"10 min: the embedded play lasts 9.0 min, and sound is not repeated"
+    ):
         scaling.check(10, play)
     scaling.check(9, play)
     with pytest.raises(UserError, match=rf"3 min: 95 admissible shifts, at least {FEWEST_SHIFTS} are needed"):
@@ -111,7 +122,12 @@ def made(minutes: int, subjects: int, value: float, low: float, quantity: str = 
 
 
 def test_the_cheapest_cell_reaches_the_target_with_its_whole_interval() -> None:
-    grid = [made(6, 17, 0.85, 0.75), made(12, 9, 0.84, 0.81), made(23, 3, 0.86, 0.82), made(23, 9, 0.9, 0.85, "power")]
+    grid = [
+        made(6, 17, 0.85, 0.75),
+        made(12, 9, 0.84, 0.81),
+        made(23, 3, 0.86, 0.82),
+        made(23, 9, 0.9, 0.85, "power"),
+    ]
     found = scaling_table.cheapest(grid, "pairwise", 0.8)
     assert found == grid[2]
     assert scaling_table.cheapest(grid, "pairwise", 0.7) == grid[2]
@@ -119,7 +135,9 @@ def test_the_cheapest_cell_reaches_the_target_with_its_whole_interval() -> None:
     assert scaling_table.where_reached(grid, "pairwise", 0.8) == (
         "is reached first with 3 subjects and 23 min (group decoder, 0.86, 0.82 to 0.96)"
     )
-    assert scaling_table.where_reached(grid, "pairwise", 0.9).startswith("is reached in no cell; the best is 3 ")
+    assert scaling_table.where_reached(grid, "pairwise", 0.9).startswith(
+        "is reached in no cell; the best is 3 "
+    )
     assert scaling_table.cell(grid, 23, 9, "group", "power") == grid[3]
     with pytest.raises(KeyError, match="0 cells"):
         scaling_table.cell(grid, 23, 9, "single", "power")

@@ -63,11 +63,16 @@ def test_every_point_changes_one_thing_and_its_own_settings_change_none(own: Hel
     found = sweep_of(own, LEVELS).points
     seed = own.run.settings.seed
     assert found == [
-        Point("frozen", seed), Point("frozen", seed + 1), Point("codes", seed),
-        Point("frozen", seed, "balance", 0.0), Point("frozen", seed, "rank", 6), Point("frozen", seed, "units", 40),
-        Point("codes", seed, "bandwidth", 1.5), Point("frozen", seed, "bandwidth", 1.5),
+        Point("frozen", seed),
+        Point("frozen", seed + 1),
+        Point("codes", seed),
+        Point("frozen", seed, "balance", 0.0),
+        Point("frozen", seed, "rank", 6),
+        Point("frozen", seed, "units", 40),
+        Point("codes", seed, "bandwidth", 1.5),
+        Point("frozen", seed, "bandwidth", 1.5),
         Point("frozen", seed, "bandwidth", 6.0),
-    ]  # fmt: skip
+    ]
     before = pd.json_normalize(own.run.settings.model_dump(mode="json")).iloc[0].map(str)
     changed = {}
     for point in found:
@@ -75,8 +80,10 @@ def test_every_point_changes_one_thing_and_its_own_settings_change_none(own: Hel
         changed[point] = {name: after[name] for name in before.index if after[name] != before[name]}
     nothing = [point for point in found if point.factor in (None, "units") or point.requantised]
     assert {point: change for point, change in changed.items() if point not in nothing} == {
-        found[3]: {"training.balance": "0.0"}, found[4]: {"training.rank": "6"}, found[6]: {"main_bandwidth": "1.5"},
-    }  # fmt: skip
+        found[3]: {"training.balance": "0.0"},
+        found[4]: {"training.rank": "6"},
+        found[6]: {"main_bandwidth": "1.5"},
+    }
     assert not any(changed[point] for point in nothing)
 
 
@@ -178,8 +185,13 @@ def test_scores_are_those_of_the_chapters_before(own: HeldOut, sweep: Sweep) -> 
 def test_records_never_pass_for_the_edition_s_own(own: HeldOut, sweep: Sweep, tmp_path: Path) -> None:
     table = results.read(own.run.write_records("10-sweep", sweep.records()))
     assert set(table["control"]) == {
-        "own settings", "balance=0", "rank=6", "units=40", "bandwidth=1.5", "bandwidth=6",
-    }  # fmt: skip
+        "own settings",
+        "balance=0",
+        "rank=6",
+        "units=40",
+        "bandwidth=1.5",
+        "bandwidth=6",
+    }
     assert table["hardware"].notna().all()
     by = table.drop_duplicates("control").set_index("control")
     assert by.loc["rank=6", "rank"] == 6 and by.loc["units=40", "units"] == 40

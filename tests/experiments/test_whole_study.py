@@ -26,10 +26,12 @@ def open_study(folder: Path, codec: Path, variant: str) -> WholeStudy:
         sound.with_suffix(".tsv"), sep="\t", index=False
     )
     settings = {
-        "edition": variant, "codec": str(codec), "stimulus": {"source": str(sound)},
+        "edition": variant,
+        "codec": str(codec),
+        "stimulus": {"source": str(sound)},
         "study": {"n_subjects": 2, "shape": [16, 14, 14], "variant": variant},
         "training": {"rank": 8, "steps": 4, "epochs": 2, "cv_folds": 3},
-    }  # fmt: skip
+    }
     path = folder / "edition.yml"
     path.write_text(yaml.safe_dump(settings))
     whole = WholeStudy(HeldOut(Edition.open(path, build=folder / "build")))

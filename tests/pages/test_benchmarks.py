@@ -27,22 +27,35 @@ def test_everything_measured_has_a_reader_s_name() -> None:
 
 
 def test_training_steps_are_named_by_arm_and_codec() -> None:
-    metrics = {"steps_per_second": 2.0, "processor_seconds": 0.4, "times_frozen": 1.5, "processor_times_frozen": 1.6,
-               "peak_megabytes": 100.0}  # fmt: skip
+    metrics = {
+        "steps_per_second": 2.0,
+        "processor_seconds": 0.4,
+        "times_frozen": 1.5,
+        "processor_times_frozen": 1.6,
+        "peak_megabytes": 100.0,
+    }
     rows = [("train full width", "finetuned", metric, value) for metric, value in metrics.items()]
     shown = benchmarks.training_table(table(("encode", "ours", "seconds", 1.0), *rows))
-    assert shown.to_dict("records") == [{
-        "Arm": "fine-tuned, random weights at full width", "steps per second": 2.0,
-        "processor seconds per step": 0.4, "time relative to frozen": 1.5, "processor time relative to frozen": 1.6,
-        "memory above the start (MB)": 100.0,
-    }]  # fmt: skip
+    assert shown.to_dict("records") == [
+        {
+            "Arm": "fine-tuned, random weights at full width",
+            "steps per second": 2.0,
+            "processor seconds per step": 0.4,
+            "time relative to frozen": 1.5,
+            "processor time relative to frozen": 1.6,
+            "memory above the start (MB)": 100.0,
+        }
+    ]
 
 
 def test_ridge_names_its_size_and_leaves_undefined_what_ours_has_no_difference_to() -> None:
     metrics = ("seconds", "processor_seconds", "processor_times_ours", "peak_megabytes")
     rows = [("ridge 4000", name, metric, 3.0) for name in RIDGE for metric in metrics]
-    others = [("ridge 4000", name, metric, 0.5) for name in RIDGE[1:]
-              for metric in ("penalties_differing", "largest_difference")]  # fmt: skip
+    others = [
+        ("ridge 4000", name, metric, 0.5)
+        for name in RIDGE[1:]
+        for metric in ("penalties_differing", "largest_difference")
+    ]
     shown = benchmarks.ridge_table(table(*rows, *others))
     assert (shown["voxels"] == "4,000").all() and len(shown) == len(RIDGE)
     assert np.isnan(shown["other penalties"].iloc[0]) and (shown["other penalties"].iloc[1:] == 0.5).all()
@@ -83,9 +96,11 @@ def test_ways_through_the_codec_are_shown_in_a_reader_s_words() -> None:
 
 def test_a_gpu_is_told_of_where_it_was_measured_and_as_far_as_it_was() -> None:
     rows = [
-        ("encode gpu", "network", "times_bound", 0.8), ("decode gpu", "network", "times_bound", 1.3),
-        ("encode gpu", "ours", "codes_differing_first_8", 0.002), ("encode", "ours", "times_ours", 1.0),
-    ]  # fmt: skip
+        ("encode gpu", "network", "times_bound", 0.8),
+        ("decode gpu", "network", "times_bound", 1.3),
+        ("encode gpu", "ours", "codes_differing_first_8", 0.002),
+        ("encode", "ours", "times_ours", 1.0),
+    ]
     bench = pd.DataFrame(rows, columns=["direction", "contender", "metric", "value"])
     told = benchmarks.on_gpu(bench)
     assert "takes 0.80 (encoding) and 1.30 (decoding)" in told and "0.20 % differ" in told

@@ -58,8 +58,12 @@ def test_the_log_of_the_demo_checkpoint_can_be_read_and_drawn() -> None:
 
 @pytest.fixture
 def quality() -> pd.DataFrame:
-    rows = [("speech/ljspeech", "demo-1", 1.5, 1.2), ("speech/ljspeech", "demo-1", 6.0, 1.5),
-            ("encodec-reference/original", "genuine EnCodec", 6.0, 2.6), ("music", "demo-1", 6.0, np.nan)]  # fmt: skip
+    rows = [
+        ("speech/ljspeech", "demo-1", 1.5, 1.2),
+        ("speech/ljspeech", "demo-1", 6.0, 1.5),
+        ("encodec-reference/original", "genuine EnCodec", 6.0, 2.6),
+        ("music", "demo-1", 6.0, np.nan),
+    ]
     return pd.DataFrame(rows, columns=["set", "codec", "kbps", "pesq_wb"])
 
 
@@ -74,8 +78,11 @@ def test_the_table_has_a_row_per_sound_and_maker_and_leaves_out_what_is_undefine
 ) -> None:
     table = codec_card.quality_table(quality, play, "pesq_wb", [1.5, 6.0], "demo-1")
     assert table["Made by"].to_list() == [
-        "EnCodec (demo-1)", "mel + Griffin-Lim (no learned weights)", "EnCodec (demo-1)", "EnCodec (Meta's weights)",
-    ]  # fmt: skip
+        "EnCodec (demo-1)",
+        "mel + Griffin-Lim (no learned weights)",
+        "EnCodec (demo-1)",
+        "EnCodec (Meta's weights)",
+    ]
     assert table.loc[0, ["1.5", "6"]].to_list() == [1.3, 1.7]
     assert np.isnan(table.loc[1, "1.5"]) and table.loc[3, "6"] == 2.6
 

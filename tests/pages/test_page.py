@@ -189,9 +189,14 @@ def test_a_table_of_words_is_styled_as_one() -> None:
 
 @pytest.mark.parametrize(
     ("value", "spec", "shown"),
-    [(-0.001, ".2f", "0.00"), (np.float32(-0.2), "+.1f", "\u22120.2"), (0.2, "+.1f", "+0.2"), (1234.5, ",.0f", "1,234"),
-     (-3, ".2f", "\u22123")],
-)  # fmt: skip
+    [
+        (-0.001, ".2f", "0.00"),
+        (np.float32(-0.2), "+.1f", "\u22120.2"),
+        (0.2, "+.1f", "+0.2"),
+        (1234.5, ",.0f", "1,234"),
+        (-3, ".2f", "\u22123"),
+    ],
+)
 def test_numbers_have_a_real_minus_and_nothing_has_none(value: float, spec: str, shown: str) -> None:
     text = table_html(pd.DataFrame({"a": ["x"], "b": [value]}), "Twenty letters and more", {"b": spec})
     assert f"<td>{shown}</td>" in text

@@ -28,7 +28,13 @@ def representation(request: pytest.FixtureRequest, tiny_checkpoint: Checkpoint) 
 
 
 def test_every_representation_says_what_it_is() -> None:
-    assert list(REPRESENTATIONS) == ["encodec-codes", "encodec-latents", "mel", "mel-quantised", "complex-stft"]
+    assert list(REPRESENTATIONS) == [
+        "encodec-codes",
+        "encodec-latents",
+        "mel",
+        "mel-quantised",
+        "complex-stft",
+    ]
     labels = [one.label for one in REPRESENTATIONS.values()]
     assert len(set(labels)) == len(labels) and all(labels)
 

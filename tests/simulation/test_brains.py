@@ -107,10 +107,12 @@ def test_voxels_near_heschls_gyrus_share_more(plan, grid: Grid) -> None:  # type
 
 def test_families_have_equal_parts_on_average(plan) -> None:  # type: ignore[no-untyped-def]
     sound = plan().sound
-    parts = np.stack([
-        (sound.design[:, members] @ sound.weights[members]).var(axis=0)
-        for members in (np.array(sound.process.families) == family for family in FAMILIES)
-    ])  # fmt: skip
+    parts = np.stack(
+        [
+            (sound.design[:, members] @ sound.weights[members]).var(axis=0)
+            for members in (np.array(sound.process.families) == family for family in FAMILIES)
+        ]
+    )
     assert_allclose((parts / parts.sum(axis=0)).mean(axis=1), 1 / len(FAMILIES), atol=0.03)
 
 
@@ -122,7 +124,9 @@ def test_the_true_response_reaches_what_is_attainable_and_no_more(plan) -> None:
         simulation = plan(variant=variant)
         bold = cleaned(simulation, 12)
         subjects = [simulation.subject(i) for i in range(1, 13)]
-        attainable, attainable_full = (np.stack(x) for x in zip(*map(simulation.attainable, subjects), strict=True))
+        attainable, attainable_full = (
+            np.stack(x) for x in zip(*map(simulation.attainable, subjects), strict=True)
+        )
         reached = np.stack([agreement.correlate(simulation.sound.shared, one) for one in bold])
         signals = (simulation.signal(simulation.sound, subject) for subject in subjects)
         reached_full = np.stack([agreement.correlate(a, b) for a, b in zip(signals, bold, strict=True)])
@@ -183,7 +187,8 @@ def test_delays_of_subjects_are_found_again(plan) -> None:  # type: ignore[no-un
     delays = np.arange(-1.6, 1.61, 0.2)
     sound = simulation.sound
     predictions = [
-        unit(above_drift(responses(sound.process.values, RUNS, TR, Haemodynamics(float(d))), RUNS, TR)) @ sound.weights
+        unit(above_drift(responses(sound.process.values, RUNS, TR, Haemodynamics(float(d))), RUNS, TR))
+        @ sound.weights
         for d in delays
     ]
     found, true = [], []
@@ -243,10 +248,14 @@ def test_null_shared_brains_share_as_much_but_nothing_of_this_sound(plan) -> Non
     for seed in range(60):
         shared = plan(seed, variant="null-shared").sound.shared
         level = real.level
-        by_seed.append([
-            agreement.correlate(np.broadcast_to(np.roll(level, lag)[:, None], shared.shape)[4:-4], shared[4:-4]).mean()
-            for lag in lags
-        ])  # fmt: skip
+        by_seed.append(
+            [
+                agreement.correlate(
+                    np.broadcast_to(np.roll(level, lag)[:, None], shared.shape)[4:-4], shared[4:-4]
+                ).mean()
+                for lag in lags
+            ]
+        )
     mean, error = np.mean(by_seed, axis=0), np.std(by_seed, axis=0, ddof=1) / np.sqrt(60)
     assert (abs(mean) < 3.5 * error).all()
     assert error.max() * np.sqrt(60) < 0.2
@@ -290,7 +299,9 @@ def test_families_can_be_left_out_and_level_is_still_heard_without_bands(plan) -
 def test_frequency_runs_high_low_high_from_back_to_front(plan, grid: Grid) -> None:  # type: ignore[no-untyped-def]
     sound = plan(families=("bands",)).sound
     best, y = sound.weights.argmax(axis=0), grid.positions(grid.active)[:, 1]
-    back, middle, front = (best[(y >= low) & (y <= high)].mean() for low, high in ((-35, -31), (-22, -18), (-9, -5)))
+    back, middle, front = (
+        best[(y >= low) & (y <= high)].mean() for low, high in ((-35, -31), (-22, -18), (-9, -5))
+    )
     assert back > middle + 5 and front > middle + 5
 
 
@@ -331,7 +342,9 @@ def test_a_box_keeps_the_voxel_centres_of_the_release() -> None:
         ("loud", None, "variant 'loud': should be one of realistic, null, null-shared, strong"),
     ],
 )
-def test_impossible_strengths_and_variants_are_refused(variant: str, strength: float | None, said: str) -> None:
+def test_impossible_strengths_and_variants_are_refused(
+    variant: str, strength: float | None, said: str
+) -> None:
     with pytest.raises(UserError, match=said):
         strength_of(variant, strength)  # type: ignore[arg-type]
 

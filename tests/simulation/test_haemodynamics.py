@@ -52,7 +52,9 @@ def test_subjects_responses_scatter_around_the_canonical_one() -> None:
     latency = np.array([one.latency for one in drawn])
     width = np.log([one.dispersion for one in drawn])
     assert abs(latency.mean()) < 0.06 and 0.3 < latency.std() < 0.45 and abs(latency).max() <= LATENCY_BOUND
-    assert abs(width.mean()) < 0.01 and 0.04 < width.std() < 0.07 and abs(width).max() < DISPERSION_BOUND + 1e-9
+    assert (
+        abs(width.mean()) < 0.01 and 0.04 < width.std() < 0.07 and abs(width).max() < DISPERSION_BOUND + 1e-9
+    )
 
 
 def test_volumes_are_shifted_by_three_trs() -> None:

@@ -18,7 +18,9 @@ EVERYWHERE = np.ones(BOX, bool)
 
 
 def noise_of(kept: np.ndarray = EVERYWHERE, run: Run = RUN, tr: Fraction = TR, seed: int = 0) -> np.ndarray:
-    return np.concatenate(list(scanner_noise.noise_chunks(BOX, kept, MM, run, tr, np.random.default_rng(seed))))
+    return np.concatenate(
+        list(scanner_noise.noise_chunks(BOX, kept, MM, run, tr, np.random.default_rng(seed)))
+    )
 
 
 def test_noise_is_autocorrelated_by_the_time_between_volumes() -> None:
@@ -77,7 +79,9 @@ def test_artefacts_begin_at_their_rows_fade_and_end_with_their_run() -> None:
     course = jerks.course(runs, TR)
     assert not course[:5].any() and not course[20:].any()
     assert_allclose(course[[5, 18]], [[2, 0, 0], [course[18, 0], 3, 0]])
-    assert_allclose(course[6:9, 0] / course[5:8, 0], np.exp(-1.5 / scanner_noise.ARTEFACT_FADES_SECONDS), rtol=1e-5)
+    assert_allclose(
+        course[6:9, 0] / course[5:8, 0], np.exp(-1.5 / scanner_noise.ARTEFACT_FADES_SECONDS), rtol=1e-5
+    )
 
 
 def test_heads_jerk_as_often_and_as_much_as_stated() -> None:

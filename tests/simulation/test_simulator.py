@@ -37,8 +37,12 @@ def test_nibabel_reads_the_release_layout(study_folder: Path) -> None:
     assert image.header.get_xyzt_units() == ("mm", "sec")
     assert np.isfinite(image.get_fdata()).all()
     assert sorted(path.name for path in study_folder.iterdir()) == [
-        "sherlock_movie_s1.nii.gz", "sherlock_movie_s2.nii.gz", "stimulus.flac", "study.yml", "truth.npz",
-    ]  # fmt: skip
+        "sherlock_movie_s1.nii.gz",
+        "sherlock_movie_s2.nii.gz",
+        "stimulus.flac",
+        "study.yml",
+        "truth.npz",
+    ]
 
 
 def test_the_same_seed_gives_the_same_bytes_and_another_seed_does_not(
@@ -74,9 +78,13 @@ def test_the_file_holds_what_is_simulated_in_memory_and_nothing_outside_tissue(
 
 def test_the_truth_is_saved_beside_the_brains(tmp_path: Path, sound: np.ndarray) -> None:
     folder = simulate_study(
-        tmp_path / "s", sound, SAMPLE_RATE, **{**SIZE, "n_subjects": 3, "n_trs": N_TRS, "strength": None},
-        variant="strong", features=["envelope", "pitch"],
-    )  # fmt: skip
+        tmp_path / "s",
+        sound,
+        SAMPLE_RATE,
+        **{**SIZE, "n_subjects": 3, "n_trs": N_TRS, "strength": None},
+        variant="strong",
+        features=["envelope", "pitch"],
+    )
     study = Study.open(folder)
     truth = np.load(folder / "truth.npz")
     n_active, n_other = int(truth["active"].sum()), int(truth["other"].sum())

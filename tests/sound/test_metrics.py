@@ -160,8 +160,12 @@ def test_units_cover_all_scores() -> None:
 
 def test_mel_distance_measures_level(speech: Maker) -> None:
     sound = np.random.default_rng(0).standard_normal(48_000)
-    assert mel_distance.mel_distance_db(sound, 0.5 * sound, 24_000) == pytest.approx(20 * math.log10(2), abs=0.01)
-    assert mel_distance.mel_distance_db(sound, 2 * sound, 24_000) == pytest.approx(20 * math.log10(2), abs=0.01)
+    assert mel_distance.mel_distance_db(sound, 0.5 * sound, 24_000) == pytest.approx(
+        20 * math.log10(2), abs=0.01
+    )
+    assert mel_distance.mel_distance_db(sound, 2 * sound, 24_000) == pytest.approx(
+        20 * math.log10(2), abs=0.01
+    )
     assert math.isnan(mel_distance.mel_distance_db(np.zeros(24_000), sound, 24_000))
     assert mel_distance.mel_distance_db(sound, np.zeros(48_000), 24_000) < 81
     spoken = speech(2.0)
@@ -211,7 +215,9 @@ def test_long_speech_is_the_mean_over_pieces_by_their_speech(speech: Maker) -> N
     assert 0.5 < stoi_metric.stoi(sound, noisy) < 1
 
 
-def test_a_long_recording_without_speech_in_most_pieces_counts_the_others(speech: Maker, music: Maker) -> None:
+def test_a_long_recording_without_speech_in_most_pieces_counts_the_others(
+    speech: Maker, music: Maker
+) -> None:
     spoken, played = speech(20.0, RATE), music(50.0, RATE)
     sound = np.concatenate([played, np.zeros(RATE), spoken]).astype(np.float64)
     noisy = sound + np.concatenate([hiss(len(played) + RATE, 0.1), hiss(len(spoken), 0.002)])

@@ -30,7 +30,9 @@ def test_speech_is_recognised_and_noise_is_not(sentence: tuple[np.ndarray, list[
     wave, spoken = sentence
     clean = recognition.word_error_rate(wave, audio.SAMPLE_RATE, spoken)
     assert 0 <= clean < 0.5
-    assert recognition.word_error_rate(0.01 * wave, audio.SAMPLE_RATE, spoken) == pytest.approx(clean, abs=0.1)
+    assert recognition.word_error_rate(0.01 * wave, audio.SAMPLE_RATE, spoken) == pytest.approx(
+        clean, abs=0.1
+    )
     noise = np.random.default_rng(0).standard_normal(len(wave)).astype(np.float32)
     assert recognition.word_error_rate(noise, audio.SAMPLE_RATE, spoken) > 0.8
     assert recognition.word_error_rate(np.zeros_like(wave), audio.SAMPLE_RATE, spoken) >= 0.9
@@ -45,10 +47,14 @@ def test_rates_are_those_of_counting(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_only_whole_passages_with_words_until_the_time_is_full() -> None:
-    table = pd.DataFrame({
-        "onset": [0.0, 10, 30, 50, 60], "offset": [9.0, 25, 45, 55, 64],
-        "kind": ["speech", "speech", "music", "speech", "speech"], "text": ["before", "one two", "", "…", "three"],
-    })  # fmt: skip
+    table = pd.DataFrame(
+        {
+            "onset": [0.0, 10, 30, 50, 60],
+            "offset": [9.0, 25, 45, 55, 64],
+            "kind": ["speech", "speech", "music", "speech", "speech"],
+            "text": ["before", "one two", "", "…", "three"],
+        }
+    )
     found = recognition.passages(table, 5, 70)
     assert found == [Passage(5, 20, "one two"), Passage(55, 59, "three")]
     assert recognition.passages(table, 5, 70, most_seconds=16) == found[:1]

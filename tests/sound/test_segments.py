@@ -97,8 +97,13 @@ def test_cutting_clips_and_moves_the_origin() -> None:
 
 def test_pauses_join_but_music_divides() -> None:
     rows = table(
-        (0, 4, "speech"), (4, 5, "silence"), (5, 8, "speech"), (8, 9, "music"), (9, 12, "speech"), (15, 20, "speech")
-    )  # fmt: skip
+        (0, 4, "speech"),
+        (4, 5, "silence"),
+        (5, 8, "speech"),
+        (8, 9, "music"),
+        (9, 12, "speech"),
+        (15, 20, "speech"),
+    )
     assert segments.blocks(rows, "speech") == [(0, 8), (9, 12), (15, 20)]
     assert segments.blocks(rows, "music") == [(8, 9)]
 

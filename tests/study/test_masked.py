@@ -45,7 +45,11 @@ def test_the_matrix_is_mapped_and_read_from_the_scan_once(
 
 @pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.__name__)
 def test_a_matrix_that_is_not_what_was_stored_is_read_from_the_scan_again(
-    study: Study, mask: np.ndarray, tmp_path: Path, damage: Callable[[Path], None], capsys: pytest.CaptureFixture[str]
+    study: Study,
+    mask: np.ndarray,
+    tmp_path: Path,
+    damage: Callable[[Path], None],
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     expected = study.bold(1, mask)
     masked_bold(study, 1, mask, tmp_path / "cache")

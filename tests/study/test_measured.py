@@ -45,14 +45,18 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return place
 
 
-def write(folder: Path, place: Path, source: object, study: Mapping[str, object] | None = None, **more: Any) -> Path:
+def write(
+    folder: Path, place: Path, source: object, study: Mapping[str, object] | None = None, **more: Any
+) -> Path:
     """Write an edition about the made study."""
     path = folder / "mine.yml"
     films = {name: str(place / film) for name, film in source.items()} if isinstance(source, dict) else source
     content = {
-        "edition": "mine", "stimulus": {"source": films, **more.pop("stimulus", {})},
-        "study": {"source": str(place / "study"), "mask": str(place / "mask.nii"), **(study or {})}, **more,
-    }  # fmt: skip
+        "edition": "mine",
+        "stimulus": {"source": films, **more.pop("stimulus", {})},
+        "study": {"source": str(place / "study"), "mask": str(place / "mask.nii"), **(study or {})},
+        **more,
+    }
     path.write_text(yaml.safe_dump(content))
     return path
 
@@ -109,7 +113,9 @@ def test_filler_among_the_trs_used_leaves_the_subject_out(
     # Filler that nobody declared is not learnt from either.
     made.write_study(tmp_path / "study", scans)
     training = {"gap_trs": 12, "lag_trs": [3, 4]}
-    held_out = HeldOut(Edition.open(write(tmp_path, place, BOTH, study, training=training), build=tmp_path / "b"))
+    held_out = HeldOut(
+        Edition.open(write(tmp_path, place, BOTH, study, training=training), build=tmp_path / "b")
+    )
     assert np.isfinite(held_out.brains.bold(1)[slice(*held_out.split.bold_test)]).all()
     with pytest.raises(UserError, match=r"sherlock_movie_s2\.nii: some of the TRs used are filler"):
         held_out.brains.bold(2)
@@ -142,7 +148,12 @@ def test_a_bids_story_brings_sound_and_volumes(tmp_path: Path, place: Path) -> N
 
 
 def test_tables_count_seconds_of_a_film_and_annotations_trs(tmp_path: Path, place: Path) -> None:
-    rows = [("1", 0, 30, "music"), ("1", 30, 91.5, "speech"), ("2", 0, 40, "speech"), ("2", 40, 90, "ambience")]
+    rows = [
+        ("1", 0, 30, "music"),
+        ("1", 30, 91.5, "speech"),
+        ("2", 0, 40, "speech"),
+        ("2", 40, 90, "ambience"),
+    ]
     table = tmp_path / "given.csv"
     pd.DataFrame(rows, columns=["run", "onset", "offset", "kind"]).to_csv(table, index=False)
     path = write(tmp_path, place, BOTH, stimulus={"segments": str(table)})
@@ -151,7 +162,11 @@ def test_tables_count_seconds_of_a_film_and_annotations_trs(tmp_path: Path, plac
     assert found.segments["onset"].tolist() == [0, 22.5, 84, 116.5]
     assert found.segments["offset"].tolist() == [22.5, 84, 116.5, 166.5]
     sheet = tmp_path / "film.xlsx"
-    values = [(1, 0, 30, 1, 20, None, "Yes"), (2, 30, 92, 21, 61, "Ann", "No"), (3, 0, 90, 62, 121, "Bob", "No")]
+    values = [
+        (1, 0, 30, 1, 20, None, "Yes"),
+        (2, 30, 92, 21, 61, "Ann", "No"),
+        (3, 0, 90, 62, 121, "Bob", "No"),
+    ]
     pd.DataFrame(values, columns=list(COLUMNS)).to_excel(sheet, index=False)
     path = write(tmp_path, place, BOTH, stimulus={"segments": str(sheet)})
     found = Edition.open(path, build=tmp_path / "b").stimulus
@@ -177,13 +192,24 @@ def test_tables_count_seconds_of_a_film_and_annotations_trs(tmp_path: Path, plac
         (BOTH, {"trs": [61, 27]}, {}, "study.trs: [61, 27] should be the first and the last TR"),
         (BOTH, {"source": "simulate"}, {}, "stimulus.source names runs, and a simulated study has none yet"),
         (None, {}, {}, "needs what only you can provide: set stimulus.source"),
-        (BOTH, {}, {"stimulus": {"segments": "PLACE/no-columns.xlsx"}}, "no-columns.xlsx: the columns 'Segment Num"),
+        (
+            BOTH,
+            {},
+            {"stimulus": {"segments": "PLACE/no-columns.xlsx"}},
+            "no-columns.xlsx: the columns 'Segment Num",
+        ),
     ],
 )
 def test_whatever_does_not_fit_is_one_line_before_anything_is_written(
-    tmp_path: Path, place: Path, tiny_checkpoint_file: Path, capsys: pytest.CaptureFixture[str], source: Any,
-    study: dict[str, object], more: dict[str, Any], said: str,
-) -> None:  # fmt: skip
+    tmp_path: Path,
+    place: Path,
+    tiny_checkpoint_file: Path,
+    capsys: pytest.CaptureFixture[str],
+    source: Any,
+    study: dict[str, object],
+    more: dict[str, Any],
+    said: str,
+) -> None:
     path = write(tmp_path, place, source, study, **more)
     path.write_text(path.read_text().replace("PLACE", str(place)))
     out = tmp_path / "out" / "edition.yml"
@@ -207,13 +233,18 @@ def test_a_film_on_the_command_line_is_that_of_the_first_run(
 
 def test_the_sherlock_edition_takes_the_920_trs_of_the_brief(tmp_path: Path) -> None:
     settings = load_settings(CONFIG / "sherlock.yml")
-    assert settings.study.trs == [27, 946] and (settings.stimulus.first_tr, settings.stimulus.n_trs) == (0, None)
+    assert settings.study.trs == [27, 946] and (settings.stimulus.first_tr, settings.stimulus.n_trs) == (
+        0,
+        None,
+    )
     film = tmp_path / "part1.flac"
     clicks = np.zeros(round(1419.69 * made.RATE), np.float32)  # as long as one laboratory's copy
     clicks[:: made.RATE] = 0.5
     soundfile.write(film, clicks, made.RATE)
     made.write_scan(tmp_path / "sherlock_movie_s1.nii", np.zeros((2, 2, 2, 3)))
-    changed = load_settings(CONFIG / "sherlock.yml", {"study.source": str(tmp_path), "stimulus.source": str(film)})
+    changed = load_settings(
+        CONFIG / "sherlock.yml", {"study.source": str(tmp_path), "stimulus.source": str(film)}
+    )
     sound = stimulus.prepare(changed, detect=False)
     assert sound.volumes == [(26, 946)] and sound.n_trs == 920
     assert "left out the first 26 TRs of run 1" in sound.steps
@@ -252,21 +283,29 @@ def resolved(path: Path, codec: Path, out: Path) -> int:
 def test_what_data_check_refuses_in_names_and_headers_the_book_refuses_before_it_begins(
     tmp_path: Path, place: Path, tiny_checkpoint_file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    folder = made.write_study(tmp_path / "study", [made.noise(made.N_TRS, seed) for seed in (1, 2)], subjects=[1, 2, 3])
+    folder = made.write_study(
+        tmp_path / "study", [made.noise(made.N_TRS, seed) for seed in (1, 2)], subjects=[1, 2, 3]
+    )
     made.write_scan(folder / "sherlock_movie_s2.nii", made.noise(made.N_TRS - 1, 2), tr=2.0)
     path = write(tmp_path, place, BOTH, {"source": str(folder)})
     assert resolved(path, tiny_checkpoint_file, tmp_path / "edition.yml") == 1
     said = capsys.readouterr().err
-    assert said.startswith("error: study.source: sherlock_movie_s3.nii[.gz] is missing") and said.count("\n") == 1
+    assert (
+        said.startswith("error: study.source: sherlock_movie_s3.nii[.gz] is missing")
+        and said.count("\n") == 1
+    )
     assert f", and 2 more (`fmri-audio data check {folder} --mask {place / 'mask.nii'}` lists all)" in said
     assert cli.main(["data", "check", str(folder), "--mask", str(place / "mask.nii")]) == 1
     assert capsys.readouterr().out.count("problem: ") == 3
 
 
 def test_what_data_check_refuses_in_volumes_the_study_step_refuses_and_reads_them_once(
-    tmp_path: Path, place: Path, tiny_checkpoint_file: Path, capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    place: Path,
+    tiny_checkpoint_file: Path,
+    capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
+) -> None:
     data = made.noise(made.N_TRS, 1)
     data[0, 0, 3, 8] = np.nan
     folder = made.write_study(tmp_path / "study", [data, made.noise(made.N_TRS, 2)])
@@ -275,7 +314,9 @@ def test_what_data_check_refuses_in_volumes_the_study_step_refuses_and_reads_the
     step = ["study", "--edition", str(path), "--build", str(tmp_path / "b")]
     assert program(step) == 1 and not (tmp_path / "b" / "study").exists()
     said = capsys.readouterr().err
-    assert "sherlock_movie_s1.nii: 1 voxels of the mask hold NaN or infinity" in said and said.count("\n") == 1
+    assert (
+        "sherlock_movie_s1.nii: 1 voxels of the mask hold NaN or infinity" in said and said.count("\n") == 1
+    )
     assert "fmri-audio data check" in said
     made.write_scan(folder / "sherlock_movie_s1.nii", made.noise(made.N_TRS, 1))
     assert program(step) == 0

@@ -130,9 +130,14 @@ def test_every_problem_is_found(folder: Path) -> None:
     rewrite(folder / "sherlock_movie_s2.nii.gz", lambda data: data[..., :-2], affine=moved, tr=2.0)
     edit(folder, subjects=[1, 2, 3])
     problems = "\n".join(check_study(folder).problems)
-    for part in ("1 voxels of the auditory mask hold NaN", "1 voxels of the auditory mask never change",
-                 f"{N_TRS - 2} volumes, the study has {N_TRS}", "TR of 2 s", "affine differs",
-                 "sherlock_movie_s3.nii[.gz] is missing"):  # fmt: skip
+    for part in (
+        "1 voxels of the auditory mask hold NaN",
+        "1 voxels of the auditory mask never change",
+        f"{N_TRS - 2} volumes, the study has {N_TRS}",
+        "TR of 2 s",
+        "affine differs",
+        "sherlock_movie_s3.nii[.gz] is missing",
+    ):
         assert part in problems
 
 
@@ -221,7 +226,9 @@ def test_a_scan_that_was_not_fetched_is_named(tmp_path: Path) -> None:
     (folder / "sherlock_movie_s2.nii.gz").symlink_to("../.git/annex/objects/a/b/MD5E-s1--0/MD5E-s1--0.nii.gz")
     (folder / "sherlock_movie_s1.nii").write_text("/annex/objects/MD5E-s1--0.nii\n")
     one, two = check_study(folder).problems
-    assert "sherlock_movie_s1.nii: its content has not been fetched (git-annex, DataLad); run datalad get" in one
+    assert (
+        "sherlock_movie_s1.nii: its content has not been fetched (git-annex, DataLad); run datalad get" in one
+    )
     assert "sherlock_movie_s2.nii.gz: its content has not been fetched" in two
     with pytest.raises(UserError, match="has not been fetched"):
         Study.open(folder)

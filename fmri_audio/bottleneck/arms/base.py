@@ -233,7 +233,9 @@ class Arm(nn.Module, ABC):
         self.prepare(features, blocks)
         passed = self.projection.start_from(self.embed(features[None].to(self.device))[0].cpu(), blocks)
         code = self.code(features)
-        trs, volumes = (torch.from_numpy(rows).to(self.device) for rows in (split.train, split.bold_train_rows))
+        trs, volumes = (
+            torch.from_numpy(rows).to(self.device) for rows in (split.train, split.bold_train_rows)
+        )
         self.space.start_from(code, trs, volumes, seed)
         self.refresh(features, split)
         self.settle(features, blocks)
@@ -304,7 +306,9 @@ class Arm(nn.Module, ABC):
         """The waveform of consecutive TRs' code [TRs, r], exactly as long as the TRs."""
         with torch.inference_mode():
             given = torch.from_numpy(np.ascontiguousarray(code, np.float32))[None].to(self.device)
-            return self.sound_of(self.projection.from_code(given, first_tr)[0], (first_tr, first_tr + len(code)))
+            return self.sound_of(
+                self.projection.from_code(given, first_tr)[0], (first_tr, first_tr + len(code))
+            )
 
     def sound_of(self, restored: torch.Tensor, block: Block) -> Waveform:
         """The waveform of what came through the bottleneck [D, L] for a block of TRs, cut to begin and end with it."""
@@ -333,9 +337,7 @@ class Arm(nn.Module, ABC):
         codec = sum(_reals(p) for p in self.codec_parameters())
         bottleneck = sum(_reals(p) for part in (self.projection, self.space) for p in part.parameters())
         own = sum(_reals(p) for p in self.parameters()) - codec - bottleneck
-        return Parameters(
-            bottleneck, own, codec if self.codec_moves else 0, 0 if self.codec_moves else codec
-        )
+        return Parameters(bottleneck, own, codec if self.codec_moves else 0, 0 if self.codec_moves else codec)
 
 
 def samples_of_block(block: Block, grid: Grid, sample_rate: int, hop_length: int) -> tuple[int, int]:

@@ -59,11 +59,15 @@ class CodesArm(Arm):
     unigram: torch.Tensor
     entries: torch.Tensor
 
-    def __init__(self, codec: EncodecModel, n_codebooks: int, projection: TrProjection, space: BoldSpace) -> None:
+    def __init__(
+        self, codec: EncodecModel, n_codebooks: int, projection: TrProjection, space: BoldSpace
+    ) -> None:
         super().__init__(projection, space, codec.sample_rate, int(codec.encoder.hop_length))
         self.encoder = copy_of(codec.encoder).eval().requires_grad_(False)
         self.decoder = copy_of(codec.decoder).eval().requires_grad_(False)
-        entries = torch.stack([layer.codebook for layer in codec.quantizer.vq.layers[:n_codebooks]]).detach().cpu()
+        entries = (
+            torch.stack([layer.codebook for layer in codec.quantizer.vq.layers[:n_codebooks]]).detach().cpu()
+        )
         bins, size = entries.shape[1:]
         self.register_buffer("entries", entries.clone(), persistent=False)
         self.embeddings = nn.ModuleList(nn.Embedding(bins, size) for _ in range(n_codebooks))
@@ -124,9 +128,9 @@ class CodesArm(Arm):
 
     def unigram_bits(self, codes: torch.Tensor) -> torch.Tensor:
         """What a predictor that knows the training frequencies alone needs for codes [B, K, L], bits per code, [K]."""
-        return torch.stack([
-            -self.unigram[k][codes[:, k].flatten()].mean() / math.log(2) for k in range(self.n_codebooks)
-        ])  # fmt: skip
+        return torch.stack(
+            [-self.unigram[k][codes[:, k].flatten()].mean() / math.log(2) for k in range(self.n_codebooks)]
+        )
 
     def loss(self, restored: torch.Tensor, window: TrainingWindow) -> torch.Tensor:
         """Mean over codebooks of the cross-entropy, in bits per code."""

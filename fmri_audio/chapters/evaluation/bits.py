@@ -59,10 +59,15 @@ def between_brains(whole: WholeStudy) -> list[Identification]:
 def subjects_table(held_out: HeldOut, bits: Mapping[Subject, Bits]) -> Table:
     """Show the bits about the latents, subject by subject."""
     rows = [
-        {"subject": str(subject), "bits per TR": one.value, "before correction": one.raw,
-         "with the sound turned": float(one.null.mean()), "p": one.p}
+        {
+            "subject": str(subject),
+            "bits per TR": one.value,
+            "before correction": one.raw,
+            "with the sound turned": float(one.null.mean()),
+            "p": one.p,
+        }
         for subject, one in bits.items()
-    ]  # fmt: skip
+    ]
     caption = (
         f"{brains_of(held_out).capitalize()}: bits per TR that held-out predictions carry at least about the latents "
         f"of {held_out.run.checkpoint.id} (Gaussian, up to {MOST_COMPONENTS} whitened components and their "
@@ -75,9 +80,17 @@ def subjects_table(held_out: HeldOut, bits: Mapping[Subject, Bits]) -> Table:
 
 def arms_table(held_out: HeldOut, through: ArmBits) -> Table:
     """Show the bits of every arm's code, condition by condition."""
-    heads = dict(zip(CONDITIONS, (
-        "noise-free, no brain", "voxel noise, no brain", f"measured, mean of {len(held_out.study.subjects)}",
-    ), strict=True))  # fmt: skip
+    heads = dict(
+        zip(
+            CONDITIONS,
+            (
+                "noise-free, no brain",
+                "voxel noise, no brain",
+                f"measured, mean of {len(held_out.study.subjects)}",
+            ),
+            strict=True,
+        )
+    )
     rows: dict[str, dict[str, float]] = {}
     for (arm, condition, most), several in through.items():
         rows.setdefault(arm, {})[f"{heads[condition]}: {most}"] = _mean(several)
@@ -183,9 +196,12 @@ def bits_records(held_out: HeldOut, bits: Mapping[Subject, Bits], through: ArmBi
     ]
     for (arm, condition, most), several in through.items():
         own = {
-            **block_columns(held_out, condition), **columns_of_arm(held_out, arm), "control": "none",
-            "metric": f"bits_per_tr_{most}_components", "unit": "bit",
-        }  # fmt: skip
+            **block_columns(held_out, condition),
+            **columns_of_arm(held_out, arm),
+            "control": "none",
+            "metric": f"bits_per_tr_{most}_components",
+            "unit": "bit",
+        }
         subjects = [str(one) for one in held_out.study.subjects] if condition == "measured" else [None]
         made += [
             Record(**own, subject=subject, value=one.value, n=len(one.null))

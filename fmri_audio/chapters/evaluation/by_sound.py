@@ -48,8 +48,10 @@ def table(held_out: HeldOut, found: BySound) -> Table:
     """Show the share of pairs told apart, arm by arm."""
     heads = {
         "measured": f"measured, mean of {len(held_out.study.subjects)} subjects",
-        "noise-free": "noise-free, no brain", "voxel-noise": "voxel noise, no brain", **CONTROL_LABELS,
-    }  # fmt: skip
+        "noise-free": "noise-free, no brain",
+        "voxel-noise": "voxel noise, no brain",
+        **CONTROL_LABELS,
+    }
     rows = [
         {"arm": ARM_LABELS[arm], **{words: several[name].accuracy for name, words in heads.items()}}
         for arm, several in found.items()

@@ -71,8 +71,11 @@ def rate_said(row: pd.Series) -> str:
 def failed_said(rows: pd.DataFrame) -> str:
     """Say what did not hold, or that nothing failed to."""
     failed = rows[rows["holds"] == "no"].to_dict("records")
-    return "; ".join(
-        f"{row['quantity']} in {row['variant']} studies is {row['value']:.3f} (99 % interval: {row['interval']}), "
-        f"expected: {row['expected']}"
-        for row in failed
-    ) or "nothing"  # fmt: skip
+    return (
+        "; ".join(
+            f"{row['quantity']} in {row['variant']} studies is {row['value']:.3f} (99 % interval: {row['interval']}), "
+            f"expected: {row['expected']}"
+            for row in failed
+        )
+        or "nothing"
+    )

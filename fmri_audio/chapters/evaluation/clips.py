@@ -35,14 +35,19 @@ def play(
         Arm → its sounds.
     """
     first, brains = clip.held_out.study.subjects[0], brains_of(clip.held_out)
-    return clip.hear({
-        **references,
-        "frozen, noise-free, no brain": sounds["frozen"].through.noise_free,
-        "frozen, voxel noise, no brain": sounds["frozen"].voxel_noise,
-        "fine-tuned, voxel noise, no brain": sounds["finetuned"].voxel_noise,
-        **{decoded_name(arm, brains): sounds[arm].measured[first] for arm in dict.fromkeys((*SEEDED, *sounds))},
-        **{no_brain_name(arm): one.through.without_brain for arm, one in sounds.items()},
-    })  # fmt: skip
+    return clip.hear(
+        {
+            **references,
+            "frozen, noise-free, no brain": sounds["frozen"].through.noise_free,
+            "frozen, voxel noise, no brain": sounds["frozen"].voxel_noise,
+            "fine-tuned, voxel noise, no brain": sounds["finetuned"].voxel_noise,
+            **{
+                decoded_name(arm, brains): sounds[arm].measured[first]
+                for arm in dict.fromkeys((*SEEDED, *sounds))
+            },
+            **{no_brain_name(arm): one.through.without_brain for arm, one in sounds.items()},
+        }
+    )
 
 
 def decoded_name(arm: str, brains: str) -> str:

@@ -184,10 +184,11 @@ def arm_records(held_out: HeldOut, scores: Mapping[str, ArmScores]) -> list[Reco
     for arm, one in scores.items():
         described = columns_of_arm(held_out, arm)
         conditions = [
-            (one.noise_free, "noise-free", "none"), (one.voxel_noise, "voxel-noise", "none"),
+            (one.noise_free, "noise-free", "none"),
+            (one.voxel_noise, "voxel-noise", "none"),
             (one.no_brain, "measured", "no-brain"),
             *((one.controls[control], "measured", control) for control in controls.CONTROL_LABELS),
-        ]  # fmt: skip
+        ]
         for frame, condition, control in conditions:
             made += records(held_out, frame, condition=condition, control=control, **described)
     return made

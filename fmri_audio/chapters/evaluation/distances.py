@@ -98,10 +98,13 @@ def mean_scores(kind: str, scores: Mapping[str, ArmScores]) -> dict[str, float]:
     found: dict[str, float] = {}
     for arm, one in scores.items():
         frames = {
-            "ceiling": one.noise_free, "noisy": one.voxel_noise, "nothing": one.no_brain, "other": one.all_other,
+            "ceiling": one.noise_free,
+            "noisy": one.voxel_noise,
+            "nothing": one.no_brain,
+            "other": one.all_other,
             **{control.replace("-", "_"): one.controls[control] for control in CONTROL_LABELS},
             "measured": one.all_measured,
-        }  # fmt: skip
+        }
         for name, frame in frames.items():
             means = scoring.means(frame, kind)
             found |= {f"{arm}_{name}_{metric}": value for metric, value in means.items()}

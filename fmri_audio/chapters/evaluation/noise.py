@@ -53,9 +53,18 @@ def figure(
         ignore_index=True,
     )
     grid = sns.relplot(
-        lines, x="level", y="mel_distance_db", col="arm", col_wrap=3, kind="line", marker="o", errorbar=None,
-        height=2.3, aspect=1.05, facet_kws={"sharey": False},
-    )  # fmt: skip
+        lines,
+        x="level",
+        y="mel_distance_db",
+        col="arm",
+        col_wrap=3,
+        kind="line",
+        marker="o",
+        errorbar=None,
+        height=2.3,
+        aspect=1.05,
+        facet_kws={"sharey": False},
+    )
     for place, (arm, one) in enumerate(scores.items()):
         heights = (
             (mel_distance(kind, one.no_brain), "no brain", ":"),
@@ -106,7 +115,11 @@ def level_records(held_out: HeldOut, by_level: LevelScores) -> list[Record]:
     for (arm, level), frame in by_level.items():
         if level != 1:
             made += records(
-                held_out, frame, condition="voxel-noise" if level else "noise-free",
-                control=f"noise-times-{level:g}", wanted=scoring.CHEAP, **columns_of_arm(held_out, arm),
-            )  # fmt: skip
+                held_out,
+                frame,
+                condition="voxel-noise" if level else "noise-free",
+                control=f"noise-times-{level:g}",
+                wanted=scoring.CHEAP,
+                **columns_of_arm(held_out, arm),
+            )
     return made

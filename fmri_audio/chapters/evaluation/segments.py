@@ -103,11 +103,18 @@ def table(whole: WholeStudy, found: Comparisons) -> Table:
     rows = []
     for name, one in found.named.items():
         told = one.n_segments >= FEWEST_SEGMENTS
-        rows.append({
-            "comparison": name, "segments": one.n_segments, "found": one.accuracy if told else float("nan"),
-            "chance": one.chance, "with the sound turned": null_mean(one) if told else float("nan"),
-            "shifts": len(one.null), "p": one.p, "corrected": found.corrected.get(name, float("nan")),
-        })  # fmt: skip
+        rows.append(
+            {
+                "comparison": name,
+                "segments": one.n_segments,
+                "found": one.accuracy if told else float("nan"),
+                "chance": one.chance,
+                "with the sound turned": null_mean(one) if told else float("nan"),
+                "shifts": len(one.null),
+                "p": one.p,
+                "corrected": found.corrected.get(name, float("nan")),
+            }
+        )
     caption = (
         f"{brains_of(whole.held_out).capitalize()}: identification of segments of {segment_seconds(whole):g} s, mean "
         f"over {len(whole.predictions)} subjects. The first five rows: latents of {whole.run.checkpoint.id}, and line "
@@ -187,17 +194,24 @@ def subjects_said(one: Identified) -> str:
 def block_columns(held_out: HeldOut, condition: str = "measured") -> dict[str, Any]:
     """Return what records of something read through a bottleneck have in common."""
     return {
-        "unit": "1", "units": held_out.n_units, "rank": held_out.settings.rank, "condition": condition,
+        "unit": "1",
+        "units": held_out.n_units,
+        "rank": held_out.settings.rank,
+        "condition": condition,
         **columns_of_block(held_out),
-    }  # fmt: skip
+    }
 
 
 def study_columns(held_out: HeldOut) -> dict[str, Any]:
     """Return what records of ridge regression without a bottleneck have in common."""
     return {
-        **block_columns(held_out), "units": None, "rank": None, "fold": "every TR once", "arm": "ridge",
+        **block_columns(held_out),
+        "units": None,
+        "rank": None,
+        "fold": "every TR once",
+        "arm": "ridge",
         "representation": "encodec-latents",
-    }  # fmt: skip
+    }
 
 
 def code_records(held_out: HeldOut, codes: Mapping[str, Identified]) -> list[Record]:

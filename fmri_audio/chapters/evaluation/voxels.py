@@ -57,13 +57,17 @@ def follow(whole: WholeStudy) -> Followed:
 
 def means(followed: Followed) -> pd.DataFrame:
     """Return means over voxels, a row per subject: every kind's share, all kinds together, and the other brains."""
-    return pd.DataFrame([
-        {
-            "subject": str(subject), **{kind: float(np.nanmean(share)) for kind, share in one.parts.items()},
-            ALL: float(np.nanmean(one.correlation)), OTHERS: float(np.nanmean(others)),
-        }
-        for (subject, one), others in zip(followed.encoded.items(), followed.isc, strict=True)
-    ])  # fmt: skip
+    return pd.DataFrame(
+        [
+            {
+                "subject": str(subject),
+                **{kind: float(np.nanmean(share)) for kind, share in one.parts.items()},
+                ALL: float(np.nanmean(one.correlation)),
+                OTHERS: float(np.nanmean(others)),
+            }
+            for (subject, one), others in zip(followed.encoded.items(), followed.isc, strict=True)
+        ]
+    )
 
 
 def table(held_out: HeldOut, subjects: pd.DataFrame) -> Table:

@@ -111,9 +111,12 @@ def word_records(
         {"condition": "measured", "control": "no-brain", **described["frozen"]},
     ]
     common = {
-        **columns_of_block(held_out), "control": "none", "metric": "word_error_rate", "unit": "1",
+        **columns_of_block(held_out),
+        "control": "none",
+        "metric": "word_error_rate",
+        "unit": "1",
         "n": len(passages(held_out)),
-    }  # fmt: skip
+    }
     return [
         Record(**{**common, **own}, value=float(value))
         for own, value in zip(columns, errors.values(), strict=True)

@@ -38,8 +38,10 @@ def complex_values_ratio() -> dict[str, Value]:
     """Count the values of a complex STFT against other ways to write the same sound."""
     stft = float(ComplexStft().values_per_second * TR)
     frames = float(tr_frames())
-    return {"of a mel spectrogram's": stft / mel_price()["values"], "of EnCodec's latents'": stft / (
-        full_width().encoder.dimension * frames)}  # fmt: skip
+    return {
+        "of a mel spectrogram's": stft / mel_price()["values"],
+        "of EnCodec's latents'": stft / (full_width().encoder.dimension * frames),
+    }
 
 
 @registered

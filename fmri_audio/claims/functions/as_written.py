@@ -127,4 +127,4 @@ def film_trs() -> dict[str, Value]:
         "first run without its cartoon": np.nan if chosen is None else float(chosen[1] - chosen[0] + 1),
         "first run": float(RELEASE.runs[0].n_trs),
         "both runs": float(sum(run.n_trs for run in RELEASE.runs)),
-    }  # fmt: skip
+    }

@@ -75,9 +75,10 @@ def _code_bytes() -> dict[str, float]:
     returned = str(lone_codes().dtype).removeprefix("torch.")
     stored = {name: count.stored_bytes(name) for name in ("int32", "int16")}
     return {
-        f"{returned}, as encode returns them": count.stored_bytes(returned), **stored,
+        f"{returned}, as encode returns them": count.stored_bytes(returned),
+        **stored,
         f"packed, {model.bits_per_codebook} bits": count.packed_bytes,
-    }  # fmt: skip
+    }
 
 
 @registered

@@ -23,10 +23,12 @@ def tells_sound_from_floor(tables: Tables) -> dict[str, Value]:
     rows = results.select(tables.metrics, segment="speech")
     whole = results.select(rows, arm="roundtrip", fold=None)
     heard = results.select(whole, representation="mel", condition="none", control="none")
-    floors = pd.concat([
-        results.select(whole, control=["silence", "noise", "other-segment"]),
-        results.select(rows, control=["no-brain", "random-sound"]),
-    ])  # fmt: skip
+    floors = pd.concat(
+        [
+            results.select(whole, control=["silence", "noise", "other-segment"]),
+            results.select(rows, control=["no-brain", "random-sound"]),
+        ]
+    )
     names = {"silence": "silence", "noise": "white noise", "other-segment": "other speech"}
     found: dict[str, Value] = {}
     for name in scoring.METRICS:
@@ -39,8 +41,9 @@ def tells_sound_from_floor(tables: Tables) -> dict[str, Value]:
         undefined = beside[beside["value"].isna()]["control"].unique()
         said = [
             f"{words} {' and '.join(dict.fromkeys(names.get(one, 'sound made without a brain') for one in several))}"
-            for words, several in (("is below", above), ("cannot be compared with", undefined)) if len(several)
-        ]  # fmt: skip
+            for words, several in (("is below", above), ("cannot be compared with", undefined))
+            if len(several)
+        ]
         found[scoring.LABELS[name]] = ", and ".join(said) or YES
     return found
 

@@ -140,4 +140,8 @@ def _why(name: str, reference: Signal, degraded: Signal, speech: bool) -> str:
         return "less than a tenth of the reference is speech"
     if name == "stoi":
         return "fewer than 30 frames (0.4 s) of the reference hold speech"
-    return "shorter than 0.25 s" if len(reference) < METRIC_RATE / 4 else "PESQ finds no utterance in the reference"
+    return (
+        "shorter than 0.25 s"
+        if len(reference) < METRIC_RATE / 4
+        else "PESQ finds no utterance in the reference"
+    )

@@ -47,4 +47,6 @@ def mel_distance_db(
     return float(difference.square().mean().sqrt())
 
 
-METRICS.register(Metric("mel_distance_db", "mel distance (dB)", "dB", -1, 2, 60, mel_distance_db, rate=None), __name__)
+METRICS.register(
+    Metric("mel_distance_db", "mel distance (dB)", "dB", -1, 2, 60, mel_distance_db, rate=None), __name__
+)

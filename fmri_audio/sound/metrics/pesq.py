@@ -42,15 +42,29 @@ def _pesq_of(reference: Signal, degraded: Signal, band: str) -> float:
 
 METRICS.register(
     Metric(
-        "pesq_wb", "PESQ-WB", "MOS-LQO", 1, 2, 30, lambda reference, degraded, _: pesq(reference, degraded, "wb"),
-        speech_only=True, cheap=False,
+        "pesq_wb",
+        "PESQ-WB",
+        "MOS-LQO",
+        1,
+        2,
+        30,
+        lambda reference, degraded, _: pesq(reference, degraded, "wb"),
+        speech_only=True,
+        cheap=False,
     ),
     __name__,
-)  # fmt: skip
+)
 METRICS.register(
     Metric(
-        "pesq_nb", "PESQ-NB", "MOS-LQO", 1, 2, 40, lambda reference, degraded, _: pesq(reference, degraded, "nb"),
-        speech_only=True, cheap=False,
+        "pesq_nb",
+        "PESQ-NB",
+        "MOS-LQO",
+        1,
+        2,
+        40,
+        lambda reference, degraded, _: pesq(reference, degraded, "nb"),
+        speech_only=True,
+        cheap=False,
     ),
     __name__,
-)  # fmt: skip
+)

@@ -31,6 +31,14 @@ def si_sdr_db(reference: Signal, degraded: Signal) -> float:
 
 
 METRICS.register(
-    Metric("si_sdr_db", "SI-SDR (dB)", "dB", 1, 2, 20, lambda reference, degraded, _: si_sdr_db(reference, degraded)),
+    Metric(
+        "si_sdr_db",
+        "SI-SDR (dB)",
+        "dB",
+        1,
+        2,
+        20,
+        lambda reference, degraded, _: si_sdr_db(reference, degraded),
+    ),
     __name__,
 )

@@ -17,5 +17,6 @@ def snr_db(reference: Signal, degraded: Signal) -> float:
 
 
 METRICS.register(
-    Metric("snr_db", "SNR (dB)", "dB", 1, 2, 10, lambda reference, degraded, _: snr_db(reference, degraded)), __name__
+    Metric("snr_db", "SNR (dB)", "dB", 1, 2, 10, lambda reference, degraded, _: snr_db(reference, degraded)),
+    __name__,
 )

@@ -36,7 +36,14 @@ def _stoi_of(reference: Signal, degraded: Signal) -> float:
 
 METRICS.register(
     Metric(
-        "stoi", "STOI", "1", 1, 3, 50, lambda reference, degraded, _: stoi(reference, degraded), speech_only=True
+        "stoi",
+        "STOI",
+        "1",
+        1,
+        3,
+        50,
+        lambda reference, degraded, _: stoi(reference, degraded),
+        speech_only=True,
     ),
     __name__,
 )

@@ -124,7 +124,11 @@ def is_bids(folder: Path) -> bool:
 
 
 def find_bids(
-    folder: Path, task: str | None = None, story: str | None = None, space: str = BIDS_SPACE, shift_trs: int = 0
+    folder: Path,
+    task: str | None = None,
+    story: str | None = None,
+    space: str = BIDS_SPACE,
+    shift_trs: int = 0,
 ) -> Found:
     """Find the scans of one task and what was heard in them.
 
@@ -154,14 +158,20 @@ def find_bids(
     """
     pipeline, every = _derivatives(folder, task, space)
     root = data_set_of(folder, pipeline)
-    task = _choose(root, task, "task", [str(scan.entities["task"]) for scan in every if "task" in scan.entities])
+    task = _choose(
+        root, task, "task", [str(scan.entities["task"]) for scan in every if "task" in scan.entities]
+    )
     ours = [scan for scan in every if scan.entities.get("task") == task]
-    space = _choose(root, space, "space", [str(scan.entities["space"]) for scan in ours if "space" in scan.entities])
+    space = _choose(
+        root, space, "space", [str(scan.entities["space"]) for scan in ours if "space" in scan.entities]
+    )
     ours = _one_of_each([scan for scan in ours if scan.entities.get("space") == space])
     excluded = _excluded(root, task)
     usable = [scan for scan in ours if not any(which <= scan.scan for which in excluded)]
     if not usable:
-        raise UserError(f"{root}: all scans of task {task} are excluded by code/scan_exclude.json; choose another task")
+        raise UserError(
+            f"{root}: all scans of task {task} are excluded by code/scan_exclude.json; choose another task"
+        )
     notes = [f"{scan.stem} is excluded by code/scan_exclude.json" for scan in ours if scan not in usable]
     said = {scan.path: side_file(root, pipeline, scan) for scan in usable}
     tr = _tr(usable[0], said[usable[0].path])
@@ -185,7 +195,10 @@ def _derivatives(folder: Path, task: str | None, space: str) -> tuple[Path, list
     fitting = [
         pipeline
         for pipeline, scans in found.items()
-        if any(scan.entities.get("space") == space and task in (None, scan.entities.get("task")) for scan in scans)
+        if any(
+            scan.entities.get("space") == space and task in (None, scan.entities.get("task"))
+            for scan in scans
+        )
     ] or list(found)
     if len(fitting) > 1:
         places = listed([path.relative_to(folder) for path in fitting])
@@ -223,7 +236,9 @@ def _one_of_each(scans: Sequence[BidsName]) -> list[BidsName]:
             )
         if len(combined) > 1:
             names = [scan.path.name for scan in combined]
-            raise UserError(f"{same[0].path.parent}: {' and '.join(names)} are the same scan; keep one of them")
+            raise UserError(
+                f"{same[0].path.parent}: {' and '.join(names)} are the same scan; keep one of them"
+            )
         chosen += combined
     return chosen
 
@@ -287,7 +302,9 @@ def _stories(source: _Source, scan: BidsName, events: Events | None, tr: Fractio
     for name, onset, n_trs in sorted(spans, key=lambda span: span[1]):
         sound, lead = _sound(source, name, onset, events, tr)
         if not 0 <= onset <= _MOST_TRS or not 1 <= n_trs <= _MOST_TRS:
-            raise UserError(f"{scan.stem}: {name} would last {n_trs} TRs from volume {onset + 1} on; mend its events")
+            raise UserError(
+                f"{scan.stem}: {name} would last {n_trs} TRs from volume {onset + 1} on; mend its events"
+            )
         # Where everybody in a task heard one story each, but not the same one, the sound tells which.
         named = sound.relative_to(source.root / STIMULI).as_posix()
         label = source.label(named) if len(spans) == 1 and is_there(sound) else name
@@ -320,7 +337,10 @@ def _told_spans(
         )
     spans = []
     for span in events.spans(
-        source.task, source.story, source.label, lambda named: _seconds(stimulus_file(source.root, named, events.path))
+        source.task,
+        source.story,
+        source.label,
+        lambda named: _seconds(stimulus_file(source.root, named, events.path)),
     ):
         first, n_trs = (round(Fraction(str(seconds)) / tr) for seconds in (span.onset, span.duration))
         # What began before the first volume is heard in the scan from its first volume on.
@@ -387,17 +407,24 @@ def _runs(
         there = is_there(story.sound)
         runs.append(
             Run(
-                name=name, first_tr=first, n_trs=story.scan.n_trs, stimulus_lead=story.lead if there else None,
+                name=name,
+                first_tr=first,
+                n_trs=story.scan.n_trs,
+                stimulus_lead=story.lead if there else None,
                 stimulus=seen_from(source.given, story.sound) if there else None,
             )
-        )  # fmt: skip
+        )
         first += story.scan.n_trs
         if not there:
-            silent.append(f"{story.sound.relative_to(source.root).as_posix()} is missing; add the sound of {name}")
+            silent.append(
+                f"{story.sound.relative_to(source.root).as_posix()} is missing; add the sound of {name}"
+            )
     complete: dict[Subject, tuple[Scan, ...]] = {}
     for subject, stories in heard.items():
         lacking = [name for name in names if name not in stories]
-        lengths = [name for name in names if name in stories and stories[name].scan.n_trs != model[name].scan.n_trs]
+        lengths = [
+            name for name in names if name in stories and stories[name].scan.n_trs != model[name].scan.n_trs
+        ]
         if len(lacking) == len(names):
             continue  # heard other stories of the task only
         if lacking:
@@ -414,11 +441,16 @@ def _runs(
 
 
 def _missing(
-    source: _Source, space: str, scans: Iterable[BidsName], excluded: Iterable[frozenset[tuple[str, str | int]]]
+    source: _Source,
+    space: str,
+    scans: Iterable[BidsName],
+    excluded: Iterable[frozenset[tuple[str, str | int]]],
 ) -> list[str]:
     """Raw scans of the task without a derivative, each named once whatever its echoes."""
     have = {scan.scan for scan in scans}
-    raw = {name.scan: name.stem for name in _raw_scans(source.root) if name.entities.get("task") == source.task}
+    raw = {
+        name.scan: name.stem for name in _raw_scans(source.root) if name.entities.get("task") == source.task
+    }
     below = seen_from(source.root, source.pipeline)
     return [
         f"{stem}_space-{space}…{SCAN_ENDING} is missing below {below}; run fMRIPrep on the scan or fetch it"
@@ -447,7 +479,9 @@ def _tr(scan: BidsName, said: Mapping[str, Any]) -> Fraction:
     tr = Fraction(str(round(seconds, 5))) if math.isfinite(seconds) else Fraction(0)
     if tr <= 0:
         beside = scan.path.name.removesuffix(scan.extension) + ".json"
-        raise UserError(f"{scan.path}: neither {beside} nor its header states a TR; add RepetitionTime to the former")
+        raise UserError(
+            f"{scan.path}: neither {beside} nor its header states a TR; add RepetitionTime to the former"
+        )
     return tr
 
 

@@ -58,7 +58,9 @@ class Sherlock(Layout):
     def find(self, folder: Path, written: object, asked: Asked) -> Found:
         """Look for the file of every subject that is stated."""
         if asked.task is not None:
-            raise UserError(f"study.task: {folder} is not a BIDS data set, leave task out or give another folder")
+            raise UserError(
+                f"study.task: {folder} is not a BIDS data set, leave task out or give another folder"
+            )
         path = folder / STUDY_FILE
         facts = RELEASE if written is None else validated(StudyFile, written, path)
         check_runs(facts, path)

@@ -25,7 +25,11 @@ def test_every_contender_is_timed_in_both_directions(tmp_path: Path) -> None:
     both = {"ours", "network", "bound", "loop", "package"} | present
     assert set(seconds[seconds.direction == "encode"].contender) == both | {"loop-all"}
     assert set(seconds[seconds.direction == "decode"].contender) == both
-    assert (seconds.n == 2).all() and (seconds.low <= seconds.value).all() and (seconds.value <= seconds.high).all()
+    assert (
+        (seconds.n == 2).all()
+        and (seconds.low <= seconds.value).all()
+        and (seconds.value <= seconds.high).all()
+    )
     ours = table[table.contender == "ours"].set_index(["direction", "metric"]).value
     assert ours["encode", "times_ours"] == 1 and ours["encode", "codes_differing_first_8"] < 1e-3
     assert ours["decode", "largest_difference"] < 1e-4
@@ -59,7 +63,9 @@ def test_the_bound_takes_all_products_of_all_pieces(monkeypatch: pytest.MonkeyPa
     assert calls == [60, 30], "products alone"
 
 
-@pytest.mark.skipif(importlib.util.find_spec("transformers") is None, reason="needs transformers (the extra bench)")
+@pytest.mark.skipif(
+    importlib.util.find_spec("transformers") is None, reason="needs transformers (the extra bench)"
+)
 def test_hugging_face_has_the_same_weights() -> None:
     model = bench.random_codec({"n_filters": 2}).model
     other = bench.hugging_face(model)

@@ -29,7 +29,9 @@ def test_both_ways_are_timed_and_agree(tmp_path: Path, monkeypatch: pytest.Monke
     assert set(wide.index) == set(masking.CONTENDERS)
     assert wide.loc["nilearn", "least_correlation"] > 0.999
     np.testing.assert_allclose(wide["times_ours"], wide["seconds"] / wide.loc["ours", "seconds"], rtol=1e-2)
-    np.testing.assert_allclose(wide["megabytes_per_second"], 4 * 60_000 * 60 / 1e6 / wide["seconds"], rtol=1e-2)
+    np.testing.assert_allclose(
+        wide["megabytes_per_second"], 4 * 60_000 * 60 / 1e6 / wide["seconds"], rtol=1e-2
+    )
     assert (wide["peak_megabytes"] > 0).all() and (wide["peak_megabytes"] < wide["process_megabytes"]).all()
     assert any("mask .nii.gz nilearn: " in line for line in said)
 
@@ -40,7 +42,11 @@ def test_the_scan_is_a_study_with_two_runs_and_noise_in_grey_matter(tmp_path: Pa
     assert [(run.first_tr, run.last_tr) for run in study.runs] == [(0, 38), (38, 80)]
     mask = study.mask()
     bold = study.bold(1, mask)
-    assert mask.sum() > 100 and bold.mean() == pytest.approx(1000, abs=1) and bold.std() == pytest.approx(10, rel=0.05)
+    assert (
+        mask.sum() > 100
+        and bold.mean() == pytest.approx(1000, abs=1)
+        and bold.std() == pytest.approx(10, rel=0.05)
+    )
     z = masking.mask_by_us(tmp_path / "study")
     np.testing.assert_allclose(z[:38].std(axis=0), 1, rtol=1e-5)
 

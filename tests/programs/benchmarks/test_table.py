@@ -53,8 +53,12 @@ def test_a_part_is_replaced_and_the_others_keep_their_figures(
 ) -> None:
     path = tmp_path / "bench.csv"
     directions = {
-        "codec": "decode", "masking": "mask .nii.gz", "training": "train", "ridge": "ridge 4000", "book": "book smoke",
-    }  # fmt: skip
+        "codec": "decode",
+        "masking": "mask .nii.gz",
+        "training": "train",
+        "ridge": "ridge 4000",
+        "book": "book smoke",
+    }
     write(path, [Row(one, "ours", "seconds", 1.23456, "s", 1.0, 2.0, 3) for one in directions.values()])
     before = path.read_text().splitlines()
     assert run.main(["--only", part, "--out", str(path)]) == 0
@@ -73,8 +77,9 @@ def test_all_parts_together_replace_the_table_but_the_times_of_a_book_that_was_n
     assert measured == ["codec", "masking", "training", "ridge"]
     assert "book: left out" in capsys.readouterr().out
     assert path.read_text().splitlines()[1:3] == [
-        "book demo,whole,seconds,9,s,,,1,0,0,", "encode,ours,seconds,7,s,,,1,0,0,",
-    ]  # fmt: skip
+        "book demo,whole,seconds,9,s,,,1,0,0,",
+        "encode,ours,seconds,7,s,,,1,0,0,",
+    ]
     monkeypatch.setattr(book, "recorded", lambda _: True)
     assert run.main(["--out", str(path)]) == 0
     assert "book demo,ours," in path.read_text() and "whole" not in path.read_text()

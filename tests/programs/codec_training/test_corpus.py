@@ -91,7 +91,9 @@ def test_segments_depend_on_seed_and_step_alone(tmp_path: Path) -> None:
 def test_narrow_sounds_are_narrow_and_high(kind: str) -> None:
     sound = synthesis.narrow(np.random.default_rng(0), 60.0, corpus.NARROW[kind])
     assert len(sound) == 60 * 24_000 and np.isfinite(sound).all() and 0.9 < np.abs(sound).max() <= 1.01
-    spectra = np.abs(np.fft.rfft(sound[: len(sound) // 9600 * 9600].reshape(-1, 9600) * np.hanning(9600))) ** 2
+    spectra = (
+        np.abs(np.fft.rfft(sound[: len(sound) // 9600 * 9600].reshape(-1, 9600) * np.hanning(9600))) ** 2
+    )
     share = np.sort(spectra, 1)[:, ::-1].cumsum(1) / spectra.sum(1, keepdims=True)
     assert np.median(share[:, spectra.shape[1] // (50 if kind == "tones" else 4)]) > 0.9
     assert 0.5 < spectra[:, 1000:].sum() / spectra.sum() < 0.95  # above 2.5 kHz

@@ -189,8 +189,11 @@ def test_the_log_goes_on_where_the_checkpoint_came_from(kinds: Path, pool: Path,
     for _ in range(2):  # exported again it is the same
         rows = list(csv.DictReader(write_log(then, path).open()))
         assert [(row["start"], int(row["step"])) for row in rows] == [
-            ("random", 10), ("random", 20), (then.recipe.start, 22), (then.recipe.start, 24),
-        ]  # fmt: skip
+            ("random", 10),
+            ("random", 20),
+            (then.recipe.start, 22),
+            (then.recipe.start, 24),
+        ]
 
 
 def test_a_resumed_mending_is_the_same_mending(kinds: Path, tmp_path: Path) -> None:
@@ -217,9 +220,12 @@ def test_a_run_that_began_from_other_weights_is_not_resumed(pool: Path, tmp_path
 
 
 @pytest.mark.parametrize(
-    ("options", "said"), [(["--start", "random"], "goes on from a checkpoint"), (["--batch", "4"], "batches of 9")]
+    ("options", "said"),
+    [(["--start", "random"], "goes on from a checkpoint"), (["--batch", "4"], "batches of 9")],
 )
-def test_mending_says_what_it_cannot_do(options: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_mending_says_what_it_cannot_do(
+    options: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert program(["codec-mend", *options]) == 1
     assert said in capsys.readouterr().err
 
@@ -233,7 +239,9 @@ def test_a_run_by_the_clock_goes_through_every_stage(pool: Path, tmp_path: Path)
 
 
 def test_the_loss_changes_its_weights_on_the_way(pool: Path, tmp_path: Path) -> None:
-    run = trainer(pool, tmp_path, replace(RECIPE, steps=4, weights_first=Weights(mel=1.0, wave=9.0), share_first=0.5))
+    run = trainer(
+        pool, tmp_path, replace(RECIPE, steps=4, weights_first=Weights(mel=1.0, wave=9.0), share_first=0.5)
+    )
     run.run(until=0.5)
     assert run.balancer.weights["wave"] == 9.0
     run.run()

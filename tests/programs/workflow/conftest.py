@@ -107,7 +107,9 @@ display(HTML(f'<audio controls src="../_static/audio/{sound.name}"></audio>'))""
 
 def outside_make() -> dict[str, str]:
     """Return the environment without what make says to a make that it starts: the tests may run under make."""
-    return {name: value for name, value in os.environ.items() if name not in {"MAKEFLAGS", "MAKELEVEL", "MFLAGS"}}
+    return {
+        name: value for name, value in os.environ.items() if name not in {"MAKEFLAGS", "MAKELEVEL", "MFLAGS"}
+    }
 
 
 class Toy:
@@ -125,14 +127,23 @@ class Toy:
 
     def make(self, command: str = "book", *options: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            self.command(command, *options), cwd=self.folder, env=self.env, capture_output=True, text=True, check=False
+            self.command(command, *options),
+            cwd=self.folder,
+            env=self.env,
+            capture_output=True,
+            text=True,
+            check=False,
         )
 
     def start(self, *command: str) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
-            list(command) or self.command(), cwd=self.folder, env=self.env, start_new_session=True,
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        )  # fmt: skip
+            list(command) or self.command(),
+            cwd=self.folder,
+            env=self.env,
+            start_new_session=True,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
 
     def ran(self) -> list[str]:
         """Return the notebooks run since the last call, in order."""
@@ -151,9 +162,11 @@ class Toy:
 
 def chapter(title: str, code: str, per_bandwidth: bool = False) -> str:
     return HEAD.format(
-        title=title, code=code, bandwidth=PER_BANDWIDTH if per_bandwidth else "",
+        title=title,
+        code=code,
+        bandwidth=PER_BANDWIDTH if per_bandwidth else "",
         suffix='f"@{bandwidth:g}"' if per_bandwidth else '""',
-    )  # fmt: skip
+    )
 
 
 @pytest.fixture(scope="module")
@@ -173,7 +186,13 @@ def lay_out(folder: Path) -> Toy:
     for name in ("__init__.py", "pages/__init__.py", "pages/extension.py"):
         (folder / "fmri_audio" / name).parent.mkdir(exist_ok=True)
         shutil.copy2(ROOT / "fmri_audio" / name, folder / "fmri_audio" / name)
-    for name in ("edition/__init__", "edition/edition", "edition/resolve", "study/__init__", "study/stimulus"):
+    for name in (
+        "edition/__init__",
+        "edition/edition",
+        "edition/resolve",
+        "study/__init__",
+        "study/stimulus",
+    ):
         name = f"{name}.py"
         (folder / "fmri_audio" / name).parent.mkdir(exist_ok=True)
         (folder / "fmri_audio" / name).write_text("from fmri_audio.base import errors\n")
@@ -184,7 +203,9 @@ def lay_out(folder: Path) -> Toy:
         shutil.copy2(ROOT / name, folder)
     (folder / "_static").mkdir()
     (folder / "config").mkdir()
-    (folder / "config" / "demo.yml").write_text("edition: demo\nbandwidths: [3.0, 6.0]\nmain_bandwidth: 6.0\n")
+    (folder / "config" / "demo.yml").write_text(
+        "edition: demo\nbandwidths: [3.0, 6.0]\nmain_bandwidth: 6.0\n"
+    )
     (folder / "_config.yml").write_text(
         "title: toy\nonly_build_toc_files: true\nexecute: {execute_notebooks: 'off'}\n"
         "html: {use_repository_button: false}\n"

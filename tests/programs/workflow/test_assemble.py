@@ -29,7 +29,9 @@ def pair(tmp_path: Path) -> tuple[Path, Path]:
     text, executed = tmp_path / "02-each.md", tmp_path / "02-each-3kbps.ipynb"
     text.write_text(chapter("02-each", "print('out')", per_bandwidth=True))
     notebook = read_text(text)
-    injected = nbformat.v4.new_code_cell("bandwidth = 3.0", metadata={"tags": ["injected-parameters"]}, id="x")
+    injected = nbformat.v4.new_code_cell(
+        "bandwidth = 3.0", metadata={"tags": ["injected-parameters"]}, id="x"
+    )
     notebook.cells.insert(2, injected)
     last = notebook.cells[-1]
     last.outputs = [
@@ -86,7 +88,9 @@ def test_parameters_other_than_the_defaults_are_shown(pair: tuple[Path, Path]) -
 
 
 def test_clips_are_found_in_outputs_and_text() -> None:
-    output = nbformat.v4.new_output("display_data", data={"text/html": '<audio src="../_static/audio/a-b-1.5.flac">'})
+    output = nbformat.v4.new_output(
+        "display_data", data={"text/html": '<audio src="../_static/audio/a-b-1.5.flac">'}
+    )
     cells = [
         nbformat.v4.new_code_cell("", outputs=[output]),
         nbformat.v4.new_markdown_cell("[clip](../_static/audio/c.flac)"),
@@ -138,7 +142,9 @@ def test_hash_follows_content_under_its_old_size_and_date(tmp_path: Path) -> Non
     assert hashes.of(sound) != first
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff\xfe", b'{"sound.wav": [3, 1, "x"]}', b'{"a": 3}'])
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"[]", b"\xff\xfe", b'{"sound.wav": [3, 1, "x"]}', b'{"a": 3}']
+)
 def test_damaged_memory_of_hashes_is_forgotten(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "sound.wav").write_bytes(b"one")
     (tmp_path / "hashes.json").write_bytes(content)

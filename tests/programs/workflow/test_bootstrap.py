@@ -19,9 +19,12 @@ def calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
         (tmp_path / name).write_text(name)
     venv = tmp_path / ".venv"
     for name, value in {
-        "ROOT": tmp_path, "VENV": venv, "UV": tmp_path / ".bootstrap" / "bin" / "uv",
-        "PYTHON": venv / "bin" / "python", "STAMP": venv / "installed-from",
-    }.items():  # fmt: skip
+        "ROOT": tmp_path,
+        "VENV": venv,
+        "UV": tmp_path / ".bootstrap" / "bin" / "uv",
+        "PYTHON": venv / "bin" / "python",
+        "STAMP": venv / "installed-from",
+    }.items():
         monkeypatch.setattr(bootstrap, name, value)
     made: list[list[str]] = []
 
@@ -92,7 +95,11 @@ def test_older_pythons_can_read_it_and_are_refused() -> None:
     source = Path(bootstrap.__file__).read_text()
     ast.parse(source, feature_version=(3, 7))
     pretending = f"import sys; sys.version_info = (3, 9, 0); exec(compile({source!r}, 'x', 'exec'))"
-    command = [sys.executable, "-c", f"__name__ = '__main__'; __file__ = {bootstrap.__file__!r}; {pretending}"]
+    command = [
+        sys.executable,
+        "-c",
+        f"__name__ = '__main__'; __file__ = {bootstrap.__file__!r}; {pretending}",
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert "error: Python 3.11 or newer is needed" in done.stderr

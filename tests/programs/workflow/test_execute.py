@@ -15,7 +15,7 @@ from programs.workflow import execute
 from programs.workflow import plan as plans
 from programs.workflow.plan import Chapter, Plan
 
-CHAPTER = textwrap.dedent('''
+CHAPTER = textwrap.dedent("""
     ---
     jupytext:
       formats: md:myst,ipynb
@@ -56,7 +56,7 @@ CHAPTER = textwrap.dedent('''
     axis.legend()
     plt.show()
     ```
-    ''').lstrip()
+    """).lstrip()
 
 
 @pytest.fixture
@@ -85,21 +85,29 @@ def test_a_chapter_executed_twice_is_the_same_notebook(plan: Plan) -> None:
     assert all(output.get("name") != "stderr" for output in outputs)
 
 
-@pytest.mark.parametrize("error", ["MemoryError", "RuntimeError('DefaultCPUAllocator: can\\'t allocate memory')"])
+@pytest.mark.parametrize(
+    "error", ["MemoryError", "RuntimeError('DefaultCPUAllocator: can\\'t allocate memory')"]
+)
 def test_too_little_memory_is_one_sentence(plan: Plan, error: str) -> None:
     begins = CHAPTER.partition("```{code-cell} ipython3\nimport sys")[0]
     plans.text_of(plan.chapters[0]).write_text(f"{begins}```{{code-cell}} ipython3\nraise {error}\n```\n")
-    with pytest.raises(UserError, match=r"^small, cell 3: the machine has too little memory; .*JOBS=1") as raised:
+    with pytest.raises(
+        UserError, match=r"^small, cell 3: the machine has too little memory; .*JOBS=1"
+    ) as raised:
         execute.execute(plan, plan.runs[0])
     assert "\n" not in str(raised.value)
     assert not plan.notebook(plan.runs[0]).exists()
 
 
 def test_cleaning_joins_messages_and_names_cells() -> None:
-    said = [new_output("stream", name=name, text=text)
-            for name, text in (("stdout", "a"), ("stderr", "3 s"), ("stdout", "b\n"))]  # fmt: skip
+    said = [
+        new_output("stream", name=name, text=text)
+        for name, text in (("stdout", "a"), ("stderr", "3 s"), ("stdout", "b\n"))
+    ]
     shown = new_output("display_data", {"text/plain": "x"})
-    injected = new_code_cell("edition = 'x'", metadata={"tags": ["injected-parameters"], "papermill": {"duration": 2}})
+    injected = new_code_cell(
+        "edition = 'x'", metadata={"tags": ["injected-parameters"], "papermill": {"duration": 2}}
+    )
     code = new_code_cell("print()", outputs=[*said, shown, said[0].copy()], id="cell-1")
     cleaned = execute.clean(new_notebook(cells=[injected, code]))
     assert [cell["id"] for cell in cleaned.cells] == ["injected-parameters", "cell-1"]
@@ -112,5 +120,3 @@ def test_what_cells_said_is_kept_without_colours() -> None:
     cells = [new_code_cell("1"), new_code_cell("2", outputs=[red])]
     assert execute.said(new_notebook(cells=cells)) == "cell 2:\nno\n"
     assert execute.said(new_notebook(cells=cells[:1])) == ""
-
-

@@ -60,9 +60,16 @@ def test_times_are_kept_of_a_book_made_from_nothing_and_of_no_other(toy: Toy) ->
     build = toy.folder / "build" / "demo"
     times = Times.read(times_file(build))
     assert [step.name for step in times.steps] == [
-        "resolve", "stimulus", "encoding", "study", "02-middle-3kbps", "02-middle-6kbps", "03-last", "01-first",
+        "resolve",
+        "stimulus",
+        "encoding",
+        "study",
+        "02-middle-3kbps",
+        "02-middle-6kbps",
+        "03-last",
+        "01-first",
         "pages",
-    ]  # fmt: skip
+    ]
     assert all(0 < step.seconds < times.seconds for step in times.steps)
     # A notebook's kernel is another process, and its work counts too.
     assert min(step.processor_seconds for step in times.steps if step.name[0] == "0") > 0.2
@@ -168,7 +175,9 @@ def test_failing_chapter_is_one_sentence_and_leaves_no_notebook(toy: Toy) -> Non
 
 
 def test_user_error_in_a_chapter_is_its_sentence(toy: Toy) -> None:
-    raising = "from fmri_audio.base.errors import UserError; raise UserError('talk.wav is silent: give another')"
+    raising = (
+        "from fmri_audio.base.errors import UserError; raise UserError('talk.wav is silent: give another')"
+    )
     toy.edit("book/03-last.md", lambda text: text.replace("1 / 0", raising))
     made = toy.make()
     assert made.returncode == 1
@@ -226,7 +235,9 @@ def test_pages_of_the_published_book_need_no_execution(toy: Toy) -> None:
     assert "02-middle.md has other code than" in made.stderr
 
 
-@pytest.mark.parametrize("name", ["book/03-last.ipynb", "_static/audio/clip-3.flac", "results/demo/manifest.json"])
+@pytest.mark.parametrize(
+    "name", ["book/03-last.ipynb", "_static/audio/clip-3.flac", "results/demo/manifest.json"]
+)
 def test_published_files_that_are_not_those_of_the_manifest_are_refused(toy: Toy, name: str) -> None:
     path = toy.folder / name
     before, page = path.read_bytes(), toy.page("03-last")

@@ -75,7 +75,9 @@ def nothing_left(toy: Toy) -> Iterator[None]:
             process.kill()
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="processes are told apart by their working directory (Linux)")
+@pytest.mark.skipif(
+    sys.platform != "linux", reason="processes are told apart by their working directory (Linux)"
+)
 @pytest.mark.parametrize("victim", VICTIMS)
 def test_kill_in_mid_notebook(toy: Toy, victim: str, temporary: Path) -> None:
     toy.edit("fmri_audio/tools.py", lambda text: text + f"\n{victim.upper()} = 1\n")
@@ -114,7 +116,9 @@ def test_kill_in_mid_notebook(toy: Toy, victim: str, temporary: Path) -> None:
     )
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="processes are told apart by their working directory (Linux)")
+@pytest.mark.skipif(
+    sys.platform != "linux", reason="processes are told apart by their working directory (Linux)"
+)
 @pytest.mark.parametrize("victim", ["make", "supervisor"])
 def test_kill_while_the_edition_is_checked(toy: Toy, victim: str) -> None:
     toy.edit("config/demo.yml", lambda text: text + f"\n{victim.upper()} = 1\n")
@@ -139,7 +143,9 @@ def test_lock_is_held_until_what_was_started_has_ended(tmp_path: Path) -> None:
         "    print(child.pid, flush=True)\n    os.kill(os.getpid(), 9)"
     )
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=env, stdout=subprocess.PIPE, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=env, stdout=subprocess.PIPE, check=False
+    )
     refused = pytest.raises(UserError, match="is being made by another process")
     with refused, exclusive(tmp_path / "lock", patience=0.1):
         pass
@@ -155,7 +161,10 @@ def test_second_run_of_an_edition_is_refused_while_the_first_works(toy: Toy) -> 
     assert wait_until(lambda: (toy.folder / "runs.log").is_file(), 400)
     made = toy.make()
     assert made.returncode == 1
-    assert f"build/demo is being made by another process ({run.pid}): wait until it ends or stop it" in made.stderr
+    assert (
+        f"build/demo is being made by another process ({run.pid}): wait until it ends or stop it"
+        in made.stderr
+    )
     (toy.folder / "hold").unlink()
     assert run.wait(400) == 0
 

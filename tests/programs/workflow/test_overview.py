@@ -26,7 +26,7 @@ def table(tmp_path: Path) -> Path:
         Record(metric="pesq_wb", value=1.6, representation="encodec-codes", bandwidth_kbps=6.0, n=8, **codec),
         Record(metric="stoi", value=0.6, representation="mel-quantised", bandwidth_kbps=6.0, n=8, **codec),
         Record(metric="stoi", value=0.3, **{**codec, "control": "noise", "codec": None}),
-    ]  # fmt: skip
+    ]
     path = tmp_path / "metrics.csv"
     results.write(path, rows)
     return path

@@ -21,7 +21,7 @@ def papermill(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 def test_help_explains_every_parameter() -> None:
     printed = papermill("--help-notebook", "book/03-encodec.ipynb").stdout
-    assert "edition: Unknown type (default \"demo\")" in printed
+    assert 'edition: Unknown type (default "demo")' in printed
     for explanation in ("a name in config/", "codec bandwidth in kbps", "folder for results"):
         assert explanation in printed
 
@@ -32,9 +32,19 @@ def test_run_at_another_bandwidth(tmp_path: Path) -> None:
         pytest.skip("needs the smoke edition that make test executes (FMRI_AUDIO_BUILD)")
     out = tmp_path / "out.ipynb"
     done = papermill(
-        "book/03-encodec.ipynb", str(out), "--no-progress-bar",
-        "-p", "edition", "smoke", "-p", "bandwidth", "1.5", "-p", "build", build,
-    )  # fmt: skip
+        "book/03-encodec.ipynb",
+        str(out),
+        "--no-progress-bar",
+        "-p",
+        "edition",
+        "smoke",
+        "-p",
+        "bandwidth",
+        "1.5",
+        "-p",
+        "build",
+        build,
+    )
     assert done.returncode == 0, done.stderr[-2000:]
     cells = nbformat.read(out, as_version=4).cells
     printed = "".join(output.get("text", "") for cell in cells for output in cell.get("outputs", ()))

@@ -19,14 +19,21 @@ CHAPTERS = (
 
 @pytest.fixture
 def plan() -> Plan:
-    return Plan(Path("build/demo"), {"edition": "demo", "bandwidths": [1.5, 6.0], "main_bandwidth": 6.0}, CHAPTERS)
+    return Plan(
+        Path("build/demo"), {"edition": "demo", "bandwidths": [1.5, 6.0], "main_bandwidth": 6.0}, CHAPTERS
+    )
 
 
 def test_runs_come_after_what_they_need(plan: Plan) -> None:
     names = [run.name for run in plan.runs]
     assert names == [
-        "02-each-1.5kbps", "02-each-6kbps", "03-all", "01-first", "04-each-1.5kbps", "04-each-6kbps",
-    ]  # fmt: skip
+        "02-each-1.5kbps",
+        "02-each-6kbps",
+        "03-all",
+        "01-first",
+        "04-each-1.5kbps",
+        "04-each-6kbps",
+    ]
 
 
 def test_run_at_a_bandwidth_needs_the_same_bandwidth(plan: Plan) -> None:
@@ -48,7 +55,9 @@ def test_run_for_the_edition_needs_every_bandwidth(plan: Plan) -> None:
         (["04-each-6kbps", "01-first"], {"04-each-6kbps", "01-first"}),
     ],
 )
-def test_nothing_is_made_for_standing_between_two_things(plan: Plan, wanted: list[str], at_once: set[str]) -> None:
+def test_nothing_is_made_for_standing_between_two_things(
+    plan: Plan, wanted: list[str], at_once: set[str]
+) -> None:
     assert set(plan.at_once(wanted)) == at_once
     everything = plan.targets(HTML)
     assert plan.at_once(everything) == everything

@@ -20,9 +20,13 @@ MANIFEST = "results/demo/manifest.json"
 def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return a project with a published notebook, clip and table."""
     files = {
-        "_config.yml": "", "config/demo.yml": "", "book/01-first.md": chapter("01-first", "1"),
-        "book/01-first.ipynb": "{}", "_static/audio/clip.flac": "sound", "results/demo/metrics.csv": "a,b\n",
-    }  # fmt: skip
+        "_config.yml": "",
+        "config/demo.yml": "",
+        "book/01-first.md": chapter("01-first", "1"),
+        "book/01-first.ipynb": "{}",
+        "_static/audio/clip.flac": "sound",
+        "results/demo/metrics.csv": "a,b\n",
+    }
     for name, content in files.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(content)
@@ -43,7 +47,9 @@ def test_what_was_published_is_accepted_whatever_its_date(tree: Path) -> None:
     check_published("demo", CHAPTERS)
 
 
-@pytest.mark.parametrize("name", ["book/01-first.ipynb", "_static/audio/clip.flac", "results/demo/metrics.csv"])
+@pytest.mark.parametrize(
+    "name", ["book/01-first.ipynb", "_static/audio/clip.flac", "results/demo/metrics.csv"]
+)
 def test_changed_and_missing_files_are_named(tree: Path, name: str) -> None:
     (tree / name).write_text("edited")
     refused(f"{name} is not what was published (see {MANIFEST}): restore it with git checkout -- {name}")

@@ -98,14 +98,20 @@ def test_the_same_of_the_smoke_edition(monkeypatch: pytest.MonkeyPatch) -> None:
         assert list(stamps.wrong(HTML, just_made=True)) == [name], path
 
 
-def test_snakemake_by_hand_plans_what_is_missing_in_the_middle(toy: Toy, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_snakemake_by_hand_plans_what_is_missing_in_the_middle(
+    toy: Toy, monkeypatch: pytest.MonkeyPatch
+) -> None:
     plan = plan_of(toy, monkeypatch)
     run = plan.run("02-middle-6kbps")
     files = [*plan.outputs(run), plan.table(METRICS), plan.done("study"), plan.build / "html" / "index.html"]
     done = subprocess.run(
         [sys.executable, "-c", DRY_RUNS, json.dumps([str(path) for path in files])],
-        cwd=toy.folder, env=toy.env, capture_output=True, text=True, check=True,
-    )  # fmt: skip
+        cwd=toy.folder,
+        env=toy.env,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     asked = json.loads(done.stdout.splitlines()[-1])
     # Where a stamp itself is missing, what comes after is made again too.
     expected = [*[["notebook 02-middle-6kbps"]] * 4, [METRICS], ["study", "notebook 03-last"], [HTML]]
@@ -136,7 +142,9 @@ def test_one_of_each_kind_is_made_again_and_nothing_else(toy: Toy) -> None:
             (build / name).write_bytes(damaged)
     made = toy.make()
     assert made.returncode == 0, made.stderr
-    assert sorted(toy.ran()) == ["02-middle@3", "02-middle@6"], "what they wrote is as before, so no other is run"
+    assert sorted(toy.ran()) == ["02-middle@3", "02-middle@6"], (
+        "what they wrote is as before, so no other is run"
+    )
     for name, content in before.items():
         if name != "digests/hashes.json":
             assert (build / name).read_bytes() == content, name

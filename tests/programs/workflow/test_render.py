@@ -42,7 +42,9 @@ def test_two_books_at_once_are_never_mixed(tmp_path: Path) -> None:
         "for _ in range(20):\n    install(Path(sys.argv[1]), Path(sys.argv[2]))"
     )
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
-    running = [subprocess.Popen([sys.executable, "-c", code, str(book), str(html)], env=env) for book in books]
+    running = [
+        subprocess.Popen([sys.executable, "-c", code, str(book), str(html)], env=env) for book in books
+    ]
     assert [process.wait(60) for process in running] == [0, 0]
     assert len({path.read_text() for path in html.rglob("*.html")}) == 1
     assert len(list(html.rglob("*.html"))) == N_PAGES

@@ -24,9 +24,18 @@ def test_stamp_is_what_was_written(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"{", b"[]", b"3", b"\xff\xfe", b"{}", json.dumps({**WHOLE, "files": []}).encode(),
-     json.dumps({**WHOLE, "made_from": "1a"}).encode(), json.dumps({**WHOLE, "more": 1}).encode()],
-)  # fmt: skip
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"3",
+        b"\xff\xfe",
+        b"{}",
+        json.dumps({**WHOLE, "files": []}).encode(),
+        json.dumps({**WHOLE, "made_from": "1a"}).encode(),
+        json.dumps({**WHOLE, "more": 1}).encode(),
+    ],
+)
 def test_damaged_stamp_is_none(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "stamp").write_bytes(content)
     assert Stamp.read(tmp_path / "stamp") is None
@@ -34,9 +43,16 @@ def test_damaged_stamp_is_none(tmp_path: Path, content: bytes) -> None:
 
 @pytest.mark.parametrize(
     ("path", "ours"),
-    [("audio/a.flac", True), ("../cache/a.npz", True), ("../demo.yml", False), ("/etc/a", False),
-     ("audio/../../../a", False), ("..", False), ("../cache/../a", False)],
-)  # fmt: skip
+    [
+        ("audio/a.flac", True),
+        ("../cache/a.npz", True),
+        ("../demo.yml", False),
+        ("/etc/a", False),
+        ("audio/../../../a", False),
+        ("..", False),
+        ("../cache/../a", False),
+    ],
+)
 def test_stamp_that_leads_out_of_the_build_folder_is_none(tmp_path: Path, path: str, ours: bool) -> None:
     (tmp_path / "stamp").write_text(json.dumps({**WHOLE, "files": {path: "2b"}}))
     assert (Stamp.read(tmp_path / "stamp") is not None) == ours

@@ -45,7 +45,11 @@ def test_nobody_begins_after_a_failed_step(tmp_path: Path, monkeypatch: pytest.M
 
 def test_second_owner_of_a_folder_is_refused(tmp_path: Path) -> None:
     refused = pytest.raises(UserError, match=rf"is being made by another process \({os.getpid()}\)")
-    with supervision.exclusive(tmp_path / ".lock"), refused, supervision.exclusive(tmp_path / ".lock", patience=0.1):
+    with (
+        supervision.exclusive(tmp_path / ".lock"),
+        refused,
+        supervision.exclusive(tmp_path / ".lock", patience=0.1),
+    ):
         pass
     with supervision.exclusive(tmp_path / ".lock", patience=0.1):
         pass

@@ -36,10 +36,14 @@ def test_the_smoke_edition_has_been_executed():
 def small(tmp_path_factory: pytest.TempPathFactory) -> Toy:
     """Return a project with one chapter at one bandwidth. Its tests are run in their order."""
     toy = lay_out(tmp_path_factory.mktemp("targets") / "small project")
-    (toy.folder / "book" / "chapters.yml").write_text("- {name: 02-middle, per_bandwidth: true, table: true}\n")
+    (toy.folder / "book" / "chapters.yml").write_text(
+        "- {name: 02-middle, per_bandwidth: true, table: true}\n"
+    )
     (toy.folder / "_toc.yml").write_text("format: jb-book\nroot: book/02-middle.ipynb\n")
     (toy.folder / "config" / "demo.yml").write_text("edition: demo\nbandwidths: [6.0]\nmain_bandwidth: 6.0\n")
-    (toy.folder / "config" / "smoke.yml").write_text("edition: smoke\nbandwidths: [6.0]\nmain_bandwidth: 6.0\n")
+    (toy.folder / "config" / "smoke.yml").write_text(
+        "edition: smoke\nbandwidths: [6.0]\nmain_bandwidth: 6.0\n"
+    )
     for name in ("01-first.md", "03-last.md"):
         (toy.folder / "book" / name).unlink()
     (toy.folder / "pyproject.toml").write_text(CHECKED)
@@ -50,7 +54,9 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Toy:
 
 def make(folder: Path, *words: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     command = ["make", *words, f"PYTHON={sys.executable}"]
-    return subprocess.run(command, cwd=folder, env=env or outside_make(), capture_output=True, text=True, check=False)
+    return subprocess.run(
+        command, cwd=folder, env=env or outside_make(), capture_output=True, text=True, check=False
+    )
 
 
 def works(toy: Toy, *words: str) -> str:
@@ -114,8 +120,9 @@ def check_lock(toy: Toy) -> None:
     uv.chmod(0o755)
     works(toy, "lock")
     assert re.findall(r"--output-file (\S+)", (toy.folder / "uv.log").read_text()) == [
-        "requirements.lock", "bootstrap.lock",
-    ]  # fmt: skip
+        "requirements.lock",
+        "bootstrap.lock",
+    ]
 
 
 def check_clean(toy: Toy) -> None:
@@ -129,7 +136,9 @@ TARGETS: dict[str, Callable[[Toy], None]] = {
     "html": check_html,
     "sweep": check_sweep,
     # The report itself is made in tests/test_report.py.
-    "report": lambda toy: refuses(ROOT, "there is no edition 'nothere' in config/", "report", "EDITION=nothere"),
+    "report": lambda toy: refuses(
+        ROOT, "there is no edition 'nothere' in config/", "report", "EDITION=nothere"
+    ),
     "lint": check_lint,
     "test": check_test,
     "publish": check_publish,

@@ -31,8 +31,13 @@ def add_scan(folder: Path, stem: str, n_trs: int = 50, seed: int = 0, space: str
 def folder(tmp_path: Path) -> Path:
     """Two subjects who heard one story; a third, twice, of whom the first scan is excluded."""
     folder = tmp_path / "tales"
-    for stem in ("sub-001_task-tale", "sub-002_task-tale", "sub-003_task-tale_run-1", "sub-003_task-tale_run-2",
-                 "sub-003_task-tale_run-3"):  # fmt: skip
+    for stem in (
+        "sub-001_task-tale",
+        "sub-002_task-tale",
+        "sub-003_task-tale_run-1",
+        "sub-003_task-tale_run-2",
+        "sub-003_task-tale_run-3",
+    ):
         add_scan(folder, stem, seed=int(stem[6]) + 10 * int(stem[-1] if "run" in stem else 0))
         made.write_events(folder, stem, EVENTS)
     made.write_json(folder / "code" / "scan_exclude.json", {"tale": {"sub-003": ["sub-003_task-tale_run-1"]}})
@@ -54,10 +59,17 @@ def one_voxel() -> np.ndarray:
 
 def test_a_run_is_the_story_and_nothing_around_it(folder: Path) -> None:
     study = Study.open(folder)
-    assert (study.name, study.subjects, study.shift, study.tr) == ("Tales, tale", ["001", "002", "003"], 0, made.TR)
+    assert (study.name, study.subjects, study.shift, study.tr) == (
+        "Tales, tale",
+        ["001", "002", "003"],
+        0,
+        made.TR,
+    )
     [run] = study.runs
     assert (run.name, run.n_trs, run.stimulus, run.skip_trs) == ("tale", 40, "stimuli/tale_audio.wav", 0)
-    assert run.stimulus_lead == Fraction(15, 2)  # the file began with the music, 5 TRs before the story's first
+    assert run.stimulus_lead == Fraction(
+        15, 2
+    )  # the file began with the music, 5 TRs before the story's first
     assert first_voxel(study.bold("001", one_voxel())) == list(range(5, 45))
     assert study.path("003") == made.scan_path(folder, "sub-003_task-tale_run-2")
 
@@ -75,12 +87,17 @@ def test_event_meta_goes_before_events_and_may_hold_two_stories(folder: Path) ->
     meta = {"tale": {"after": {"onset": 30, "duration": 15}, "before": {"onset": 5, "duration": 20}}}
     made.write_json(folder / "code" / "event_meta.json", meta)
     study = Study.open(folder)
-    assert [(run.name, run.first_tr, run.n_trs) for run in study.runs] == [("before", 0, 20), ("after", 20, 15)]
+    assert [(run.name, run.first_tr, run.n_trs) for run in study.runs] == [
+        ("before", 0, 20),
+        ("after", 20, 15),
+    ]
     assert first_voxel(study.bold("002", one_voxel())) == [*range(5, 25), *range(30, 45)]
     assert [run.stimulus_lead for run in study.runs] == [Fraction(15, 2), 45]
     [after] = Study.open(folder, story="after").runs
     assert (after.name, after.first_tr, after.n_trs) == ("after", 0, 15)
-    with pytest.raises(UserError, match=r"nobody heard other in task tale; choose one of after \(3 subjects\), before"):
+    with pytest.raises(
+        UserError, match=r"nobody heard other in task tale; choose one of after \(3 subjects\), before"
+    ):
         Study.open(folder, story="other")
 
 
@@ -93,8 +110,9 @@ def test_the_sound_of_one_story_may_be_a_file_of_its_own(folder: Path) -> None:
     (folder / "stimuli" / "tale_audio.wav").rename(folder / "stimuli" / "after_audio.wav")
     found = find_bids(folder)
     assert [(run.stimulus, run.stimulus_lead) for run in found.facts.runs] == [
-        (None, None), ("stimuli/after_audio.wav", None),
-    ]  # fmt: skip
+        (None, None),
+        ("stimuli/after_audio.wav", None),
+    ]
     assert found.problems == ["stimuli/before_audio.wav is missing; add the sound of before"]
 
 
@@ -102,7 +120,9 @@ def test_whoever_heard_another_sound_is_not_mixed_in(folder: Path) -> None:
     other = [(onset, duration, kind, "tale2_audio.wav") for onset, duration, kind, _ in EVENTS]
     made.write_events(folder, "sub-002_task-tale", other)
     soundfile.write(folder / "stimuli" / "tale2_audio.wav", made.bursts(70), made.RATE)
-    with pytest.raises(UserError, match=r"not everybody heard the same in task tale; choose one of tale \(2 .*tale2"):
+    with pytest.raises(
+        UserError, match=r"not everybody heard the same in task tale; choose one of tale \(2 .*tale2"
+    ):
         Study.open(folder)
     assert Study.open(folder, story="tale").subjects == ["001", "003"]
     assert Study.open(folder, story="tale2").subjects == ["002"]
@@ -155,7 +175,9 @@ def check_problems(folder: Path) -> list[str]:
 def test_nothing_that_tells_when_the_story_began_is_refused(folder: Path) -> None:
     for path in folder.glob("sub-*/func/*_events.tsv"):
         path.unlink()
-    with pytest.raises(UserError, match=r"neither sub-001_task-tale_events.tsv nor code/event_meta.json tells when"):
+    with pytest.raises(
+        UserError, match=r"neither sub-001_task-tale_events.tsv nor code/event_meta.json tells when"
+    ):
         Study.open(folder)
     made.write_json(folder / "code" / "event_meta.json", {"tale": {"tale": {"onset": "soon"}}})
     with pytest.raises(UserError, match=r"event_meta.json: tale should hold onset and duration in TRs"):
@@ -165,7 +187,10 @@ def test_nothing_that_tells_when_the_story_began_is_refused(folder: Path) -> Non
 @pytest.mark.parametrize(
     ("rows", "said"),
     [
-        ([(0, 5, "click", "a.wav"), (9, 5, "click", "b.wav")], "2 events with different sounds and none of trial_type"),
+        (
+            [(0, 5, "click", "a.wav"), (9, 5, "click", "b.wav")],
+            "2 events with different sounds and none of trial_type",
+        ),
         ([("soon", 5, "story", "a.wav")], "should be a table with onset and duration in seconds"),
         ([], "there is no row"),
     ],
@@ -185,7 +210,9 @@ def test_everything_that_is_missing_is_listed(folder: Path) -> None:
     assert any(problem.startswith(f"sub-004_task-tale_space-{SPACE}") for problem in problems)
     assert "sub-002: tale lasts 42 TRs in its events, 40 in the others'; correct them" in problems
     add_scan(folder, "sub-001_task-tale", n_trs=44)
-    assert any("44 volumes, what was heard lasts until volume 45" in problem for problem in check_problems(folder))
+    assert any(
+        "44 volumes, what was heard lasts until volume 45" in problem for problem in check_problems(folder)
+    )
 
 
 def test_the_layout_of_narratives(shared_data: Path, tmp_path: Path) -> None:
@@ -195,9 +222,15 @@ def test_the_layout_of_narratives(shared_data: Path, tmp_path: Path) -> None:
     folder = tmp_path / "narratives"
     for name in ("event_meta.json", "scan_exclude.json"):
         made.write_json(folder / "code" / name, json.loads((source / name).read_text()))
-    for stem in ("sub-001_task-pieman_run-1", "sub-001_task-pieman_run-2", "sub-003_task-pieman_run-1",
-                 "sub-021_task-pieman", "sub-021_task-piemanpni", "sub-139_task-slumlordreach",
-                 "sub-140_task-slumlordreach"):  # fmt: skip
+    for stem in (
+        "sub-001_task-pieman_run-1",
+        "sub-001_task-pieman_run-2",
+        "sub-003_task-pieman_run-1",
+        "sub-021_task-pieman",
+        "sub-021_task-piemanpni",
+        "sub-139_task-slumlordreach",
+        "sub-140_task-slumlordreach",
+    ):
         add_scan(folder, stem, n_trs=1200 if "reach" in stem else 300)
     pieman = find_bids(folder, "pieman")
     assert pieman.facts.subjects == ["003"] and len(pieman.notes) == 3
