@@ -71,3 +71,12 @@ def fitting_codebooks(checkpoint: Checkpoint) -> Checkpoint:
             picks = rng.choice(len(residual), layer.codebook.shape[0], replace=False)
             layer._codebook.embed.copy_(residual[torch.from_numpy(picks)])
     return checkpoint
+
+
+def expected_leave_one_out(share: float, n_subjects: int) -> float:
+    r"""Leave-one-out correlation to expect where a share :math:`s` of the variance is common to N subjects.
+
+    The mean of the others has variance :math:`s + (1-s)/(N-1)`, so that
+    :math:`r = s / \sqrt{s + (1-s)/(N-1)}`.
+    """
+    return float(share / np.sqrt(share + (1 - share) / (n_subjects - 1))) if share > 0 else 0.0

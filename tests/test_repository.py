@@ -139,10 +139,23 @@ def test_what_cannot_be_repeated_is_found(source: str, count: int) -> None:
     assert len(list(unrepeatable(ast.parse(source)))) == count
 
 
+def glued_values(notebook: NotebookNode) -> dict[str, str]:
+    """Return the text of every value that a notebook's outputs glue, by key."""
+    values: dict[str, str] = {}
+    for cell in notebook.cells:
+        for output in cell.get("outputs", ()):
+            name = output.get("metadata", {}).get("scrapbook", {}).get("name")
+            # A value that is glued without being shown has a prefix before its type.
+            plain = [text for kind, text in output.get("data", {}).items() if kind.endswith("text/plain")]
+            if name is not None and plain:
+                values[name] = "".join(plain[0])
+    return values
+
+
 @each_chapter
 def test_glued_numbers_are_the_recorded_ones(chapter: Chapter) -> None:
     recorded = RESULTS / "glued" / f"{chapter.name}.json"
-    glued = publish.glued_values(notebook_of(chapter))
+    glued = glued_values(notebook_of(chapter))
     stored = json.loads(recorded.read_text()) if recorded.is_file() else {}
     assert set(glued) == set(stored), DRIFTED
     for key, value in stored.items():

@@ -44,19 +44,9 @@ class FrameSpan:
         return self.last - self.first + 1
 
 
-def tr_onset(tr_index: int, tr: Fraction) -> Fraction:
-    """Return the onset of a TR (counted from 0) in seconds."""
-    return tr_index * tr
-
-
 def whole_trs(n_samples: int, sample_rate: int, tr: Fraction) -> int:
     """Return how many whole TRs a sound of ``n_samples`` holds."""
     return math.floor(Fraction(n_samples, sample_rate) / tr)
-
-
-def tr_of_second(seconds: float | Fraction, tr: Fraction) -> int:
-    """Return the index of the TR within which a moment lies."""
-    return math.floor(Fraction(seconds) / tr)
 
 
 def seconds_to_samples(seconds: float | Fraction, sample_rate: int) -> int:

@@ -154,16 +154,6 @@ def noise_ceiling(bold: Subjects) -> np.ndarray:
     return np.asarray(np.sqrt(np.clip(mean, 0.0, None)))
 
 
-def expected_leave_one_out(share: float, n_subjects: int) -> float:
-    r"""Leave-one-out correlation to expect where a share :math:`s` of the variance is common to N subjects.
-
-    The mean of the others has variance :math:`s + (1-s)/(N-1)`, so that
-    :math:`r = s / \sqrt{s + (1-s)/(N-1)}`.
-    """
-    need_subjects(n_subjects)
-    return float(share / np.sqrt(share + (1 - share) / (n_subjects - 1))) if share > 0 else 0.0
-
-
 def _unit_columns(bold: np.ndarray) -> np.ndarray:
     """Columns of mean 0 and length 1, float64; a constant one becomes 0."""
     column = np.asarray(bold, np.float64)

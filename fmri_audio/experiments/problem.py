@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -17,7 +17,7 @@ from fmri_audio.base.errors import UserError
 from fmri_audio.base.results import Record
 from fmri_audio.bottleneck.block_code import BlockCode
 from fmri_audio.representations.base import Representation
-from fmri_audio.representations.mel import Magnitude, MelGriffinLim, Phase, QuantisedMel
+from fmri_audio.representations.mel import MelGriffinLim, QuantisedMel
 from fmri_audio.sound.scoring import METRICS, Waveform, cut, score_pair, to_records
 
 if TYPE_CHECKING:
@@ -31,6 +31,12 @@ CELLS: tuple[tuple[Magnitude, Phase], ...] = (
     ("mel", "griffin-lim"),
 )
 """Magnitude × phase: who supplies each half of the spectrogram that is turned back into sound."""
+
+Magnitude = Literal["oracle", "mel"]
+"""The sound's own, or what is left of it after the mel bands."""
+
+Phase = Literal["true", "griffin-lim"]
+"""The sound's own, or found from the magnitude."""
 
 CELL_NAMES = {
     ("oracle", "true"): "own magnitude, own phase",

@@ -6,7 +6,7 @@ import math
 import warnings
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import torch
 import torchaudio
@@ -138,39 +138,6 @@ class MelGriffinLim(Representation):
 
     def _window(self, like: torch.Tensor) -> torch.Tensor:
         return torch.hann_window(self.n_fft, dtype=torch.float32, device=like.device)
-
-
-Magnitude = Literal["oracle", "mel"]
-Phase = Literal["true", "griffin-lim"]
-
-
-def magnitude_by_phase(
-    mel: MelGriffinLim, waveform: torch.Tensor
-) -> dict[tuple[Magnitude, Phase], torch.Tensor]:
-    """Separate what the mel bands lose from what Griffin-Lim loses, two by two.
-
-    Parameters
-    ----------
-    mel : settings of the mel spectrogram
-    waveform : tensor of shape [B, 1, T]
-
-    Returns
-    -------
-    dict
-        Waveforms [B, 1, T] under (magnitude, phase): the magnitude is the sound's own ("oracle") or what is
-        left after the mel bands ("mel"); the phase is the sound's own ("true") or found from the magnitude
-        ("griffin-lim").
-    """
-    spectrum = mel.spectrum(waveform)
-    magnitudes: dict[Magnitude, torch.Tensor] = {
-        "oracle": spectrum.abs(),
-        "mel": mel.magnitude(mel.analyse(waveform)),
-    }
-    grid: dict[tuple[Magnitude, Phase], torch.Tensor] = {}
-    for name, magnitude in magnitudes.items():
-        grid[name, "true"] = mel.with_phase(magnitude, spectrum, waveform.shape[-1])
-        grid[name, "griffin-lim"] = mel.griffin_lim(magnitude, waveform.shape[-1])
-    return grid
 
 
 @dataclass(frozen=True)

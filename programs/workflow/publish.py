@@ -14,7 +14,6 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import nbformat
-from nbformat import NotebookNode
 
 from fmri_audio.base.errors import UserError
 from fmri_audio.base.files import replacing, sha256_of, write_if_changed
@@ -146,19 +145,6 @@ def _published_files(edition: str, chapters: Iterable[Chapter]) -> dict[str, str
     files += sorted(path for path in (root / "results" / edition).rglob("*") if path.name != "manifest.json")
     files = [path for path in files if path.is_file() and not path.name.startswith(".")]
     return {path.relative_to(root).as_posix(): sha256_of(path) for path in files}
-
-
-def glued_values(notebook: NotebookNode) -> dict[str, str]:
-    """Return the text of every value that a notebook's outputs glue, by key."""
-    values: dict[str, str] = {}
-    for cell in notebook.cells:
-        for output in cell.get("outputs", ()):
-            name = output.get("metadata", {}).get("scrapbook", {}).get("name")
-            # A value that is glued without being shown has a prefix before its type.
-            plain = [text for kind, text in output.get("data", {}).items() if kind.endswith("text/plain")]
-            if name is not None and plain:
-                values[name] = "".join(plain[0])
-    return values
 
 
 def result_sentence(table: Path) -> str:

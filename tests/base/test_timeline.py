@@ -39,7 +39,7 @@ def test_no_drift_over_both_runs_of_the_release() -> None:
     """Every TR begins where the clock says, whatever its number: two TRs are 225 frames, a TR alternates."""
     for k in range(1976):
         span = timeline.frames_of_tr(k, TR, RATE)
-        assert span.first + 1 - span.first_weight == timeline.tr_onset(k, TR) * RATE
+        assert span.first + 1 - span.first_weight == k * TR * RATE
     for k in range(0, 1976, 2):
         first, second = (timeline.frames_of_tr(k + i, TR, RATE) for i in (0, 1))
         assert second.last + 1 - first.first == 225
@@ -51,12 +51,11 @@ def test_no_drift_over_both_runs_of_the_release() -> None:
 def test_samples_and_frames_of_a_tr_are_the_same_moment(
     tr: Fraction, rate: Fraction, sample_rate: int, k: int
 ) -> None:
-    onset = timeline.tr_onset(k, tr)
+    onset = k * tr
     sampled = Fraction(timeline.trs_to_samples(k, sample_rate, tr), sample_rate)
     assert abs(sampled - onset) <= Fraction(1, 2 * sample_rate)
     span = timeline.frames_of_tr(k, tr, rate)
     assert span.first <= onset * rate < span.first + 1
-    assert timeline.tr_of_second(onset, tr) == k
     assert timeline.whole_trs(timeline.trs_to_samples(k, sample_rate, tr) + 1, sample_rate, tr) >= k
 
 
@@ -163,8 +162,5 @@ def test_too_few_frames_are_refused() -> None:
 def test_moments_and_counts() -> None:
     assert timeline.whole_trs(36_000 * 7 - 1, 24_000, TR) == 6
     assert timeline.whole_trs(36_000 * 7, 24_000, TR) == 7
-    assert timeline.tr_of_second(4.49, TR) == 2
-    assert timeline.tr_of_second(4.5, TR) == 3
-    assert timeline.tr_onset(946, TR) == 1419
     assert timeline.frames_of_samples(36_000, 320) == 113
     assert timeline.seconds_to_samples(0.5, 24_000) == 12_000

@@ -30,6 +30,7 @@ from fmri_audio.simulation.haemodynamics import CANONICAL, Haemodynamics, above_
 from fmri_audio.sound.acoustics import FEATURE_RATE, Features, acoustic_features
 from fmri_audio.study.facts import Run
 from fmri_audio.study.layouts.sherlock import RELEASE_AFFINE
+from tests.materials import expected_leave_one_out
 from tests.study.conftest import SHAPE
 
 TR, N_TRS, N_SUBJECTS = Fraction(3, 2), 240, 27
@@ -84,7 +85,7 @@ def test_realistic_regions_have_the_correlations_of_27_real_listeners(plan, seed
 
 
 def test_equal_voxels_would_need_the_strength_that_the_formula_gives() -> None:
-    assert abs(agreement.expected_leave_one_out(0.187, N_SUBJECTS) - 0.4) < 0.001
+    assert abs(expected_leave_one_out(0.187, N_SUBJECTS) - 0.4) < 0.001
     assert 0.187 < REALISTIC_STRENGTH < 0.25
 
 
