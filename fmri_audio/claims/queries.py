@@ -40,21 +40,8 @@ EVALUATED = ("02-problem", "03-encodec", "04-bandwidths", "05-dataset", TRAINING
 
 _BRAINS = ("measured", "voxel-noise")
 _BOTTLENECK = ("noise-free", *_BRAINS)
-_SCORED = (
-    "codec",
-    "representation",
-    "arm",
-    "bandwidth_kbps",
-    "units",
-    "rank",
-    "condition",
-    "control",
-    "subject",
-    "fold",
-    "segment",
-    "seed",
-    "metric",
-)
+_SCORED = results.COLUMNS[results.COLUMNS.index("codec") : results.COLUMNS.index("metric") + 1]
+"""What two rows are of, whatever chapter wrote them."""
 _WORDS = {
     **SETS,
     "finetuned": "fine-tuned",

@@ -40,31 +40,18 @@ def _pesq_of(reference: Signal, degraded: Signal, band: str) -> float:
         return math.nan
 
 
-METRICS.register(
-    Metric(
-        "pesq_wb",
-        "PESQ-WB",
-        "MOS-LQO",
-        1,
-        2,
-        30,
-        lambda reference, degraded, _: pesq(reference, degraded, "wb"),
-        speech_only=True,
-        cheap=False,
-    ),
-    __name__,
-)
-METRICS.register(
-    Metric(
-        "pesq_nb",
-        "PESQ-NB",
-        "MOS-LQO",
-        1,
-        2,
-        40,
-        lambda reference, degraded, _: pesq(reference, degraded, "nb"),
-        speech_only=True,
-        cheap=False,
-    ),
-    __name__,
-)
+for _place, _band in ((30, "wb"), (40, "nb")):
+    METRICS.register(
+        Metric(
+            f"pesq_{_band}",
+            f"PESQ-{_band.upper()}",
+            "MOS-LQO",
+            1,
+            2,
+            _place,
+            lambda reference, degraded, _, band=_band: pesq(reference, degraded, band),  # type: ignore[misc]
+            speech_only=True,
+            cheap=False,
+        ),
+        __name__,
+    )
