@@ -180,6 +180,8 @@ def make(plan: Plan, goal: str, options: argparse.Namespace) -> None:
 def run_graph(plan: Plan, names: Iterable[str], options: argparse.Namespace) -> None:
     """Have Snakemake make steps, runs and what comes after them, none of which has a stamp, in their order.
 
+    Its lock is left out, because one that was killed leaves it behind (its issue 2919).
+
     Raises
     ------
     UserError
@@ -207,9 +209,8 @@ def run_graph(plan: Plan, names: Iterable[str], options: argparse.Namespace) -> 
     log = plan.build / "logs" / "snakemake.log"
     command += ["--", *(str(plan.done(name)) for name in names)]
     status = supervise(command, env, project_root(), log, options.parent, options.lock)
-    shutil.rmtree(
-        plan.build / TEMPORARY, ignore_errors=True
-    )  # its solver leaves files even where all goes well
+    # Its solver leaves files even where all goes well (issue 1003).
+    shutil.rmtree(plan.build / TEMPORARY, ignore_errors=True)
     if status == STOPPED:
         raise UserError(_STOPPED)
     if status:

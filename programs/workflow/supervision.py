@@ -4,6 +4,9 @@
 Jupyter kernel. Each of them asks the kernel of the operating system to be killed with its parent (Linux), and
 each also polls its parents (everywhere). What slips through both is adopted by the supervisor (Linux), which
 ends it. Exclusive use of a build folder is a file lock, which the operating system releases with its holder.
+
+Snakemake leaves jobs running when it is killed itself (its issue 448 is about how it kills them), and its own lock.
+``tests/programs/workflow/test_snakemake.py`` tells when that is mended.
 """
 
 from __future__ import annotations
@@ -166,8 +169,9 @@ def exclusive(path: Path, patience: float = 10.0) -> Iterator[int]:
 def turn(folder: Path) -> Iterator[None]:
     """Wait until fewer steps are at work than may be, and count as one of them.
 
-    Snakemake 9.15 does not subtract the cores of a job that was the only one ready, and starts too many; how
-    many there may be is therefore kept here, as that many locked files, of which every working step holds one.
+    Snakemake does not subtract the cores of a job that was the only one ready, and starts too many (its issue
+    3913). How many there may be is therefore kept here, as that many locked files, of which every working step
+    holds one.
     A file is empty unless a step is at work, or ended without success: then nobody begins any more.
     """
     allowed = int(os.environ.get(JOBS, "0"))
