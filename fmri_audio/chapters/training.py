@@ -113,7 +113,7 @@ def learning_said(held_out: HeldOut) -> dict[str, float | str]:
     """Return how far training came, arm by arm and seed by seed."""
     arms, repeated = held_out.arms, held_out.repeated
     return {
-        **convergence_said(arms, repeated, held_out.settings.seeds),
+        **convergence_said(arms, repeated),
         "passed": 100 * arms["frozen"].variance_passed,
         **distances_said(arms),
         "other_verdicts": others_verdicts(arms),
@@ -123,7 +123,7 @@ def learning_said(held_out: HeldOut) -> dict[str, float | str]:
 
 
 def convergence_said(
-    arms: Mapping[str, TrainedArm], repeated: Mapping[str, Sequence[TrainedArm]], n_seeds: int
+    arms: Mapping[str, TrainedArm], repeated: Mapping[str, Sequence[TrainedArm]]
 ) -> dict[str, float | str]:
     """Return what every arm's training came to.
 
@@ -135,15 +135,14 @@ def convergence_said(
         Of the edition, trained from its first seed.
     repeated
         Trainings from all seeds, of the arms that were trained several times.
-    n_seeds
-        Of the edition.
     """
     said: dict[str, float | str] = {}
     for name, arm in arms.items():
-        falling = sum(not one.convergence.converged for one in repeated.get(name, [arm]))
+        several = repeated.get(name, [arm])
+        falling = sum(not one.convergence.converged for one in several)
         said |= {
-            f"{name}_verdict": f"not converged from {falling} of {n_seeds} seeds"
-            if falling and n_seeds > 1
+            f"{name}_verdict": f"not converged from {falling} of {len(several)} seeds"
+            if falling and len(several) > 1
             else arm.convergence.verdict,
             f"{name}_unfinished": falling,
             f"{name}_falling": 100 * arm.convergence.falling,

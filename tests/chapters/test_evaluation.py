@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 from fmri_audio.base.words import REMEASURED
+from fmri_audio.chapters.common import brains_of
 from fmri_audio.chapters.evaluation import (
     bits,
     by_sound,
@@ -87,7 +88,7 @@ def test_the_chapter_begins_with_whose_brains_and_that_it_is_measured_anew() -> 
     said = opening.values(block())
     assert said["brains"] == "simulated brains" and said["remeasured"] == REMEASURED
     assert said["lags"] == "2, 3" and 0 < float(said["train_trs"]) < 150
-    assert opening.brains_of(block(study=SimpleNamespace(simulated=False))) == "measured brains"
+    assert brains_of(block(study=SimpleNamespace(simulated=False))) == "measured brains"
 
 
 def test_what_holds_in_arms_names_them() -> None:

@@ -32,7 +32,7 @@ def arm(held_out: float = 0.5, converged: bool = True, name: str = "frozen") -> 
 
 
 def test_losses_at_the_beginning_where_it_is_kept_and_at_the_end() -> None:
-    said = training.convergence_said({"frozen": arm(0.5)}, {}, 1)
+    said = training.convergence_said({"frozen": arm(0.5)}, {})
     assert said["frozen_verdict"] == "converged" and said["frozen_falling"] == pytest.approx(0.4)
     assert [said[f"frozen_held-out_{when}"] for when in ("first", "kept", "last")] == [1.0, 0.5, 0.9]
     assert [said[f"frozen_training_{when}"] for when in ("first", "kept", "last")] == [1.0, 0.4, 0.2]
@@ -43,7 +43,8 @@ def test_losses_at_the_beginning_where_it_is_kept_and_at_the_end() -> None:
 )
 def test_one_seed_that_has_not_converged_is_told(second: bool, verdict: str) -> None:
     repeated = {"frozen": [arm(), arm(converged=second)]}
-    said = training.convergence_said({"frozen": arm()}, repeated, 2)
+    said = training.convergence_said({"frozen": arm(), "mel": arm(converged=False)}, repeated)
+    assert said["mel_verdict"] == "not converged: the loss was still falling", "it was trained once"
     assert said["frozen_verdict"] == verdict and said["frozen_unfinished"] == (0 if second else 1)
 
 

@@ -9,8 +9,9 @@ import pandas as pd
 
 from fmri_audio.base.results import Record
 from fmri_audio.bottleneck.arms import ARM_LABELS
+from fmri_audio.chapters.common import brains_of
 from fmri_audio.chapters.evaluation.decodes import ArmSounds
-from fmri_audio.chapters.evaluation.opening import brains_of, in_arms
+from fmri_audio.chapters.evaluation.opening import in_arms
 from fmri_audio.chapters.evaluation.segments import (
     Comparisons,
     block_columns,

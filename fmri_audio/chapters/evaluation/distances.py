@@ -11,8 +11,9 @@ import seaborn as sns
 from matplotlib.figure import Figure
 
 from fmri_audio.bottleneck.arms import ARM_LABELS
+from fmri_audio.chapters.common import brains_of
 from fmri_audio.chapters.evaluation.decodes import CONDITIONS, ArmScores, ArmSounds, mel_distance
-from fmri_audio.chapters.evaluation.opening import brains_of, in_arms, kind_of
+from fmri_audio.chapters.evaluation.opening import in_arms, kind_of
 from fmri_audio.experiments import controls
 from fmri_audio.experiments.block_tables import scored_share
 from fmri_audio.experiments.controls import CONTROL_LABELS

@@ -11,8 +11,9 @@ from matplotlib.figure import Figure
 
 from fmri_audio.base.results import Record
 from fmri_audio.bottleneck.arms import ARM_LABELS
+from fmri_audio.chapters.common import brains_of
 from fmri_audio.chapters.evaluation.decodes import ArmScores, ArmSounds, codec_name, mel_distance
-from fmri_audio.chapters.evaluation.opening import brains_of, kind_of
+from fmri_audio.chapters.evaluation.opening import kind_of
 from fmri_audio.experiments.block_tables import columns_of_arm, records, score
 from fmri_audio.experiments.held_out import HeldOut
 from fmri_audio.sound import scoring

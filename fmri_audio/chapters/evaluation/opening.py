@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from fmri_audio.base.words import REMEASURED
 from fmri_audio.bottleneck.training import set_apart
+from fmri_audio.chapters.common import brains_of
 from fmri_audio.edition.edition import Edition
 from fmri_audio.experiments.held_out import HeldOut
 
@@ -40,11 +41,6 @@ def values(held_out: HeldOut) -> dict[str, float | str]:
         "lags": ", ".join(str(lag) for lag in settings.lag_trs),
         "train_trs": len(fitted.train),
     }
-
-
-def brains_of(held_out: HeldOut) -> str:
-    """Say whose brains these are: simulated or measured."""
-    return "simulated brains" if held_out.study.simulated else "measured brains"
 
 
 def kind_of(held_out: HeldOut) -> str:

@@ -9,8 +9,9 @@ import pandas as pd
 from fmri_audio.base.results import Record
 from fmri_audio.bottleneck.arms import ARM_LABELS
 from fmri_audio.bottleneck.store import TrainedArm
+from fmri_audio.chapters.common import brains_of
 from fmri_audio.chapters.evaluation.decodes import ArmScores, ArmSounds, mel_distance
-from fmri_audio.chapters.evaluation.opening import brains_of, kind_of
+from fmri_audio.chapters.evaluation.opening import kind_of
 from fmri_audio.experiments.block_tables import columns_of_arm, records, score
 from fmri_audio.experiments.decoded import decoded_from_brains
 from fmri_audio.experiments.held_out import HeldOut, Waveform

@@ -12,8 +12,8 @@ import pandas as pd
 
 from fmri_audio.base.results import Record
 from fmri_audio.bottleneck.arms import ARM_LABELS
+from fmri_audio.chapters.common import brains_of
 from fmri_audio.chapters.evaluation.decodes import ArmSounds
-from fmri_audio.chapters.evaluation.opening import brains_of
 from fmri_audio.decoding.identification import (
     FEWEST_SEGMENTS,
     FEWEST_SHIFTS,

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from fmri_audio.base.results import Record
 from fmri_audio.brain.agreement import leave_one_out_isc, noise_ceiling
-from fmri_audio.chapters.evaluation.opening import brains_of
+from fmri_audio.chapters.common import brains_of
 from fmri_audio.chapters.evaluation.segments import study_columns
 from fmri_audio.decoding.encoding import Encoded
 from fmri_audio.experiments.held_out import HeldOut
