@@ -172,3 +172,9 @@ def test_hooks_before_a_commit_are_the_checks_of_make_lint() -> None:
     hooks = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"][0]["hooks"]
     assert checks == [hook["entry"].removeprefix(".venv/bin/python ") for hook in hooks]
     assert all(hook["language"] == "system" and hook["pass_filenames"] is False for hook in hooks)
+
+
+def test_every_module_has_a_room() -> None:
+    """But for the command, which is a thin shell over all of them."""
+    flat = {path.name for path in (ROOT / "fmri_audio").glob("*.py")}
+    assert flat == {"__init__.py", "cli.py"}
