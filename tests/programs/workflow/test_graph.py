@@ -121,6 +121,10 @@ def test_package_runs_what_uses_it(toy: Toy) -> None:
     toy.edit("fmri_audio/unused.py", lambda text: text + "VALUE = 1\n")
     assert toy.make().returncode == 0
     assert toy.ran() == []
+    documented = '(value):\n    """Twice a value."""\n'
+    toy.edit("fmri_audio/tools.py", lambda text: "# Arithmetic.\n" + text.replace("(value):\n", documented))
+    assert toy.make().returncode == 0
+    assert toy.ran() == [], "prose changes nothing"
     toy.edit("fmri_audio/tools.py", lambda text: text.replace("2 * value", "value + value"))
     assert toy.make().returncode == 0
     assert sorted(toy.ran()) == sorted(EVERYTHING)
