@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-Features = TypeVar("Features", NDArray[np.generic], torch.Tensor)
+Frames = TypeVar("Frames", NDArray[np.generic], torch.Tensor)
 
 
 @dataclass(frozen=True)
@@ -159,9 +159,7 @@ def run_samples(
     return spans
 
 
-def cut_trs(
-    features: Features, n_trs: int, tr: Fraction, frame_rate: Fraction, first_tr: int = 0
-) -> Features:
+def cut_trs(features: Frames, n_trs: int, tr: Fraction, frame_rate: Fraction, first_tr: int = 0) -> Frames:
     """Cut features into one piece per TR; a frame that two TRs share goes to both.
 
     Parameters
@@ -195,7 +193,7 @@ def cut_trs(
     return features[:, index].swapaxes(0, 1)
 
 
-def join_trs(pieces: Features, tr: Fraction, frame_rate: Fraction, first_tr: int = 0) -> Features:
+def join_trs(pieces: Frames, tr: Fraction, frame_rate: Fraction, first_tr: int = 0) -> Frames:
     """Join pieces of TRs into one sequence: the inverse of :func:`cut_trs`.
 
     Real features are overlap-added, each frame weighted by its share in the TR. Codes (integers) cannot be
@@ -228,7 +226,7 @@ def join_trs(pieces: Features, tr: Fraction, frame_rate: Fraction, first_tr: int
 
 
 def pooled(
-    features: Features, n_trs: int, tr: Fraction, frame_rate: Fraction, first_tr: int = 0
+    features: Frames, n_trs: int, tr: Fraction, frame_rate: Fraction, first_tr: int = 0
 ) -> NDArray[np.float32]:
     """Average features over each TR; a frame that two TRs share counts in each by its share.
 

@@ -21,7 +21,7 @@ BLOCK_SECONDS = Fraction(1, 5)
 _SHIFTS_PER_BLOCK = 4
 """Training blocks overlap: one begins every quarter of a block."""
 
-Features = NDArray[np.float32]
+Array = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -39,14 +39,14 @@ class BlockCode:
         Blocks a second.
     """
 
-    mean: Features
-    components: Features
+    mean: Array
+    components: Array
     frames: int
     per_second: float
 
     @classmethod
     def fit(
-        cls, stretches: Sequence[Features], frame_rate: Fraction, per_tr: int, tr: Fraction, seed: int
+        cls, stretches: Sequence[Array], frame_rate: Fraction, per_tr: int, tr: Fraction, seed: int
     ) -> BlockCode:
         """Learn a code of at most ``per_tr`` numbers per TR from stretches of features.
 
@@ -94,7 +94,7 @@ class BlockCode:
         """Numbers per TR that the code has, on average."""
         return len(self.components) * self.per_second * float(tr)
 
-    def restore(self, features: Features) -> Features:
+    def restore(self, features: Array) -> Array:
         """Return features [C, L] after the code and back; the last block is filled up with its last frame."""
         channels, length = features.shape
         padded = np.pad(features, ((0, 0), (0, -length % self.frames)), mode="edge")

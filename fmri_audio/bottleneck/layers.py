@@ -25,7 +25,7 @@ from fmri_audio.base.timeline import frame_table, frames_per_tr, n_frames_of_trs
 
 
 @dataclass(frozen=True)
-class Grid:
+class TRGrid:
     """The TR grid of a sequence of frames: TR length (s), frames per second, channels."""
 
     tr: Fraction
@@ -55,7 +55,7 @@ class Grid:
         return torch.from_numpy(index).to(device), share.to(device)
 
 
-def cut(features: torch.Tensor, grid: Grid, n_trs: int, first_tr: int = 0) -> torch.Tensor:
+def cut(features: torch.Tensor, grid: TRGrid, n_trs: int, first_tr: int = 0) -> torch.Tensor:
     """Pieces of features per TR; a frame that two TRs share goes to both.
 
     Parameters
@@ -71,7 +71,7 @@ def cut(features: torch.Tensor, grid: Grid, n_trs: int, first_tr: int = 0) -> to
     return features[:, :, index].transpose(1, 2)
 
 
-def join(pieces: torch.Tensor, grid: Grid, first_tr: int = 0) -> torch.Tensor:
+def join(pieces: torch.Tensor, grid: TRGrid, first_tr: int = 0) -> torch.Tensor:
     """Overlap-add pieces [B, n_trs, C, width], shared frames half-weighted, to features [B, C, L].
 
     The exact inverse of :func:`cut`.
@@ -182,7 +182,7 @@ class TrProjection(nn.Module):
 
     Parameters
     ----------
-    grid : Grid
+    grid : TRGrid
     rank : int
         r; even where features are complex.
     complex_valued : bool
@@ -191,7 +191,7 @@ class TrProjection(nn.Module):
 
     spread: torch.Tensor
 
-    def __init__(self, grid: Grid, rank: int, complex_valued: bool = False) -> None:
+    def __init__(self, grid: TRGrid, rank: int, complex_valued: bool = False) -> None:
         super().__init__()
         size = grid.channels * grid.width
         if complex_valued and rank % 2:

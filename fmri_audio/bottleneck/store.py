@@ -27,12 +27,12 @@ from safetensors.torch import load_file, save_file
 from fmri_audio.base.errors import UserError
 from fmri_audio.base.files import to_json
 from fmri_audio.base.fingerprint import fingerprint
+from fmri_audio.base.kinds import Say
 from fmri_audio.base.stored import is_sound_archive, is_whole, seal_of, write_seal
 from fmri_audio.bottleneck.arms import ARMS
 from fmri_audio.bottleneck.arms.base import Arm, Material
 from fmri_audio.bottleneck.training import (
     Convergence,
-    Say,
     judge,
     objective,
     precision_of,

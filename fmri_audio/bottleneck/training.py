@@ -30,22 +30,22 @@ from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset
 
 from fmri_audio.base.errors import UserError
+from fmri_audio.base.kinds import Block, Say
 from fmri_audio.base.timeline import frames_of_tr, trs_to_samples
-from fmri_audio.bottleneck.arms.base import Arm, Block, Material, TrainingWindow
-from fmri_audio.bottleneck.layers import Grid
+from fmri_audio.bottleneck.arms.base import Arm, Material, TrainingWindow
+from fmri_audio.bottleneck.layers import TRGrid
 from fmri_audio.study.splits import Split
 
 if TYPE_CHECKING:
     from fmri_audio.base.settings import TrainingSettings
 
-Say = Callable[[str], None]
 Precision = Literal["32-true", "bf16-mixed"]
 
 #: Most windows on which the loss is followed, in training, validation and held-out sound each.
 PROBES = 8
 #: Training whose last third brings the validation loss down by more than this share was not over.
 STILL_FALLING = 0.01
-PARTS = ("training", "validation", "held-out")
+SPLITS = ("training", "validation", "held-out")
 
 
 @dataclass(frozen=True)
@@ -148,7 +148,7 @@ class Windows(Dataset[TrainingWindow]):
         What arms are made from; its volumes are those that the decoder reads for the window's TRs.
     features : tensor, shape [C, L]
         Of the whole stimulus.
-    grid : Grid
+    grid : TRGrid
         Of the features.
     starts : sequence of int
         First TR of each window, where a TR's edge is a frame's edge.
@@ -157,7 +157,7 @@ class Windows(Dataset[TrainingWindow]):
     """
 
     def __init__(
-        self, material: Material, features: torch.Tensor, grid: Grid, starts: Sequence[int], n_trs: int
+        self, material: Material, features: torch.Tensor, grid: TRGrid, starts: Sequence[int], n_trs: int
     ) -> None:
         sound, self.n_trs = material.sound, n_trs
         self.waveform, self.features, self.starts = torch.from_numpy(sound.waveform), features, list(starts)
@@ -204,7 +204,7 @@ def starts_of_parts(split: Split, validation: Block, window: int, step: int) -> 
     Returns
     -------
     dict
-        One of :data:`PARTS` → first TRs, ascending.
+        One of :data:`SPLITS` → first TRs, ascending.
 
     Raises
     ------
@@ -213,7 +213,7 @@ def starts_of_parts(split: Split, validation: Block, window: int, step: int) -> 
     """
     blocks = {"training": split.train_blocks, "validation": (validation,), "held-out": (split.test_block,)}
     starts = {
-        part: [k for block in blocks[part] for k in window_starts(block, window, step)] for part in PARTS
+        part: [k for block in blocks[part] for k in window_starts(block, window, step)] for part in SPLITS
     }
     if not all(starts.values()):
         raise UserError(f"training.window_trs: {window} TRs do not fit into the blocks of the split")
@@ -386,7 +386,7 @@ class _Loop(lightning.LightningModule):
         self.rows.append(
             {
                 "step": self.global_step,
-                "part": PARTS[dataloader_idx],
+                "part": SPLITS[dataloader_idx],
                 "loss": float(heard),
                 "bold_error": float(error),
                 "seconds": self.seconds_before + time.monotonic() - self.began,
@@ -395,7 +395,7 @@ class _Loop(lightning.LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         """Keep the weights if no earlier ones did as well in validation."""
-        row = self.rows[-len(PARTS) + PARTS.index("validation")]
+        row = self.rows[-len(SPLITS) + SPLITS.index("validation")]
         reached = row["loss"] + self.settings.balance * row["bold_error"]
         if reached < self.best[0]:
             state = self.model.trained_state()
@@ -453,7 +453,7 @@ class _Progress(Callback):
 
     def on_validation_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         if isinstance(pl_module, _Loop):
-            rows = pl_module.rows[-len(PARTS) :]
+            rows = pl_module.rows[-len(SPLITS) :]
             losses, errors = (
                 ", ".join(f"{row['part']} {row[key]:.3f}" for row in rows) for key in ("loss", "bold_error")
             )

@@ -11,14 +11,13 @@ from fractions import Fraction
 import numpy as np
 
 from fmri_audio.base.errors import UserError
+from fmri_audio.base.kinds import Block
 
 #: Period (s) of the slowest change that is kept; scanner drift is slower, speech and scenes are faster.
 HIGH_PASS_SECONDS = 128.0
 #: Voxels that are worked on at a time, so that double precision does not take a multiple of the matrix.
 VOXELS_AT_ONCE = 2048
 _SHORTEST_BLOCK = 3
-
-Block = tuple[int, int]
 
 
 def clean_blocks(bold: np.ndarray, blocks: Sequence[Block], tr: Fraction) -> np.ndarray:

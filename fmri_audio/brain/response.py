@@ -41,7 +41,7 @@ def canonical_response(rate: float, latency: float = 0.0, dispersion: float = 1.
 
 
 #: Steps per TR at which the response is integrated.
-STEPS = 60
+STEPS_PER_TR = 60
 
 
 def response_weights(tr: Fraction) -> NDArray[np.float64]:
@@ -50,10 +50,10 @@ def response_weights(tr: Fraction) -> NDArray[np.float64]:
     Activity is constant within a TR and a volume is taken at a TR's middle, so that the weight of a volume *m* TRs
     later is the canonical double-gamma response, integrated from (m − ½) to (m + ½) TRs.
     """
-    fine = canonical_response(STEPS / float(tr))
-    padded = np.concatenate([np.zeros(STEPS // 2), fine])
-    padded = np.pad(padded, (0, -len(padded) % STEPS))
-    return np.asarray(padded.reshape(-1, STEPS).sum(axis=1))
+    fine = canonical_response(STEPS_PER_TR / float(tr))
+    padded = np.concatenate([np.zeros(STEPS_PER_TR // 2), fine])
+    padded = np.pad(padded, (0, -len(padded) % STEPS_PER_TR))
+    return np.asarray(padded.reshape(-1, STEPS_PER_TR).sum(axis=1))
 
 
 def response_matrix(runs: Sequence[tuple[int, int]], tr: Fraction, shift: int) -> NDArray[np.float32]:

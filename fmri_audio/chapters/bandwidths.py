@@ -14,7 +14,7 @@ from fmri_audio.chapters.published import GATES, REFERENCE
 from fmri_audio.edition import Edition
 from fmri_audio.edition.windows import listening_clips, scored_kind
 from fmri_audio.pages.page import NO_WEIGHTS, Clip, Page
-from fmri_audio.sound.scoring import LABELS, METRICS, UNITS
+from fmri_audio.sound.scoring import LABELS, METRIC_NAMES, UNITS
 
 SOUNDS = {"encodec-codes": "EnCodec", "mel-quantised": "mel + Griffin-Lim"}
 """Representations that are compared at equal bits, in a reader's words."""
@@ -57,7 +57,7 @@ def measured(records: pd.DataFrame, kind: str) -> pd.DataFrame:
     DataFrame
         ``sound, bandwidth_kbps, metric, value, ci_low, ci_high, n``; floors have no bandwidth and come once.
     """
-    means = select(records, segment=kind, metric=METRICS)
+    means = select(records, segment=kind, metric=METRIC_NAMES)
     compared = select(means, control="none", representation=list(SOUNDS))
     floors = select(means, control=list(FLOORS)).drop_duplicates(["control", "metric"])
     named = [
@@ -71,14 +71,16 @@ def measured(records: pd.DataFrame, kind: str) -> pd.DataFrame:
 def by_bandwidth(rows: pd.DataFrame, sound: str) -> pd.DataFrame:
     """Return the means of one sound: index ``bandwidth_kbps``, a column per metric."""
     own = rows[rows["sound"] == sound]
-    return own.pivot_table(index="bandwidth_kbps", columns="metric", values="value").reindex(columns=METRICS)
+    return own.pivot_table(index="bandwidth_kbps", columns="metric", values="value").reindex(
+        columns=METRIC_NAMES
+    )
 
 
 def table(rows: pd.DataFrame) -> pd.DataFrame:
     """Return the measurements for readers: one row per sound and bandwidth, a column per metric."""
     keyed = rows.assign(kbps=rows["bandwidth_kbps"].fillna(-1.0))
     wide = keyed.pivot_table(index=["sound", "kbps"], columns="metric", values="value", dropna=False)
-    wide = wide.reindex(columns=list(METRICS)).reset_index()
+    wide = wide.reindex(columns=list(METRIC_NAMES)).reset_index()
     order = {name: place for place, name in enumerate([*SOUNDS.values(), *FLOORS.values()])}
     wide = wide[wide.set_index(["sound", "kbps"]).index.isin(keyed.set_index(["sound", "kbps"]).index)]
     wide = wide.sort_values(

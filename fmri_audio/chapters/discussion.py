@@ -37,7 +37,7 @@ from fmri_audio.study.layouts.sherlock import RELEASE_AFFINE
 ALONE, BEHIND = "codec alone", "behind the noise-free bottleneck"
 """Sounds whose quality is drawn against bits."""
 
-GREY_MATTER = 85_810
+GREY_MATTER_VOXELS = 85_810
 """Voxels of grey matter in the note's study."""
 
 RELEASE_SUBJECTS = 17
@@ -46,7 +46,7 @@ RELEASE_SUBJECTS = 17
 SILENT_DB = 1.0
 """As near to silence (mel distance), an arm's sound counts as silent."""
 
-VOLUMES = {"one voxel": 1, "auditory mask": None, "grey matter of the note's study": GREY_MATTER}
+VOLUMES = {"one voxel": 1, "auditory mask": None, "grey matter of the note's study": GREY_MATTER_VOXELS}
 """Volumes whose capacity is counted → voxels; None: as many as the edition's mask has."""
 
 EVERY, DISTINCT = "every voxel, every TR", "distinct in space"
@@ -138,7 +138,7 @@ def facts(before: Before) -> dict[str, float | str]:
 
 
 @dataclass(frozen=True)
-class Bits:
+class BitRates:
     """Quality against bits per TR.
 
     Attributes
@@ -169,7 +169,7 @@ class Bits:
         return self.curves[self.curves["sound"] == sound].set_index("bandwidth_kbps")["value"]
 
 
-def bits_of(before: Before) -> Bits:
+def bits_of(before: Before) -> BitRates:
     """Put codec, bottleneck and brains on one axis."""
     both = pd.concat([before.coded, before.trained])
     rows = select(both, fold=HELD_OUT, segment=before.kind, control="none", representation="encodec-codes")
@@ -181,7 +181,7 @@ def bits_of(before: Before) -> Bits:
     )
     curves = rows.groupby(["sound", "bandwidth_kbps", "bits"], as_index=False)[["value"]].mean()
     read = select(before.ridge, metric="bits_per_tr", control="none")
-    return Bits(
+    return BitRates(
         metric,
         curves,
         float(read["value"].mean()),
@@ -190,7 +190,7 @@ def bits_of(before: Before) -> Bits:
     )
 
 
-def bits_said(before: Before, bits: Bits) -> dict[str, float | str]:
+def bits_said(before: Before, bits: BitRates) -> dict[str, float | str]:
     """Return what bandwidth buys, what the bottleneck costs, and what brains tell."""
     alone, behind, kbps = bits.of(ALONE), bits.of(BEHIND), before.run.bandwidth
     bought, lost = float(abs(alone.iloc[-1] - alone.iloc[0])), float(abs(alone[kbps] - behind[kbps]))
@@ -234,7 +234,7 @@ def bottleneck_verdict(lost: float, bought: float, *, helped: bool) -> str:
     return said if helped else said + doubt
 
 
-def draw_bits(before: Before, bits: Bits) -> Figure:
+def draw_bits(before: Before, bits: BitRates) -> Figure:
     """Draw quality against bits per TR, with what brains tell and what is decoded from none."""
     figure, axis = plt.subplots(figsize=(7.2, 3.6), layout="constrained")
     sns.lineplot(
@@ -306,7 +306,7 @@ def front_ends(before: Before, metric: str) -> FrontEnds:
     return FrontEnds(free[metric], silent, gains["none"], gains["other-segment"])
 
 
-def front_ends_said(ends: FrontEnds, bits: Bits, unhelped: Sequence[str]) -> dict[str, str]:
+def front_ends_said(ends: FrontEnds, bits: BitRates, unhelped: Sequence[str]) -> dict[str, str]:
     """Return the order of the arms, what each decodes, and what the order is about.
 
     Parameters
@@ -385,7 +385,7 @@ def response_said(before: Before, counted: pd.DataFrame) -> dict[str, float | st
     """Return how slow the response is, and what so many voxels would let through if they were independent."""
     response = slow_response()
     per_second = limits.independent_per_second(response, FEATURE_RATE)
-    naive = float(counted.loc[counted["voxels"] == GREY_MATTER, EVERY].iloc[0])
+    naive = float(counted.loc[counted["voxels"] == GREY_MATTER_VOXELS, EVERY].iloc[0])
     return {
         "per_second": per_second,
         "apart": 1 / per_second,
@@ -395,7 +395,7 @@ def response_said(before: Before, counted: pd.DataFrame) -> dict[str, float | st
         "fwhm": NOISE_FWHM_MM,
         "units": _units(before),
         "syllables": _two_digits(1 / limits.passed(response, FEATURE_RATE, _SYLLABLES_HZ)),
-        "grey": GREY_MATTER,
+        "grey": GREY_MATTER_VOXELS,
         "naive_grey": naive,
         "naive_said": "which looks like enough"
         if naive >= before.spent

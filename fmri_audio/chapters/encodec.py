@@ -14,6 +14,7 @@ import torch
 from encodec.model import EncodecModel
 from matplotlib.figure import Figure
 
+from fmri_audio.base.kinds import Waveform
 from fmri_audio.base.results import Record, select
 from fmri_audio.chapters.published import GATES, published
 from fmri_audio.chapters.roundtrip import columns, equal_mel, plain_mel
@@ -26,7 +27,7 @@ from fmri_audio.experiments.problem import price, says, score_through, through
 from fmri_audio.pages.pictures import mel_levels
 from fmri_audio.sound import scoring
 from fmri_audio.sound.audio import resample
-from fmri_audio.sound.scoring import METRICS, Waveform
+from fmri_audio.sound.scoring import METRIC_NAMES
 from fmri_audio.sound.segments import Window
 
 NOTE_FRAMES = 112
@@ -216,7 +217,7 @@ def scored(
     frames = {**dict(zip(("coded", "equal", "plain"), sounds.values(), strict=True)), **floors}
     means = {prefix: scoring.means(frame, windows[0].kind) for prefix, frame in frames.items()}
     return {
-        **{f"{prefix}_{metric}": of[metric] for prefix, of in means.items() for metric in METRICS},
+        **{f"{prefix}_{metric}": of[metric] for prefix, of in means.items() for metric in METRIC_NAMES},
         "kind": windows[0].kind,
         "n_windows": len(windows),
         "against_mel": against(means["coded"]["stoi"] - means["equal"]["stoi"]),
@@ -273,7 +274,7 @@ def means(sounds: Mapping[str, pd.DataFrame], run: Edition) -> dict[str, float]:
 
 def reported(kbps: float) -> pd.DataFrame:
     """Return what is reported of Meta's weights at a bandwidth: a row per source and material, a column per metric."""
-    found = select(published(), bandwidth_kbps=kbps, metric=METRICS)
+    found = select(published(), bandwidth_kbps=kbps, metric=METRIC_NAMES)
     wide = found.pivot_table(index=["source", "material"], columns="metric", values="value").reset_index()
     wide.insert(0, "Whose weights", "Meta's: " + wide.pop("source") + ", " + wide.pop("material"))
     return wide
@@ -284,7 +285,7 @@ def beside(ours: Mapping[str, float], meta: pd.DataFrame, run: Edition) -> pd.Da
     name = f"{run.checkpoint.id}: {run.stimulus.name}, {scored_kind(run)}"
     first = pd.DataFrame([{"Whose weights": name, **ours}])
     table = pd.concat([first, meta], ignore_index=True)
-    return table[["Whose weights", *(metric for metric in METRICS if metric in meta)]]
+    return table[["Whose weights", *(metric for metric in METRIC_NAMES if metric in meta)]]
 
 
 def gates(ours: Mapping[str, float], meta: pd.DataFrame) -> dict[str, float | str]:

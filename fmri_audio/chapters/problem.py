@@ -12,6 +12,7 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
 
+from fmri_audio.base.kinds import Waveform
 from fmri_audio.base.results import Record, select
 from fmri_audio.bottleneck.block_code import BlockCode
 from fmri_audio.chapters.roundtrip import columns, equal_mel, plain_mel, setting_of, split_said
@@ -23,13 +24,13 @@ from fmri_audio.representations.base import Representation
 from fmri_audio.representations.encodec import EncodecCodes, EncodecLatents
 from fmri_audio.representations.stft import ComplexStft
 from fmri_audio.sound import scoring
-from fmri_audio.sound.scoring import LABELS, METRICS, Waveform
+from fmri_audio.sound.scoring import LABELS, METRIC_NAMES
 from fmri_audio.sound.segments import Window
 
 PHASES = {"griffin-lim": "#d55e00", "true": "#0072b2"}
 """Colours of the two phases."""
 
-AXES = {"n_fft": "window", "hop_length": "hop", "n_mels": "mel bands", "n_iter": "iterations"}
+AXIS_NAMES = {"n_fft": "window", "hop_length": "hop", "n_mels": "mel bands", "n_iter": "iterations"}
 """The settings that are varied, in a reader's words."""
 
 PRICES = {"values": "values per TR", "bits": "bits per TR", "bytes": "bytes per TR"}
@@ -140,7 +141,7 @@ def swept(scores: pd.DataFrame, run: Edition) -> pd.DataFrame:
     means = rows.groupby(["axis", "value", "hop_length"], sort=False)[list(SWEPT)].mean().reset_index()
     hops = means["hop_length"].where(means["axis"] == "n_fft", own.hop_length)
     notes = [f" (hop {hop})" if hop != own.hop_length else "" for hop in hops]
-    means.insert(0, "Varied", means["axis"].map(AXES) + " " + means["value"].astype(str) + notes)
+    means.insert(0, "Varied", means["axis"].map(AXIS_NAMES) + " " + means["value"].astype(str) + notes)
     return means.drop(columns=["axis", "value", "hop_length"])
 
 
@@ -223,8 +224,8 @@ def equal_said(equal: Mapping[str, pd.DataFrame], run: Edition) -> dict[str, flo
     kind = windows_of(run)[0].kind
     mel, codec = (scoring.means(frame, kind) for frame in equal.values())
     return {
-        **{f"small_{metric}": mel[metric] for metric in METRICS},
-        **{f"codec_{metric}": codec[metric] for metric in METRICS},
+        **{f"small_{metric}": mel[metric] for metric in METRIC_NAMES},
+        **{f"codec_{metric}": codec[metric] for metric in METRIC_NAMES},
         "equal_winner": winner(codec["stoi"] - mel["stoi"], run.checkpoint.id),
         "split": split_said(run),
     }

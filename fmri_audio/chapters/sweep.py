@@ -33,10 +33,10 @@ LEVELS: dict[Factor, str] = {
 }
 """Levels in words."""
 
-STYLES: dict[str, Literal["-", "--", ":"]] = {"noise-free": "-", "voxel-noise": "--", "measured": ":"}
+LINE_STYLES: dict[str, Literal["-", "--", ":"]] = {"noise-free": "-", "voxel-noise": "--", "measured": ":"}
 """Conditions under which the held-out block is heard, each with its own decoder, and their lines in figures."""
 
-AXES = {
+AXIS_LABELS = {
     **{name: scoring.LABELS[name] for name in SCORED},
     **{name: f"distance to BOLD, {part}" for part, name in BOLD_DISTANCES.items()},
 }
@@ -216,10 +216,10 @@ def summary(sweep: Sweep, factor: Factor) -> pd.DataFrame:
         }
         means = part.groupby(["metric", "condition"])["value"].mean()
         for metric in SCORED:
-            for condition in STYLES:
-                row[f"{AXES[metric]}, {condition}"] = means.get((metric, condition), np.nan)
+            for condition in LINE_STYLES:
+                row[f"{AXIS_LABELS[metric]}, {condition}"] = means.get((metric, condition), np.nan)
         for metric in BOLD_DISTANCES.values():
-            row[AXES[metric]] = means.get((metric, "noise-free"), np.nan)
+            row[AXIS_LABELS[metric]] = means.get((metric, "noise-free"), np.nan)
         rows.append(row)
     return pd.DataFrame(rows)
 
@@ -236,11 +236,11 @@ def caption(sweep: Sweep, factor: Factor) -> str:
 def formats() -> dict[str, str]:
     """Formats of :func:`summary`'s columns."""
     scored = {
-        f"{AXES[metric]}, {condition}": ".3f" if metric == "stoi" else ".2f"
+        f"{AXIS_LABELS[metric]}, {condition}": ".3f" if metric == "stoi" else ".2f"
         for metric in SCORED
-        for condition in STYLES
+        for condition in LINE_STYLES
     }
-    return {**scored, **{AXES[metric]: ".2f" for metric in BOLD_DISTANCES.values()}}
+    return {**scored, **{AXIS_LABELS[metric]: ".2f" for metric in BOLD_DISTANCES.values()}}
 
 
 def distances(sweep: Sweep, factor: Factor) -> str:
@@ -305,7 +305,9 @@ def draw(sweep: Sweep, factor: Factor) -> Figure:
     Markers are hollow where a training had not converged; bars reach from the lowest to the highest seed.
     """
     whole = sweep.along(factor)
-    metrics = [metric for metric in AXES if whole.loc[whole["metric"] == metric, "value"].notna().any()]
+    metrics = [
+        metric for metric in AXIS_LABELS if whole.loc[whole["metric"] == metric, "value"].notna().any()
+    ]
     n_rows = math.ceil(len(metrics) / 2)
     figure, panels = plt.subplots(
         n_rows, 2, figsize=(7.2, 0.6 + 2.7 * n_rows), squeeze=False, layout="constrained"
@@ -317,11 +319,11 @@ def draw(sweep: Sweep, factor: Factor) -> Figure:
     levels = sorted(whole["level"].unique())
     for axis, metric in zip(panels.flat, metrics, strict=False):
         _draw_metric(axis, whole[whole["metric"] == metric], levels, colours)
-        axis.set(xlabel=FACTORS[factor], ylabel=AXES[metric])
+        axis.set(xlabel=FACTORS[factor], ylabel=AXIS_LABELS[metric])
     handles = [Line2D([], [], color=colour, label=label) for label, colour in colours.items()]
     handles += [
         Line2D([], [], color="grey", linestyle=style, label=condition)
-        for condition, style in STYLES.items()
+        for condition, style in LINE_STYLES.items()
         if (whole["condition"] == condition).any()
     ]
     figure.legend(
@@ -336,7 +338,7 @@ def draw(sweep: Sweep, factor: Factor) -> Figure:
 
 def _draw_metric(axis: Axes, rows: pd.DataFrame, levels: list[float], colours: dict[str, Any]) -> None:
     for label, colour in colours.items():
-        for condition, style in STYLES.items():
+        for condition, style in LINE_STYLES.items():
             line = rows[(rows["label"] == label) & (rows["condition"] == condition) & rows["value"].notna()]
             seeds = line.groupby("level")
             mean, converged = seeds["value"].mean(), seeds["converged"].all()

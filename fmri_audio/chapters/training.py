@@ -10,21 +10,22 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
 
+from fmri_audio.base.kinds import Waveform
 from fmri_audio.base.results import Record
 from fmri_audio.base.words import REMEASURED
 from fmri_audio.bottleneck.arms import ARM_LABELS
 from fmri_audio.bottleneck.store import TrainedArm
-from fmri_audio.bottleneck.training import PARTS, set_apart
+from fmri_audio.bottleneck.training import SPLITS, set_apart
 from fmri_audio.chapters.common import brains_of
 from fmri_audio.edition import Edition
 from fmri_audio.experiments import block_tables
-from fmri_audio.experiments.held_out import SEEDED, HeldOut, Waveform
+from fmri_audio.experiments.held_out import SEEDED, HeldOut
 from fmri_audio.experiments.played_clip import PlayedClip
 from fmri_audio.experiments.through_arm import ThroughArm
 from fmri_audio.experiments.through_codec import codec_only
 from fmri_audio.sound import scoring
 
-Scores = Mapping[str, pd.DataFrame]
+ScoreTables = Mapping[str, pd.DataFrame]
 """What a sound is called → its scores, one row per window."""
 
 FLOORS = {"silence": "floor: silence", "noise": "floor: white noise", "other-segment": "floor: other {kind}"}
@@ -91,7 +92,7 @@ def draw_curves(held_out: HeldOut) -> Figure:
         y="loss",
         hue="arm",
         style="part",
-        style_order=PARTS,
+        style_order=SPLITS,
         col="kind",
         kind="line",
         errorbar=None,
@@ -324,19 +325,19 @@ def floors(held_out: HeldOut) -> dict[str, pd.DataFrame]:
     )
 
 
-def scores_table(held_out: HeldOut, scores: Scores, of_floors: Scores) -> pd.DataFrame:
+def scores_table(held_out: HeldOut, scores: ScoreTables, of_floors: ScoreTables) -> pd.DataFrame:
     """Return the means over windows for readers, floors last."""
     kind = held_out.windows[0].kind
     named = {FLOORS[name].format(kind=kind): frame for name, frame in of_floors.items()}
     return scoring.means_table({**scores, **named})
 
 
-def scores_said(held_out: HeldOut, scores: Scores, of_floors: Scores) -> dict[str, float | str]:
+def scores_said(held_out: HeldOut, scores: ScoreTables, of_floors: ScoreTables) -> dict[str, float | str]:
     """Return the means of every condition, and which arm comes nearest by the mel distance."""
     kind = held_out.windows[0].kind
     means = {one.key: scoring.means(scores[one.name], kind) for one in conditions(held_out)}
     said: dict[str, float | str] = {
-        f"{key}_{metric}": values[metric] for key, values in means.items() for metric in scoring.METRICS
+        f"{key}_{metric}": values[metric] for key, values in means.items() for metric in scoring.METRIC_NAMES
     }
     said |= {f"{name}_stoi": scoring.means(frame, kind)["stoi"] for name, frame in of_floors.items()}
     return {
@@ -412,7 +413,7 @@ def whose(condition: Condition, codec: str) -> str:
     return f"{codec} and the bottleneck trained here" if by_codec else "the bottleneck trained here"
 
 
-def records(held_out: HeldOut, scores: Scores, of_floors: Scores) -> list[Record]:
+def records(held_out: HeldOut, scores: ScoreTables, of_floors: ScoreTables) -> list[Record]:
     """Return the rows of the chapter's table."""
     made = []
     for one in conditions(held_out):

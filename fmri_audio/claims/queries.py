@@ -19,7 +19,7 @@ from fmri_audio.bottleneck.arms import ARMS
 from fmri_audio.claims.functions.registry import Case
 from fmri_audio.experiments.helped import Help, helps
 from fmri_audio.pages.codec_card import SETS
-from fmri_audio.sound.scoring import METRICS
+from fmri_audio.sound.scoring import METRIC_NAMES
 
 if TYPE_CHECKING:
     from fmri_audio.edition.edition import Edition
@@ -246,7 +246,7 @@ def _select(selection: Selection, evidence: Evidence, claim: str) -> pd.DataFram
         columns = ", ".join(map(str, table.columns))
         raise UserError(f"claims.yml: {claim}: {file} has no column {unknown[0]}; choose from {columns}")
     known = set(table["metric"].dropna())
-    if selection.metric not in known | (set(METRICS) if selection.table == "metrics" else set()):
+    if selection.metric not in known | (set(METRIC_NAMES) if selection.table == "metrics" else set()):
         raise UserError(
             f"claims.yml: {claim}: {file} has no metric {selection.metric}; choose from {', '.join(sorted(known))}"
         )

@@ -62,7 +62,7 @@ _ADDRESS = re.compile(r"https?://[^\s()<>]+")
 
 
 @dataclass(frozen=True)
-class Found:
+class ReportedEdition:
     """An edition's results as they lie on disk.
 
     Attributes
@@ -115,7 +115,7 @@ class Found:
         return notebook
 
 
-def find(edition: str) -> Found:
+def find(edition: str) -> ReportedEdition:
     """Find an edition's results: those of the last ``make book`` in ``build/``, else the published ones.
 
     Raises
@@ -130,14 +130,14 @@ def find(edition: str) -> Found:
     if table.is_file():
         settings = load_settings(build / "edition.yml")
         glued = build / "results" / "glued" / f"{queries.TRAINING}-{settings.main_bandwidth:g}kbps.json"
-        return Found(
+        return ReportedEdition(
             settings, table, glued, _simulated(settings, build / "study"), build / "notebooks", edition
         )
     table = kept / "metrics.csv"
     if not table.is_file():
         raise UserError(f"results/{name}/metrics.csv does not exist: run make book EDITION={edition} first")
     glued = kept / "glued" / f"{queries.TRAINING}.json"
-    return Found(settings, table, glued, _simulated(settings, kept), root / "book", edition)
+    return ReportedEdition(settings, table, glued, _simulated(settings, kept), root / "book", edition)
 
 
 def _simulated(settings: Settings, study: Path) -> bool:
@@ -147,7 +147,7 @@ def _simulated(settings: Settings, study: Path) -> bool:
     return settings.study.source == "simulate" or read_facts(study).simulated
 
 
-def evidence(found: Found) -> Evidence:
+def evidence(found: ReportedEdition) -> Evidence:
     """Read what verdicts are computed from.
 
     Raises
@@ -207,7 +207,7 @@ def citation() -> dict[str, Any]:
     return dict(load_yaml(project_root() / "CITATION.cff"))
 
 
-def compose(found: Found, book_url: str) -> str:
+def compose(found: ReportedEdition, book_url: str) -> str:
     """Write the report on results that have been found; see :func:`write`."""
     tables = evidence(found)
     verdicts = claims.evaluate(claims.load(), tables)
@@ -282,7 +282,7 @@ def conditions(metrics: pd.DataFrame, brains: str) -> pd.DataFrame:
         What its brains are, to be said wherever they take part.
     """
     rows = []
-    speech = results.select(metrics, segment="speech", metric=scoring.METRICS)
+    speech = results.select(metrics, segment="speech", metric=scoring.METRIC_NAMES)
     for name, wanted in CONDITIONS.items():
         part = results.once(results.select(speech, **wanted), [*_APART, "metric", "subject", "seed"])
         for key, same in part.groupby(list(_APART), dropna=False):
@@ -290,7 +290,7 @@ def conditions(metrics: pd.DataFrame, brains: str) -> pd.DataFrame:
             rows.append(
                 {**dict(zip(_APART, key, strict=True)), "condition": _condition(name, same, brains), **means}
             )
-    frame = pd.DataFrame(rows, columns=["condition", *_APART, *scoring.METRICS])
+    frame = pd.DataFrame(rows, columns=["condition", *_APART, *scoring.METRIC_NAMES])
     return frame.rename(columns={"codec": "weights", "bandwidth_kbps": "kbps", **scoring.LABELS})
 
 
@@ -359,7 +359,7 @@ def _cell(value: object, form: str) -> str:
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1].rstrip()}…"
 
 
-def figures(found: Found, base: str) -> str:
+def figures(found: ReportedEdition, base: str) -> str:
     """Link the figures as the rendered book names them: by the hash of the picture."""
     parts = ["## Figures"]
     for name, chapter in FIGURES.items():
@@ -383,7 +383,7 @@ def _figure_of(cell: NotebookNode) -> str | None:
     return None if name is None else str(name)
 
 
-def _listening(found: Found, base: str) -> str:
+def _listening(found: ReportedEdition, base: str) -> str:
     """Link the sounds that pages play first."""
     parts = ["## Sounds"]
     if not base:
@@ -429,7 +429,7 @@ def first_players(notebook: NotebookNode) -> tuple[str, list[tuple[str, str]]]:
     return "", []
 
 
-def _reproduction(found: Found, tables: Evidence) -> str:
+def _reproduction(found: ReportedEdition, tables: Evidence) -> str:
     """Say from what the numbers were made, and how to make them again."""
     weights, sha256, licence = _checkpoint(found, tables)
     machines = sorted(tables.metrics["hardware"].dropna().unique())
@@ -448,7 +448,7 @@ def _reproduction(found: Found, tables: Evidence) -> str:
     return "## How to reproduce\n\n" + "\n".join(lines)
 
 
-def variables(found: Found) -> str:
+def variables(found: ReportedEdition) -> str:
     """Return the make variables that ask for these results: the edition, and what was put in place of its own."""
     from fmri_audio.codec import checkpoints
 
@@ -467,7 +467,7 @@ def variables(found: Found) -> str:
     return " ".join(f"{name}={shlex.quote(value)}" for name, value in given.items())
 
 
-def _checkpoint(found: Found, tables: Evidence) -> tuple[str, str, str]:
+def _checkpoint(found: ReportedEdition, tables: Evidence) -> tuple[str, str, str]:
     """Return id, sha256 and licence of the edition's codec, which must be the one that made the tables.
 
     Raises

@@ -14,12 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fmri_audio.base.errors import UserError
+from fmri_audio.base.kinds import Matrix
 from fmri_audio.brain.agreement import correlate
 from fmri_audio.brain.solver import solver
 from fmri_audio.decoding.regression import ALPHAS
 from fmri_audio.study.splits import Split, cross_validation_folds
-
-Matrix = NDArray[np.float32]
 
 #: Delays (TRs of stimulus time) over which a voxel may answer a sound: 1.5 to 9 s for TRs of 1.5 s.
 DELAYS = (1, 2, 3, 4, 5, 6)

@@ -19,10 +19,9 @@ from numpy.typing import NDArray
 from scipy.special import comb
 
 from fmri_audio.base.errors import UserError
+from fmri_audio.base.kinds import Block
 from fmri_audio.base.timeline import trs_to_samples, whole_trs
 from fmri_audio.decoding.regression import FoldPrediction
-
-Block = tuple[int, int]
 
 #: Fewest circular shifts with which a p of .01 could be reached; fewer, and nothing is tested.
 FEWEST_SHIFTS = 99

@@ -10,15 +10,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from fmri_audio.base.kinds import Block
 from fmri_audio.base.timeline import frames_of_tr, trs_to_samples, whole_trs
 from fmri_audio.brain.response import response_trs
-from fmri_audio.study.splits import Block, Split
+from fmri_audio.study.splits import Split
 
 if TYPE_CHECKING:
     from fmri_audio.codec.checkpoints import Checkpoint
 
 Arrays = Mapping[str, np.ndarray]
-Brains = Mapping[int, np.ndarray]
+BrainsByCopy = Mapping[int, np.ndarray]
 Encode = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 
 
@@ -74,9 +75,9 @@ class LeakageReport:
 
 
 def perturbation_report(
-    build: Callable[[np.ndarray, Brains], Built],
+    build: Callable[[np.ndarray, BrainsByCopy], Built],
     waveform: np.ndarray,
-    bold: Brains,
+    bold: BrainsByCopy,
     split: Split,
     *,
     sample_rate: int,

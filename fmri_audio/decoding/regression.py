@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fmri_audio.base.errors import UserError
+from fmri_audio.base.kinds import Matrix
 from fmri_audio.brain.agreement import correlate
 from fmri_audio.brain.cleaning import clean_blocks, standardise_by_run
 from fmri_audio.brain.solver import solver
@@ -27,8 +28,6 @@ ALPHAS = np.logspace(1, 7, 13)
 
 #: Features whose products are summed at a time.
 _SLICE = 8192
-
-Matrix = NDArray[np.float32]
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,8 @@ from scipy.signal import lfilter
 from sklearn.covariance import ledoit_wolf_shrinkage
 
 from fmri_audio.base.errors import UserError
+from fmri_audio.base.kinds import Matrix
 from fmri_audio.brain.agreement import pairwise_isc
-
-Matrix = NDArray[np.float32]
 
 #: Reliabilities are kept between these: at 0 noise would be infinite, at 1 there would be none.
 RELIABILITY_RANGE = (0.01, 0.99)

@@ -8,12 +8,13 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from fmri_audio.base.kinds import Waveform
 from fmri_audio.decoding.identification import Identified, SoundFacts, Trial, identify_segments, trials
 from fmri_audio.decoding.information import MOST_COMPONENTS, Bits, gaussian_bits
 from fmri_audio.decoding.regression import FoldPrediction
 from fmri_audio.edition.windows import segment_trs
 from fmri_audio.experiments.decoded import Decoded
-from fmri_audio.experiments.held_out import HeldOut, Waveform
+from fmri_audio.experiments.held_out import HeldOut
 from fmri_audio.experiments.through_arm import Codes, ThroughArm
 from fmri_audio.sound.line_spectra import LEAST_VARIATION_HZ, line_spectra
 

@@ -8,16 +8,17 @@ from typing import Any
 import pandas as pd
 import torch
 
+from fmri_audio.base.kinds import Waveform
 from fmri_audio.base.results import Record
 from fmri_audio.bottleneck.arms import ARM_LABELS
 from fmri_audio.bottleneck.arms.base import frames_of_blocks
 from fmri_audio.bottleneck.arms.codes import CodesArm
 from fmri_audio.bottleneck.store import TrainedArm
-from fmri_audio.experiments.held_out import HeldOut, Waveform
+from fmri_audio.experiments.held_out import HeldOut
 from fmri_audio.sound import scoring
 
 
-def score(held_out: HeldOut, sound: Waveform, wanted: Sequence[str] = scoring.METRICS) -> pd.DataFrame:
+def score(held_out: HeldOut, sound: Waveform, wanted: Sequence[str] = scoring.METRIC_NAMES) -> pd.DataFrame:
     """Scores of a sound of the block against the original, one row per window; others than ``wanted`` are NaN."""
     return scoring.score_windows(
         held_out.original, sound, held_out.stimulus.sample_rate, held_out.windows, wanted
@@ -34,7 +35,7 @@ def score_other_segment(held_out: HeldOut, sound: Waveform) -> pd.DataFrame:
     for window, other in zip(windows, [*windows[1:], windows[0]], strict=True):
         pair = [window.of(held_out.original, rate), other.of(sound, rate)]
         length = min(len(wave) for wave in pair)
-        wanted = scoring.METRICS if other != window else ()
+        wanted = scoring.METRIC_NAMES if other != window else ()
         scores = scoring.score_pair(pair[0][:length], pair[1][:length], rate, window.kind, wanted)
         rows.append({"window": window.name, "kind": window.kind, **scores})
     return pd.DataFrame(rows)

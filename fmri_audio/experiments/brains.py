@@ -8,13 +8,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from fmri_audio.base.kinds import Matrix
 from fmri_audio.brain.cleaning import standardise
 from fmri_audio.decoding import regression
 from fmri_audio.study.facts import Subject
 from fmri_audio.study.reader import Study
 from fmri_audio.study.splits import Split
-
-Matrix = NDArray[np.float32]
 
 
 class Brains:

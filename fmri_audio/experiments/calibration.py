@@ -48,6 +48,7 @@ from fmri_audio.base import command, timeline
 from fmri_audio.base.errors import UserError
 from fmri_audio.base.files import check_writable, replacing, sha256_of
 from fmri_audio.base.fingerprint import fingerprint
+from fmri_audio.base.kinds import Matrix
 from fmri_audio.base.settings import FAMILIES, Variant, load_settings, project_root
 from fmri_audio.brain import agreement, cleaning
 from fmri_audio.decoding import regression
@@ -75,11 +76,9 @@ _EXCERPT = 0
 
 TABLE = Path("results") / "calibration.csv"
 
-Matrix = NDArray[np.float32]
-
 
 @dataclass(frozen=True)
-class Row:
+class CalibrationRow:
     """One figure: ``value`` with its 99 % interval, over ``n`` repetitions, and what was expected of it."""
 
     variant: str
@@ -271,7 +270,7 @@ def mean_interval(values: NDArray[np.float64], confidence: float = CONFIDENCE) -
 
 def rejections(
     variant: str, found: Sequence[Identified], expected_rate: bool, seed: int, made_by: str
-) -> list[Row]:
+) -> list[CalibrationRow]:
     """How often p ≤ .05, and how often segments were identified."""
     hits, n = sum(one.p <= ALPHA for one in found), len(found)
     low, high = exact_interval(hits, n)
@@ -279,7 +278,7 @@ def rejections(
     bounds = mean_interval(accuracy)
     at_chance = "the interval holds .5" if expected_rate else "above .5"
     return [
-        Row(
+        CalibrationRow(
             variant,
             "rejection_rate",
             hits / n,
@@ -291,7 +290,7 @@ def rejections(
             seed,
             made_by,
         ),
-        Row(
+        CalibrationRow(
             variant,
             "pairwise_identification",
             float(accuracy.mean()),
@@ -305,7 +304,7 @@ def rejections(
     ]
 
 
-def one_excerpt(found: Sequence[Identified], seed: int, made_by: str) -> list[Row]:
+def one_excerpt(found: Sequence[Identified], seed: int, made_by: str) -> list[CalibrationRow]:
     """Where one sound as it was heard stands among the same sound turned round.
 
     Every admissible shift is taken for the true pairing in turn, and has over all studies an accuracy and a share of
@@ -322,7 +321,7 @@ def one_excerpt(found: Sequence[Identified], seed: int, made_by: str) -> list[Ro
     ):
         low, high = np.quantile(values[1:], [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
         rows.append(
-            Row(
+            CalibrationRow(
                 "null-one-excerpt",
                 quantity,
                 float(values[0]),
@@ -338,17 +337,21 @@ def one_excerpt(found: Sequence[Identified], seed: int, made_by: str) -> list[Ro
     return rows
 
 
-def recovery(rows: Sequence[tuple[float, float, float]], seed: int, made_by: str) -> list[Row]:
+def recovery(rows: Sequence[tuple[float, float, float]], seed: int, made_by: str) -> list[CalibrationRow]:
     """How near the attainable correlation the known response and ridge regression come."""
     attainable, known, ridge = np.array(rows).T
     n = len(rows)
     scale = float(attainable.mean())
-    made = [Row("strong", "attainable_correlation", scale, None, None, n, "for scale", True, seed, made_by)]
+    made = [
+        CalibrationRow(
+            "strong", "attainable_correlation", scale, None, None, n, "for scale", True, seed, made_by
+        )
+    ]
     for name, values, least in (("known_response", known, 1.0), ("ridge_on_true_features", ridge, 0.8)):
         low, high = mean_interval(values / attainable)
         reaches = high >= least if least == 1.0 else low >= least
         made.append(
-            Row(
+            CalibrationRow(
                 "strong",
                 f"{name}_share_of_attainable",
                 float((values / attainable).mean()),
@@ -364,7 +367,7 @@ def recovery(rows: Sequence[tuple[float, float, float]], seed: int, made_by: str
     return made
 
 
-def leaks(seed: int, made_by: str) -> list[Row]:
+def leaks(seed: int, made_by: str) -> list[CalibrationRow]:
     """Whether perturbing the held-out block clears the book's pipeline and betrays a leaky one."""
     heard = opening_of_the_play()
     sound = Heard.of(heard)
@@ -384,7 +387,7 @@ def leaks(seed: int, made_by: str) -> list[Row]:
         )
         found = int(not report.clean)
         rows.append(
-            Row(
+            CalibrationRow(
                 "leaky",
                 f"{name}_flagged",
                 float(found),
@@ -444,7 +447,7 @@ def decided_by(module: str = "fmri_audio.experiments.calibration") -> str:
     return digest.hexdigest()[:16]
 
 
-def calibrate(repetitions: int, seed: int, jobs: int, say: Callable[[str], None]) -> list[Row]:
+def calibrate(repetitions: int, seed: int, jobs: int, say: Callable[[str], None]) -> list[CalibrationRow]:
     """Make the whole table.
 
     Parameters
@@ -464,7 +467,7 @@ def calibrate(repetitions: int, seed: int, jobs: int, say: Callable[[str], None]
         )
     play, made_by = Heard.of(whole_play()), decided_by()
     run = joblib.Parallel(n_jobs=jobs)
-    rows: list[Row] = []
+    rows: list[CalibrationRow] = []
     for variant, count in (
         ("null", repetitions),
         ("null-shared", repetitions),

@@ -23,16 +23,16 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from fmri_audio.base.kinds import Matrix, Waveform
 from fmri_audio.decoding.encoding import DELAYS, delayed
 from fmri_audio.decoding.regression import fit_ridge
 from fmri_audio.sound.acoustics import acoustic_features
 from fmri_audio.study.envelope import level_db
 
 if TYPE_CHECKING:
-    from fmri_audio.experiments.held_out import HeldOut, Waveform
+    from fmri_audio.experiments.held_out import HeldOut
     from fmri_audio.experiments.through_arm import ThroughArm
 
-Matrix = NDArray[np.float32]
 
 CONTROL_LABELS = {
     "envelope-only": "its level alone, no brain",

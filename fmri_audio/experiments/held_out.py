@@ -27,17 +27,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fmri_audio.base.errors import UserError
+from fmri_audio.base.kinds import Waveform
 from fmri_audio.base.timeline import trs_to_samples
 from fmri_audio.bottleneck.arms.base import Material, StimulusSound
-from fmri_audio.bottleneck.layers import Grid
+from fmri_audio.bottleneck.layers import TRGrid
 from fmri_audio.bottleneck.store import TrainedArm, trained_arms
 from fmri_audio.edition.edition import Edition
 from fmri_audio.edition.windows import windows_of_block
 from fmri_audio.experiments.brains import Brains
 from fmri_audio.sound.segments import Window
 from fmri_audio.study.splits import Split, contiguous_split
-
-Waveform = NDArray[np.float32]
 
 SEEDED = ("frozen", "finetuned")
 """Arms that are trained from several seeds where the edition asks for it: the two that the book compares."""
@@ -120,11 +119,11 @@ class HeldOut:
         return Brains(self.study, self.mask, self.split, self.stimulus.rows, self.run.cache)
 
     @cached_property
-    def grid(self) -> Grid:
+    def grid(self) -> TRGrid:
         """The TR grid of the codec's latents."""
         model = self.run.checkpoint.model
         rate = Fraction(self.stimulus.sample_rate, int(model.encoder.hop_length))
-        return Grid(self.stimulus.tr, rate, len(self.run.encoding.latents))
+        return TRGrid(self.stimulus.tr, rate, len(self.run.encoding.latents))
 
     @cached_property
     def material(self) -> Material:

@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 import torch
-from numpy.typing import NDArray
 
+from fmri_audio.base.kinds import Waveform
 from fmri_audio.bottleneck.arms import ARM_LABELS
 from fmri_audio.bottleneck.arms.base import Arm, features_of_block, samples_of_block
 from fmri_audio.bottleneck.block_code import BlockCode
-from fmri_audio.bottleneck.layers import Grid
+from fmri_audio.bottleneck.layers import TRGrid
 from fmri_audio.bottleneck.store import build, features_of
 from fmri_audio.bottleneck.training import set_apart
 from fmri_audio.edition.windows import windows_of_one_kind
@@ -41,8 +41,6 @@ TRAINED, UNTRAINED, LINEAR = "validation", "untrained", "block-pca"
 
 DECIDING = {"stoi": 1, "mel_distance_db": -1}
 """Metrics by which an arm has to be better, each with the sign of better; claims are decided by these."""
-
-Waveform = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -143,7 +141,7 @@ def _linear(held_out: HeldOut, arm: Arm, blocks: list[tuple[int, int]], block: t
     else:
         whole = torch.cat([features.real, features.imag]) if complex_valued else features
         values = whole.cpu().numpy()
-        grid = Grid(arm.grid.tr, arm.grid.frame_rate, len(values))
+        grid = TRGrid(arm.grid.tr, arm.grid.frame_rate, len(values))
     stretches = [features_of_block(values, one, grid) for one in blocks]
     code = BlockCode.fit(
         stretches, grid.frame_rate, held_out.settings.rank, grid.tr, held_out.run.settings.seed

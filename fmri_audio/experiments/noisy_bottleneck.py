@@ -7,12 +7,11 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from fmri_audio.base.kinds import Matrix
 from fmri_audio.brain.cleaning import standardise
 from fmri_audio.decoding.voxel_noise import VoxelNoise, voxel_noise
 from fmri_audio.experiments.decoded import Decoded
 from fmri_audio.experiments.through_arm import ThroughArm
-
-Matrix = NDArray[np.float32]
 
 
 class NoisyBottleneck:

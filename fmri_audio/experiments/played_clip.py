@@ -8,8 +8,9 @@ from functools import cached_property
 
 import numpy as np
 
+from fmri_audio.base.kinds import Waveform
 from fmri_audio.edition.transcripts import transcript
-from fmri_audio.experiments.held_out import HeldOut, Waveform
+from fmri_audio.experiments.held_out import HeldOut
 from fmri_audio.sound.segments import Window
 
 

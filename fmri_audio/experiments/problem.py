@@ -14,11 +14,12 @@ import torch
 from numpy.typing import NDArray
 
 from fmri_audio.base.errors import UserError
+from fmri_audio.base.kinds import Waveform
 from fmri_audio.base.results import Record
 from fmri_audio.bottleneck.block_code import BlockCode
 from fmri_audio.representations.base import Representation
 from fmri_audio.representations.mel import MelGriffinLim, QuantisedMel
-from fmri_audio.sound.scoring import METRICS, Waveform, cut, score_pair, to_records
+from fmri_audio.sound.scoring import METRIC_NAMES, cut, score_pair, to_records
 
 if TYPE_CHECKING:
     from fmri_audio.base.settings import MelSettings, ProblemSettings
@@ -239,7 +240,7 @@ def score_through(
         part = cut(wave, sample_rate, window.onset, window.offset)
         scores = score_pair(part, through(representation, part), sample_rate, window.kind)
         rows.append({"window": window.name, "kind": window.kind, **scores})
-    return pd.DataFrame(rows, columns=["window", "kind", *METRICS])
+    return pd.DataFrame(rows, columns=["window", "kind", *METRIC_NAMES])
 
 
 def squeeze(
@@ -291,7 +292,7 @@ def squeeze(
                         **score_pair(part, made, sample_rate, window.kind, SWEPT),
                     }
                 )
-    return pd.DataFrame(rows, columns=["units", "phase", "window", "kind", *METRICS]), fitted
+    return pd.DataFrame(rows, columns=["units", "phase", "window", "kind", *METRIC_NAMES]), fitted
 
 
 def squeezed(mel: MelGriffinLim, wave: Waveform, code: BlockCode) -> dict[Phase, Waveform]:

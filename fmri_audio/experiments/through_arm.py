@@ -8,8 +8,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from fmri_audio.base.kinds import Waveform
 from fmri_audio.bottleneck.store import TrainedArm
-from fmri_audio.experiments.held_out import HeldOut, Waveform
+from fmri_audio.experiments.held_out import HeldOut
 from fmri_audio.experiments.through_codec import decode_latents, quantise
 
 Codes = NDArray[np.float32]

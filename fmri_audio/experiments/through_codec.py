@@ -8,7 +8,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from fmri_audio.bottleneck.arms.base import Waveform, features_of_block, samples_of_block
+from fmri_audio.base.kinds import Waveform
+from fmri_audio.bottleneck.arms.base import features_of_block, samples_of_block
 from fmri_audio.codec.streaming import decode_in_pieces
 from fmri_audio.representations.encodec import EncodecCodes
 

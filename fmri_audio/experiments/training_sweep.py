@@ -19,11 +19,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from fmri_audio.base.errors import UserError
+from fmri_audio.base.kinds import Say, Waveform
 from fmri_audio.base.results import Record, fill
 from fmri_audio.base.settings import Settings
 from fmri_audio.bottleneck.arms import ARM_LABELS
 from fmri_audio.bottleneck.store import TrainedArm, trained_arms
-from fmri_audio.bottleneck.training import Say, tell
+from fmri_audio.bottleneck.training import tell
 from fmri_audio.brain.masks import AUDITORY_CENTRES, voxel_positions
 from fmri_audio.edition.edition import Edition, check_bandwidths
 from fmri_audio.experiments.block_tables import columns_of_arm, columns_of_block
@@ -405,7 +406,7 @@ def mean_of_subjects(several: Sequence[pd.DataFrame]) -> pd.DataFrame:
     return whole.groupby(["window", "kind"], sort=False)[list(SCORED)].mean().reset_index()
 
 
-def _scored(varied: VariedBlock, sound: scoring.Waveform) -> pd.DataFrame:
+def _scored(varied: VariedBlock, sound: Waveform) -> pd.DataFrame:
     rate = varied.stimulus.sample_rate
     rows = []
     for window in varied.windows:

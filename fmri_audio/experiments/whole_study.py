@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from functools import cached_property, partial
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from fmri_audio.base import timeline
+from fmri_audio.base.kinds import Matrix
 from fmri_audio.decoding import regression
 from fmri_audio.decoding.encoding import Encoded, banded_ridge
 from fmri_audio.decoding.identification import Identified, Trial, identify_segments, trials
@@ -24,8 +23,6 @@ from fmri_audio.experiments.held_out import HeldOut
 from fmri_audio.representations.mel import MelGriffinLim
 from fmri_audio.study.facts import Subject
 from fmri_audio.study.splits import N_FOLDS, Split, k_fold
-
-Matrix = NDArray[np.float32]
 
 
 class WholeStudy:

@@ -43,7 +43,7 @@ RIDGE = {
 }
 """Ways of ridge regression, by contender."""
 
-STEPS = {
+BOOK_STEPS = {
     "resolve": "checking settings, sound and weights",
     "stimulus": "preparing the sound",
     "encoding": "encoding the sound",
@@ -206,7 +206,9 @@ def book_table(bench: pd.DataFrame) -> pd.DataFrame:
     if wide.empty:
         return pd.DataFrame(columns=["Step", "executions", "seconds", "processor seconds", "share"])
     chapter = wide["contender"].str.replace(_BANDWIDTH, "", regex=True)
-    grouped = wide.assign(step=chapter.map(lambda name: STEPS.get(name, f"chapter {name}"))).groupby("step")
+    grouped = wide.assign(step=chapter.map(lambda name: BOOK_STEPS.get(name, f"chapter {name}"))).groupby(
+        "step"
+    )
     table = pd.DataFrame(
         {
             "executions": grouped.size(),

@@ -26,7 +26,7 @@ from sphinx.writers.html5 import HTML5Translator
 from fmri_audio.base.files import write_text
 
 ICON_SCRIPT = "_static/scripts/fontawesome.js"
-STYLES = "_static/styles"
+STYLE_FOLDER = "_static/styles"
 ICON_FONTS = "_static/vendor/fontawesome/webfonts"
 
 
@@ -86,7 +86,9 @@ def slim_build(app: Sphinx, exception: Exception | None) -> None:
     out = Path(app.outdir)
     if not (out / ICON_SCRIPT).is_file():
         return
-    styles = "\n".join(sheet.read_text(encoding="utf-8") for sheet in sorted((out / STYLES).glob("*.css")))
+    styles = "\n".join(
+        sheet.read_text(encoding="utf-8") for sheet in sorted((out / STYLE_FOLDER).glob("*.css"))
+    )
     wanted = icon_codes((page.read_text(encoding="utf-8") for page in out.rglob("*.html")), styles)
     for font in sorted((out / ICON_FONTS).glob("*.ttf")):
         font.with_suffix(".woff2").write_bytes(cut_font(font, wanted))

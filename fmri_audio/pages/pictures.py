@@ -6,9 +6,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from fmri_audio.base.kinds import Waveform
 from fmri_audio.representations.mel import MelGriffinLim
-
-Waveform = NDArray[np.float32]
 
 
 def mel_levels(

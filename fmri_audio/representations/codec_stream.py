@@ -18,7 +18,7 @@ from fmri_audio.codec.streaming import PIECE_FRAMES, StreamingEncoder, decoded_p
 from fmri_audio.representations.encodec import EncodecCodes
 from fmri_audio.sound.audio import Spooled
 
-Piece = tuple[int, torch.Tensor]
+EncodedPiece = tuple[int, torch.Tensor]
 
 
 @torch.no_grad()
@@ -80,7 +80,7 @@ def refuse_no_numbers(samples: torch.Tensor, checkpoint: str) -> None:
         )
 
 
-def _told(pieces: Iterable[Piece], doing: str, total: int, rate: float) -> Iterator[Piece]:
+def _told(pieces: Iterable[EncodedPiece], doing: str, total: int, rate: float) -> Iterator[EncodedPiece]:
     """Hand pieces on and say how far they have come, unless there is only one."""
     long = total / rate > PIECE_FRAMES / 75
     try:

@@ -113,7 +113,7 @@ class Population:
 
 
 @dataclass(frozen=True)
-class Subject:
+class SimulatedSubject:
     """What distinguishes one subject: its response, the size of its signal, and when its head jerked."""
 
     number: int
@@ -154,22 +154,22 @@ class Simulation:
         """Volumes per subject."""
         return self.runs[-1].last_tr
 
-    def subject(self, number: int) -> Subject:
+    def subject(self, number: int) -> SimulatedSubject:
         """Draw a subject; the same number is always the same one."""
         rng = stream(self.seed, number, _RESPONSE)
         haemodynamics = Haemodynamics.draw(rng)
         # The mean of the square is 1, so that the share stated is that of an average subject.
         gain = np.exp(np.clip(rng.normal(0.0, GAIN_SPREAD), -GAIN_BOUND, GAIN_BOUND) - GAIN_SPREAD**2)
         artefacts = draw_artefacts(self.n_trs, self.tr, stream(self.seed, number, _ARTEFACTS))
-        return Subject(number, haemodynamics, float(gain), artefacts)
+        return SimulatedSubject(number, haemodynamics, float(gain), artefacts)
 
-    def signal(self, population: Population, subject: Subject) -> np.ndarray:
+    def signal(self, population: Population, subject: SimulatedSubject) -> np.ndarray:
         """Noise-free signal of a subject in one population, [TRs, voxels], in units of the noise."""
         design = _design(population.process.values, self.runs, self.tr, subject.haemodynamics)
         purpose = _OWN if population is self.sound else _PICTURES
         return population.of_subject(design, subject.gain, stream(self.seed, subject.number, purpose))
 
-    def attainable(self, subject: Subject) -> tuple[np.ndarray, np.ndarray]:
+    def attainable(self, subject: SimulatedSubject) -> tuple[np.ndarray, np.ndarray]:
         """Correlations with one subject's cleaned BOLD in auditory cortex that perfect models reach.
 
         Returns
@@ -261,13 +261,13 @@ def simulate_bold(simulation: Simulation, subject: int) -> np.ndarray:
     return np.concatenate(list(volumes(simulation, simulation.subject(subject), grid.active)))
 
 
-def volumes(simulation: Simulation, subject: Subject, mask: np.ndarray) -> Iterator[np.ndarray]:
+def volumes(simulation: Simulation, subject: SimulatedSubject, mask: np.ndarray) -> Iterator[np.ndarray]:
     """Yield one subject's BOLD, some volumes at a time, [volumes, voxels of the mask], float32.
 
     Parameters
     ----------
     simulation : Simulation
-    subject : Subject
+    subject : SimulatedSubject
     mask : array of bool, shape [x, y, z]
         Voxels wanted, all of them tissue; which ones makes no difference to their BOLD.
     """

@@ -24,7 +24,7 @@ import soundfile as sf
 from fmri_audio.base.errors import UserError
 from fmri_audio.base.settings import FAMILIES, Variant
 from fmri_audio.base.timeline import trs_to_samples, whole_trs
-from fmri_audio.simulation.brains import Simulation, Subject, plan_simulation, strength_of, volumes
+from fmri_audio.simulation.brains import SimulatedSubject, Simulation, plan_simulation, strength_of, volumes
 from fmri_audio.simulation.grid import Grid, box_affine
 from fmri_audio.simulation.haemodynamics import SHIFT_TRS
 from fmri_audio.sound.acoustics import FEATURE_RATE, acoustic_features, check_families
@@ -154,7 +154,7 @@ def simulate_study(
     return out
 
 
-def write_truth(path: Path, simulation: Simulation, subjects: Sequence[Subject]) -> None:
+def write_truth(path: Path, simulation: Simulation, subjects: Sequence[SimulatedSubject]) -> None:
     """Save what is known about a simulated study, as a NumPy archive.
 
     ===================  ==================================================================================
@@ -273,7 +273,7 @@ def _make_way(out: Path, overwrite: bool, *, remove: bool) -> None:
         shutil.rmtree(out)
 
 
-def _write_subject(path: Path, simulation: Simulation, subject: Subject) -> None:
+def _write_subject(path: Path, simulation: Simulation, subject: SimulatedSubject) -> None:
     """Stream one subject to disk, so that memory does not grow with its volumes."""
     tissue = simulation.grid.tissue
     volume = np.zeros(tissue.shape, "<f4", order="F")

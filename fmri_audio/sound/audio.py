@@ -21,9 +21,10 @@ from numpy.typing import NDArray
 
 from fmri_audio.base.errors import UserError
 from fmri_audio.base.files import refuse_unfetched, replacing
+from fmri_audio.base.kinds import Waveform
 from fmri_audio.sound import mixing
-from fmri_audio.sound.mixing import Layout
-from fmri_audio.sound.sources import BLOCK, Source, open_source
+from fmri_audio.sound.mixing import ChannelNames
+from fmri_audio.sound.sources import BLOCK, SoundSource, open_source
 
 SAMPLE_RATE = 24_000
 """Sample rate of the stimulus in Hz: that of EnCodec's 24 kHz model."""
@@ -34,7 +35,6 @@ FRAME_RATE = Fraction(75)
 SILENCE_DBFS = -80.0
 """Peak level at or under which a recording counts as silent."""
 
-Waveform = mixing.Waveform
 
 Kept = TypeVar("Kept")
 
@@ -60,7 +60,7 @@ class Sound:
     sample_rate: int
     path: Path
     description: str
-    layout: Layout = ()
+    layout: ChannelNames = ()
     steps: Sequence[str] = ()
 
     @property
@@ -166,7 +166,7 @@ def spool_mono(path: Path | str, sample_rate: int, spool: IO[bytes]) -> Spooled:
 
 
 def _read_mono(
-    path: Path, source: Source, sample_rate: int, keep: Callable[[Iterable[Waveform]], Kept]
+    path: Path, source: SoundSource, sample_rate: int, keep: Callable[[Iterable[Waveform]], Kept]
 ) -> tuple[Kept, float, _Level, list[str]]:
     """Read a file to one channel at a rate: what is kept of it, its scale, its level, and what was done."""
     level = _Level(path, source.rate)
@@ -180,7 +180,7 @@ def _read_mono(
     return kept, scale, level, [*source.steps, *steps]
 
 
-def _open(path: Path) -> Source:
+def _open(path: Path) -> SoundSource:
     """Begin to read a file, or say in one sentence why that cannot be."""
     refuse_unfetched(path)
     if path.is_dir():
@@ -274,14 +274,14 @@ def to_mono(sound: Sound, sample_rate: int = SAMPLE_RATE) -> tuple[Waveform, lis
 
 def _mixed(
     blocks: Callable[[], Iterable[Waveform]],
-    layout: Layout,
+    layout: ChannelNames,
     rate: int,
     sample_rate: int,
     keep: Callable[[Iterable[Waveform]], Kept],
 ) -> tuple[Kept, list[str]]:
     """Mix blocks, [channels, T], to one channel at a rate; with every call ``blocks`` and ``keep`` begin anew."""
     watch = mixing.ChannelWatch(layout, rate)
-    verdict = mixing.Verdict()
+    verdict = mixing.Downmix()
 
     def averaged() -> Iterator[Waveform]:
         for block in blocks():

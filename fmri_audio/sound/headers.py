@@ -52,7 +52,7 @@ class DataChunk:
 
 
 @dataclass(frozen=True)
-class Part:
+class Chunk:
     """Recordings that were joined end to end in one file: the bytes of one of them.
 
     Attributes
@@ -121,7 +121,7 @@ def flac_samples(path: Path) -> int | None:
     return int.from_bytes(begins[21:26], "big") & (1 << 36) - 1 or None
 
 
-def mp3_parts(path: Path) -> list[Part]:
+def mp3_parts(path: Path) -> list[Chunk]:
     """The MP3s that one file is made of, told apart by the headers that encoders put before each (Xing, Info)."""
     with open(path, "rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
         headers = [
@@ -138,7 +138,7 @@ def mp3_parts(path: Path) -> list[Part]:
         firsts = [0, *(cut for cut, _ in cuts[1:])]
         lasts = [*firsts[1:], len(data)]
         return [
-            Part(first, last, says)
+            Chunk(first, last, says)
             for first, last, (_, says) in zip(firsts, lasts, cuts, strict=True)
             if last > first
         ]
@@ -166,16 +166,16 @@ def _mp3_header(data: mmap.mmap, mark: int) -> tuple[int, bool] | None:
     return None
 
 
-def ogg_parts(path: Path) -> list[Part]:
+def ogg_parts(path: Path) -> list[Chunk]:
     """The links of an Ogg file: recordings that follow each other, each with its own headers (RFC 3533)."""
-    parts: list[Part] = []
+    parts: list[Chunk] = []
     numbers: dict[bytes, int] = {}
     first, end, ended, damaged, only_headers = 0, 0, False, False, True
     with open(path, "rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
         for at, end, flags, sound in _ogg_pages(data):  # noqa: B007 - the last is looked at below
             begins = bool(flags & _OGG_FIRST)
             if begins and not only_headers:
-                parts.append(Part(first, at, ended, damaged))
+                parts.append(Chunk(first, at, ended, damaged))
                 first, ended, damaged, numbers = at, False, False, {}
             only_headers = begins
             serial, number = data[at + 14 : at + 18], int.from_bytes(data[at + 18 : at + 22], "little")
@@ -183,7 +183,7 @@ def ogg_parts(path: Path) -> list[Part]:
             numbers[serial] = number + 1
             ended |= bool(flags & _OGG_LAST)
         cut_off = data[end : end + 4] == b"OggS"
-        return [*parts, Part(first, len(data), ended and not cut_off, damaged)]
+        return [*parts, Chunk(first, len(data), ended and not cut_off, damaged)]
 
 
 def _ogg_pages(data: mmap.mmap) -> Iterator[tuple[int, int, int, bool]]:

@@ -7,13 +7,13 @@ import scipy.fft
 import scipy.signal
 from numpy.typing import NDArray
 
+from fmri_audio.base.kinds import Signal
+
 AT_ONCE = 1 << 23
 """Samples of both recordings together that are correlated in one transform; more are taken block by block."""
 
 _BLOCK = 1 << 22
 """Samples of a block."""
-
-Signal = NDArray[np.floating]
 
 
 def best_lag(reference: Signal, degraded: Signal, at_once: int = AT_ONCE, block: int = _BLOCK) -> int:

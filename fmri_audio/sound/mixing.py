@@ -15,12 +15,12 @@ import scipy.fft
 import scipy.signal
 from numpy.typing import NDArray
 
-Waveform = NDArray[np.float32]
+from fmri_audio.base.kinds import Waveform
 
-Layout = tuple[str, ...]
+ChannelNames = tuple[str, ...]
 """A short name for every channel, as FFmpeg gives them (``FL``, ``FC``, ``LFE``); empty names where none is known."""
 
-BY_NUMBER: dict[int, Layout] = {
+BY_NUMBER: dict[int, ChannelNames] = {
     1: ("FC",),
     2: ("FL", "FR"),
     5: ("FL", "FR", "FC", "BL", "BR"),
@@ -46,12 +46,12 @@ _RESAMPLED_AT_ONCE = 1 << 18
 _ALL_WINDOWS, _THEN_EVERY = 64, 4
 
 
-def by_number(n_channels: int) -> Layout:
+def by_number(n_channels: int) -> ChannelNames:
     """Return what so many channels are where a file does not say: names, or as many empty ones."""
     return BY_NUMBER.get(n_channels, ("",) * n_channels)
 
 
-def mono_weights(layout: Layout) -> NDArray[np.float32] | None:
+def mono_weights(layout: ChannelNames) -> NDArray[np.float32] | None:
     """Return the share of every channel in the mono mix, [channels]; None where it is the plain mean.
 
     Surround is mixed as ITU-R BS.775 has it: the centre, where speech is, at its full level, left and right at 0.71,
@@ -67,7 +67,7 @@ def mono_weights(layout: Layout) -> NDArray[np.float32] | None:
     )
 
 
-def mixed(block: Waveform, layout: Layout) -> Waveform:
+def mixed(block: Waveform, layout: ChannelNames) -> Waveform:
     """Mix a block, [channels, T], to mono, [T]."""
     if block.shape[0] == 1:
         return np.asarray(block[0])
@@ -80,7 +80,7 @@ def mixed(block: Waveform, layout: Layout) -> Waveform:
     return mono
 
 
-def described(layout: Layout) -> str:
+def described(layout: ChannelNames) -> str:
     """Say how a layout is mixed to mono."""
     if mono_weights(layout) is None:
         return f"mixed {len(layout)} channels to mono (mean)"
@@ -91,7 +91,7 @@ def described(layout: Layout) -> str:
     )
 
 
-def converted(block: Waveform, layout: Layout, wanted: Layout) -> Waveform:
+def converted(block: Waveform, layout: ChannelNames, wanted: ChannelNames) -> Waveform:
     """Bring a block, [channels, T], to another layout; unless it is the same, only its mono mix is kept."""
     if layout == wanted or (len(layout) == len(wanted) <= 2):
         return block
@@ -104,7 +104,7 @@ def converted(block: Waveform, layout: Layout, wanted: Layout) -> Waveform:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Downmix:
     """What mixing two channels would do to them: which one to take instead, if any, and why.
 
     Attributes
@@ -122,7 +122,7 @@ class Verdict:
 class ChannelWatch:
     """Watches channels while they are mixed: whether they cancel, or one is a late copy of the other."""
 
-    def __init__(self, layout: Layout, rate: int) -> None:
+    def __init__(self, layout: ChannelNames, rate: int) -> None:
         self.layout, self.rate = layout, rate
         n = len(layout)
         self.power, self.mix_power, self.product = np.zeros(n), 0.0, 0.0
@@ -145,15 +145,15 @@ class ChannelWatch:
         self.cross += np.conj(left) * right
         self.window_power += [float(np.dot(channel, channel)) for channel in window]
 
-    def verdict(self) -> Verdict:
+    def verdict(self) -> Downmix:
         """Say what the mix has done to the channels."""
         if len(self.layout) != 2:
             return self._of_many()
         if not self.power.all():
             if not self.power.any():
-                return Verdict()
+                return Downmix()
             silent = ("left", "right")[int(self.power.argmin())]
-            return Verdict(None, (f"the {silent} channel is silent, which halves the mean",))
+            return Downmix(None, (f"the {silent} channel is silent, which halves the mean",))
         correlation = self.product / math.sqrt(self.power.prod())
         delay, peak = self._delay()
         if delay and abs(peak) >= COPY and abs(peak) > abs(correlation) + 0.1:
@@ -168,10 +168,10 @@ class ChannelWatch:
         if correlation < CANCELS:
             taken = 1 if self.power[1] > 2 * self.power[0] else 0
             return self._alone(taken, f"the two cancel when they are mixed (correlation {correlation:.2f})")
-        return Verdict()
+        return Downmix()
 
-    def _alone(self, taken: int, why: str) -> Verdict:
-        return Verdict(taken, (f"took the {('left', 'right')[taken]} channel alone: {why}",))
+    def _alone(self, taken: int, why: str) -> Downmix:
+        return Downmix(taken, (f"took the {('left', 'right')[taken]} channel alone: {why}",))
 
     def _delay(self) -> tuple[float, float]:
         """By how many seconds the right channel comes later where both are most alike, and how much alike."""
@@ -184,14 +184,14 @@ class ChannelWatch:
         best = int(lags[np.abs(around[lags]).argmax()])
         return best / self.rate, float(around[best])
 
-    def _of_many(self) -> Verdict:
+    def _of_many(self) -> Downmix:
         weights = mono_weights(self.layout)
         shares = np.full(len(self.layout), 1 / len(self.layout)) if weights is None else weights
         apart = float(np.square(shares, dtype=np.float64) @ self.power)
         if len(self.layout) < 2 or apart <= 0 or self.mix_power >= apart / 4:
-            return Verdict()
+            return Downmix()
         lost = 10 * math.log10(apart / max(self.mix_power, 1e-12 * apart))
-        return Verdict(
+        return Downmix(
             None, (f"the channels cancel: their mix is {lost:.0f} dB under what they would give apart",)
         )
 

@@ -13,6 +13,8 @@ import scipy.ndimage
 import scipy.signal
 from numpy.typing import NDArray
 
+from fmri_audio.base.kinds import Signal
+
 LONGEST = 30.0
 """Longest piece in seconds: what ITU-T P.862.3 advises at most."""
 
@@ -33,8 +35,6 @@ _DEPTH_DB = 40
 
 _AROUND = 0.3
 """Seconds over which a pause is quiet."""
-
-Signal = NDArray[np.floating]
 
 
 def pieces(reference: Signal, sample_rate: int, *, hold: bool) -> list[slice]:

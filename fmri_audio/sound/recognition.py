@@ -15,11 +15,9 @@ import numpy as np
 import pandas as pd
 import torch
 import torchaudio
-from numpy.typing import NDArray
 
 from fmri_audio.base.extras import from_extra
-
-Waveform = NDArray[np.float32]
+from fmri_audio.base.kinds import Waveform
 
 SAMPLE_RATE = 16_000
 """Hz that the recogniser's model was trained on."""

@@ -10,29 +10,27 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from fmri_audio.base.kinds import Waveform
 from fmri_audio.base.results import Record, fill
 from fmri_audio.sound.audio import resample
-from fmri_audio.sound.metrics.base import METRICS as REGISTERED
-from fmri_audio.sound.metrics.base import Metric
+from fmri_audio.sound.metrics.base import METRICS, Metric
 from fmri_audio.sound.segments import Window
 
-Waveform = NDArray[np.float32]
-
-METRICS = tuple(REGISTERED)
+METRIC_NAMES = tuple(METRICS)
 """Metrics taken on every window, in the order of the tables."""
 
-SPEECH_METRICS = tuple(name for name in METRICS if REGISTERED[name].speech_only)
+SPEECH_METRICS = tuple(name for name in METRIC_NAMES if METRICS[name].speech_only)
 """Metrics that are defined for speech only."""
 
-CHEAP = tuple(name for name in METRICS if REGISTERED[name].cheap)
+CHEAP = tuple(name for name in METRIC_NAMES if METRICS[name].cheap)
 """Those without PESQ, which takes most of the time, where a great many sounds are compared."""
 
-UNITS = {name: REGISTERED[name].unit for name in METRICS}
+UNITS = {name: METRICS[name].unit for name in METRIC_NAMES}
 
-LABELS = {name: REGISTERED[name].label for name in METRICS}
+LABELS = {name: METRICS[name].label for name in METRIC_NAMES}
 """How a reader knows the metrics."""
 
-FORMATS = {one.label: f".{one.decimals}f" for one in REGISTERED.values()}
+FORMATS = {one.label: f".{one.decimals}f" for one in METRICS.values()}
 """Formats of the metrics in tables, under their readers' names."""
 
 
@@ -56,7 +54,7 @@ def score_pair(
     degraded: Waveform,
     sample_rate: int,
     kind: str = "speech",
-    wanted: Sequence[str] = METRICS,
+    wanted: Sequence[str] = METRIC_NAMES,
 ) -> dict[str, float]:
     """Return metrics for one window; PESQ and STOI stay undefined (NaN) where ``kind`` is not speech.
 
@@ -65,12 +63,12 @@ def score_pair(
     reference, degraded : arrays of shape [T], mono and aligned
     sample_rate : Hz
     kind : of the segment
-    wanted : which of ``METRICS`` to compute; the others are NaN
+    wanted : which of ``METRIC_NAMES`` to compute; the others are NaN
 
     Returns
     -------
     dict
-        A value under every name in ``METRICS``; conventions as in :mod:`fmri_audio.sound.metrics`.
+        A value under every name in ``METRIC_NAMES``; conventions as in :mod:`fmri_audio.sound.metrics`.
     """
     at: dict[int, list[NDArray[np.float64]]] = {}
 
@@ -83,8 +81,8 @@ def score_pair(
         ref, deg = at[metric.rate]
         return float(metric.function(ref, deg, metric.rate))
 
-    skipped = set(METRICS) - set(wanted) | (set() if kind == "speech" else set(SPEECH_METRICS))
-    return {name: np.nan if name in skipped else value(REGISTERED[name]) for name in METRICS}
+    skipped = set(METRIC_NAMES) - set(wanted) | (set() if kind == "speech" else set(SPEECH_METRICS))
+    return {name: np.nan if name in skipped else value(METRICS[name]) for name in METRIC_NAMES}
 
 
 def score_windows(
@@ -92,7 +90,7 @@ def score_windows(
     degraded: Waveform,
     sample_rate: int,
     windows: Sequence[Window],
-    wanted: Sequence[str] = METRICS,
+    wanted: Sequence[str] = METRIC_NAMES,
 ) -> pd.DataFrame:
     """Score a degraded recording window by window.
 
@@ -101,7 +99,7 @@ def score_windows(
     reference, degraded : arrays of shape [T], mono and aligned
     sample_rate : Hz
     windows : stretches to score
-    wanted : which of ``METRICS`` to compute; the others are NaN
+    wanted : which of ``METRIC_NAMES`` to compute; the others are NaN
 
     Returns
     -------
@@ -113,7 +111,7 @@ def score_windows(
         ref, deg = (cut(wave, sample_rate, window.onset, window.offset) for wave in (reference, degraded))
         scores = score_pair(ref, deg, sample_rate, window.kind, wanted)
         rows.append({"window": window.name, "kind": window.kind, **scores})
-    return pd.DataFrame(rows, columns=["window", "kind", *METRICS])
+    return pd.DataFrame(rows, columns=["window", "kind", *METRIC_NAMES])
 
 
 def floors(
@@ -148,7 +146,7 @@ def floors(
             shared = min(len(wave), len(made))  # windows need not be equally long
             scores = score_pair(wave[:shared], made[:shared], sample_rate, window.kind)
             rows.append({"window": window.name, "kind": window.kind, **scores})
-        found[name] = pd.DataFrame(rows, columns=["window", "kind", *METRICS])
+        found[name] = pd.DataFrame(rows, columns=["window", "kind", *METRIC_NAMES])
     return found
 
 
@@ -163,7 +161,7 @@ def summarise(values: Sequence[float] | pd.Series, seed: int = 0, draws: int = 2
 
 
 def to_records(
-    scores: pd.DataFrame, per_window: bool = False, wanted: Sequence[str] = METRICS, **columns: Any
+    scores: pd.DataFrame, per_window: bool = False, wanted: Sequence[str] = METRIC_NAMES, **columns: Any
 ) -> list[Record]:
     """Return one record per kind of segment and metric: the mean over windows with its interval.
 
@@ -202,10 +200,10 @@ def to_records(
 
 def means(scores: pd.DataFrame, kind: str = "speech") -> dict[str, float]:
     """Return the mean of every metric over the windows of one kind, NaN where none is defined."""
-    return {name: summarise(scores.loc[scores["kind"] == kind, name], draws=1).mean for name in METRICS}
+    return {name: summarise(scores.loc[scores["kind"] == kind, name], draws=1).mean for name in METRIC_NAMES}
 
 
-def means_table(scores: Mapping[str, pd.DataFrame], wanted: Sequence[str] = METRICS) -> pd.DataFrame:
+def means_table(scores: Mapping[str, pd.DataFrame], wanted: Sequence[str] = METRIC_NAMES) -> pd.DataFrame:
     """Return a table for readers: one row per sound and kind of segment, the mean of every metric, and n.
 
     Parameters

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from fmri_audio.base.documents import parse_json
 from fmri_audio.base.errors import UserError
+from fmri_audio.base.kinds import Signal
 from fmri_audio.base.tables import JSON, TEXTGRID, parse_table, read_text
 from fmri_audio.sound.alignments import segments_of_gentle, segments_of_textgrid
 
@@ -28,8 +29,6 @@ REQUIRED = ("onset", "offset", "kind")
 """Columns that every table of segments has."""
 
 _WANTED = "a table of segments with onset, offset, kind"
-
-Signal = NDArray[np.floating]
 
 
 @dataclass(frozen=True)

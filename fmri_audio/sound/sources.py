@@ -17,9 +17,10 @@ import numpy as np
 import soundfile
 
 from fmri_audio.base.errors import UserError
+from fmri_audio.base.kinds import Waveform
 from fmri_audio.sound import headers, mixing
-from fmri_audio.sound.headers import Part
-from fmri_audio.sound.mixing import Layout, Waveform
+from fmri_audio.sound.headers import Chunk
+from fmri_audio.sound.mixing import ChannelNames
 
 if TYPE_CHECKING:
     import av
@@ -71,7 +72,7 @@ class Piece:
 
     samples: Waveform
     rate: int
-    layout: Layout
+    layout: ChannelNames
     at: float | None = None
 
     @property
@@ -81,7 +82,7 @@ class Piece:
 
 
 @dataclass(frozen=True)
-class Source:
+class SoundSource:
     """A sound file that is being read.
 
     Attributes
@@ -99,13 +100,13 @@ class Source:
     """
 
     rate: int
-    layout: Layout
+    layout: ChannelNames
     description: str
     blocks: Iterator[Waveform]
     steps: list[str]
 
 
-def open_source(path: Path) -> Source:
+def open_source(path: Path) -> SoundSource:
     """Begin to read a sound file, or the sound of a film.
 
     Raises
@@ -120,7 +121,7 @@ def open_source(path: Path) -> Source:
         raise UserError(f"{path} holds no samples: give a file with sound in it")
     _check_rate(path, first.rate)
     blocks = _uniform(path, itertools.chain([first], pieces), first.rate, first.layout, steps)
-    return Source(first.rate, first.layout, description, blocks, steps)
+    return SoundSource(first.rate, first.layout, description, blocks, steps)
 
 
 def _check_rate(path: Path, rate: int) -> None:
@@ -224,7 +225,7 @@ def _ogg(path: Path, steps: list[str]) -> tuple[str, Parts]:
 
 
 def _ogg_link(
-    path: Path, link: Part, alone: bool, many: bool, steps: list[str]
+    path: Path, link: Chunk, alone: bool, many: bool, steps: list[str]
 ) -> Callable[[], Iterator[Piece]]:
     def pieces() -> Iterator[Piece]:
         seconds = 0.0
@@ -260,7 +261,7 @@ def _ogg_by_soundfile(path: Path, source: Path | io.RawIOBase) -> Iterator[Piece
 class _Slice(io.RawIOBase):
     """Some of a file's bytes, as a file."""
 
-    def __init__(self, path: Path, part: Part) -> None:
+    def __init__(self, path: Path, part: Chunk) -> None:
         super().__init__()
         self._file: BinaryIO = open(path, "rb")  # noqa: SIM115 - closed with this
         self._first, self._size, self._at = part.first, part.last - part.first, 0
@@ -356,7 +357,7 @@ def _track(path: Path, container: Any, steps: list[str] | None = None) -> Any:
 def _av_pieces(
     path: Path,
     steps: list[str],
-    part: Part | None = None,
+    part: Chunk | None = None,
     counted: bool = False,
     open_ended: bool = False,
     share: float | None = None,
@@ -368,7 +369,7 @@ def _av_pieces(
     path : path
     steps : list of str
         Takes what was left out.
-    part : Part, optional
+    part : Chunk, optional
         The bytes to read; all unless given.
     counted : bool
         Whether the header of an MP3 counts its frames, so that the container's length is a promise.
@@ -546,7 +547,7 @@ def _say_placed(
 
 
 def _uniform(
-    path: Path, pieces: Iterable[Piece], rate: int, layout: Layout, steps: list[str]
+    path: Path, pieces: Iterable[Piece], rate: int, layout: ChannelNames, steps: list[str]
 ) -> Iterator[Waveform]:
     """Convert pieces to one rate and layout and join them to blocks."""
     n, changes = 0, []

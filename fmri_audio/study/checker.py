@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from fmri_audio.base import timeline
 from fmri_audio.base.errors import UserError
+from fmri_audio.base.kinds import Waveform
 from fmri_audio.base.settings import BIDS_SPACE
 from fmri_audio.brain import nifti
 from fmri_audio.brain.masks import NAMED_MASKS, load_mask
@@ -26,7 +27,6 @@ from fmri_audio.study.scans import open_image, scan_volumes
 from fmri_audio.study.sync import (
     MOST_LAGS,
     EnvelopeCheck,
-    Waveform,
     best_shift,
     envelope_check,
     films_of_runs,

@@ -8,9 +8,10 @@ from fractions import Fraction
 import numpy as np
 from scipy.signal import fftconvolve
 
+from fmri_audio.base.kinds import Block
 from fmri_audio.base.timeline import trs_to_samples
 from fmri_audio.brain.agreement import correlate
-from fmri_audio.brain.cleaning import Block, clean_blocks, standardise
+from fmri_audio.brain.cleaning import clean_blocks, standardise
 from fmri_audio.brain.response import canonical_response
 
 #: Levels per second of sound: finer than the response can tell apart.

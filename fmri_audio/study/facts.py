@@ -11,6 +11,7 @@ from typing import TypeVar
 from pydantic import Field, ValidationError
 
 from fmri_audio.base.errors import UserError
+from fmri_audio.base.kinds import Block
 from fmri_audio.base.settings import LONGEST_TR, SHORTEST_TR, ExactSeconds, PositiveInt, Section, TRs
 
 STUDY_FILE = "study.yml"
@@ -18,7 +19,6 @@ STUDY_FILE = "study.yml"
 MOST_TRS = 1_000_000
 
 Subject = int | str
-Block = tuple[int, int]
 Model = TypeVar("Model", bound=Section)
 
 

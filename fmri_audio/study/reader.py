@@ -17,10 +17,19 @@ import yaml
 
 from fmri_audio.base.documents import load_yaml
 from fmri_audio.base.errors import UserError
+from fmri_audio.base.kinds import Block
 from fmri_audio.base.settings import BIDS_SPACE
 from fmri_audio.brain.masks import load_mask
 from fmri_audio.brain.nifti import is_placed, unplaced
-from fmri_audio.study.facts import STUDY_FILE, Block, Found, Run, Scan, StudyFile, Subject, listed
+from fmri_audio.study.facts import (
+    STUDY_FILE,
+    Found,
+    Run,
+    Scan,
+    StudyFile,
+    Subject,
+    listed,
+)
 from fmri_audio.study.layouts.base import LAYOUTS, Asked
 from fmri_audio.study.scans import open_image, scan_volumes
 

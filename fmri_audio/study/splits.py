@@ -14,9 +14,8 @@ from fractions import Fraction
 import numpy as np
 
 from fmri_audio.base.errors import UserError
+from fmri_audio.base.kinds import Block
 from fmri_audio.brain.response import RESPONSE_SECONDS, response_trs
-
-Block = tuple[int, int]
 
 _FEWEST_TEST_TRS = 4
 

@@ -39,7 +39,7 @@ PLAY_TABLE = "the play's own timetable (stimulus/segments.tsv)"
 SPREADSHEET = ".xlsx"
 """How the name of the film's annotations ends, beside those of plain tables."""
 
-PARTS = (1, 2)
+FILM_PARTS = (1, 2)
 """Numbers of the play's parts: each is a run."""
 
 FEWEST_TRS = 40
@@ -254,7 +254,7 @@ def _play(tr: Fraction) -> Stimulus:
     table = segments.read_segments(folder / "segments.tsv")
     waveforms, tables = [], []
     runs: list[tuple[int, int]] = []
-    for number in PARTS:
+    for number in FILM_PARTS:
         waveform = audio.read_mono(folder / f"part{number}.ogg").waveform
         n_trs = part_trs(number, len(waveform), audio.SAMPLE_RATE, tr)
         first = sum(count for _, count in runs)
@@ -279,7 +279,7 @@ def _play(tr: Fraction) -> Stimulus:
 def part_trs(number: int, n_samples: int, sample_rate: int, tr: Fraction) -> int:
     """Return how many whole TRs a part of the play holds; one that another follows ends with a whole codec frame."""
     n_trs = timeline.whole_trs(n_samples, sample_rate, tr)
-    return n_trs if number == PARTS[-1] else n_trs - n_trs % (tr * audio.FRAME_RATE).denominator
+    return n_trs if number == FILM_PARTS[-1] else n_trs - n_trs % (tr * audio.FRAME_RATE).denominator
 
 
 def play_waveform(tr: Fraction = Fraction(3, 2)) -> NDArray[np.float32]:

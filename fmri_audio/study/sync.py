@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 
 from fmri_audio.base import timeline
 from fmri_audio.base.errors import UserError
+from fmri_audio.base.kinds import Block, Waveform
 from fmri_audio.brain.cleaning import clean_blocks
 from fmri_audio.sound import audio
-from fmri_audio.study.facts import Block, Run, StudyFile, listed
+from fmri_audio.study.facts import Run, StudyFile, listed
 
 MOST_LAGS = 10
 """TRs to either side of the declared shift at which the envelope is compared with the brain."""
@@ -25,8 +26,6 @@ FEWEST_SHIFTS = 99
 
 N_SURROGATES = 199
 """Surrogates of a prediction that tell what chance reaches at the best of all shifts."""
-
-Waveform = NDArray[np.float32]
 
 
 @dataclass(frozen=True)

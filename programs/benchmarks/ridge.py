@@ -34,8 +34,9 @@ import torch
 from numpy.typing import NDArray
 
 from fmri_audio.base.errors import UserError
+from fmri_audio.base.kinds import Matrix
 from fmri_audio.base.settings import TrainingSettings
-from fmri_audio.decoding.regression import ALPHAS, Matrix, decode_units
+from fmri_audio.decoding.regression import ALPHAS, decode_units
 from fmri_audio.study.lag_windows import lagged
 from fmri_audio.study.layouts.sherlock import RELEASE
 from fmri_audio.study.splits import Split, contiguous_split, cross_validation_folds

@@ -23,16 +23,15 @@ import torch
 
 from fmri_audio.base.errors import UserError
 from fmri_audio.base.files import check_writable
+from fmri_audio.base.kinds import Say
 from fmri_audio.pages.benchmarks import GPU
 from programs.benchmarks import book, codec, masking, ridge, training
 from programs.benchmarks.table import Row, as_text, read, write
 
-Say = Callable[[str], None]
-
 TRAINED = "demo"
 """Edition by whose settings training steps are timed."""
 
-PARTS: dict[str, tuple[str, Callable[[argparse.Namespace, Say], list[Row]]]] = {
+BENCHMARKS: dict[str, tuple[str, Callable[[argparse.Namespace, Say], list[Row]]]] = {
     "codec": (
         "encode|decode",
         lambda given, say: codec.measure_codec(given.minutes, given.repetitions, say),
@@ -62,14 +61,14 @@ def parts_of(given: argparse.Namespace, say: Say) -> list[str]:
     if given.only:
         return [given.only]
     if book.recorded(given.edition):
-        return list(PARTS)
+        return list(BENCHMARKS)
     say(f"book: left out, no record of the {given.edition} edition being made from nothing; its figures stay")
-    return [name for name in PARTS if name != "book"]
+    return [name for name in BENCHMARKS if name != "book"]
 
 
 def _of_another_device(row: dict[str, str]) -> bool:
     """Whether a row is the codec's, on a GPU where this machine has none or the other way round."""
-    is_codec = row["direction"].split()[0] in PARTS["codec"][0].split("|")
+    is_codec = row["direction"].split()[0] in BENCHMARKS["codec"][0].split("|")
     return is_codec and row["direction"].endswith(GPU) != torch.cuda.is_available()
 
 
@@ -79,7 +78,7 @@ def main(words: Sequence[str]) -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     parser = argparse.ArgumentParser("python -m programs bench", description="How fast it is.")
     parser.add_argument(
-        "--only", choices=sorted(PARTS), help="measure this part alone; the others' rows stay"
+        "--only", choices=sorted(BENCHMARKS), help="measure this part alone; the others' rows stay"
     )
     parser.add_argument("--minutes", type=float, help="codec: of the embedded play (default: all of it)")
     parser.add_argument(
@@ -105,12 +104,12 @@ def main(words: Sequence[str]) -> int:
     if not (given.minutes is None or 0 < given.minutes < math.inf) or not 1 <= given.repetitions <= 1_000_000:
         raise UserError("--minutes and --repetitions: give positive numbers")
     parts = parts_of(given, say)
-    stay = "|".join(words for name, (words, _) in PARTS.items() if name not in parts).split("|")
+    stay = "|".join(words for name, (words, _) in BENCHMARKS.items() if name not in parts).split("|")
     # Before anything is measured, which may take an hour: a table that cannot be added to is found out now.
     check_writable(given.out)
     kept = [row for row in read(given.out) if row["direction"].split()[0] in stay or _of_another_device(row)]
     for name in parts:
-        rows += PARTS[name][1](given, say)
+        rows += BENCHMARKS[name][1](given, say)
     write(given.out, rows, kept)
     print(as_text(rows))
     return 0

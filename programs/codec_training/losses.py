@@ -48,7 +48,7 @@ def levelled(reference: Tensor, output: Tensor) -> tuple[Tensor, Tensor]:
     return reference * gain, output * gain
 
 
-class SoundLoss(nn.Module):
+class CodecLoss(nn.Module):
     """The four terms, at FFT sizes chosen by the caller."""
 
     def __init__(self, sample_rate: int, compression: float = 0.3) -> None:

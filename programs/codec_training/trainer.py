@@ -36,7 +36,7 @@ from fmri_audio.sound.audio import SAMPLE_RATE
 from programs.codec_training.adversary import Adversary
 from programs.codec_training.balancer import Balancer
 from programs.codec_training.corpus import Segments
-from programs.codec_training.losses import BANDS, SoundLoss, Weights, levelled
+from programs.codec_training.losses import BANDS, CodecLoss, Weights, levelled
 from programs.codec_training.network import Network
 from programs.codec_training.optimiser import Orthogonal, split
 from programs.codec_training.quantiser import TrainedQuantiser
@@ -141,7 +141,7 @@ class Trainer:
     step: int = 0
     seconds: float = 0.0
     taught: int = 0  # steps that the discriminator has learned
-    loss: SoundLoss = field(init=False)
+    loss: CodecLoss = field(init=False)
 
     def __post_init__(self) -> None:
         torch.manual_seed(self.recipe.seed)
@@ -162,7 +162,7 @@ class Trainer:
         rates = [torch.zeros((), device=self.device) if on_gpu else 0.0 for _ in range(2)]
         self.matrices = Orthogonal(matrices, rates[0])
         self.rest = torch.optim.Adam(rest, rates[1], betas=(0.9, 0.98), capturable=on_gpu)
-        self.loss = SoundLoss(SAMPLE_RATE).to(self.device)
+        self.loss = CodecLoss(SAMPLE_RATE).to(self.device)
         self.balancer = Balancer({})
         self.adversary = None
         if self.recipe.adversarial_from is not None:

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from fmri_audio.base.errors import UserError
 from fmri_audio.base.files import replacing
-from programs.workflow.plan import Plan, Run
+from programs.workflow.plan import NotebookRun, Plan
 from programs.workflow.stamps import Stamps
 
 
-def collect(plan: Plan, runs: Iterable[Run], table: Path) -> int:
+def collect(plan: Plan, runs: Iterable[NotebookRun], table: Path) -> int:
     """Write the rows of several runs' tables, in order, into one; a run whose chapter has none adds none.
 
     Returns

@@ -23,7 +23,7 @@ import yaml
 from fmri_audio.base.files import sha256_of, write_text
 from fmri_audio.base.fingerprint import ingredients, of_source, parts
 from fmri_audio.base.settings import SIMULATE, project_root
-from programs.workflow.plan import HTML, METRICS, STEPS, SWEEP, Chapter, Plan, Run, text_of
+from programs.workflow.plan import HTML, METRICS, STEPS, SWEEP, Chapter, NotebookRun, Plan, text_of
 
 EXECUTION_TAGS = {"parameters", "raises-exception", "skip-execution"}
 MODULES = {
@@ -139,7 +139,7 @@ class Digests:
             lines += self._listing(self.plan.settings.get("study", {}).get("source"))
         return lines
 
-    def run_sources(self, run: Run) -> list[str]:
+    def run_sources(self, run: NotebookRun) -> list[str]:
         """Return what a run depends on besides other runs and steps."""
         cells = _cells(run)
         lines = [f"{sha(source)}  cell {i} {' '.join(tags)}" for i, (source, tags) in enumerate(cells)]
@@ -216,5 +216,5 @@ class Digests:
         return [f"{path.stat().st_size} {path.stat().st_mtime_ns}  {path}" for path in files]
 
 
-def _cells(run: Run) -> list[tuple[str, tuple[str, ...]]]:
+def _cells(run: NotebookRun) -> list[tuple[str, tuple[str, ...]]]:
     return code_cells(text_of(run.chapter))

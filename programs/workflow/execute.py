@@ -29,7 +29,7 @@ from fmri_audio.base.errors import UserError
 from fmri_audio.base.files import replacing, write_if_changed, write_text
 from fmri_audio.base.settings import project_root
 from programs.workflow.assemble import INJECTED, KERNELSPEC, read_text
-from programs.workflow.plan import Plan, Run, text_of
+from programs.workflow.plan import NotebookRun, Plan, text_of
 from programs.workflow.stamps import Stamps
 from programs.workflow.supervision import RUNTIME, turn
 from programs.workflow.times import noting
@@ -117,7 +117,7 @@ def kernel_environment(build: Path) -> None:
     os.environ["PYTHONPATH"] = os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
 
 
-def parameters(plan: Plan, run: Run) -> dict[str, Any]:
+def parameters(plan: Plan, run: NotebookRun) -> dict[str, Any]:
     """Return the run's parameters, as its parameters cell names them."""
     values: dict[str, Any] = {"edition": str(plan.edition_file), "build": str(plan.build)}
     if run.bandwidth is not None:
@@ -174,7 +174,7 @@ def said(notebook: NotebookNode) -> str:
     return "".join(lines)
 
 
-def execute(plan: Plan, run: Run) -> None:
+def execute(plan: Plan, run: NotebookRun) -> None:
     """Execute one run and put its notebook in place.
 
     Raises
@@ -206,7 +206,7 @@ def execute(plan: Plan, run: Run) -> None:
     progress.finish()
 
 
-def check_outputs(plan: Plan, run: Run) -> None:
+def check_outputs(plan: Plan, run: NotebookRun) -> None:
     """See to it that a run has left every file that is declared; one that cites or plays nothing lists nothing.
 
     Raises
@@ -224,14 +224,14 @@ def check_outputs(plan: Plan, run: Run) -> None:
         )
 
 
-def _connection(build: Path, run: Run) -> Config:
+def _connection(build: Path, run: NotebookRun) -> Config:
     """Have the kernel's connection file lie in the build folder, where the next make finds it if it is left over."""
     folder = (build / RUNTIME).resolve()
     folder.mkdir(parents=True, exist_ok=True)
     return Config({"ConnectionFileMixin": {"connection_file": str(folder / f"{run.name}.json")}})
 
 
-def _papermill(notebook: NotebookNode, plan: Plan, run: Run, progress: Progress) -> NotebookNode:
+def _papermill(notebook: NotebookNode, plan: Plan, run: NotebookRun, progress: Progress) -> NotebookNode:
     papermill_engines.register(_ENGINE, ProgressEngine)
     logging.getLogger("papermill").setLevel(logging.ERROR)
     kernel_environment(plan.build)

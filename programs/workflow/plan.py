@@ -47,7 +47,7 @@ class Chapter:
 
 
 @dataclass(frozen=True)
-class Run:
+class NotebookRun:
     """One execution of a chapter: at a bandwidth, or once for the edition (``bandwidth`` is None)."""
 
     chapter: Chapter
@@ -161,7 +161,7 @@ class Plan:
         return float(self.settings["main_bandwidth"])
 
     @cached_property
-    def runs(self) -> tuple[Run, ...]:
+    def runs(self) -> tuple[NotebookRun, ...]:
         """Every notebook run of the edition, a run after all runs it depends on."""
         by_name = {chapter.name: chapter for chapter in self.chapters}
         ordered: list[Chapter] = []
@@ -179,33 +179,33 @@ class Plan:
             add(chapter, ())
         return tuple(run for chapter in ordered for run in self.runs_of(chapter))
 
-    def runs_of(self, chapter: Chapter) -> list[Run]:
+    def runs_of(self, chapter: Chapter) -> list[NotebookRun]:
         """Return the runs of one chapter."""
         if chapter.per_bandwidth:
-            return [Run(chapter, bandwidth) for bandwidth in self.bandwidths]
-        return [Run(chapter)]
+            return [NotebookRun(chapter, bandwidth) for bandwidth in self.bandwidths]
+        return [NotebookRun(chapter)]
 
-    def run(self, name: str) -> Run:
+    def run(self, name: str) -> NotebookRun:
         """Return the run of a name such as ``03-encodec-6kbps``."""
         return next(run for run in self.runs if run.name == name)
 
-    def page_run(self, chapter: Chapter) -> Run:
+    def page_run(self, chapter: Chapter) -> NotebookRun:
         """Return the run that is shown as the chapter's page."""
-        return Run(chapter, self.main_bandwidth) if chapter.per_bandwidth else Run(chapter)
+        return NotebookRun(chapter, self.main_bandwidth) if chapter.per_bandwidth else NotebookRun(chapter)
 
-    def notebook(self, run: Run) -> Path:
+    def notebook(self, run: NotebookRun) -> Path:
         """Where a run's executed notebook lies."""
         return self.build / "notebooks" / f"{run.name}.ipynb"
 
-    def results(self, run: Run) -> Path:
+    def results(self, run: NotebookRun) -> Path:
         """Where a run writes its table, if its chapter has one."""
         return self.build / "results" / f"{run.name}.csv"
 
-    def glued(self, run: Run) -> Path:
+    def glued(self, run: NotebookRun) -> Path:
         """Where a run writes the values glued into its page."""
         return self.build / "results" / "glued" / f"{run.name}.json"
 
-    def clips(self, run: Run) -> Path:
+    def clips(self, run: NotebookRun) -> Path:
         """Where a run writes which clips its page plays."""
         return self.build / "results" / "clips" / f"{run.name}.json"
 
@@ -213,7 +213,7 @@ class Plan:
         """Where the stamp of a step, run or what comes after them lies: it is written when all else is there."""
         return self.build / "done" / name
 
-    def needs(self, run: Run) -> list[str]:
+    def needs(self, run: NotebookRun) -> list[str]:
         """Return the names of the steps and runs whose files a run reads: the edges of the graph."""
         by_name = {chapter.name: chapter for chapter in self.chapters}
         names: list[str] = []
@@ -221,12 +221,12 @@ class Plan:
             if need in STEPS:
                 names.append(need)
             elif run.bandwidth is not None and by_name[need].per_bandwidth:
-                names.append(Run(by_name[need], run.bandwidth).name)
+                names.append(NotebookRun(by_name[need], run.bandwidth).name)
             else:
                 names.extend(other.name for other in self.runs_of(by_name[need]))
         return names
 
-    def outputs(self, run: Run) -> list[Path]:
+    def outputs(self, run: NotebookRun) -> list[Path]:
         """Return the files that a run writes, besides the sound of its clips: their names are in ``clips``."""
         table = [self.results(run)] if run.chapter.table else []
         return [self.notebook(run), self.glued(run), self.clips(run), *table]
@@ -235,7 +235,7 @@ class Plan:
         """Where the table lies that brings those of several runs together, ``METRICS`` or ``SWEEP``."""
         return self.build / "results" / f"{name}.csv"
 
-    def collected(self, name: str) -> list[Run]:
+    def collected(self, name: str) -> list[NotebookRun]:
         """Return the runs whose tables ``METRICS`` or ``SWEEP`` brings together."""
         return [run for run in self.runs if name == METRICS or run.bandwidth is not None]
 

@@ -16,7 +16,7 @@ from fmri_audio.bottleneck.arms.codes import CodesArm
 from fmri_audio.bottleneck.arms.complex_stft import ComplexStftArm
 from fmri_audio.bottleneck.arms.latents import FineTuned, FrozenLatents
 from fmri_audio.bottleneck.arms.mel import MelArm
-from fmri_audio.bottleneck.layers import BoldSpace, Grid, TrProjection
+from fmri_audio.bottleneck.layers import BoldSpace, TRGrid, TrProjection
 from fmri_audio.bottleneck.store import build, features_of
 from fmri_audio.bottleneck.training import Windows
 from fmri_audio.representations.stft import ComplexStft
@@ -128,7 +128,7 @@ def test_what_fits_through_the_bottleneck_comes_back(name: str, make_material: M
 
 def test_a_wide_complex_arm_starts_as_the_identity() -> None:
     stft = ComplexStft(n_fft=64, hop_length=32, sample_rate=SAMPLE_RATE)
-    grid = Grid(FRAME, stft.feature_rate, 33)
+    grid = TRGrid(FRAME, stft.feature_rate, 33)
     space = BoldSpace(660, 660, np.eye(40, dtype=np.float32), [0], 0)
     model = ComplexStftArm(stft, TrProjection(grid, 660, complex_valued=True), space).eval()
     wave = torch.from_numpy(noise_bursts(1)[: 320 * 40])[None, None]

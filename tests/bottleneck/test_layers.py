@@ -9,16 +9,16 @@ import torch
 from torch.testing import assert_close
 
 from fmri_audio.base.timeline import join_trs
-from fmri_audio.bottleneck.layers import BoldSpace, Grid, TrProjection, cut, join
+from fmri_audio.bottleneck.layers import BoldSpace, TRGrid, TrProjection, cut, join
 from fmri_audio.brain.response import response_matrix
 
-GRID = Grid(Fraction(3, 2), Fraction(75), 6)
+GRID = TRGrid(Fraction(3, 2), Fraction(75), 6)
 
 
 @pytest.mark.parametrize("tr", ["1.5", "2", "0.72", "1.31"])
 @pytest.mark.parametrize("first_tr", [0, 1, 7])
 def test_cutting_and_joining_is_exact(tr: str, first_tr: int) -> None:
-    grid = Grid(Fraction(tr), Fraction(75), 3)
+    grid = TRGrid(Fraction(tr), Fraction(75), 3)
     latents = torch.randn(2, 3, grid.n_frames(5, first_tr), generator=torch.Generator().manual_seed(0))
     pieces = cut(latents, grid, 5, first_tr)
     assert pieces.shape == (2, 5, 3, grid.width)
@@ -33,7 +33,7 @@ def test_joining_agrees_with_the_timeline_where_pieces_disagree() -> None:
 def test_a_shared_frame_is_the_mean_of_both_trs() -> None:
     pieces = torch.zeros(1, 2, 1, 113)
     pieces[0, 0], pieces[0, 1] = 1.0, 3.0
-    joined = join(pieces, Grid(Fraction(3, 2), Fraction(75), 1))
+    joined = join(pieces, TRGrid(Fraction(3, 2), Fraction(75), 1))
     assert joined.shape[-1] == 225
     assert joined[0, 0, 111:114].tolist() == [1.0, 2.0, 3.0]
 
@@ -61,7 +61,7 @@ def test_the_start_keeps_the_variance_of_smooth_latents_on_unseen_trs() -> None:
 
 
 def test_a_full_rank_start_is_the_identity() -> None:
-    grid = Grid(Fraction(2, 15), Fraction(75), 2)  # ten frames of two channels
+    grid = TRGrid(Fraction(2, 15), Fraction(75), 2)  # ten frames of two channels
     latents = torch.randn(2, grid.n_frames(200), generator=torch.Generator().manual_seed(2))
     projection = TrProjection(grid, rank=20)
     assert projection.start_from(latents, [(0, 200)]) == pytest.approx(1, abs=1e-5)
@@ -122,7 +122,7 @@ def test_lags_count_in_stimulus_time() -> None:
 
 
 def test_complex_features_pass_a_wide_projection_and_give_real_units() -> None:
-    grid = Grid(Fraction(2, 15), Fraction(75), 2)
+    grid = TRGrid(Fraction(2, 15), Fraction(75), 2)
     generator = torch.Generator().manual_seed(2)
     features = torch.randn(2, grid.n_frames(200), dtype=torch.complex64, generator=generator) + (1 - 2j)
     projection = TrProjection(grid, rank=40, complex_valued=True)
@@ -136,4 +136,4 @@ def test_complex_features_pass_a_wide_projection_and_give_real_units() -> None:
 
 def test_more_components_than_features_are_refused() -> None:
     with pytest.raises(ValueError, match="20 features have no 21 components"):
-        TrProjection(Grid(Fraction(2, 15), Fraction(75), 2), rank=21)
+        TrProjection(TRGrid(Fraction(2, 15), Fraction(75), 2), rank=21)

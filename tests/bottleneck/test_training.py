@@ -17,7 +17,7 @@ from fmri_audio.bottleneck import training
 from fmri_audio.bottleneck.arms import ARMS
 from fmri_audio.bottleneck.arms.base import Arm, Material
 from fmri_audio.bottleneck.arms.losses import SoundLoss
-from fmri_audio.bottleneck.layers import Grid
+from fmri_audio.bottleneck.layers import TRGrid
 from fmri_audio.bottleneck.store import build, features_of
 from fmri_audio.study.splits import Split, contiguous_split
 from tests.materials import N_TRS, N_UNITS
@@ -196,7 +196,7 @@ def test_precision_is_bfloat16_by_itself_only_on_a_gpu(monkeypatch: pytest.Monke
 
 
 def test_windows_hold_the_sound_and_the_features_of_the_same_trs(material: Material) -> None:
-    grid = Grid(Fraction(3, 2), Fraction(75), 128)
+    grid = TRGrid(Fraction(3, 2), Fraction(75), 128)
     features = torch.from_numpy(material.latents)
     window = training.Windows(material, features, grid, [4, 6], 2)[1]
     torch.testing.assert_close(
@@ -208,18 +208,18 @@ def test_windows_hold_the_sound_and_the_features_of_the_same_trs(material: Mater
 
 
 def test_windows_start_where_trs_and_frames_meet() -> None:
-    assert Grid(Fraction(3, 2), Fraction(75), 128).step == 2
+    assert TRGrid(Fraction(3, 2), Fraction(75), 128).step == 2
     assert training.window_starts((1, 9), 2, 2) == [2, 4, 6]
-    assert Grid(Fraction(2), Fraction(75), 128).step == 1
+    assert TRGrid(Fraction(2), Fraction(75), 128).step == 1
     assert training.window_starts((0, 5), 2, 1) == [0, 1, 2, 3]
 
 
 def test_windows_of_every_part_lie_within_its_blocks(split: Split) -> None:
     fitted, validation = training.set_apart(split, SMALL.validation_fraction)
     found = training.starts_of_parts(fitted, validation, 2, 2)
-    assert tuple(found) == training.PARTS
+    assert tuple(found) == training.SPLITS
     for name, (first, last) in zip(
-        training.PARTS, (*fitted.train_blocks, validation, split.test_block), strict=True
+        training.SPLITS, (*fitted.train_blocks, validation, split.test_block), strict=True
     ):
         assert first <= min(found[name]) and max(found[name]) + 2 <= last
 

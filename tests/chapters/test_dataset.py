@@ -12,7 +12,7 @@ import pytest
 
 from fmri_audio.bottleneck.arms import ARM_LABELS, ARMS
 from fmri_audio.bottleneck.arms.base import Material
-from fmri_audio.bottleneck.layers import Grid
+from fmri_audio.bottleneck.layers import TRGrid
 from fmri_audio.chapters import dataset
 from fmri_audio.chapters.dataset import Shared
 from fmri_audio.decoding.leakage import CodecMemory
@@ -47,7 +47,7 @@ def opened(material: Material) -> SimpleNamespace:
         run=run,
         settings=settings,
         material=material,
-        grid=Grid(TR, Fraction(75), len(material.latents)),
+        grid=TRGrid(TR, Fraction(75), len(material.latents)),
         stimulus=stimulus,
         study=SimpleNamespace(tr=TR, shift=SHIFT, name="toy", subjects=[1, 2], simulated=False),
         split=contiguous_split(runs, test_fraction=0.25, gap=10, lags=LAGS, shift=SHIFT, tr=TR),

@@ -15,7 +15,7 @@ import pytest
 from fmri_audio.base import results
 from fmri_audio.base.results import Record
 from fmri_audio.chapters import discussion
-from fmri_audio.chapters.discussion import ALONE, BEHIND, Before, Bits, FrontEnds
+from fmri_audio.chapters.discussion import ALONE, BEHIND, Before, BitRates, FrontEnds
 from fmri_audio.experiments import scaling, scaling_table
 from fmri_audio.experiments.scaling import Cell
 
@@ -145,7 +145,9 @@ def test_the_bottleneck_s_verdict_follows_what_is_lost_and_whether_training_help
 def test_what_is_read_from_brains_is_drawn_only_if_anything_is(before: Before) -> None:
     bits = discussion.bits_of(before)
     for read, lines in ((0.6, 2), (0.0, 1)):
-        figure = discussion.draw_bits(before, Bits(bits.metric, bits.curves, read, bits.heard, bits.floor))
+        figure = discussion.draw_bits(
+            before, BitRates(bits.metric, bits.curves, read, bits.heard, bits.floor)
+        )
         assert sum(line.get_color() == "0.4" for line in figure.axes[0].get_lines()) == lines
         plt.close(figure)
 
@@ -177,7 +179,7 @@ def test_an_order_of_trainings_is_none_of_front_ends() -> None:
 
 def test_capacity_below_what_was_read_is_no_bound(before: Before) -> None:
     counted = discussion.capacity(before).set_index("volumes")
-    assert counted["voxels"].tolist() == [1, 400, discussion.GREY_MATTER]
+    assert counted["voxels"].tolist() == [1, 400, discussion.GREY_MATTER_VOXELS]
     assert counted.loc["one voxel", discussion.EVERY] == pytest.approx(-0.5 * math.log2(0.75))
     assert counted.loc["auditory mask", discussion.EVERY] == pytest.approx(-200 * math.log2(0.75))
     before.evaluated.loc[before.evaluated["metric"] == "bits_per_tr_group", "value"] = 1000.0

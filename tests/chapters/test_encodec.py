@@ -13,7 +13,7 @@ import pytest
 from fmri_audio.chapters import encodec
 from fmri_audio.codec import checkpoints
 from fmri_audio.codec.checkpoints import Checkpoint
-from fmri_audio.sound.scoring import METRICS
+from fmri_audio.sound.scoring import METRIC_NAMES
 from tests.chapters.editions import toy_edition
 
 UNDEFINED = "cannot be judged here"
@@ -21,7 +21,7 @@ SILENCE = np.zeros(4 * 24_000, np.float32)
 
 
 def scores(value: float, kind: str = "speech") -> pd.DataFrame:
-    return pd.DataFrame([{"window": "w", "kind": kind, **dict.fromkeys(METRICS, value)}])
+    return pd.DataFrame([{"window": "w", "kind": kind, **dict.fromkeys(METRIC_NAMES, value)}])
 
 
 @pytest.fixture
@@ -105,9 +105,9 @@ def test_passages_have_the_mel_where_it_is_asked_for(speech: Callable[..., np.nd
 def test_our_means_stand_above_what_is_reported_at_the_same_bandwidth(run) -> None:
     meta = encodec.reported(6.0)
     assert meta["Whose weights"].str.startswith("Meta's: ").all() and meta["pesq_wb"].notna().any()
-    table = encodec.beside(dict.fromkeys(METRICS, 1.0), meta, run)
+    table = encodec.beside(dict.fromkeys(METRIC_NAMES, 1.0), meta, run)
     assert table["Whose weights"].iloc[0] == f"{run.checkpoint.id}: a toy, speech"
-    assert len(table) == len(meta) + 1 and set(table.columns) <= {"Whose weights", *METRICS}
+    assert len(table) == len(meta) + 1 and set(table.columns) <= {"Whose weights", *METRIC_NAMES}
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,7 @@ from fmri_audio.decoding.identification import Identified
 from fmri_audio.decoding.information import MOST_COMPONENTS, Bits
 from fmri_audio.experiments import helped
 from fmri_audio.experiments.controls import CONTROL_LABELS
-from fmri_audio.sound.scoring import METRICS
+from fmri_audio.sound.scoring import METRIC_NAMES
 from fmri_audio.study.splits import contiguous_split
 
 ARMS = ("mel", "frozen", "finetuned")
@@ -44,7 +44,7 @@ ARMS = ("mel", "frozen", "finetuned")
 def scores_of(*distances: float, kind: str = "speech", **metrics: float) -> pd.DataFrame:
     """Scores of windows with these mel distances."""
     frame = pd.DataFrame({"window": [f"w{k}" for k in range(len(distances))], "kind": kind})
-    return frame.assign(**{**dict.fromkeys(METRICS, 0.5), **metrics, "mel_distance_db": distances})
+    return frame.assign(**{**dict.fromkeys(METRIC_NAMES, 0.5), **metrics, "mel_distance_db": distances})
 
 
 def arm_scores(measured: float, no_brain: float, free: float = 5.0, noisy: float = 6.0) -> ArmScores:

@@ -11,7 +11,7 @@ import pytest
 
 from fmri_audio.base.settings import SweepSettings, TrainingSettings
 from fmri_audio.chapters.sweep import (
-    STYLES,
+    LINE_STYLES,
     convergence_line,
     distances,
     draw,
@@ -106,7 +106,7 @@ def with_outcomes(converged: bool = True, improved: bool = True) -> Sweep:
             improved or point.level != 1.0,
             9.0,
             {"training": 1.0, "held-out": 2.0},
-            {name: frame.assign(mel_distance_db=10 + (point.level or 0.1)) for name in STYLES},
+            {name: frame.assign(mel_distance_db=10 + (point.level or 0.1)) for name in LINE_STYLES},
             {},
         )
         for point in made.points
@@ -178,7 +178,7 @@ def test_words_table_and_figure_say_who_has_not_converged() -> None:
             sum((dot.get_facecolors() == 1).all(axis=1).sum() for dot in dots if len(dot.get_offsets()))
         )
         plt.close(figure)
-    assert hollow == [0, len(STYLES)]
+    assert hollow == [0, len(LINE_STYLES)]
 
 
 def test_a_model_that_stayed_as_it_began_is_no_effect_of_the_balance() -> None:

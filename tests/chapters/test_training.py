@@ -8,10 +8,10 @@ import matplotlib.pyplot as plt
 import pandas as pd
 import pytest
 
-from fmri_audio.bottleneck.training import PARTS, Convergence
+from fmri_audio.bottleneck.training import SPLITS, Convergence
 from fmri_audio.chapters import training
 from fmri_audio.chapters.training import Condition
-from fmri_audio.sound.scoring import METRICS
+from fmri_audio.sound.scoring import METRIC_NAMES
 
 
 def arm(held_out: float = 0.5, converged: bool = True, name: str = "frozen") -> SimpleNamespace:
@@ -19,7 +19,7 @@ def arm(held_out: float = 0.5, converged: bool = True, name: str = "frozen") -> 
     rows = [
         {"step": step, "part": part, "loss": loss, "bold_error": 2.0 - step / 10}
         for step, losses in {0: (1.0, 1.0, 1.0), 5: (0.4, 0.6, held_out), 10: (0.2, 0.7, 0.9)}.items()
-        for part, loss in zip(PARTS, losses, strict=True)
+        for part, loss in zip(SPLITS, losses, strict=True)
     ]
     return SimpleNamespace(
         curves=pd.DataFrame(rows),
@@ -152,7 +152,7 @@ def test_whose_weights_made_a_sound() -> None:
 
 
 def test_floors_stand_last_in_the_table() -> None:
-    scores = pd.DataFrame([{"window": "a", "kind": "music", **dict.fromkeys(METRICS, 1.0)}])
+    scores = pd.DataFrame([{"window": "a", "kind": "music", **dict.fromkeys(METRIC_NAMES, 1.0)}])
     heard = SimpleNamespace(windows=[SimpleNamespace(kind="music")])
     table = training.scores_table(heard, {"frozen": scores}, {"other-segment": scores, "silence": scores})  # type: ignore[arg-type]
     assert table["sound"].tolist() == ["frozen", "floor: other music", "floor: silence"]

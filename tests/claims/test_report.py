@@ -51,10 +51,12 @@ def published() -> str:
         return report.write("demo", URL)
 
 
-def found_published() -> report.Found:
+def found_published() -> report.ReportedEdition:
     kept = ROOT / "results" / "demo"
     glued = kept / "glued" / f"{queries.TRAINING}.json"
-    return report.Found(report.load_settings("demo"), kept / "metrics.csv", glued, True, ROOT / "book")
+    return report.ReportedEdition(
+        report.load_settings("demo"), kept / "metrics.csv", glued, True, ROOT / "book"
+    )
 
 
 def changed(project: Path, **values: float) -> None:
@@ -132,7 +134,7 @@ def test_every_link_leads_into_the_rendered_book() -> None:
     settings = report.load_settings(build / "edition.yml")
     results = build / "results"
     glued = results / "glued" / f"{queries.TRAINING}-{settings.main_bandwidth:g}kbps.json"
-    found = report.Found(settings, results / "metrics.csv", glued, True, build / "notebooks")
+    found = report.ReportedEdition(settings, results / "metrics.csv", glued, True, build / "notebooks")
     links = re.findall(r"\]\((\S+?)\)", report.compose(found, URL))
     kinds = {name.removeprefix(f"{URL}/").split("/")[0] for name in links}
     assert kinds == {"book", "_images", "_static"} and sum("_images" in name for name in links) == 2
@@ -323,7 +325,7 @@ def test_commands_name_what_was_put_in_place_of_the_edition_s_own(project: Path)
     def asked(**changes: object) -> str:
         table = project / "results" / "demo" / "metrics.csv"
         return report.variables(
-            report.Found(settings.model_copy(update=changes), table, table, True, project)
+            report.ReportedEdition(settings.model_copy(update=changes), table, table, True, project)
         )
 
     assert asked() == asked(bandwidths=[1.5, 3.0, 6.0, 12.0, 24.0]) == "EDITION=demo"

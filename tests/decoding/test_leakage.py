@@ -22,7 +22,7 @@ from fmri_audio.codec import checkpoints
 from fmri_audio.codec.checkpoints import Checkpoint
 from fmri_audio.decoding import regression
 from fmri_audio.decoding.leakage import (
-    Brains,
+    BrainsByCopy,
     Built,
     Encode,
     LeakageReport,
@@ -86,7 +86,7 @@ class Analysis:
     ) -> None:
         self.checkpoint, self.encode, self.split, self.runs = checkpoint, encode, split, runs
 
-    def __call__(self, waveform: np.ndarray, bold: Brains) -> Built:
+    def __call__(self, waveform: np.ndarray, bold: BrainsByCopy) -> Built:
         clean = {subject: self.standardised(one) for subject, one in bold.items()}
         material = self.material(waveform, clean)
         models = {name: build(name, material) for name in ARMS}
@@ -111,7 +111,7 @@ class Analysis:
             cleaned, self.split.bold_train_rows, self.split.runs, self.split.runs_without_training
         )
 
-    def material(self, waveform: np.ndarray, clean: Brains) -> Material:
+    def material(self, waveform: np.ndarray, clean: BrainsByCopy) -> Material:
         """What all arms are made from; the volumes are the mean of all subjects."""
         pieces = [self.encode(waveform[a * 36_000 : b * 36_000]) for a, b in self.runs]
         latents, codes = (np.concatenate(found, axis=1) for found in zip(*pieces, strict=True))
@@ -121,7 +121,7 @@ class Analysis:
         return Material(self.checkpoint, heard, latents, codes, MEL, RANK, group, LAGS, SHIFT)
 
     def fitted(
-        self, clean: Brains, models: dict[str, Arm], features: dict[str, torch.Tensor]
+        self, clean: BrainsByCopy, models: dict[str, Arm], features: dict[str, torch.Tensor]
     ) -> dict[str, np.ndarray]:
         """Penalties and weights of ridge from brain to level, chosen by cross-validation within training."""
         level = pooled(features["mel"], N_TRS, TR, models["mel"].grid.frame_rate)
@@ -141,7 +141,7 @@ class Analysis:
         return built.held_out if held_out else built.later if follows and remembers else built.training  # type: ignore[return-value]
 
 
-def report_of(analysis: Analysis, sound: np.ndarray, brains: Brains) -> LeakageReport:
+def report_of(analysis: Analysis, sound: np.ndarray, brains: BrainsByCopy) -> LeakageReport:
     return perturbation_report(
         analysis, sound, brains, analysis.split, sample_rate=SAMPLE_RATE, tr=TR, shift=SHIFT, seed=1
     )
@@ -159,7 +159,7 @@ def test_the_end_held_out_leaves_all_training_bit_identical(
         """With the mask, and the weights with which the arms begin."""
 
         def fitted(
-            self, clean: Brains, models: dict[str, Arm], features: dict[str, torch.Tensor]
+            self, clean: BrainsByCopy, models: dict[str, Arm], features: dict[str, torch.Tensor]
         ) -> dict[str, np.ndarray]:
             found = {
                 **super().fitted(clean, models, features),
@@ -222,7 +222,7 @@ def test_a_target_of_training_scaled_by_everything_is_flagged(
     checkpoint: Checkpoint, encode: Encode, sound: np.ndarray, brains: dict[int, np.ndarray]
 ) -> None:
     class Leaky(Analysis):
-        def material(self, waveform: np.ndarray, clean: Brains) -> Material:
+        def material(self, waveform: np.ndarray, clean: BrainsByCopy) -> Material:
             honest = super().material(waveform, clean)
             known = np.flatnonzero(np.isfinite(honest.bold).all(axis=1))
             return dataclasses.replace(honest, bold=cleaning.standardise(honest.bold, known))

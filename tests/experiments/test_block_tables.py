@@ -25,7 +25,7 @@ def test_the_right_segment_scores_above_the_wrong_one(held_out: HeldOut) -> None
 def test_a_single_window_has_no_wrong_segment(held_out: HeldOut, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(vars(held_out), "windows", held_out.windows[:1])
     [row] = block_tables.score_other_segment(held_out, held_out.original).to_dict("records")
-    assert np.isnan([row[metric] for metric in scoring.METRICS]).all()
+    assert np.isnan([row[metric] for metric in scoring.METRIC_NAMES]).all()
 
 
 def test_windows_hold_the_share_of_the_block_that_they_last(held_out: HeldOut) -> None:

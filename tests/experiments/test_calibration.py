@@ -129,7 +129,7 @@ def test_the_table_is_that_of_this_code() -> None:
 
 
 def test_a_table_is_written_as_it_is_read(tmp_path: Path) -> None:
-    row = calibration.Row(
+    row = calibration.CalibrationRow(
         "null", "rejection_rate", 0.05, 0.03, 0.08, 500, "the interval holds 0.05", True, 0, "abc"
     )
     calibration.write([row], tmp_path / "t.csv")

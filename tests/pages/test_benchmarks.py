@@ -23,7 +23,7 @@ def test_everything_measured_has_a_reader_s_name() -> None:
     assert set(benchmarks.CODECS) == set(DIRECTIONS)
     assert set(benchmarks.RIDGE) == set(RIDGE)
     assert set(benchmarks.MASKING) == set(MASKING)
-    assert set(benchmarks.STEPS) == {RESOLVE, *STEPS, PAGES}
+    assert set(benchmarks.BOOK_STEPS) == {RESOLVE, *STEPS, PAGES}
 
 
 def test_training_steps_are_named_by_arm_and_codec() -> None:

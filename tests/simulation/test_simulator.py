@@ -15,8 +15,8 @@ from fmri_audio.simulation import simulator
 from fmri_audio.simulation.brains import (
     BASELINE,
     NOISE_UNITS,
+    SimulatedSubject,
     Simulation,
-    Subject,
     plan_simulation,
     simulate_bold,
 )
@@ -154,7 +154,7 @@ def test_a_study_that_cannot_be_finished_leaves_nothing(
 ) -> None:
     """Here the disk is full when the second subject is written."""
 
-    def full(path: Path, plan: Simulation, subject: Subject) -> None:
+    def full(path: Path, plan: Simulation, subject: SimulatedSubject) -> None:
         if subject.number == 2:
             raise OSError(28, "No space left on device")
         path.write_bytes(b"one")

@@ -10,7 +10,7 @@ import pytest
 import soundfile
 
 from fmri_audio.sound import headers
-from fmri_audio.sound.headers import DataChunk, Part
+from fmri_audio.sound.headers import Chunk, DataChunk
 
 NOISE = np.random.default_rng(0).normal(0, 0.1, 24_000)
 
@@ -69,10 +69,10 @@ def test_mp3s_end_to_end_are_told_apart(tmp_path: Path) -> None:
     soundfile.write(path, NOISE, 24_000)
     one = path.read_bytes()
     tag = b"ID3\x04\x00\x00\x00\x00\x01\x00" + bytes(128)
-    assert headers.mp3_parts(path) == [Part(0, len(one), True)]
+    assert headers.mp3_parts(path) == [Chunk(0, len(one), True)]
     path.write_bytes(tag + one + tag + one)
     n = len(tag) + len(one)
-    assert headers.mp3_parts(path) == [Part(0, n, True), Part(n, 2 * n, True)]
+    assert headers.mp3_parts(path) == [Chunk(0, n, True), Chunk(n, 2 * n, True)]
 
 
 @pytest.mark.parametrize("coding", ["VORBIS", "OPUS"])
@@ -80,12 +80,12 @@ def test_links_of_ogg_are_told_apart(tmp_path: Path, coding: str) -> None:
     path = tmp_path / "a.ogg"
     soundfile.write(path, NOISE, 24_000, format="OGG", subtype=coding)
     one = path.read_bytes()
-    assert headers.ogg_parts(path) == [Part(0, len(one), True)]
+    assert headers.ogg_parts(path) == [Chunk(0, len(one), True)]
     path.write_bytes(one + one)
-    assert headers.ogg_parts(path) == [Part(0, len(one), True), Part(len(one), 2 * len(one), True)]
+    assert headers.ogg_parts(path) == [Chunk(0, len(one), True), Chunk(len(one), 2 * len(one), True)]
     path.write_bytes(one[:-100])
-    assert headers.ogg_parts(path) == [Part(0, len(one) - 100, False)]
+    assert headers.ogg_parts(path) == [Chunk(0, len(one) - 100, False)]
     flipped = bytearray(one)
     flipped[-50] ^= 1
     path.write_bytes(flipped)
-    assert headers.ogg_parts(path) == [Part(0, len(one), True, True)]
+    assert headers.ogg_parts(path) == [Chunk(0, len(one), True, True)]

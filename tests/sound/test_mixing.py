@@ -16,7 +16,7 @@ RATE = 24_000
 Speech = Callable[..., np.ndarray]
 
 
-def heard(*channels: np.ndarray, layout: mixing.Layout = ()) -> tuple[np.ndarray, list[str]]:
+def heard(*channels: np.ndarray, layout: mixing.ChannelNames = ()) -> tuple[np.ndarray, list[str]]:
     sound = audio.Sound(np.stack(channels).astype(np.float32), RATE, Path("film.wav"), "", layout)
     return audio.to_mono(sound)
 

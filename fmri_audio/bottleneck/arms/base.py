@@ -13,9 +13,10 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from fmri_audio.base.kinds import Block, Waveform
 from fmri_audio.base.registry import Registry
 from fmri_audio.base.timeline import frames_of_tr, run_samples, trs_to_samples
-from fmri_audio.bottleneck.layers import BoldSpace, Grid, TrProjection
+from fmri_audio.bottleneck.layers import BoldSpace, TRGrid, TrProjection
 from fmri_audio.brain.response import response_matrix
 from fmri_audio.study.splits import Split
 
@@ -28,9 +29,6 @@ ARMS: Registry[type[Arm]] = Registry("fmri_audio.bottleneck.arms")
 
 ARM_LABELS: Mapping[str, str] = ARMS.said("label")
 """The arms as a reader knows them."""
-
-Waveform = NDArray[np.float32]
-Block = tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -106,9 +104,9 @@ class Material:
         """V, the voxels of the mask."""
         return int(self.bold.shape[1])
 
-    def grid(self, frame_rate: Fraction, channels: int) -> Grid:
+    def grid(self, frame_rate: Fraction, channels: int) -> TRGrid:
         """The TR grid of features."""
-        return Grid(self.sound.tr, frame_rate, channels)
+        return TRGrid(self.sound.tr, frame_rate, channels)
 
     def space(self) -> BoldSpace:
         """The bottleneck between codes."""
@@ -216,7 +214,7 @@ class Arm(nn.Module, ABC):
     # What follows is the same for every arm -----------------------------------------------------------------------
 
     @property
-    def grid(self) -> Grid:
+    def grid(self) -> TRGrid:
         """The TR grid of the features."""
         return self.projection.grid
 
@@ -340,19 +338,19 @@ class Arm(nn.Module, ABC):
         return Parameters(bottleneck, own, codec if self.codec_moves else 0, 0 if self.codec_moves else codec)
 
 
-def samples_of_block(block: Block, grid: Grid, sample_rate: int, hop_length: int) -> tuple[int, int]:
+def samples_of_block(block: Block, grid: TRGrid, sample_rate: int, hop_length: int) -> tuple[int, int]:
     """Samples from the first frame a block of TRs touches to the block's start, and the block's length in samples."""
     begin, end = (trs_to_samples(k, sample_rate, grid.tr) for k in block)
     return begin - frames_of_tr(block[0], grid.tr, grid.frame_rate).first * hop_length, end - begin
 
 
-def features_of_block(features: NDArray[np.float32], block: Block, grid: Grid) -> NDArray[np.float32]:
+def features_of_block(features: NDArray[np.float32], block: Block, grid: TRGrid) -> NDArray[np.float32]:
     """The frames [C, l] that a block of TRs touches, of features [C, L] that begin with TR 0."""
     first = frames_of_tr(block[0], grid.tr, grid.frame_rate).first
     return np.ascontiguousarray(features[:, first : first + grid.n_frames(block[1] - block[0], block[0])])
 
 
-def frames_of_blocks(features: torch.Tensor, blocks: list[Block], grid: Grid) -> torch.Tensor:
+def frames_of_blocks(features: torch.Tensor, blocks: list[Block], grid: TRGrid) -> torch.Tensor:
     """The frames [C, l] of several blocks of TRs side by side."""
     parts = []
     for first, last in blocks:

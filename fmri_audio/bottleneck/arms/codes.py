@@ -10,7 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from fmri_audio.bottleneck.arms.base import Arm, Block, Material, TrainingWindow, frames_of_blocks, registered
+from fmri_audio.base.kinds import Block
+from fmri_audio.bottleneck.arms.base import Arm, Material, TrainingWindow, frames_of_blocks, registered
 from fmri_audio.bottleneck.arms.latents import copy_of
 from fmri_audio.bottleneck.layers import BoldSpace, TrProjection, linear_of
 from fmri_audio.codec.streaming import decode_in_pieces, encode_in_pieces

@@ -9,7 +9,8 @@ import complextorch.nn as complex_nn
 import torch
 from torch import nn
 
-from fmri_audio.bottleneck.arms.base import Arm, Block, Material, TrainingWindow, frames_of_blocks, registered
+from fmri_audio.base.kinds import Block
+from fmri_audio.bottleneck.arms.base import Arm, Material, TrainingWindow, frames_of_blocks, registered
 from fmri_audio.bottleneck.arms.losses import SoundLoss
 from fmri_audio.bottleneck.layers import BoldSpace, TrProjection, linear_of
 from fmri_audio.representations.stft import ComplexStft

@@ -22,7 +22,7 @@ from fmri_audio.codec.streaming import decode_in_pieces, encode_in_pieces
 if TYPE_CHECKING:
     from encodec.model import EncodecModel
 
-Network = TypeVar("Network", bound=nn.Module)
+AnyModule = TypeVar("AnyModule", bound=nn.Module)
 
 
 class _Latents(Arm):
@@ -105,7 +105,7 @@ class FineTuned(_Latents):
     untrained = ("sound_loss.",)
 
 
-def copy_of(module: Network) -> Network:
+def copy_of(module: AnyModule) -> AnyModule:
     """Return a copy that shares nothing with the original.
 
     ``copy.deepcopy`` refuses modules with weight norm, whose ``weight`` is computed and not a leaf.
@@ -113,5 +113,5 @@ def copy_of(module: Network) -> Network:
     stream = io.BytesIO()
     torch.save(module, stream)
     stream.seek(0)
-    copied: Network = torch.load(stream, weights_only=False)
+    copied: AnyModule = torch.load(stream, weights_only=False)
     return copied

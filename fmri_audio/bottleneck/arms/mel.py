@@ -6,7 +6,8 @@ from typing import Self
 
 import torch
 
-from fmri_audio.bottleneck.arms.base import Arm, Block, Material, TrainingWindow, frames_of_blocks, registered
+from fmri_audio.base.kinds import Block
+from fmri_audio.bottleneck.arms.base import Arm, Material, TrainingWindow, frames_of_blocks, registered
 from fmri_audio.bottleneck.layers import BoldSpace, TrProjection
 from fmri_audio.representations.mel import MelGriffinLim
 

@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from fmri_audio.base.kinds import Waveform
 from fmri_audio.bottleneck.arms import ARM_LABELS
 from fmri_audio.chapters.common import brains_of
 from fmri_audio.chapters.evaluation.decodes import ArmSounds, codec_name
-from fmri_audio.experiments.held_out import SEEDED, HeldOut, Waveform
+from fmri_audio.experiments.held_out import SEEDED, HeldOut
 from fmri_audio.experiments.played_clip import PlayedClip
 
 WITHOUT_CODEC = ("mel", "complex-stft")

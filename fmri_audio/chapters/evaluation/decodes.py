@@ -8,12 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from fmri_audio.base.kinds import Waveform
 from fmri_audio.base.results import Record
 from fmri_audio.chapters.evaluation.opening import kind_of
 from fmri_audio.experiments import controls
 from fmri_audio.experiments.block_tables import columns_of_arm, records, score, score_other_segment
 from fmri_audio.experiments.decoded import Decoded, decoded_from_brains
-from fmri_audio.experiments.held_out import HeldOut, Waveform
+from fmri_audio.experiments.held_out import HeldOut
 from fmri_audio.experiments.noisy_bottleneck import NoisyBottleneck
 from fmri_audio.experiments.through_arm import ThroughArm
 from fmri_audio.experiments.through_codec import codec_only

@@ -34,7 +34,7 @@ def across_bandwidths(held_out: HeldOut) -> pd.DataFrame:
     stretches = ["held-out" if fold == "held-out" else "whole" for fold in found["fold"].fillna("")]
     named = found.assign(row=[ROWS[where] for where in zip(found["arm"], stretches, strict=True)])
     wide = named.pivot_table(index=["row", "bandwidth_kbps"], columns="metric", values="value").reset_index()
-    return wide[["row", "bandwidth_kbps", *(metric for metric in scoring.METRICS if metric in wide)]]
+    return wide[["row", "bandwidth_kbps", *(metric for metric in scoring.METRIC_NAMES if metric in wide)]]
 
 
 def table(held_out: HeldOut, across: pd.DataFrame) -> Table:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
+from fmri_audio.base.kinds import Waveform
 from fmri_audio.base.results import Record
 from fmri_audio.bottleneck.arms import ARM_LABELS
 from fmri_audio.bottleneck.store import TrainedArm
@@ -14,7 +15,7 @@ from fmri_audio.chapters.evaluation.decodes import ArmScores, ArmSounds, mel_dis
 from fmri_audio.chapters.evaluation.opening import kind_of
 from fmri_audio.experiments.block_tables import columns_of_arm, records, score
 from fmri_audio.experiments.decoded import decoded_from_brains
-from fmri_audio.experiments.held_out import HeldOut, Waveform
+from fmri_audio.experiments.held_out import HeldOut
 from fmri_audio.experiments.noisy_bottleneck import NoisyBottleneck
 from fmri_audio.experiments.through_arm import ThroughArm
 from fmri_audio.pages.page import Table

@@ -23,7 +23,7 @@ ALL, OTHERS = "all together", "mean of the others"
 
 
 @dataclass(frozen=True)
-class Followed:
+class FollowedBySize:
     """What predicts held-out BOLD.
 
     Attributes
@@ -46,16 +46,16 @@ class Followed:
         return float(np.nanmean(self.ceiling))
 
 
-def follow(whole: WholeStudy) -> Followed:
+def follow(whole: WholeStudy) -> FollowedBySize:
     """Predict every subject's held-out BOLD from the sound, and correlate the subjects with each other."""
     held_out = whole.held_out
     volumes = slice(*held_out.split.bold_test)
     bold = [one[volumes] for one in held_out.brains.all_bold]
     encoded = {subject: whole.encode(subject) for subject in whole.predictions}
-    return Followed(encoded, leave_one_out_isc(bold), noise_ceiling(bold))
+    return FollowedBySize(encoded, leave_one_out_isc(bold), noise_ceiling(bold))
 
 
-def means(followed: Followed) -> pd.DataFrame:
+def means(followed: FollowedBySize) -> pd.DataFrame:
     """Return means over voxels, a row per subject: every kind's share, all kinds together, and the other brains."""
     return pd.DataFrame(
         [
@@ -106,7 +106,7 @@ def values(held_out: HeldOut, subjects: pd.DataFrame, ceiling: float) -> dict[st
     }
 
 
-def voxel_records(held_out: HeldOut, followed: Followed) -> list[Record]:
+def voxel_records(held_out: HeldOut, followed: FollowedBySize) -> list[Record]:
     """Return the rows of the table of results: every kind of feature, the other brains, the ceiling."""
     columns = {**study_columns(held_out), "fold": "held-out", "n": held_out.n_units}
     bare = {**columns, "arm": None, "representation": None, "control": "other-brains"}

@@ -7,12 +7,13 @@ from typing import Any
 
 import pandas as pd
 
+from fmri_audio.base.kinds import Waveform
 from fmri_audio.base.results import Record
 from fmri_audio.bottleneck.arms import ARM_LABELS
 from fmri_audio.chapters.common import brains_of
 from fmri_audio.chapters.evaluation.decodes import ArmSounds, codec_name
 from fmri_audio.experiments.block_tables import columns_of_arm, columns_of_block
-from fmri_audio.experiments.held_out import HeldOut, Waveform
+from fmri_audio.experiments.held_out import HeldOut
 from fmri_audio.pages.page import Table
 from fmri_audio.sound import recognition
 from fmri_audio.sound.recognition import WORST_ORIGINAL, Passage

@@ -31,7 +31,7 @@ def tells_sound_from_floor(tables: Tables) -> dict[str, Value]:
     )
     names = {"silence": "silence", "noise": "white noise", "other-segment": "other speech"}
     found: dict[str, Value] = {}
-    for name in scoring.METRICS:
+    for name in scoring.METRIC_NAMES:
         score = heard.loc[heard["metric"] == name, "value"].mean()
         beside = floors[floors["metric"] == name]
         if not np.isfinite(score) or beside.empty:

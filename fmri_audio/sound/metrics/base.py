@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from fmri_audio.base.kinds import Signal
 from fmri_audio.base.registry import Registry
 from fmri_audio.sound.pieces import pieces
 from fmri_audio.sound.segments import detect_segments
@@ -21,8 +21,6 @@ LEAST_SPEECH = 0.1
 
 _AT_ONCE = 1 << 22
 """Samples that sums are taken over at a time."""
-
-Signal = NDArray[np.floating]
 
 
 @dataclass(frozen=True)

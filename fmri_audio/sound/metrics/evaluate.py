@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from fmri_audio.base.kinds import Signal
 from fmri_audio.sound.audio import resample
 from fmri_audio.sound.lag import best_lag
-from fmri_audio.sound.metrics.base import LEAST_SPEECH, METRIC_RATE, Signal, blocks, constant, mean
+from fmri_audio.sound.metrics.base import LEAST_SPEECH, METRIC_RATE, blocks, constant, mean
 from fmri_audio.sound.metrics.pesq import pesq
 from fmri_audio.sound.metrics.si_sdr import si_sdr_db
 from fmri_audio.sound.metrics.snr import snr_db

@@ -6,7 +6,8 @@ import math
 
 import numpy as np
 
-from fmri_audio.sound.metrics.base import METRICS, Metric, Signal
+from fmri_audio.base.kinds import Signal
+from fmri_audio.sound.metrics.base import METRICS, Metric
 
 
 def mel_distance_db(

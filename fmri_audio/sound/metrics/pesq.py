@@ -7,7 +7,8 @@ import math
 import numpy as np
 import pesq as _pesq
 
-from fmri_audio.sound.metrics.base import METRIC_RATE, METRICS, Metric, Signal, over_pieces
+from fmri_audio.base.kinds import Signal
+from fmri_audio.sound.metrics.base import METRIC_RATE, METRICS, Metric, over_pieces
 
 _SHARED_OFFSET, _OFFSET_APART = 0.1, 0.01
 """Offset, as a share of the level, that PESQ's own filters take out of both sounds, and how far apart they may be."""

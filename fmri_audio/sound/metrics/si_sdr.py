@@ -6,7 +6,8 @@ import math
 
 import numpy as np
 
-from fmri_audio.sound.metrics.base import METRICS, Metric, Signal, blocks, mean, ratio_db
+from fmri_audio.base.kinds import Signal
+from fmri_audio.sound.metrics.base import METRICS, Metric, blocks, mean, ratio_db
 
 
 def si_sdr_db(reference: Signal, degraded: Signal) -> float:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from fmri_audio.sound.metrics.base import METRICS, Metric, Signal, blocks, ratio_db
+from fmri_audio.base.kinds import Signal
+from fmri_audio.sound.metrics.base import METRICS, Metric, blocks, ratio_db
 
 
 def snr_db(reference: Signal, degraded: Signal) -> float:

@@ -8,7 +8,8 @@ import warnings
 import numpy as np
 from pystoi import stoi as _stoi
 
-from fmri_audio.sound.metrics.base import METRIC_RATE, METRICS, Metric, Signal, over_pieces
+from fmri_audio.base.kinds import Signal
+from fmri_audio.sound.metrics.base import METRIC_RATE, METRICS, Metric, over_pieces
 
 _STOI_TOO_SHORT = 1e-5
 """What pystoi returns instead of a score when fewer than 30 frames are left."""

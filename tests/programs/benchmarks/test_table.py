@@ -47,7 +47,7 @@ def test_nonsense_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert not (tmp_path / "b.csv").exists()
 
 
-@pytest.mark.parametrize("part", sorted(run.PARTS))
+@pytest.mark.parametrize("part", sorted(run.BENCHMARKS))
 def test_a_part_is_replaced_and_the_others_keep_their_figures(
     part: str, tmp_path: Path, measured: list[str]
 ) -> None:
@@ -111,7 +111,7 @@ def test_the_published_table_belongs_to_the_parts() -> None:
     """Every row's direction begins with a word of exactly one part."""
     from programs.benchmarks.table import read
 
-    words = [word for words, _ in run.PARTS.values() for word in words.split("|")]
+    words = [word for words, _ in run.BENCHMARKS.values() for word in words.split("|")]
     assert len(set(words)) == len(words)
     rows = read(Path(__file__).resolve().parents[3] / "results" / "bench.csv")
     assert rows and {row["direction"].split()[0] for row in rows} <= set(words)
