@@ -29,6 +29,7 @@ from fmri_audio.edition import Edition
 from fmri_audio.experiments import calibration, scaling, scaling_table
 from fmri_audio.experiments.helped import helps
 from fmri_audio.experiments.scaling import Cell
+from fmri_audio.pages import benchmarks
 from fmri_audio.simulation.scanner_noise import NOISE_FWHM_MM
 from fmri_audio.sound.acoustics import FEATURE_RATE
 from fmri_audio.sound.scoring import LABELS
@@ -548,9 +549,7 @@ def _cell_said(one: Cell) -> str:
 
 def plan_said(run: Edition) -> dict[str, float | str]:
     """Return what the steps for the release's subjects cite: how long masking takes, and the primary comparison."""
-    bench = pd.read_csv(project_root() / "results" / "bench.csv")
-    ours = select(bench, direction="mask .nii", contender="ours", metric="seconds")
-    seconds = float(ours["value"].iloc[0]) if len(ours) == 1 else math.nan
+    seconds = benchmarks.speed_figure(benchmarks.read(), "mask .nii", "ours", "seconds")
     training = run.settings.training
     return {
         "masking": seconds * RELEASE_SUBJECTS / 60,

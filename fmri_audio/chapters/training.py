@@ -16,7 +16,7 @@ from fmri_audio.base.words import REMEASURED
 from fmri_audio.bottleneck.arms import ARM_LABELS
 from fmri_audio.bottleneck.store import TrainedArm
 from fmri_audio.bottleneck.training import SPLITS, set_apart
-from fmri_audio.chapters.common import brains_of
+from fmri_audio.chapters.common import brains_of, whose
 from fmri_audio.edition import Edition
 from fmri_audio.experiments import block_tables
 from fmri_audio.experiments.held_out import SEEDED, HeldOut
@@ -398,19 +398,14 @@ def played(held_out: HeldOut, heard: Mapping[str, Waveform]) -> Played:
     return Played(
         clip.window.name,
         clip.hear({"original": held_out.original, **{one.name: heard[one.name] for one in shown}}),
-        {one.name: whose(one, held_out.run.checkpoint.id) for one in shown},
+        {one.name: whose(_arm_of(one), held_out.run.checkpoint.id) for one in shown},
         clip.transcript,
     )
 
 
-def whose(condition: Condition, codec: str) -> str:
-    """Say whose weights made a sound."""
-    if condition.key == "codec":
-        return codec
-    if condition.key == "finetuned":
-        return f"{codec}, fine-tuned here"
-    by_codec = str(condition.columns["representation"]).startswith("encodec")
-    return f"{codec} and the bottleneck trained here" if by_codec else "the bottleneck trained here"
+def _arm_of(condition: Condition) -> str | None:
+    arm = str(condition.columns["arm"])
+    return None if arm == "roundtrip" else arm
 
 
 def records(held_out: HeldOut, scores: ScoreTables, of_floors: ScoreTables) -> list[Record]:

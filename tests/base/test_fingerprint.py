@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -198,7 +199,11 @@ def test_versions_of_libraries_count(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def other_pythons() -> list[str]:
     """Other versions of Python on this machine that the project supports."""
-    named = [shutil.which(f"python3.{minor}") for minor in range(11, 16) if minor != sys.version_info.minor]
+    others = [minor for minor in range(11, 16) if minor != sys.version_info.minor]
+    named = [shutil.which(f"python3.{minor}") for minor in others]
+    # Those of pyenv are found on the path only where a project has chosen them.
+    kept = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
+    named += [str(path) for minor in others for path in kept.glob(f"3.{minor}.*/bin/python")]
     return [path for path in named if path and works(path)]
 
 

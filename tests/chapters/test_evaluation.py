@@ -245,7 +245,7 @@ def test_shares_are_said_where_there_is_a_segment() -> None:
 
 
 def comparisons(by_sound: dict[str, Identified], ten: Identified | None = None) -> Comparisons:
-    study = {name: ten if ten and name == segments.TEN else identified(0.6) for name in segments.METRICS}
+    study = {name: ten if ten and name == segments.TEN else identified(0.6) for name in segments.COMPARED}
     return Comparisons(study, {arm: identified(0.6) for arm in by_sound}, by_sound)
 
 

@@ -10,7 +10,6 @@ import pytest
 
 from fmri_audio.bottleneck.training import SPLITS, Convergence
 from fmri_audio.chapters import training
-from fmri_audio.chapters.training import Condition
 from fmri_audio.sound.scoring import METRIC_NAMES
 
 
@@ -131,24 +130,6 @@ def test_the_nearest_arm_is_named() -> None:
         "others_said": "none was trained",
         "best_arm": "frozen",
     }
-
-
-def test_whose_weights_made_a_sound() -> None:
-    latents = {"representation": "encodec-latents"}
-    made = {
-        "codec": latents,
-        "frozen": latents,
-        "finetuned": latents,
-        "codes": {"representation": "encodec-codes"},
-        "mel": {"representation": "mel"},
-    }
-    assert [training.whose(Condition(key, key, columns), "demo-1") for key, columns in made.items()] == [
-        "demo-1",
-        "demo-1 and the bottleneck trained here",
-        "demo-1, fine-tuned here",
-        "demo-1 and the bottleneck trained here",
-        "the bottleneck trained here",
-    ]
 
 
 def test_floors_stand_last_in_the_table() -> None:

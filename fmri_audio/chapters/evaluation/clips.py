@@ -8,13 +8,10 @@ import numpy as np
 
 from fmri_audio.base.kinds import Waveform
 from fmri_audio.bottleneck.arms import ARM_LABELS
-from fmri_audio.chapters.common import brains_of
+from fmri_audio.chapters.common import brains_of, whose
 from fmri_audio.chapters.evaluation.decodes import ArmSounds, codec_name
 from fmri_audio.experiments.held_out import SEEDED, HeldOut
 from fmri_audio.experiments.played_clip import PlayedClip
-
-WITHOUT_CODEC = ("mel", "complex-stft")
-"""Arms whose sound no codec has a part in."""
 
 
 def open_clip(held_out: HeldOut) -> PlayedClip:
@@ -87,18 +84,15 @@ def same_said(same: Sequence[str]) -> str:
 
 def weights(held_out: HeldOut, heard: Mapping[str, Waveform]) -> dict[str, str]:
     """Return whose weights made each sound; nothing for the original, which comes first."""
-    codec, found = held_out.run.checkpoint.id, {}
-    bare = tuple(ARM_LABELS[arm] for arm in WITHOUT_CODEC)
-    for name in list(heard)[1:]:
-        if name == codec_name(held_out):
-            found[name] = codec
-        elif name.startswith(bare):
-            found[name] = "the bottleneck trained here"
-        elif name.startswith(ARM_LABELS["finetuned"]):
-            found[name] = f"{codec}, fine-tuned here"
-        else:
-            found[name] = f"{codec} and the bottleneck trained here"
-    return found
+    codec = held_out.run.checkpoint.id
+    return {
+        name: whose(None if name == codec_name(held_out) else _arm_of(name), codec)
+        for name in list(heard)[1:]
+    }
+
+
+def _arm_of(name: str) -> str:
+    return next(arm for arm, label in ARM_LABELS.items() if name.startswith(label))
 
 
 def title(clip: PlayedClip) -> str:

@@ -31,7 +31,7 @@ TEN = "one of ten, any distractor"
 TEN_MATCHED = "one of ten, same kind and loudness"
 BY_SPECTRA = "pairs by line spectra, same kind and loudness"
 
-SCORED_COLUMNS = {
+COMPARED = {
     PRIMARY: "identification_matched",
     "pairs, any distractor": "identification_any",
     TEN_MATCHED: "identification_ten_way_matched",
@@ -48,7 +48,7 @@ class Comparisons:
     Attributes
     ----------
     whole : dict
-        Comparison of :data:`SCORED_COLUMNS` → what was found, every TR held out once.
+        Comparison of :data:`COMPARED` → what was found, every TR held out once.
     codes, sounds : dict
         Arm → pairs of the held-out block, by the code of the arm, and by the line spectra of what it decodes.
     """
@@ -240,6 +240,6 @@ def study_records(held_out: HeldOut, found: Mapping[str, Identified]) -> list[Re
     columns = study_columns(held_out)
     made: list[Record] = []
     for name, one in found.items():
-        _, p = null_records(columns, one, SCORED_COLUMNS[name], f"{SCORED_COLUMNS[name]}_p")
-        made += [found_record(columns, one, SCORED_COLUMNS[name]), p]
+        _, p = null_records(columns, one, COMPARED[name], f"{COMPARED[name]}_p")
+        made += [found_record(columns, one, COMPARED[name]), p]
     return made
