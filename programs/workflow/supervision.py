@@ -170,8 +170,8 @@ def turn(folder: Path) -> Iterator[None]:
     """Wait until fewer steps are at work than may be, and count as one of them.
 
     Snakemake does not subtract the cores of a job that was the only one ready, and starts too many (its issue
-    3913). How many there may be is therefore kept here, as that many locked files, of which every working step
-    holds one.
+    3913, mended in 9.17, which asks for an older ``packaging`` than nilearn does). How many there may be is therefore
+    kept here, as that many locked files, of which every working step holds one.
     A file is empty unless a step is at work, or ended without success: then nobody begins any more.
     """
     allowed = int(os.environ.get(JOBS, "0"))

@@ -1,6 +1,8 @@
 """How long every step took: noted as an edition is made, and kept whole when it was made from nothing in one go.
 
-Nothing of it goes into notebooks, tables of results or pages; ``make bench ONLY=book`` takes it over.
+Nothing of it goes into notebooks, tables of results or pages; ``make bench ONLY=book`` takes it over. Snakemake's
+own benchmarks of rules would count the wait for a turn (:func:`~programs.workflow.supervision.turn`) as work, and
+look at the processor's time every half minute only.
 """
 
 from __future__ import annotations
