@@ -21,7 +21,7 @@ from tests.programs.workflow.conftest import ROOT, Toy
 
 VICTIMS = {
     "make": "make",
-    "supervisor": "programs.workflow book",
+    "supervisor": "programs book",
     "snakemake": "programs tied snakemake",
     "papermill": "programs execute",
     "kernel": "programs kernel",
@@ -121,7 +121,7 @@ def test_kill_in_mid_notebook(toy: Toy, victim: str, temporary: Path) -> None:
 )
 @pytest.mark.parametrize("victim", ["make", "supervisor"])
 def test_kill_while_the_edition_is_checked(toy: Toy, victim: str) -> None:
-    toy.edit("config/demo.yml", lambda text: text + f"\n{victim.upper()} = 1\n")
+    toy.edit("config/demo.yml", lambda text: text + f"# {victim}\n")
     (toy.folder / "hold resolve").touch()
     run = toy.start("make", "book", f"PYTHON={sys.executable}")
     checking = "programs tied-resolve"

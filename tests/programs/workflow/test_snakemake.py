@@ -83,7 +83,9 @@ def test_more_cores_are_used_than_there_are(tmp_path: Path) -> None:
         tuple(float((tmp_path / f"{i}.{end}").read_text()) for end in ("begin", "end")) for i in range(4)
     ]
     at_once = max(sum(begin <= one < end for begin, end in spans) for one, _ in spans)
-    assert at_once > 1, "jobs of two threads no longer meet on two cores: supervision.turn and times.noting can go"
+    assert at_once > 1, (
+        "jobs of two threads no longer meet on two cores: supervision.turn and times.noting can go"
+    )
 
 
 def test_a_job_outlives_its_snakemake(tmp_path: Path, killed: psutil.Process) -> None:

@@ -21,11 +21,32 @@ UV = """#!/bin/sh
 test "$1" = --version && echo "uv 1.2.3" || { echo "$@" >> uv.log; cat > /dev/null < /dev/null; }
 """
 NO_NUMBER = "--jobs: 'none' should be a whole number from 1 to 256"
-CHECKED = '[tool.mypy]\nfiles = ["fmri_audio/base/errors.py"]\n[tool.ruff]\ninclude = ["fmri_audio/base/errors.py"]\n'
+CHECKED = """
+[tool.mypy]
+files = ["fmri_audio/base/errors.py"]
+[tool.ruff]
+include = ["fmri_audio/base/errors.py"]
+[tool.importlinter]
+root_package = "fmri_audio"
+[[tool.importlinter.contracts]]
+name = "The ground stands on nothing"
+type = "forbidden"
+source_modules = ["fmri_audio.base"]
+forbidden_modules = ["fmri_audio.tools"]
+[tool.pytest.ini_options]
+markers = ["slow"]
+"""
 TEST = """import os
 from pathlib import Path
 
+import pytest
 
+
+def test_what_is_quick():
+    assert True
+
+
+@pytest.mark.slow
 def test_the_smoke_edition_has_been_executed():
     assert Path(os.environ["FMRI_AUDIO_BOOK"], "index.html").is_file()
     assert Path(os.environ["FMRI_AUDIO_BUILD"], "notebooks", "02-middle-6kbps.ipynb").is_file()
@@ -107,8 +128,14 @@ def check_lint(toy: Toy) -> None:
     assert "no issues found in 1 source file" in works(toy, "lint")
 
 
+def check_quick(toy: Toy) -> None:
+    said = works(toy, "quick")
+    assert "no issues found in 1 source file" in said and "1 passed" in said and "2 passed" not in said
+    assert toy.ran() == []
+
+
 def check_test(toy: Toy) -> None:
-    assert "1 passed" in works(toy, "test")
+    assert "2 passed" in works(toy, "test")
     assert toy.ran() == ["02-middle@6"]
 
 
@@ -140,6 +167,7 @@ TARGETS: dict[str, Callable[[Toy], None]] = {
         ROOT, "there is no edition 'nothere' in config/", "report", "EDITION=nothere"
     ),
     "lint": check_lint,
+    "quick": check_quick,
     "test": check_test,
     "publish": check_publish,
     "calibrate": lambda toy: refuses(ROOT, NO_NUMBER, "calibrate", "JOBS=none"),
