@@ -106,14 +106,13 @@ def test_sound_is_neither_repeated_nor_too_short_to_test(play: Heard) -> None:
 
 
 def test_what_is_asked_wrongly_is_one_sentence(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, play: Heard
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, play: Heard
 ) -> None:
     monkeypatch.setattr(calibration, "whole_play", lambda: None)
     monkeypatch.setattr(calibration.Heard, "of", classmethod(lambda cls, heard: play))
-    assert scaling.main(["--minutes", "48", "--out", str(tmp_path / "t.csv")]) == 1
-    assert capsys.readouterr().err == (
-        "error: 48 min: the embedded play lasts 9.0 min, and sound is not repeated; ask for less\n"
-    )
+    sentence = "^48 min: the embedded play lasts 9.0 min, and sound is not repeated; ask for less$"
+    with pytest.raises(UserError, match=sentence):
+        scaling.main(["--minutes", "48", "--out", str(tmp_path / "t.csv")])
     assert not (tmp_path / "t.csv").exists()
 
 
