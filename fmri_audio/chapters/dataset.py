@@ -24,7 +24,7 @@ from fmri_audio.brain import agreement, cleaning
 from fmri_audio.brain.masks import AUDITORY_RADIUS
 from fmri_audio.brain.response import RESPONSE_SECONDS, canonical_response, response_trs
 from fmri_audio.chapters.common import brains_of
-from fmri_audio.claims.functions.note import NOTE_TRS
+from fmri_audio.claims.functions import note
 from fmri_audio.decoding import leakage
 from fmri_audio.edition import Edition
 from fmri_audio.experiments.held_out import HeldOut
@@ -35,6 +35,7 @@ from fmri_audio.study.envelope import envelope_map
 from fmri_audio.study.masked import iter_subjects
 from fmri_audio.study.splits import Split
 
+NOTE_TRS = note.NOTE_TRS
 NOTE_MEL = (128, 100)
 """Bands and frames of a TR in the research note."""
 
