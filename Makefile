@@ -1,7 +1,7 @@
-# The front door. "make" alone prints this help; fmri_audio/pipeline/ and the Snakefile do the work.
+# The front door. "make" alone prints this help; programs/workflow/ and the Snakefile do the work.
 
 .DEFAULT_GOAL := help
-.PHONY: help book html publish sweep report test lint calibrate scaling codec bench lock clean environment
+.PHONY: help book html publish sweep report test quick lint calibrate scaling codec bench lock clean environment
 
 # What is asked for; empty means: as the edition says.
 EDITION ?= demo
@@ -24,7 +24,7 @@ export EDITION STIMULUS CODEC BANDWIDTHS JOBS PROFILE DATA MINUTES ONLY BOOK_URL
 PYTHON3 := $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { command -v "$$p"; break; }; done)
 RUN := $(if $(PYTHON),"$(PYTHON)",.venv/bin/python)
-PIPELINE = exec $(RUN) -m fmri_audio.pipeline
+PROGRAM = exec $(RUN) -m programs
 ASKED = --edition "$$EDITION" --stimulus "$$STIMULUS" --codec "$$CODEC" --bandwidths "$$BANDWIDTHS" \
 	--jobs "$$JOBS" --profile "$$PROFILE" --with-parent
 
@@ -34,7 +34,8 @@ help:
 	@echo 'make sweep     run every bandwidth of the codec and print one table'
 	@echo 'make report    write build/report.md from the results of an edition, and print how to post it'
 	@echo 'make test      install, check style and types, execute the smoke edition, run the tests'
-	@echo 'make lint      check style and types'
+	@echo 'make quick     make lint and the tests that are not slow: an answer within two minutes; nothing is executed'
+	@echo 'make lint      check style, the order of the rooms, and types, in the chapters too'
 	@echo 'make publish   make book for the demo edition, then rewrite the tracked notebooks, clips and results'
 	@echo 'make calibrate rewrite results/calibration.csv: false alarms and recovery of the decoding, over 1500 simulated studies'
 	@echo 'make scaling   rewrite results/scaling.csv: what subjects and minutes of sound buy, over simulated studies'
@@ -58,45 +59,53 @@ help:
 environment:
 ifeq ($(PYTHON),)
 	@test -n "$(PYTHON3)" || { echo "error: Python 3.11 or newer is needed and was not found: install it, or name one with PYTHON=" >&2; exit 1; }
-	@"$(PYTHON3)" fmri_audio/pipeline/bootstrap.py
+	@"$(PYTHON3)" programs/workflow/bootstrap.py
 else
 	@test -x "$(PYTHON)" || command -v "$(PYTHON)" >/dev/null || { echo "error: PYTHON=$(PYTHON) is not a program: give the path of a Python" >&2; exit 1; }
 endif
 
 book sweep publish: environment
-	@$(PIPELINE) $@ $(ASKED)
+	@$(PROGRAM) $@ $(ASKED)
 
 html: environment
-	@$(PIPELINE) html
+	@$(PROGRAM) html
 
 report: environment
 	@$(RUN) -m fmri_audio.cli report --edition "$${EDITION:-demo}" --out "$${OUT:-build/report.md}"
 
+# import-linter has no way to be quiet.
 lint: environment
-	@$(RUN) -m ruff check .
+	@$(RUN) -m programs cells
+	@$(RUN) -m ruff check . build/cells
+	@$(RUN) -m ruff format --check .
+	@said=$$($(RUN) -c "from importlinter.cli import lint_imports_command as run; run()" --no-cache) || { echo "$$said"; exit 1; }
 	@$(RUN) -m mypy
+	@$(RUN) -m mypy build/cells
+
+quick: lint
+	@$(RUN) -m pytest -n 2 --dist loadfile -m "not slow"
 
 # The smoke edition is executed into folders of the tests' own, once; an unchanged one is not executed again.
 test: lint
-	@$(PIPELINE) book --edition smoke --jobs "$$JOBS" --build build/tests --html build/tests/html --with-parent
+	@$(PROGRAM) book --edition smoke --jobs "$$JOBS" --build build/tests --html build/tests/html --with-parent
 	@FMRI_AUDIO_BOOK="$(CURDIR)/build/tests/html" FMRI_AUDIO_BUILD="$(CURDIR)/build/tests/smoke" $(RUN) -m pytest -n 2 --dist loadfile
 
 calibrate: environment
-	@exec $(RUN) -m fmri_audio.calibration $(if $(JOBS),--jobs "$$JOBS")
+	@$(PROGRAM) calibrate $(if $(JOBS),--jobs "$$JOBS")
 
 scaling: environment
-	@exec $(RUN) -m fmri_audio.scaling $(if $(JOBS),--jobs "$$JOBS")
+	@$(PROGRAM) scaling $(if $(JOBS),--jobs "$$JOBS")
 
 codec: environment
-	@exec $(RUN) -m fmri_audio.codec_training $(if $(MEND),mend) $(if $(DATA),--data "$$DATA") --out checkpoints/encodec-24khz-demo.safetensors
+	@$(PROGRAM) codec$(if $(MEND),-mend) $(if $(DATA),--data "$$DATA") --out checkpoints/encodec-24khz-demo.safetensors
 
 bench: environment
-	@exec $(RUN) -W ignore::FutureWarning -m fmri_audio.bench --out results/bench.csv $(if $(MINUTES),--minutes "$$MINUTES") $(if $(ONLY),--only "$$ONLY") --edition "$${EDITION:-demo}"
+	@exec $(RUN) -W ignore::FutureWarning -m programs bench --out results/bench.csv $(if $(MINUTES),--minutes "$$MINUTES") $(if $(ONLY),--only "$$ONLY") --edition "$${EDITION:-demo}"
 
 lock: environment
 	@test -x .bootstrap/bin/uv || { echo "error: .bootstrap/bin/uv does not exist: run make lock without PYTHON, which installs it" >&2; exit 1; }
-	@.bootstrap/bin/uv pip compile pyproject.toml --extra test --universal --generate-hashes --no-header --no-annotate \
-		--python-version 3.11 --output-file requirements.lock --quiet
+	@.bootstrap/bin/uv pip compile pyproject.toml --extra book --extra workflow --extra recognition --extra test --universal \
+		--generate-hashes --no-header --no-annotate --python-version 3.11 --output-file requirements.lock --quiet
 	@echo "uv==$$(.bootstrap/bin/uv --version | cut -d' ' -f2)" | .bootstrap/bin/uv pip compile - --universal \
 		--generate-hashes --no-header --no-annotate --python-version 3.11 --output-file bootstrap.lock --quiet
 

@@ -1,8 +1,8 @@
-# The whole book as one graph; make is its front door (python -m fmri_audio.pipeline prepares and starts it).
+# The whole book as one graph; make is its front door (python -m programs book prepares and starts it).
 #
 #   stimulus → encoding, study → one notebook per chapter, or per chapter and bandwidth → metrics.csv → pages
 #
-# What is out of date is decided by contents, in fmri_audio/pipeline/stamps.py: make throws away the stamps that no
+# What is out of date is decided by contents, in programs/workflow/stamps.py: make throws away the stamps that no
 # longer hold, and what has no stamp is made here, in order. So no time of a file counts: what stands before something
 # else is always "ancient". Started by hand, it makes what is missing: snakemake --cores 2 --config build=build/demo book
 
@@ -10,8 +10,8 @@ import shlex
 import sys
 from pathlib import Path
 
-from fmri_audio.errors import UserError
-from fmri_audio.pipeline.plan import HTML, METRICS, STEPS, SWEEP, Plan
+from fmri_audio.base.errors import UserError
+from programs.workflow.plan import HTML, METRICS, STEPS, SWEEP, Plan
 
 try:
     PLAN = Plan.read(Path(config.get("build", "build/demo")))
@@ -19,7 +19,7 @@ except UserError as error:
     sys.exit(f"error: {error}")
 THREADS = int(config.get("threads", 1))
 # The step replaces the shell, so that it is the job itself; its arguments are the rule's parameter.
-STEP = f"exec {shlex.quote(sys.executable)} -m fmri_audio.pipeline.".replace("{", "{{").replace("}", "}}")
+STEP = f"exec {shlex.quote(sys.executable)} -m programs ".replace("{", "{{").replace("}", "}}")
 
 
 def before(name):

@@ -15,14 +15,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fmri_audio.command import command
-from fmri_audio.errors import UserError
-from fmri_audio.files import check_writable, replacing, write_text
-from fmri_audio.settings import BIDS_SPACE, FAMILIES, NAMED_CODECS, VARIANTS
+from fmri_audio import __version__
+from fmri_audio.base.command import command
+from fmri_audio.base.errors import UserError
+from fmri_audio.base.extras import from_extra
+from fmri_audio.base.files import check_writable, replacing, write_text
+from fmri_audio.base.settings import BIDS_SPACE, FAMILIES, NAMED_CODECS, VARIANTS
 
 if TYPE_CHECKING:
-    from fmri_audio.checkpoints import Checkpoint
-    from fmri_audio.representations import EncodecCodes, SegmentedCodec
+    from fmri_audio.codec.checkpoints import Checkpoint
+    from fmri_audio.codec.segmented import SegmentedCodec
+    from fmri_audio.representations.encodec import EncodecCodes
 
 MOST_SUBJECTS = 1_000
 """Of a simulated study; as many as an edition may ask for."""
@@ -33,29 +36,33 @@ DEFAULT_TRS = 240
 
 def evaluate(arguments: argparse.Namespace) -> None:
     """Score a degraded recording against its reference."""
-    from fmri_audio import audio, metrics
+    from fmri_audio.sound import audio
+    from fmri_audio.sound.metrics import base, evaluate
 
     sounds = {
-        name: audio.read_mono(getattr(arguments, name), metrics.METRIC_RATE) for name in ("reference", "degraded")
+        name: audio.read_mono(getattr(arguments, name), base.METRIC_RATE)
+        for name in ("reference", "degraded")
     }
     reference, degraded = (sound.waveform for sound in sounds.values())
-    scores = metrics.evaluate(reference, degraded, metrics.METRIC_RATE)
+    scores = evaluate.evaluate(reference, degraded, base.METRIC_RATE)
     if arguments.json:
         done = {f"{name}_steps": sound.steps for name, sound in sounds.items()}
         print(json.dumps({**scores.as_json(), **done}))
         return
     for name, value in scores.values().items():
-        text = "undefined" if math.isnan(value) else f"{value:d}" if isinstance(value, int) else f"{value:.4g}"
-        unit, why = metrics.UNITS[name], scores.undefined.get(name)
+        text = (
+            "undefined" if math.isnan(value) else f"{value:d}" if isinstance(value, int) else f"{value:.4g}"
+        )
+        unit, why = evaluate.UNITS[name], scores.undefined.get(name)
         said = f"({why})" if why else "" if unit == "1" else unit
         print(f"{name:19} {text:>10} {said}".rstrip())
-    if abs(scores.level_difference_db) > metrics.FAR_APART_DB:
+    if abs(scores.level_difference_db) > evaluate.FAR_APART_DB:
         print(
             f"the degraded sound is {abs(scores.level_difference_db):.1f} dB "
             f"{'louder' if scores.level_difference_db > 0 else 'quieter'} than the reference: SNR counts that, SI-SDR, "
             "PESQ and STOI do not; all count what rounding or clipping it cost"
         )
-    if scores.speech_fraction < metrics.LEAST_SPEECH:
+    if scores.speech_fraction < base.LEAST_SPEECH:
         print("PESQ and STOI are models of speech, and less than a tenth of the reference is speech")
     for name, sound in sounds.items():
         if sound.steps:
@@ -64,8 +71,8 @@ def evaluate(arguments: argparse.Namespace) -> None:
 
 def codec_info(arguments: argparse.Namespace) -> None:
     """Say what a checkpoint is and what it can do."""
-    from fmri_audio import checkpoints
-    from fmri_audio.counting import count_weights
+    from fmri_audio.codec import checkpoints
+    from fmri_audio.codec.counting import count_weights
 
     checkpoint = checkpoints.load(arguments.checkpoint)
     model, count = checkpoint.model, count_weights(checkpoint.model)
@@ -86,7 +93,9 @@ def codec_info(arguments: argparse.Namespace) -> None:
         "sample rate": f"{model.sample_rate} Hz",
         "frame rate": f"{model.frame_rate} Hz",
         "channels": channels,
-        "works on": whole if model.segment is None else f"segments of {model.segment:g} s, each with its scale",
+        "works on": whole
+        if model.segment is None
+        else f"segments of {model.segment:g} s, each with its scale",
         "codebooks": f"{', '.join(codebooks)}; {model.quantizer.bins} entries each",
     }
     for name, value in facts.items():
@@ -95,8 +104,8 @@ def codec_info(arguments: argparse.Namespace) -> None:
 
 def codec_encode(arguments: argparse.Namespace) -> None:
     """Write the codes of a sound."""
-    from fmri_audio import checkpoints
-    from fmri_audio.edition import check_bandwidths
+    from fmri_audio.codec import checkpoints
+    from fmri_audio.edition.edition import check_bandwidths
 
     if arguments.codes.suffix != ".npz":
         raise UserError(f"{arguments.codes}: codes are written as NumPy archives, give a name ending in .npz")
@@ -106,10 +115,14 @@ def codec_encode(arguments: argparse.Namespace) -> None:
     arrays, steps = encode(arguments.sound, checkpoint, arguments.bandwidth)
     with replacing(arguments.codes) as temporary:
         np.savez_compressed(
-            temporary, **arrays, bandwidth_kbps=arguments.bandwidth, checkpoint=checkpoint.id,
-            checkpoint_spec=_lasting_spec(checkpoint), checkpoint_sha256=checkpoint.sha256,
+            temporary,
+            **arrays,
+            bandwidth_kbps=arguments.bandwidth,
+            checkpoint=checkpoint.id,
+            checkpoint_spec=_lasting_spec(checkpoint),
+            checkpoint_sha256=checkpoint.sha256,
             sample_rate=checkpoint.model.sample_rate,
-        )  # fmt: skip
+        )
     done = "".join(f"{step}; " for step in steps)
     codebooks, frames = arrays["codes"].shape
     segments = f" in {len(arrays['scales'])} segments" if "scales" in arrays else ""
@@ -121,8 +134,9 @@ def codec_encode(arguments: argparse.Namespace) -> None:
 
 def _encode_stream(path: Path, checkpoint: Checkpoint, bandwidth: float) -> tuple[dict[str, Any], list[str]]:
     """Return the arrays to store, and what was done to the sound first."""
-    from fmri_audio import audio, codec_stream
-    from fmri_audio.representations import EncodecCodes
+    from fmri_audio.representations import codec_stream
+    from fmri_audio.representations.encodec import EncodecCodes
+    from fmri_audio.sound import audio
 
     codec = EncodecCodes(checkpoint, bandwidth)
     with tempfile.TemporaryFile() as spool:
@@ -130,28 +144,32 @@ def _encode_stream(path: Path, checkpoint: Checkpoint, bandwidth: float) -> tupl
         return {"codes": codec_stream.encode(codec, sound), "n_samples": sound.n_samples}, sound.steps
 
 
-def _encode_segments(path: Path, checkpoint: Checkpoint, bandwidth: float) -> tuple[dict[str, Any], list[str]]:
+def _encode_segments(
+    path: Path, checkpoint: Checkpoint, bandwidth: float
+) -> tuple[dict[str, Any], list[str]]:
     """Return the arrays to store, and what was done to the sound first."""
     import torch
 
-    from fmri_audio import audio
-    from fmri_audio.representations import SegmentedCodec
+    from fmri_audio.codec.segmented import SegmentedCodec
+    from fmri_audio.sound import audio
 
     codec = SegmentedCodec(checkpoint, bandwidth)
     waveform, steps = audio.to_stereo(audio.read_sound(path), codec.sample_rate)
     stored = codec.encode(torch.from_numpy(np.ascontiguousarray(waveform)))
     arrays = {
-        "codes": stored.codes.astype(np.int16), "n_samples": waveform.shape[1],
-        "segment_frames": stored.segment_frames, "scales": stored.scales,
-    }  # fmt: skip
+        "codes": stored.codes.astype(np.int16),
+        "n_samples": waveform.shape[1],
+        "segment_frames": stored.segment_frames,
+        "scales": stored.scales,
+    }
     return arrays, steps
 
 
 def codec_decode(arguments: argparse.Namespace) -> None:
     """Write the sound of codes."""
-    from fmri_audio import checkpoints
-    from fmri_audio.codes_files import read_codes
-    from fmri_audio.edition import check_bandwidths
+    from fmri_audio.codec import checkpoints
+    from fmri_audio.codec.codes_files import read_codes
+    from fmri_audio.edition.edition import check_bandwidths
 
     if arguments.sound.suffix.lower() not in (".wav", ".flac"):
         raise UserError(
@@ -172,10 +190,12 @@ def codec_decode(arguments: argparse.Namespace) -> None:
     print(f"{arguments.sound}: {seconds:.2f} s, {bandwidth:g} kbps, {checkpoint.id}")
 
 
-def _decode_stream(path: Path, stored: dict[str, Any], checkpoint: Checkpoint, bandwidth: float, out: Path) -> None:
+def _decode_stream(
+    path: Path, stored: dict[str, Any], checkpoint: Checkpoint, bandwidth: float, out: Path
+) -> None:
     """Write the sound of one stream of codes."""
-    from fmri_audio import codec_stream
-    from fmri_audio.representations import EncodecCodes
+    from fmri_audio.representations import codec_stream
+    from fmri_audio.representations.encodec import EncodecCodes
 
     codec = EncodecCodes(checkpoint, bandwidth)
     codes, n_samples = stored["codes"], int(stored["n_samples"])
@@ -185,11 +205,14 @@ def _decode_stream(path: Path, stored: dict[str, Any], checkpoint: Checkpoint, b
     codec_stream.decode(codec, codes, n_samples, out)
 
 
-def _decode_segments(path: Path, stored: dict[str, Any], checkpoint: Checkpoint, bandwidth: float, out: Path) -> None:
+def _decode_segments(
+    path: Path, stored: dict[str, Any], checkpoint: Checkpoint, bandwidth: float, out: Path
+) -> None:
     """Write the sound of codes in segments."""
-    from fmri_audio import audio, codec_stream
-    from fmri_audio.codes_files import SEGMENT_KEYS
-    from fmri_audio.representations import SegmentedCodec, SegmentedCodes
+    from fmri_audio.codec.codes_files import SEGMENT_KEYS
+    from fmri_audio.codec.segmented import SegmentedCodec, SegmentedCodes
+    from fmri_audio.representations import codec_stream
+    from fmri_audio.sound import audio
 
     codec = SegmentedCodec(checkpoint, bandwidth)
     missing = [key for key in SEGMENT_KEYS if key not in stored]
@@ -223,14 +246,16 @@ def _check_codes(
     if codes.min() < 0 or codes.max() >= bins:
         raise UserError(f"{path}: codes should be from 0 to {bins - 1}, found {codes.min()} to {codes.max()}")
     if codes.shape[0] != n_codebooks:
-        raise UserError(f"{path}: {codec.bandwidth:g} kbps are {n_codebooks} codebooks, found {codes.shape[0]}")
+        raise UserError(
+            f"{path}: {codec.bandwidth:g} kbps are {n_codebooks} codebooks, found {codes.shape[0]}"
+        )
 
 
 def data_simulate(arguments: argparse.Namespace) -> None:
     """Write a study folder with simulated brains."""
-    from fmri_audio import audio
-    from fmri_audio.stimulus import play_waveform
-    from fmri_audio.study.simulator import simulate_study
+    from fmri_audio.simulation.simulator import simulate_study
+    from fmri_audio.sound import audio
+    from fmri_audio.study.stimulus import play_waveform
 
     if arguments.subjects > MOST_SUBJECTS:
         raise UserError(f"--subjects {arguments.subjects}: at most {MOST_SUBJECTS:,} are simulated")
@@ -246,10 +271,18 @@ def data_simulate(arguments: argparse.Namespace) -> None:
         waveform = sound.waveform
         done = "".join(f"{step}; " for step in sound.steps)
     folder = simulate_study(
-        arguments.out, waveform, audio.SAMPLE_RATE, n_subjects=arguments.subjects, n_trs=n_trs,
-        shape=tuple(arguments.shape), seed=arguments.seed, strength=arguments.strength, variant=arguments.variant,
-        features=arguments.features, runs=runs,
-    )  # fmt: skip
+        arguments.out,
+        waveform,
+        audio.SAMPLE_RATE,
+        n_subjects=arguments.subjects,
+        n_trs=n_trs,
+        shape=tuple(arguments.shape),
+        seed=arguments.seed,
+        strength=arguments.strength,
+        variant=arguments.variant,
+        features=arguments.features,
+        runs=runs,
+    )
     print(f"{folder}: {done}{arguments.subjects} subjects, {n_trs} TRs")
 
 
@@ -258,9 +291,13 @@ def data_check(arguments: argparse.Namespace) -> int:
     from fmri_audio.study.checker import check_study
 
     report = check_study(
-        arguments.folder, task=arguments.task, story=arguments.story, space=arguments.space,
-        films=[str(film) for film in arguments.film], mask=arguments.mask,
-    )  # fmt: skip
+        arguments.folder,
+        task=arguments.task,
+        story=arguments.story,
+        space=arguments.space,
+        films=[str(film) for film in arguments.film],
+        mask=arguments.mask,
+    )
     print(report.table)
     for kind in ("sounds", "notes", "warnings", "problems"):
         for sentence in getattr(report, kind):
@@ -270,7 +307,8 @@ def data_check(arguments: argparse.Namespace) -> int:
 
 def report(arguments: argparse.Namespace) -> None:
     """Write the report to the issue, and the command that would post it."""
-    from fmri_audio import report as reports
+    with from_extra("book"):
+        from fmri_audio.claims import report as reports
 
     text = reports.write(arguments.edition, arguments.book_url)
     if arguments.out is None:
@@ -287,6 +325,7 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(
         "fmri-audio", description="Sound, EnCodec and fMRI: what the book uses, by hand."
     )
+    top.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     top.set_defaults(writes=[])
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_evaluate(commands)
@@ -298,10 +337,11 @@ def parser() -> argparse.ArgumentParser:
 
 def _add_evaluate(commands: Any) -> None:
     one = commands.add_parser(
-        "evaluate", help="score a degraded recording against its reference",
+        "evaluate",
+        help="score a degraded recording against its reference",
         description="SNR, SI-SDR, PESQ and STOI: mono, 16 kHz, aligned by cross-correlation, cut to the shorter. "
         "Beyond 30 s, PESQ and STOI are means over pieces by the speech in each.",
-    )  # fmt: skip
+    )
     one.add_argument("reference", type=Path, metavar="REFERENCE")
     one.add_argument("degraded", type=Path, metavar="DEGRADED")
     one.add_argument("--json", action="store_true", help="print one JSON object; undefined scores are null")
@@ -337,31 +377,44 @@ def _add_data(data: argparse.ArgumentParser) -> None:
     simulate.add_argument(
         "--trs", type=int, metavar="T", help=f"TRs of 1.5 s (default: those of --runs, or {DEFAULT_TRS})"
     )
-    simulate.add_argument("--runs", type=int, nargs="+", metavar="A", help="TRs of each run (default: one run)")
+    simulate.add_argument(
+        "--runs", type=int, nargs="+", metavar="A", help="TRs of each run (default: one run)"
+    )
     simulate.add_argument("--shape", type=int, nargs=3, default=[20, 24, 20], metavar=("X", "Y", "Z"))
     simulate.add_argument("--seed", type=int, default=0, metavar="S")
     simulate.add_argument(
-        "--variant", choices=VARIANTS, default="realistic",
+        "--variant",
+        choices=VARIANTS,
+        default="realistic",
         help="null: noise only; null-shared: brains share a signal that has nothing to do with the sound",
-    )  # fmt: skip
+    )
     simulate.add_argument(
         "--strength", type=float, help="share of variance that subjects share (default: the variant's own)"
     )
     simulate.add_argument(
-        "--features", nargs="+", choices=FAMILIES, default=list(FAMILIES), metavar="FAMILY",
+        "--features",
+        nargs="+",
+        choices=FAMILIES,
+        default=list(FAMILIES),
+        metavar="FAMILY",
         help=f"what auditory cortex follows: {', '.join(FAMILIES)} (default: all)",
-    )  # fmt: skip
+    )
     simulate.add_argument("--sound", type=Path, help="what the brains hear (default: the embedded play)")
     simulate.set_defaults(run=data_simulate)
     check = commands.add_parser("check", help="list what a study holds and every problem")
     check.add_argument("folder", type=Path, metavar="DIR")
     check.add_argument(
-        "--film", nargs="+", default=[], metavar="FILE",
+        "--film",
+        nargs="+",
+        default=[],
+        metavar="FILE",
         help="the film or its sound, one per run in their order, or RUN=FILE (default: the study's own)",
-    )  # fmt: skip
+    )
     check.add_argument("--task", help="which task of a BIDS data set")
     check.add_argument("--story", help="which story of that task (default: all that everybody heard)")
-    check.add_argument("--space", default=BIDS_SPACE, help=f"standard space of its scans (default: {BIDS_SPACE})")
+    check.add_argument(
+        "--space", default=BIDS_SPACE, help=f"standard space of its scans (default: {BIDS_SPACE})"
+    )
     check.add_argument(
         "--mask", default="auditory", help="auditory (default), grey-matter, or the path of a NIfTI mask"
     )
@@ -370,15 +423,21 @@ def _add_data(data: argparse.ArgumentParser) -> None:
 
 def _add_report(commands: Any) -> None:
     one = commands.add_parser(
-        "report", help="write the report to the issue that asked, as Markdown",
+        "report",
+        help="write the report to the issue that asked, as Markdown",
         description="Verdict, conditions, claims, figures, sounds and how to reproduce them, from an edition's tables.",
-    )  # fmt: skip
-    one.add_argument("--edition", default="demo", help="a name in config/, or an edition file (default: demo)")
+    )
+    one.add_argument(
+        "--edition", default="demo", help="a name in config/, or an edition file (default: demo)"
+    )
     one.add_argument("--out", type=Path, metavar="FILE", help="file to write (default: print it)")
     one.add_argument(
-        "--book-url", default=os.environ.get("BOOK_URL", ""), metavar="URL",
-        help="where the rendered book is published (default: the variable BOOK_URL; without it links are relative)",
-    )  # fmt: skip
+        "--book-url",
+        default=os.environ.get("BOOK_URL", ""),
+        metavar="URL",
+        help="where the rendered book is published (default: the variable BOOK_URL, or the address in CITATION.cff; "
+        "without one links are relative)",
+    )
     one.set_defaults(run=report, writes=["out"])
 
 

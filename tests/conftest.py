@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 import pytest
@@ -14,19 +14,30 @@ from encodec.model import EncodecModel
 from encodec.modules.seanet import SEANetDecoder, SEANetEncoder
 from encodec.quantization.vq import ResidualVectorQuantizer
 
-from fmri_audio import audio, checkpoints
-from fmri_audio.arms import Material
-from fmri_audio.checkpoints import Checkpoint
-from fmri_audio.files import sha256_of
-
-from .materials import MakeMaterial, fitting_codebooks, material_about
+from fmri_audio.base.files import sha256_of
+from fmri_audio.bottleneck.arms.base import Material
+from fmri_audio.codec import checkpoints
+from fmri_audio.codec.checkpoints import Checkpoint
+from fmri_audio.sound import audio
+from tests.materials import MakeMaterial, fitting_codebooks, material_about
 
 # Tests run side by side; threads of each that wait for each other's cores are slower than one alone.
 torch.set_num_threads(1)
 
+SLOW = frozenset((Path(__file__).parent / "slow.txt").read_text(encoding="utf-8").split())
+
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 Speech = Callable[..., np.ndarray]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what ``tests/slow.txt`` names: a test, all of a module, or all in a folder."""
+    for item in items:
+        test = item.nodeid.partition("[")[0]
+        file = PurePosixPath(test.partition("::")[0])
+        if SLOW & {test, str(file), *map(str, file.parents)}:
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(scope="session")

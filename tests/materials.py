@@ -8,13 +8,12 @@ from fractions import Fraction
 import numpy as np
 import torch
 
-from fmri_audio.arms import Material, Sound
-from fmri_audio.checkpoints import Checkpoint
-from fmri_audio.representations import EncodecLatents
-from fmri_audio.settings import MelSettings
+from fmri_audio.base.settings import MelSettings
+from fmri_audio.bottleneck.arms.base import Material, StimulusSound
+from fmri_audio.codec.checkpoints import Checkpoint
+from fmri_audio.representations.encodec import EncodecLatents
 from fmri_audio.study.splits import Split
-
-from .study.conftest import SAMPLE_RATE, noise_bursts
+from tests.study.conftest import SAMPLE_RATE, noise_bursts
 
 N_TRS, N_UNITS, RANK = 48, 10, 4
 LAGS, SHIFT = (3, 4), 3
@@ -42,7 +41,7 @@ def material_about(
     with torch.no_grad():
         latents = codec.analyse(torch.from_numpy(wave)[None, None])
         codes = codec.latents_to_codes(latents, n_codebooks)
-    sound = Sound(wave, SAMPLE_RATE, tr, runs)
+    sound = StimulusSound(wave, SAMPLE_RATE, tr, runs)
     if bold is None:
         bold = np.random.default_rng(0).standard_normal((sound.n_trs, n_units)).astype(np.float32)
     return Material(
@@ -65,8 +64,19 @@ def fitting_codebooks(checkpoint: Checkpoint) -> Checkpoint:
     with torch.no_grad():
         latents = codec.analyse(torch.from_numpy(noise_bursts(N_TRS))[None, None])
         for k, layer in enumerate(checkpoint.model.quantizer.vq.layers[:2]):
-            found = codec.codes_to_latents(codec.latents_to_codes(latents, k)) if k else torch.zeros_like(latents)
+            found = (
+                codec.codes_to_latents(codec.latents_to_codes(latents, k)) if k else torch.zeros_like(latents)
+            )
             residual = (latents - found)[0].T
             picks = rng.choice(len(residual), layer.codebook.shape[0], replace=False)
             layer._codebook.embed.copy_(residual[torch.from_numpy(picks)])
     return checkpoint
+
+
+def expected_leave_one_out(share: float, n_subjects: int) -> float:
+    r"""Leave-one-out correlation to expect where a share :math:`s` of the variance is common to N subjects.
+
+    The mean of the others has variance :math:`s + (1-s)/(N-1)`, so that
+    :math:`r = s / \sqrt{s + (1-s)/(N-1)}`.
+    """
+    return float(share / np.sqrt(share + (1 - share) / (n_subjects - 1))) if share > 0 else 0.0

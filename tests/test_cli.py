@@ -13,9 +13,11 @@ import pytest
 import soundfile
 import torch
 
-from fmri_audio import audio, checkpoints, cli
-from fmri_audio.checkpoints import Checkpoint
-from fmri_audio.representations import EncodecCodes
+from fmri_audio import cli
+from fmri_audio.codec import checkpoints
+from fmri_audio.codec.checkpoints import Checkpoint
+from fmri_audio.representations.encodec import EncodecCodes
+from fmri_audio.sound import audio
 
 Maker = Callable[..., np.ndarray]
 Output = pytest.CaptureFixture[str]
@@ -47,7 +49,10 @@ def test_evaluate_prints_one_json_object(tmp_path: Path, recording: Path, capsys
     added = ["level_difference_db", "undefined", "reference_steps", "degraded_steps"]
     assert list(scores) == [*names.split(), *added] and scores["undefined"] == {}
     assert scores["level_difference_db"] == pytest.approx(-6.02, abs=0.05)
-    assert scores["reference_steps"] == ["mixed 2 channels to mono (mean)", "resampled from 44100 to 16000 Hz"]
+    assert scores["reference_steps"] == [
+        "mixed 2 channels to mono (mean)",
+        "resampled from 44100 to 16000 Hz",
+    ]
     assert scores["degraded_steps"] == ["resampled from 44100 to 16000 Hz"]
     assert scores["lag_samples"] == 160 and scores["snr_db"] == pytest.approx(6.02, abs=0.05)
 
@@ -70,7 +75,10 @@ def test_evaluate_of_silence_is_null(tmp_path: Path, recording: Path, capsys: Ou
     nulls = {name for name, value in scores.items() if value is None}
     assert set(scores["undefined"]) == nulls and scores["undefined"]["stoi"] == "the reference is silent"
     assert cli.main(["evaluate", str(tmp_path / "silence.wav"), str(recording)]) == 0
-    assert "undefined" in (out := capsys.readouterr().out) and "less than a tenth of the reference is speech" in out
+    assert (
+        "undefined" in (out := capsys.readouterr().out)
+        and "less than a tenth of the reference is speech" in out
+    )
 
 
 def test_evaluate_says_that_levels_are_far_apart(tmp_path: Path, recording: Path, capsys: Output) -> None:
@@ -176,7 +184,10 @@ def test_48khz_takes_any_sound_and_refuses_codes_that_do_not_fit(
 ) -> None:
     soundfile.write(tmp_path / "mono.wav", np.zeros(24_000), 24_000)
     codes = tmp_path / "codes.npz"
-    for source, said in ((tmp_path / "mono.wav", "one channel on both sides"), (recording, "from 44100 to 48000")):
+    for source, said in (
+        (tmp_path / "mono.wav", "one channel on both sides"),
+        (recording, "from 44100 to 48000"),
+    ):
         encode = ["codec", "encode", str(source), str(codes), "--checkpoint", str(stereo_release)]
         assert cli.main(encode) == 0
         assert said in capsys.readouterr().out
@@ -271,14 +282,23 @@ def test_data_simulate_and_check(tmp_path: Path, recording: Path, capsys: Output
 def test_data_simulate_has_variants_features_and_runs(
     tmp_path: Path, recording: Path, capsys: Output, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from fmri_audio.study import simulator
+    from fmri_audio.simulation import simulator
 
     asked: dict[str, object] = {}
     monkeypatch.setattr(simulator, "simulate_study", lambda out, *_, **options: asked.update(options) or out)
     start = ["data", "simulate", str(tmp_path / "study"), "--sound", str(recording)]
-    assert cli.main([*start, "--variant", "null-shared", "--features", "envelope", "pitch", "--runs", "12", "30"]) == 0
+    assert (
+        cli.main(
+            [*start, "--variant", "null-shared", "--features", "envelope", "pitch", "--runs", "12", "30"]
+        )
+        == 0
+    )
     assert "42 TRs" in capsys.readouterr().out
-    assert (asked["variant"], asked["features"], asked["strength"]) == ("null-shared", ["envelope", "pitch"], None)
+    assert (asked["variant"], asked["features"], asked["strength"]) == (
+        "null-shared",
+        ["envelope", "pitch"],
+        None,
+    )
     assert (asked["n_trs"], asked["runs"]) == (42, [(0, 12), (12, 30)])
     assert cli.main(start) == 0
     assert (asked["variant"], asked["n_trs"], asked["runs"]) == ("realistic", 240, [(0, 240)])
@@ -297,10 +317,18 @@ def test_data_simulate_refuses_what_does_not_fit(tmp_path: Path, recording: Path
 
 @pytest.mark.parametrize(
     "arguments",
-    [[], ["evaluate"], ["codec"], ["codec", "encode", "a.wav"], ["sing"], ["data", "simulate", "x", "--shape", "1"],
-     ["data", "simulate", "x", "--features", "latents"], ["data", "simulate", "x", "--variant", "weak"],
-     ["codec", "encode", "a.wav", "b.npz", "--bandwidth", "wide"]],
-)  # fmt: skip
+    [
+        [],
+        ["evaluate"],
+        ["codec"],
+        ["codec", "encode", "a.wav"],
+        ["sing"],
+        ["data", "simulate", "x", "--shape", "1"],
+        ["data", "simulate", "x", "--features", "latents"],
+        ["data", "simulate", "x", "--variant", "weak"],
+        ["codec", "encode", "a.wav", "b.npz", "--bandwidth", "wide"],
+    ],
+)
 def test_wrong_usage_exits_2(arguments: list[str], capsys: Output) -> None:
     with pytest.raises(SystemExit) as caught:
         cli.main(arguments)
@@ -322,7 +350,10 @@ def test_a_mistake_is_one_line_from_the_shell_too(
     ]
     done = subprocess.run(
         [*command, "--checkpoint", str(tiny_checkpoint_file), "--bandwidth", "5"],
-        capture_output=True, text=True, cwd=Path(cli.__file__).parents[1], check=False,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        cwd=Path(cli.__file__).parents[1],
+        check=False,
+    )
     assert done.returncode == 1 and done.stdout == ""
     assert done.stderr.count("\n") == 1 and done.stderr.startswith("fmri-audio: bandwidth 5 kbps")

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from fmri_audio.base.errors import UserError
 from fmri_audio.brain.cleaning import column_slices
-from fmri_audio.errors import UserError
 
 #: Voxels whose time courses of all subjects are in memory at a time, in double precision.
 VOXELS_AT_ONCE = 512
@@ -50,7 +50,9 @@ def rows_all_have(bold: Subjects) -> np.ndarray:
         The subjects differ in volumes or voxels, or have fewer than 3 volumes in common.
     """
     if len({one.shape for one in bold}) > 1:
-        raise UserError("subjects differ in volumes or voxels; mask all with one mask and cut all to the same TRs")
+        raise UserError(
+            "subjects differ in volumes or voxels; mask all with one mask and cut all to the same TRs"
+        )
     common = np.ones(bold[0].shape[0], bool)
     for one in bold:
         common &= np.isfinite(one).all(axis=1)
@@ -81,7 +83,7 @@ def subject_correlations(bold: Subjects) -> np.ndarray:
     UserError
         Fewer than two subjects, or too few volumes in common.
     """
-    _need_subjects(len(bold))
+    need_subjects(len(bold))
     rows = np.flatnonzero(rows_all_have(bold))
     n_voxels = bold[0].shape[1]
     result = np.empty((len(bold), len(bold), n_voxels))
@@ -152,16 +154,6 @@ def noise_ceiling(bold: Subjects) -> np.ndarray:
     return np.asarray(np.sqrt(np.clip(mean, 0.0, None)))
 
 
-def expected_leave_one_out(share: float, n_subjects: int) -> float:
-    r"""Leave-one-out correlation to expect where a share :math:`s` of the variance is common to N subjects.
-
-    The mean of the others has variance :math:`s + (1-s)/(N-1)`, so that
-    :math:`r = s / \sqrt{s + (1-s)/(N-1)}`.
-    """
-    _need_subjects(n_subjects)
-    return float(share / np.sqrt(share + (1 - share) / (n_subjects - 1))) if share > 0 else 0.0
-
-
 def _unit_columns(bold: np.ndarray) -> np.ndarray:
     """Columns of mean 0 and length 1, float64; a constant one becomes 0."""
     column = np.asarray(bold, np.float64)
@@ -172,6 +164,7 @@ def _unit_columns(bold: np.ndarray) -> np.ndarray:
     return np.asarray(np.divide(centred, length, out=np.zeros_like(centred), where=varies))
 
 
-def _need_subjects(n: int) -> None:
+def need_subjects(n: int) -> None:
+    """Raise a UserError unless there are two subjects to compare."""
     if n < 2:
         raise UserError(f"correlation between subjects needs at least 2 of them; the study has {n}")

@@ -10,15 +10,14 @@ from fractions import Fraction
 
 import numpy as np
 
-from fmri_audio.errors import UserError
+from fmri_audio.base.errors import UserError
+from fmri_audio.base.kinds import Block
 
 #: Period (s) of the slowest change that is kept; scanner drift is slower, speech and scenes are faster.
 HIGH_PASS_SECONDS = 128.0
 #: Voxels that are worked on at a time, so that double precision does not take a multiple of the matrix.
 VOXELS_AT_ONCE = 2048
 _SHORTEST_BLOCK = 3
-
-Block = tuple[int, int]
 
 
 def clean_blocks(bold: np.ndarray, blocks: Sequence[Block], tr: Fraction) -> np.ndarray:
@@ -123,7 +122,9 @@ def standardise_by_run(
         own = train[(train >= run[0]) & (train < run[1])]
         if bool(len(own)) == (tuple(run) in {tuple(declared) for declared in unlabelled}):
             state = "has training TRs but is declared unlabelled" if len(own) else "has no training TRs"
-            raise ValueError(f"the run of volumes {run[0]} to {run[1] - 1} {state}; declare what it is standardised by")
+            raise ValueError(
+                f"the run of volumes {run[0]} to {run[1] - 1} {state}; declare what it is standardised by"
+            )
         result[run[0] : run[1]] = standardise(
             bold[run[0] : run[1]], own - run[0] if len(own) else np.arange(run[1] - run[0])
         )
@@ -156,7 +157,11 @@ def _filtered(block: np.ndarray, tr: Fraction) -> np.ndarray:
     slow = 1 / HIGH_PASS_SECONDS if len(block) * tr > HIGH_PASS_SECONDS / 2 else None
     return np.asarray(
         clean(
-            np.asarray(block, np.float64), detrend=True, standardize=None, filter="cosine" if slow else False,
-            high_pass=slow, t_r=float(tr),
+            np.asarray(block, np.float64),
+            detrend=True,
+            standardize=None,
+            filter="cosine" if slow else False,
+            high_pass=slow,
+            t_r=float(tr),
         )
-    )  # fmt: skip
+    )

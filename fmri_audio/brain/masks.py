@@ -10,9 +10,9 @@ import nibabel as nib
 import numpy as np
 from nibabel.affines import apply_affine
 
-from fmri_audio.errors import UserError
-from fmri_audio.files import refuse_unfetched
-from fmri_audio.nifti import is_placed, open_nifti, volumes
+from fmri_audio.base.errors import UserError
+from fmri_audio.base.files import refuse_unfetched
+from fmri_audio.brain.nifti import is_placed, open_nifti, volumes
 
 #: Centres of the two auditory spheres in MNI space (mm): Heschl's gyrus and its surround, left and right.
 AUDITORY_CENTRES = ((-54.0, -20.0, 8.0), (54.0, -20.0, 8.0))
@@ -119,11 +119,19 @@ def load_mask(spec: str, affine: np.ndarray, shape: Sequence[int], *, placed: bo
     path = Path(spec).expanduser()
     refuse_unfetched(path)
     if not path.is_file():
-        raise UserError(f"{path}: the mask does not exist; give study.mask a NIfTI file, auditory or grey-matter")
+        raise UserError(
+            f"{path}: the mask does not exist; give study.mask a NIfTI file, auditory or grey-matter"
+        )
     image = open_nifti(path)
     if len(image.shape) < 3 or any(n > 1 for n in image.shape[3:]):
-        told = f"{np.prod(image.shape[3:])} volumes" if len(image.shape) > 3 else f"{len(image.shape)} dimensions"
-        raise UserError(f"{path}: has {told}, a mask is one volume of three dimensions; give one of its volumes")
+        told = (
+            f"{np.prod(image.shape[3:])} volumes"
+            if len(image.shape) > 3
+            else f"{len(image.shape)} dimensions"
+        )
+        raise UserError(
+            f"{path}: has {told}, a mask is one volume of three dimensions; give one of its volumes"
+        )
     if is_placed(image) != placed:
         which = "the mask" if placed else "the study"
         raise UserError(

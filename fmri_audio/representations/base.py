@@ -4,8 +4,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from fractions import Fraction
+from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 import torch
+
+from fmri_audio.base.registry import Registry
+
+if TYPE_CHECKING:
+    from fmri_audio.codec.checkpoints import Checkpoint
 
 FLOAT_BITS = 32
 """Bits that a real-valued feature takes."""
@@ -19,16 +25,25 @@ class Representation(ABC):
 
     Attributes
     ----------
-    id : name in the tables, such as "encodec-codes" or "mel"
+    name : in the tables, such as "encodec-codes" or "mel"
+    label : as a reader knows it
+    place : where it comes in tables
     sample_rate : of the sound, Hz
     feature_rate : frames per second, exact
     channels : values per frame
     """
 
-    id: str
+    name: ClassVar[str]
+    label: ClassVar[str]
+    place: ClassVar[int]
     sample_rate: int
     feature_rate: Fraction
     channels: int
+
+    @classmethod
+    @abstractmethod
+    def usual(cls, checkpoint: Checkpoint) -> Representation:
+        """Make one with its usual settings; those that need a codec take it from the checkpoint."""
 
     @abstractmethod
     def analyse(self, waveform: torch.Tensor) -> torch.Tensor:
@@ -62,3 +77,15 @@ def check_waveform(waveform: torch.Tensor) -> None:
     """Raise a ValueError unless the tensor is of shape [B, 1, T] with T > 0."""
     if waveform.dim() != 3 or waveform.shape[1] != 1 or waveform.shape[2] == 0:
         raise ValueError(f"expected a waveform of shape [B, 1, T], got {list(waveform.shape)}")
+
+
+REPRESENTATIONS: Registry[type[Representation]] = Registry("fmri_audio.representations")
+"""All representations by their name in the tables."""
+
+R = TypeVar("R", bound=type[Representation])
+
+
+def registered(representation: R) -> R:
+    """Enter a representation among :data:`REPRESENTATIONS`: a decorator for the class, in a file of this folder."""
+    REPRESENTATIONS.register(representation, representation.__module__)
+    return representation

@@ -8,17 +8,12 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from fmri_audio.representations.base import Representation, check_waveform
-from fmri_audio.representations.streaming import (
-    decode_in_pieces,
-    decoded_pieces,
-    encode_in_pieces,
-    encoded_pieces,
-)
-from fmri_audio.timeline import frames_of_samples
+from fmri_audio.base.timeline import frames_of_samples
+from fmri_audio.codec.streaming import decode_in_pieces, decoded_pieces, encode_in_pieces, encoded_pieces
+from fmri_audio.representations.base import Representation, check_waveform, registered
 
 if TYPE_CHECKING:
-    from fmri_audio.checkpoints import Checkpoint
+    from fmri_audio.codec.checkpoints import Checkpoint
 
 _FRAMES_AT_ONCE = 512
 """Frames quantised at a time: each takes a row of distances to all codebook entries."""
@@ -28,7 +23,7 @@ class _Encodec(Representation):
     """What codes and latents share: the model, its rate and the way between the two.
 
     Sound of any length takes bounded memory beside what goes in and comes out: it streams through the model
-    (:mod:`fmri_audio.representations.streaming`). The input is brought to the model's device piece by piece,
+    (:mod:`fmri_audio.codec.streaming`). The input is brought to the model's device piece by piece,
     and the output back to the input's.
     """
 
@@ -86,7 +81,9 @@ class _Encodec(Representation):
         offsets = [book.square().sum(1) / -2 for book in books]
         codes = latents.new_empty(len(latents), n_codebooks, latents.shape[-1], dtype=torch.int64)
         for frames, out in zip(latents.transpose(1, 2), codes, strict=True):
-            for piece, found in zip(frames.split(_FRAMES_AT_ONCE), out.split(_FRAMES_AT_ONCE, 1), strict=True):
+            for piece, found in zip(
+                frames.split(_FRAMES_AT_ONCE), out.split(_FRAMES_AT_ONCE, 1), strict=True
+            ):
                 residual = piece.to(self.device)
                 for k, (book, offset) in enumerate(zip(books, offsets, strict=True)):
                     nearest = torch.addmm(offset, residual, book.t()).max(1).indices
@@ -101,14 +98,22 @@ class _Encodec(Representation):
         return latents.to(codes.device)
 
 
+@registered
 class EncodecLatents(_Encodec):
     """The continuous output of EnCodec's encoder: [B, 128, L] at 75 frames per second."""
 
-    id = "encodec-latents"
+    name = "encodec-latents"
+    label = "EnCodec latents"
+    place = 11
 
     def __init__(self, checkpoint: Checkpoint) -> None:
         super().__init__(checkpoint)
         self.channels = int(self.model.quantizer.dimension)
+
+    @classmethod
+    def usual(cls, checkpoint: Checkpoint) -> EncodecLatents:
+        """Make one with the checkpoint."""
+        return cls(checkpoint)
 
     def analyse(self, waveform: torch.Tensor) -> torch.Tensor:
         """Return latents [B, D, L] of a waveform [B, 1, T]."""
@@ -119,6 +124,7 @@ class EncodecLatents(_Encodec):
         return self.decode_latents(features, n_samples)
 
 
+@registered
 class EncodecCodes(_Encodec):
     """EnCodec's codes at one bandwidth: integers [B, K, L] at 75 frames per second.
 
@@ -128,7 +134,9 @@ class EncodecCodes(_Encodec):
     bandwidth : kbps, one of the model's
     """
 
-    id = "encodec-codes"
+    name = "encodec-codes"
+    label = "EnCodec codes"
+    place = 10
 
     def __init__(self, checkpoint: Checkpoint, bandwidth: float) -> None:
         super().__init__(checkpoint)
@@ -139,6 +147,11 @@ class EncodecCodes(_Encodec):
         self.channels = int(
             self.model.quantizer.get_num_quantizers_for_bandwidth(self.model.frame_rate, bandwidth)
         )
+
+    @classmethod
+    def usual(cls, checkpoint: Checkpoint) -> EncodecCodes:
+        """Make one with the codebooks of the lowest bandwidth."""
+        return cls(checkpoint, min(checkpoint.model.target_bandwidths))
 
     @property
     def bits_per_value(self) -> float:
@@ -153,7 +166,9 @@ class EncodecCodes(_Encodec):
         codes = waveform.new_empty(len(waveform), self.channels, n_frames, dtype=torch.int64)
         for sound, out in zip(waveform, codes, strict=True):
             for start, frames in encoded_pieces(self.model.encoder, sound[0]):
-                out[:, start : start + len(frames)] = self.latents_to_codes(frames.t()[None], self.channels)[0]
+                out[:, start : start + len(frames)] = self.latents_to_codes(frames.t()[None], self.channels)[
+                    0
+                ]
         return codes
 
     @torch.no_grad()

@@ -6,18 +6,22 @@ import math
 import warnings
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Literal
+from typing import TYPE_CHECKING
 
 import torch
 import torchaudio
 
-from fmri_audio.audio import SAMPLE_RATE
-from fmri_audio.representations.base import Representation, check_waveform
+from fmri_audio.representations.base import Representation, check_waveform, registered
+from fmri_audio.sound.audio import SAMPLE_RATE
+
+if TYPE_CHECKING:
+    from fmri_audio.codec.checkpoints import Checkpoint
 
 POWER_FLOOR = 1e-10
 """Smallest mel power told apart: 100 dB under a full-scale sine's, and silence stays finite in logarithms."""
 
 
+@registered
 class MelGriffinLim(Representation):
     """Log-mel power spectrogram, inverted by least squares and Griffin-Lim's iteration.
 
@@ -36,7 +40,9 @@ class MelGriffinLim(Representation):
     seed : of the phase that the iteration starts from
     """
 
-    id = "mel"
+    name = "mel"
+    label = "mel + Griffin-Lim"
+    place = 20
 
     def __init__(
         self,
@@ -66,6 +72,11 @@ class MelGriffinLim(Representation):
                 n_stft, n_mels, sample_rate, driver="gelsd"
             )
 
+    @classmethod
+    def usual(cls, checkpoint: Checkpoint) -> MelGriffinLim:
+        """Make one with the settings of the research note."""
+        return cls()
+
     def analyse(self, waveform: torch.Tensor) -> torch.Tensor:
         """Return log-mel powers [B, n_mels, L] of a waveform [B, 1, T]."""
         check_waveform(waveform)
@@ -80,9 +91,14 @@ class MelGriffinLim(Representation):
     def spectrum(self, waveform: torch.Tensor) -> torch.Tensor:
         """Return the complex STFT [B, n_fft / 2 + 1, L] of a waveform [B, 1, T]."""
         return torch.stft(
-            waveform[:, 0], self.n_fft, self.hop_length, window=self._window(waveform), center=True,
-            pad_mode="constant", return_complex=True,
-        )  # fmt: skip
+            waveform[:, 0],
+            self.n_fft,
+            self.hop_length,
+            window=self._window(waveform),
+            center=True,
+            pad_mode="constant",
+            return_complex=True,
+        )
 
     def magnitude(self, features: torch.Tensor) -> torch.Tensor:
         """Return the STFT magnitude [B, n_fft / 2 + 1, L] that least squares finds for log-mel powers."""
@@ -94,9 +110,17 @@ class MelGriffinLim(Representation):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
             waveform: torch.Tensor = torchaudio.functional.griffinlim(
-                magnitude, self._window(magnitude), self.n_fft, self.hop_length, self.n_fft, power=1.0,
-                n_iter=self.n_iter, momentum=0.99, length=n_samples, rand_init=True,
-            )  # fmt: skip
+                magnitude,
+                self._window(magnitude),
+                self.n_fft,
+                self.hop_length,
+                self.n_fft,
+                power=1.0,
+                n_iter=self.n_iter,
+                momentum=0.99,
+                length=n_samples,
+                rand_init=True,
+            )
         return waveform[:, None]
 
     def with_phase(self, magnitude: torch.Tensor, phase_of: torch.Tensor, n_samples: int) -> torch.Tensor:
@@ -114,39 +138,6 @@ class MelGriffinLim(Representation):
 
     def _window(self, like: torch.Tensor) -> torch.Tensor:
         return torch.hann_window(self.n_fft, dtype=torch.float32, device=like.device)
-
-
-Magnitude = Literal["oracle", "mel"]
-Phase = Literal["true", "griffin-lim"]
-
-
-def magnitude_by_phase(
-    mel: MelGriffinLim, waveform: torch.Tensor
-) -> dict[tuple[Magnitude, Phase], torch.Tensor]:
-    """Separate what the mel bands lose from what Griffin-Lim loses, two by two.
-
-    Parameters
-    ----------
-    mel : settings of the mel spectrogram
-    waveform : tensor of shape [B, 1, T]
-
-    Returns
-    -------
-    dict
-        Waveforms [B, 1, T] under (magnitude, phase): the magnitude is the sound's own ("oracle") or what is
-        left after the mel bands ("mel"); the phase is the sound's own ("true") or found from the magnitude
-        ("griffin-lim").
-    """
-    spectrum = mel.spectrum(waveform)
-    magnitudes: dict[Magnitude, torch.Tensor] = {
-        "oracle": spectrum.abs(),
-        "mel": mel.magnitude(mel.analyse(waveform)),
-    }
-    grid: dict[tuple[Magnitude, Phase], torch.Tensor] = {}
-    for name, magnitude in magnitudes.items():
-        grid[name, "true"] = mel.with_phase(magnitude, spectrum, waveform.shape[-1])
-        grid[name, "griffin-lim"] = mel.griffin_lim(magnitude, waveform.shape[-1])
-    return grid
 
 
 @dataclass(frozen=True)
@@ -196,6 +187,7 @@ def split_budget(kbps: float, frame_rate: Fraction) -> BitSplit:
     return BitSplit(n_mels, pool, BITS_PER_LEVEL)
 
 
+@registered
 class QuantisedMel(MelGriffinLim):
     """A mel spectrogram that takes no more bits than a codec at the same rate.
 
@@ -211,7 +203,9 @@ class QuantisedMel(MelGriffinLim):
     others : as for :class:`MelGriffinLim`
     """
 
-    id = "mel-quantised"
+    name = "mel-quantised"
+    label = "mel + Griffin-Lim, at the bits of 6 kbps"
+    place = 30
 
     def __init__(
         self,
@@ -230,6 +224,11 @@ class QuantisedMel(MelGriffinLim):
         self.range_db = range_db
         super().__init__(n_fft, hop_length, self.split.n_mels, n_iter, sample_rate, seed)
         self.feature_rate = frame_rate / self.split.pool
+
+    @classmethod
+    def usual(cls, checkpoint: Checkpoint) -> QuantisedMel:
+        """Make one with as many bits as 6 kbps."""
+        return cls(6.0)
 
     @property
     def bits_per_value(self) -> float:

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from typing import TYPE_CHECKING
 
 import torch
 
-from fmri_audio.audio import SAMPLE_RATE
-from fmri_audio.representations.base import Representation, check_waveform
+from fmri_audio.representations.base import Representation, check_waveform, registered
+from fmri_audio.sound.audio import SAMPLE_RATE
+
+if TYPE_CHECKING:
+    from fmri_audio.codec.checkpoints import Checkpoint
 
 
+@registered
 class ComplexStft(Representation):
     """Real and imaginary parts of the STFT (Hann window, centred frames, orthonormal scale).
 
@@ -23,7 +28,9 @@ class ComplexStft(Representation):
     sample_rate : Hz
     """
 
-    id = "complex-stft"
+    name = "complex-stft"
+    label = "complex STFT"
+    place = 50
 
     def __init__(self, n_fft: int = 1024, hop_length: int = 360, sample_rate: int = SAMPLE_RATE) -> None:
         if not 0 < hop_length < n_fft:
@@ -34,22 +41,38 @@ class ComplexStft(Representation):
         self.feature_rate = Fraction(sample_rate, hop_length)
         self.channels = 2 * (n_fft // 2 + 1)
 
+    @classmethod
+    def usual(cls, checkpoint: Checkpoint) -> ComplexStft:
+        """Make one with the window and hop of the mel spectrogram."""
+        return cls()
+
     def analyse(self, waveform: torch.Tensor) -> torch.Tensor:
         """Return real and imaginary parts [B, C, L] of a waveform [B, 1, T]."""
         check_waveform(waveform)
         spectrum = torch.stft(
-            waveform[:, 0], self.n_fft, self.hop_length, window=self._window(waveform), center=True,
-            pad_mode="constant", normalized=True, return_complex=True,
-        )  # fmt: skip
+            waveform[:, 0],
+            self.n_fft,
+            self.hop_length,
+            window=self._window(waveform),
+            center=True,
+            pad_mode="constant",
+            normalized=True,
+            return_complex=True,
+        )
         return torch.cat([spectrum.real, spectrum.imag], dim=1)
 
     def synthesise(self, features: torch.Tensor, n_samples: int) -> torch.Tensor:
         """Return the waveform [B, 1, n_samples] whose STFT is nearest to the features."""
         real, imaginary = features.chunk(2, dim=1)
         waveform = torch.istft(
-            torch.complex(real, imaginary), self.n_fft, self.hop_length, window=self._window(features),
-            center=True, normalized=True, length=n_samples,
-        )  # fmt: skip
+            torch.complex(real, imaginary),
+            self.n_fft,
+            self.hop_length,
+            window=self._window(features),
+            center=True,
+            normalized=True,
+            length=n_samples,
+        )
         return waveform[:, None]
 
     def _window(self, like: torch.Tensor) -> torch.Tensor:

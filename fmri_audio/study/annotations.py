@@ -19,15 +19,18 @@ import numpy as np
 import openpyxl
 import pandas as pd
 
-from fmri_audio.documents import read_bytes
-from fmri_audio.errors import UserError
-from fmri_audio.tables import read_text
+from fmri_audio.base.documents import read_bytes
+from fmri_audio.base.errors import UserError
+from fmri_audio.base.tables import read_text
 
 #: What the table calls the spreadsheet's columns; their headings may be padded with blanks.
 COLUMNS = {
-    "Segment Number": "segment", "Start Time (s)": "onset", "End Time (s)": "offset",
-    "Start Time (TRs, 1.5s)": "first_tr", "End Time (TRs, 1.5s)": "last_tr",
-}  # fmt: skip
+    "Segment Number": "segment",
+    "Start Time (s)": "onset",
+    "End Time (s)": "offset",
+    "Start Time (TRs, 1.5s)": "first_tr",
+    "End Time (TRs, 1.5s)": "last_tr",
+}
 #: Columns that say what is heard; a spreadsheet may do without, but then its segments have no kind.
 HEARD = {"Name - Speaking": "speaker", "Music Presence": "music"}
 #: Further columns worth carrying along.
@@ -182,13 +185,17 @@ def _numbers(table: pd.DataFrame, path: Path) -> pd.DataFrame:
         table[column] = pd.to_numeric(table[column], errors="coerce").astype(float)
         wrong = ~np.isfinite(table[column].to_numpy())
         if wrong.any():
-            raise UserError(f"{path}, row {int(wrong.argmax()) + 2}: its start and end should be seconds; mend it")
+            raise UserError(
+                f"{path}, row {int(wrong.argmax()) + 2}: its start and end should be seconds; mend it"
+            )
     for column in ("segment", "first_tr", "last_tr"):
         numbers = pd.to_numeric(table[column], errors="coerce").astype(float)
         wrong = (numbers.notna() & ~((numbers % 1 == 0) & (numbers.abs() < _MOST_ROWS * 100))).to_numpy()
         if wrong.any():
             row = int(wrong.argmax())
-            raise UserError(f"{path}, row {row + 2}: {column} {numbers[row]:g} should be a whole number; mend it")
+            raise UserError(
+                f"{path}, row {row + 2}: {column} {numbers[row]:g} should be a whole number; mend it"
+            )
         table[column] = numbers.astype("Int64")
     return table
 

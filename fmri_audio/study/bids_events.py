@@ -18,23 +18,65 @@ from pathlib import Path
 
 import pandas as pd
 
-from fmri_audio.errors import UserError
-from fmri_audio.files import refuse_unfetched
-from fmri_audio.study.reader import listed
+from fmri_audio.base.errors import UserError
+from fmri_audio.base.files import refuse_unfetched
+from fmri_audio.study.facts import listed
 
 #: The kind of event (``trial_type``) that is the stimulus, where a scan has several kinds.
 STORY = "story"
 #: Words in the name of a kind that is not.
 _ASIDE = {
-    "baseline", "blank", "button", "catch", "countdown", "cross", "cue", "cues", "fix", "fixation", "iti",
-    "instruction", "instructions", "isi", "keypress", "pause", "probe", "question", "questions", "rating", "response",
-    "responses", "rest", "trigger", "wait",
-}  # fmt: skip
+    "baseline",
+    "blank",
+    "button",
+    "catch",
+    "countdown",
+    "cross",
+    "cue",
+    "cues",
+    "fix",
+    "fixation",
+    "iti",
+    "instruction",
+    "instructions",
+    "isi",
+    "keypress",
+    "pause",
+    "probe",
+    "question",
+    "questions",
+    "rating",
+    "response",
+    "responses",
+    "rest",
+    "trigger",
+    "wait",
+}
 #: How the names of sounds and films end.
 _SOUNDS = {
-    ".aac", ".aif", ".aiff", ".au", ".avi", ".flac", ".m4a", ".m4v", ".mka", ".mkv", ".mov", ".mp3", ".mp4", ".mpeg",
-    ".mpg", ".oga", ".ogg", ".opus", ".wav", ".webm", ".wma", ".wmv",
-}  # fmt: skip
+    ".aac",
+    ".aif",
+    ".aiff",
+    ".au",
+    ".avi",
+    ".flac",
+    ".m4a",
+    ".m4v",
+    ".mka",
+    ".mkv",
+    ".mov",
+    ".mp3",
+    ".mp4",
+    ".mpeg",
+    ".mpg",
+    ".oga",
+    ".ogg",
+    ".opus",
+    ".wav",
+    ".webm",
+    ".wma",
+    ".wmv",
+}
 _NOTHING = ("", "n/a", "na", "nan")
 #: Seconds that no scan reaches: eleven days.
 _LONGEST = 1e6
@@ -78,7 +120,9 @@ class Events:
             text = raw.decode("utf-16" if raw[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", pd.errors.ParserWarning)  # tabs at the end of lines
-                table = pd.read_csv(io.StringIO(text), sep="\t", dtype=str, keep_default_na=False, index_col=False)
+                table = pd.read_csv(
+                    io.StringIO(text), sep="\t", dtype=str, keep_default_na=False, index_col=False
+                )
             table.columns = table.columns.str.strip()
             times = {key: table[key].map(_seconds) for key in ("onset", "duration")}
             words = {
@@ -86,7 +130,9 @@ class Events:
                 for key, column in (("kind", "trial_type"), ("sound", "stim_file"))
             }
         except (KeyError, ValueError, AttributeError, OSError):
-            raise UserError(f"{path}: should be a table with onset and duration in seconds; mend it") from None
+            raise UserError(
+                f"{path}: should be a table with onset and duration in seconds; mend it"
+            ) from None
         if table.empty:
             raise UserError(f"{path}: there is no row; mend it")
         known = pd.DataFrame({**times, **words})
@@ -94,7 +140,11 @@ class Events:
         return cls(path, known.sort_values("onset", kind="stable", ignore_index=True))
 
     def spans(
-        self, task: str, wanted: str | None, label: Callable[[str], str], length: Callable[[str], float | None]
+        self,
+        task: str,
+        wanted: str | None,
+        label: Callable[[str], str],
+        length: Callable[[str], float | None],
     ) -> list[Span]:
         """The stories, in the order in which they were heard.
 
@@ -140,7 +190,9 @@ class Events:
         """When a sound began to play: at the first event that names it."""
         return float(self.table.loc[self.table["sound"] == sound, "onset"].min())
 
-    def _story_rows(self, task: str, wanted: str | None, label: Callable[[str], str]) -> tuple[pd.DataFrame, bool]:
+    def _story_rows(
+        self, task: str, wanted: str | None, label: Callable[[str], str]
+    ) -> tuple[pd.DataFrame, bool]:
         """The rows of the stories, and whether each is a story of its own."""
         table = self.table
         marked = table[table["kind"].str.casefold() == STORY]
@@ -197,7 +249,9 @@ class Events:
 
     def _refuse(self, rows: pd.DataFrame) -> None:
         if rows["onset"].isna().any():
-            raise UserError(f"{self.path}: the onset of the stimulus is n/a, so nothing tells when it began; add it")
+            raise UserError(
+                f"{self.path}: the onset of the stimulus is n/a, so nothing tells when it began; add it"
+            )
         if (rows["duration"] < 0).any():
             raise UserError(f"{self.path}: the stimulus has a negative duration; correct it, or write n/a")
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from fmri_audio.documents import load_json
-from fmri_audio.errors import UserError
+from fmri_audio.base.documents import load_json
+from fmri_audio.base.errors import UserError
 
 DERIVATIVES = "derivatives"
 STIMULI = "stimuli"
@@ -127,7 +127,9 @@ def _pipelines_below(folder: Path, depth: int) -> list[Path]:
         inside = sorted(path for path in folder.iterdir() if path.is_dir())
     except OSError:
         return []
-    worth = [path for path in inside if not path.name.startswith((".", "sub-")) and path.name not in _ELSEWHERE]
+    worth = [
+        path for path in inside if not path.name.startswith((".", "sub-")) and path.name not in _ELSEWHERE
+    ]
     return [found for path in worth for found in _pipelines_below(path, depth - 1)]
 
 
@@ -200,7 +202,9 @@ def stimulus_file(root: Path, named: str, where: Path | str) -> Path:
     """
     path = PurePosixPath(named.replace("\\", "/"))
     if path.is_absolute() or ".." in path.parts or ":" in path.parts[0] or "\0" in named:
-        raise UserError(f"{where}: stim_file {named!r} leads out of {STIMULI}/; give the path within that folder")
+        raise UserError(
+            f"{where}: stim_file {named!r} leads out of {STIMULI}/; give the path within that folder"
+        )
     folder = root / STIMULI
     if path.parts[0] == STIMULI and not is_there(folder / path):
         path = path.relative_to(STIMULI)

@@ -11,30 +11,22 @@ import numpy as np
 from nibabel.affines import voxel_sizes
 from numpy.typing import NDArray
 
-from fmri_audio import audio, nifti, timeline
-from fmri_audio.brain import NAMED_MASKS, load_mask
-from fmri_audio.errors import UserError
-from fmri_audio.settings import BIDS_SPACE
+from fmri_audio.base import timeline
+from fmri_audio.base.errors import UserError
+from fmri_audio.base.kinds import Waveform
+from fmri_audio.base.settings import BIDS_SPACE
+from fmri_audio.brain import nifti
+from fmri_audio.brain.masks import NAMED_MASKS, load_mask
+from fmri_audio.brain.nifti import seconds_per_volume
+from fmri_audio.sound import audio
 from fmri_audio.study.envelope import envelope_response
+from fmri_audio.study.facts import Found, Run, Scan, StudyFile, Subject, listed
 from fmri_audio.study.lags import Followed, suspicions
-from fmri_audio.study.reader import (
-    Found,
-    Run,
-    Scan,
-    StudyFile,
-    Subject,
-    declared_filler,
-    find_study,
-    listed,
-    open_image,
-    scan_volumes,
-    seconds_per_volume,
-    with_recognised,
-)
+from fmri_audio.study.reader import declared_filler, find_study, with_recognised
+from fmri_audio.study.scans import open_image, scan_volumes
 from fmri_audio.study.sync import (
     MOST_LAGS,
     EnvelopeCheck,
-    Waveform,
     best_shift,
     envelope_check,
     films_of_runs,
@@ -105,11 +97,11 @@ def check_study(
     ----------
     folder : path
     task, story, space : str, optional
-        Which scans of a BIDS data set, see :func:`fmri_audio.study.bids.find_bids`.
+        Which scans of a BIDS data set, see :func:`fmri_audio.study.layouts.bids.find_bids`.
     films : sequence of str
         Paths, one per run in their order, or ``RUN=PATH``; the study's own sounds unless given.
     mask : str
-        As in :func:`fmri_audio.brain.load_mask`.
+        As in :func:`fmri_audio.brain.masks.load_mask`.
 
     Raises
     ------
@@ -129,7 +121,9 @@ def check_study(
     opened = [
         pair
         for subject, one in subjects.items()
-        for pair in zip(found.scans.get(subject, ()), one.images, strict=False)  # no images where one cannot be opened
+        for pair in zip(
+            found.scans.get(subject, ()), one.images, strict=False
+        )  # no images where one cannot be opened
     ]
     notes, warnings = _envelopes(found, sounds, regions)
     notes += _spaces(opened)
@@ -139,7 +133,11 @@ def check_study(
     rows = [one.row for one in subjects.values()]
     problems = _told_by_names(found, bool(films)) + _of_all(subjects)
     return CheckReport(
-        f"{_summary(facts)}\n{_table(rows)}", problems + sound_problems, warnings, [*found.notes, *notes], steps
+        f"{_summary(facts)}\n{_table(rows)}",
+        problems + sound_problems,
+        warnings,
+        [*found.notes, *notes],
+        steps,
     )
 
 
@@ -229,10 +227,16 @@ def _check_subject(
         found = [str(error) if scans[0].path.name in str(error) else f"{name}: {error}"]
     problems += found
     row = (
-        str(subject), name, str(sum(one.shape[3] for one in images)), "×".join(str(n) for n in image.shape[:3]),
-        "×".join(f"{size:g}" for size in voxel_sizes(image.affine)), f"{seconds_per_volume(image):g}", n_voxels,
-        n_filler, "see below" if problems else "ok",
-    )  # fmt: skip
+        str(subject),
+        name,
+        str(sum(one.shape[3] for one in images)),
+        "×".join(str(n) for n in image.shape[:3]),
+        "×".join(f"{size:g}" for size in voxel_sizes(image.affine)),
+        f"{seconds_per_volume(image):g}",
+        n_voxels,
+        n_filler,
+        "see below" if problems else "ok",
+    )
     return _Subject(row, problems, image, region, images)
 
 
@@ -252,14 +256,18 @@ def _check_header(scan: Scan, image: Any, facts: StudyFile, reference: Any) -> l
     name, n_volumes, needed = scan.path.name, image.shape[3], scan.first_volume + scan.n_trs
     problems = []
     if scan.whole and n_volumes != scan.n_trs:
-        problems.append(f"{name}: {n_volumes} volumes, the study has {scan.n_trs}; correct the file or its runs")
+        problems.append(
+            f"{name}: {n_volumes} volumes, the study has {scan.n_trs}; correct the file or its runs"
+        )
     elif n_volumes < needed:
         problems.append(
             f"{name}: {n_volumes} volumes, what was heard lasts until volume {needed}; correct the events or the file"
         )
     seconds = seconds_per_volume(image)
     if seconds == 0:
-        problems.append(f"{name}: its header states no TR, the study {float(facts.tr):g} s; set it in the header")
+        problems.append(
+            f"{name}: its header states no TR, the study {float(facts.tr):g} s; set it in the header"
+        )
     elif abs(seconds - float(facts.tr)) > 1e-3:
         problems.append(
             f"{name}: its header says a TR of {seconds:g} s, the study {float(facts.tr):g} s; correct one of them"
@@ -309,9 +317,13 @@ def _of_many(names: Sequence[str]) -> str:
 
 
 def _check_volumes(
-    subject: Subject, scans: Sequence[Scan], images: Sequence[Any], mask: NDArray[np.bool_], where: str,
+    subject: Subject,
+    scans: Sequence[Scan],
+    images: Sequence[Any],
+    mask: NDArray[np.bool_],
+    where: str,
     facts: StudyFile,
-) -> tuple[list[str], NDArray[np.float64]]:  # fmt: skip
+) -> tuple[list[str], NDArray[np.float64]]:
     """Read a subject once: tell whether every voxel of the mask is finite and varies, and which volumes repeat.
 
     Returns
@@ -362,7 +374,10 @@ def _check_filler(
     runs = facts.runs if n == facts.n_trs else [Run(name="all", first_tr=0, n_trs=n)]
     problems = []
     for declaration in facts.fillers:
-        if declaration.subject == subject and not repeats[declaration.first_tr + 1 : declaration.last_tr].all():
+        if (
+            declaration.subject == subject
+            and not repeats[declaration.first_tr + 1 : declaration.last_tr].all()
+        ):
             problems.append(
                 f"{name}: volumes {declaration.first_tr + 1} to {declaration.last_tr} are declared filler and yet they "
                 "vary; correct fillers in study.yml"
@@ -393,10 +408,14 @@ def _sounds(
         waveform, done = sound.waveform, [f"{path.name}: {step}" for step in sound.steps]
         ends = [timeline.trs_to_samples(run.last_tr, audio.SAMPLE_RATE, facts.tr) for run in facts.runs]
         if len(waveform) < ends[-1]:
-            return {}, [
-                f"{path} lasts {len(waveform) / audio.SAMPLE_RATE:.2f} s, shorter than the scans of "
-                f"{float(facts.n_trs * facts.tr):.2f} s; give the sound of all runs"
-            ], done
+            return (
+                {},
+                [
+                    f"{path} lasts {len(waveform) / audio.SAMPLE_RATE:.2f} s, shorter than the scans of "
+                    f"{float(facts.n_trs * facts.tr):.2f} s; give the sound of all runs"
+                ],
+                done,
+            )
         parts = np.split(waveform, ends)[:-1]
         return {run.name: (path, part) for run, part in zip(facts.runs, parts, strict=True)}, [], done
     given = _films_by_run(facts, films) if films else None
@@ -444,24 +463,29 @@ def _envelopes(
         if run.name not in sounds or len(rows) < 3 or rows[-1] - rows[0] + 1 != len(rows):
             continue
         path, waveform = sounds[run.name]
-        expected = envelope_response(
-            waveform, audio.SAMPLE_RATE, [(0, run.n_trs)], facts.tr, facts.shift_trs
-        )
+        expected = envelope_response(waveform, audio.SAMPLE_RATE, [(0, run.n_trs)], facts.tr, facts.shift_trs)
         followed.append(_followed(run, path, expected[rows - run.first_tr], rows, brain, regions, facts))
     notes = [_told(one.run, one.path, facts.shift_trs, one.group) for one in followed]
-    return notes, suspicions(followed, facts.shift_trs, facts.tr, found.bids)
+    return notes, suspicions(followed, facts.shift_trs, facts.tr, found.begins)
 
 
 def _followed(
-    run: Run, path: Path, expected: NDArray[np.floating], rows: NDArray[np.int_], brain: NDArray[np.float64],
-    regions: Mapping[Subject, NDArray[np.float64]], facts: StudyFile,
-) -> Followed:  # fmt: skip
+    run: Run,
+    path: Path,
+    expected: NDArray[np.floating],
+    rows: NDArray[np.int_],
+    brain: NDArray[np.float64],
+    regions: Mapping[Subject, NDArray[np.float64]],
+    facts: StudyFile,
+) -> Followed:
     """Compare what a film lets expect at some volumes, [rows], with the mean over subjects and with each of them."""
     group = envelope_check(expected, brain[rows], facts.tr)
     halves = np.array_split(np.arange(len(rows)), 2)
     clear = group.follows or group.elsewhere or np.isnan(group.threshold)
     return Followed(
-        run, path, group,
+        run,
+        path,
+        group,
         {
             subject: envelope_check(expected, region[rows], facts.tr)
             for subject, region in regions.items()
@@ -469,7 +493,7 @@ def _followed(
         },
         [envelope_check(expected[half], brain[rows][half], facts.tr) for half in halves],
         None if clear else best_shift(expected, brain[rows], facts.tr),
-    )  # fmt: skip
+    )
 
 
 def _told(run: Run, path: Path, shift: int, check: EnvelopeCheck) -> str:

@@ -8,8 +8,11 @@ from fractions import Fraction
 import numpy as np
 from scipy.signal import fftconvolve
 
-from fmri_audio.brain import Block, canonical_response, clean_blocks, correlate, standardise
-from fmri_audio.timeline import trs_to_samples
+from fmri_audio.base.kinds import Block
+from fmri_audio.base.timeline import trs_to_samples
+from fmri_audio.brain.agreement import correlate
+from fmri_audio.brain.cleaning import clean_blocks, standardise
+from fmri_audio.brain.response import canonical_response
 
 #: Levels per second of sound: finer than the response can tell apart.
 LEVEL_RATE = 40
@@ -83,8 +86,10 @@ def envelope_map(
     """
     level = envelope_response(waveform, sample_rate, runs, tr, shift)[:, None]
     rows = np.concatenate([np.arange(*run) for run in runs])
-    within = [(int(end - (last - first)), int(end)) for (first, last), end in zip(
-        runs, np.cumsum([last - first for first, last in runs]), strict=True)]  # fmt: skip
+    within = [
+        (int(end - (last - first)), int(end))
+        for (first, last), end in zip(runs, np.cumsum([last - first for first, last in runs]), strict=True)
+    ]
     both = []
     for values in (level, bold[rows]):
         cleaned = clean_blocks(values, within, tr)

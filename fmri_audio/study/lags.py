@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fmri_audio.study.reader import Run, Subject, listed
+from fmri_audio.study.facts import Run, Subject, listed
 from fmri_audio.study.sync import EnvelopeCheck
 
 BLUR = 1
@@ -59,7 +59,9 @@ class Followed:
     @property
     def correlation(self) -> float:
         """At that lag."""
-        return self.far[1] if self.far is not None and self.lag == self.far[0] else self.group.best_correlation
+        return (
+            self.far[1] if self.far is not None and self.lag == self.far[0] else self.group.best_correlation
+        )
 
     @property
     def drifts(self) -> bool:
@@ -79,7 +81,7 @@ class Followed:
         }
 
 
-def suspicions(followed: Sequence[Followed], shift: int, tr: Fraction, bids: bool) -> list[str]:
+def suspicions(followed: Sequence[Followed], shift: int, tr: Fraction, begins: str) -> list[str]:
     """What is suspicious about the lags of a study's runs, one sentence each.
 
     Parameters
@@ -89,8 +91,8 @@ def suspicions(followed: Sequence[Followed], shift: int, tr: Fraction, bids: boo
         The study's ``shift_trs``.
     tr : Fraction
         Seconds.
-    bids : bool
-        Whether events say where a story begins; otherwise ``study.yml`` does.
+    begins : str
+        What in the study's files says when a run begins (``Found.begins``).
     """
     found = []
     for one in followed:
@@ -99,7 +101,7 @@ def suspicions(followed: Sequence[Followed], shift: int, tr: Fraction, bids: boo
         if one.drifts:
             found.append(_drift(one))
         elif some and len(others) >= len(some):
-            found += _of_subjects(one, some, shift, bids)
+            found += _of_subjects(one, some, shift, begins)
         elif one.lag is None and not np.isnan(one.group.threshold):
             found.append(
                 f"{one.path.name}: auditory cortex does not follow its envelope (r = {one.group.correlation:.2f}, by "
@@ -110,17 +112,17 @@ def suspicions(followed: Sequence[Followed], shift: int, tr: Fraction, bids: boo
             found.append(
                 f"{one.path.name}: auditory cortex follows it {one.lag:+d} TRs from where the shift of {shift} TRs "
                 f"puts it (run {one.run.name}: r = {one.correlation:.2f}, and {one.group.correlation:.2f} here): "
-                f"{_causes(one, followed, shift, tr, bids)}"
+                f"{_causes(one, followed, shift, tr, begins)}"
             )
     return found
 
 
-def _causes(one: Followed, followed: Sequence[Followed], shift: int, tr: Fraction, bids: bool) -> str:
+def _causes(one: Followed, followed: Sequence[Followed], shift: int, tr: Fraction, begins: str) -> str:
     """Which of shift, events and film can put a run at another lag."""
     lag = one.lag or 0
     seconds = abs(float(lag * tr))
     moved = f"shift_trs: {shift - lag} would fit"
-    later = f"its events ({_where(bids)} {abs(lag)} TRs, {seconds:g} s, {'later' if lag > 0 else 'earlier'})"
+    later = f"its events ({begins} {abs(lag)} TRs, {seconds:g} s, {'later' if lag > 0 else 'earlier'})"
     copy = f"its film (a copy {'without its first' if lag > 0 else 'that begins with another'} {seconds:g} s)"
     told = [other.lag for other in followed if other.lag is not None]
     if len(told) == 1:
@@ -132,12 +134,12 @@ def _causes(one: Followed, followed: Sequence[Followed], shift: int, tr: Fractio
     return f"the runs disagree by how much, so it is not the shift alone but {later} or {copy}"
 
 
-def _of_subjects(one: Followed, some: Mapping[Subject, int], shift: int, bids: bool) -> list[str]:
+def _of_subjects(one: Followed, some: Mapping[Subject, int], shift: int, begins: str) -> list[str]:
     """One sentence for every lag at which some of the subjects alone follow the film."""
     return [
         f"{one.path.name}: subject {listed([subject for subject in some if some[subject] == lag])} follows it {lag:+d} "
         f"TRs from where the shift of {shift} TRs puts run {one.run.name}, others do not: not the shift or the film, "
-        f"but the events of that scan ({_where(bids)} {abs(lag)} TRs {'later' if lag > 0 else 'earlier'})"
+        f"but the events of that scan ({begins} {abs(lag)} TRs {'later' if lag > 0 else 'earlier'})"
         for lag in sorted(set(some.values()))
     ]
 
@@ -149,7 +151,3 @@ def _drift(one: Followed) -> str:
         f"{second.best_lag:+d} TRs from where it should: neither shift nor events do that, the film is cut otherwise "
         "or runs at another speed"
     )
-
-
-def _where(bids: bool) -> str:
-    return "an onset" if bids else "in study.yml, a run that begins"

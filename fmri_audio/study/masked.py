@@ -9,10 +9,13 @@ from pathlib import Path
 
 import numpy as np
 
-from fmri_audio.errors import UserError
-from fmri_audio.files import package_digest, refuse_unfetched
-from fmri_audio.stored import load_array, save_array
-from fmri_audio.study.reader import Study, Subject
+from fmri_audio.base.errors import UserError
+from fmri_audio.base.files import refuse_unfetched
+from fmri_audio.base.fingerprint import fingerprint
+from fmri_audio.base.stored import load_array, save_array
+from fmri_audio.study.facts import Subject
+from fmri_audio.study.layouts.base import LAYOUTS
+from fmri_audio.study.reader import Study
 
 #: A file is told from its successors by so many blocks of so many bytes, its beginning and its end among them.
 SAMPLED_BLOCKS, BLOCK_BYTES = 8, 1 << 16
@@ -23,7 +26,7 @@ def masked_bold(study: Study, subject: Subject, mask: np.ndarray, cache: Path) -
 
     The cache is known by its content: the scan (:func:`file_identity`), the mask, the facts of the study (runs, filler,
     shift), and the code that reads; when any of these changes, the scan is read again. So it is when the matrix is not
-    what was stored (:mod:`fmri_audio.stored`).
+    what was stored (:mod:`fmri_audio.base.stored`).
 
     Parameters
     ----------
@@ -36,12 +39,12 @@ def masked_bold(study: Study, subject: Subject, mask: np.ndarray, cache: Path) -
     Returns
     -------
     memory-mapped array of float32, shape [TRs, voxels]
-        Read-only; as :meth:`fmri_audio.study.Study.bold` returns it.
+        Read-only; as :meth:`fmri_audio.study.reader.Study.bold` returns it.
 
     Raises
     ------
     UserError
-        As :meth:`fmri_audio.study.Study.bold`, or the cache cannot be written.
+        As :meth:`fmri_audio.study.reader.Study.bold`, or the cache cannot be written.
     """
     path = cache / f"bold-{subject}-{_content_key(study, subject, mask)}.npy"
     stored = load_array(path, mapped=True)
@@ -52,7 +55,11 @@ def masked_bold(study: Study, subject: Subject, mask: np.ndarray, cache: Path) -
 
 
 def iter_subjects(
-    study: Study, mask: np.ndarray, cache: Path, subjects: Sequence[Subject] | None = None, progress: bool = True
+    study: Study,
+    mask: np.ndarray,
+    cache: Path,
+    subjects: Sequence[Subject] | None = None,
+    progress: bool = True,
 ) -> Iterator[tuple[Subject, np.ndarray]]:
     """Yield every subject with its masked matrix, one at a time.
 
@@ -105,7 +112,9 @@ def _content_key(study: Study, subject: Subject, mask: np.ndarray) -> str:
     """Hash all that decides a masked matrix."""
     facts = [
         *(f"{file_identity(scan.path)} {scan.first_volume} {scan.n_trs}" for scan in study.scans(subject)),
-        study.facts.model_dump_json(), str(mask.shape), hashlib.sha256(np.packbits(mask).tobytes()).hexdigest(),
-        package_digest("nifti.py", "study/reader.py", "study/masked.py"),
-    ]  # fmt: skip
+        study.facts.model_dump_json(),
+        str(mask.shape),
+        hashlib.sha256(np.packbits(mask).tobytes()).hexdigest(),
+        fingerprint("fmri_audio.study.masked", *LAYOUTS.modules()),
+    ]
     return hashlib.sha256("\n".join(facts).encode()).hexdigest()[:16]

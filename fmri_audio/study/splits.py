@@ -13,12 +13,14 @@ from fractions import Fraction
 
 import numpy as np
 
-from fmri_audio.brain import RESPONSE_SECONDS, response_trs
-from fmri_audio.errors import UserError
-
-Block = tuple[int, int]
+from fmri_audio.base.errors import UserError
+from fmri_audio.base.kinds import Block
+from fmri_audio.brain.response import RESPONSE_SECONDS, response_trs
 
 _FEWEST_TEST_TRS = 4
+
+N_FOLDS = 4
+"""Blocks in which a whole stimulus is held out, if it has no more runs than that."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,8 @@ def least_gap(lags: Sequence[int], tr: Fraction) -> int:
     """The shortest admissible gap in TRs: the width of the lag window and the response.
 
     The lag window, so that no volume serves both sides; the response
-    (:data:`fmri_audio.brain.RESPONSE_SECONDS`), so that no volume of one side still answers the sound of the other.
+    (:data:`~fmri_audio.brain.response.RESPONSE_SECONDS`), so that no volume of one side still answers the sound of
+    the other.
     """
     return max(lags) - min(lags) + 1 + response_trs(tr)
 
@@ -138,7 +141,7 @@ def k_fold(
     """Hold out every TR once, in contiguous blocks, with a gap on either side of the held-out one.
 
     Every run is cut into equal blocks, as many as its share of the TRs. Training on what follows a held-out block is
-    not free of it where the codec remembers: :func:`fmri_audio.study.leakage.codec_memory` measures how much.
+    not free of it where the codec remembers: :func:`fmri_audio.decoding.leakage.codec_memory` measures how much.
 
     Parameters
     ----------
@@ -159,7 +162,9 @@ def k_fold(
         The gap is too short, there are fewer folds than runs, or too little is left on one side.
     """
     if n_folds < max(2, len(runs)):
-        raise UserError(f"{n_folds} folds are too few for {len(runs)} runs; ask for at least {max(2, len(runs))}")
+        raise UserError(
+            f"{n_folds} folds are too few for {len(runs)} runs; ask for at least {max(2, len(runs))}"
+        )
     usable = [usable_block(first, last, lags, shift) for first, last in runs]
     blocks = [
         block
@@ -196,7 +201,9 @@ def leave_one_run_out(
         There is only one run, the gap is too short, or a run is.
     """
     if len(runs) < 2:
-        raise UserError(f"leaving one run out needs at least 2 runs; there are {len(runs)}: ask for folds instead")
+        raise UserError(
+            f"leaving one run out needs at least 2 runs; there are {len(runs)}: ask for folds instead"
+        )
     blocks = [usable_block(first, last, lags, shift) for first, last in runs]
     try:
         return [_split(runs, block, gap, lags, shift, tr) for block in blocks]
@@ -233,9 +240,13 @@ def _split(
         raise _TooLittle(f"{total} TRs leave too little on one side of a gap of {gap}")
     before, after = min(lags) - shift, max(lags) - shift
     return Split(
-        tuple(train), test, tuple((a + before, b + after) for a, b in train), (test[0] + before, test[1] + after),
-        gap, tuple((int(first), int(last)) for first, last in runs),
-    )  # fmt: skip
+        tuple(train),
+        test,
+        tuple((a + before, b + after) for a, b in train),
+        (test[0] + before, test[1] + after),
+        gap,
+        tuple((int(first), int(last)) for first, last in runs),
+    )
 
 
 def _folds_per_run(lengths: Sequence[int], n_folds: int) -> list[int]:

@@ -11,10 +11,12 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from fmri_audio import audio, timeline
-from fmri_audio.brain import clean_blocks
-from fmri_audio.errors import UserError
-from fmri_audio.study.reader import Block, Run, StudyFile, listed
+from fmri_audio.base import timeline
+from fmri_audio.base.errors import UserError
+from fmri_audio.base.kinds import Block, Waveform
+from fmri_audio.brain.cleaning import clean_blocks
+from fmri_audio.sound import audio
+from fmri_audio.study.facts import Run, StudyFile, listed
 
 MOST_LAGS = 10
 """TRs to either side of the declared shift at which the envelope is compared with the brain."""
@@ -24,8 +26,6 @@ FEWEST_SHIFTS = 99
 
 N_SURROGATES = 199
 """Surrogates of a prediction that tell what chance reaches at the best of all shifts."""
-
-Waveform = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def read_film(path: Path, run: Run, tr: Fraction, lead: Fraction | None = None) 
     tr : Fraction
         Seconds.
     lead : Fraction, optional
-        Seconds of the sound before the run's first TR; see :class:`fmri_audio.study.reader.Run`. Without it the sound
+        Seconds of the sound before the run's first TR; see :class:`fmri_audio.study.facts.Run`. Without it the sound
         begins with the run's first TR and ends with its last.
 
     Returns
@@ -99,7 +99,9 @@ def read_film(path: Path, run: Run, tr: Fraction, lead: Fraction | None = None) 
     if excess > 0:
         steps.append(f"cut {excess / rate:.2f} s after the end of run {run.name}")
     elif excess < 0:
-        steps.append(f"{path.name} ends {-excess / rate:.2f} s before run {run.name}: its last TR is left out")
+        steps.append(
+            f"{path.name} ends {-excess / rate:.2f} s before run {run.name}: its last TR is left out"
+        )
     whole = min(run.n_trs, timeline.whole_trs(len(waveform), rate, tr))
     return waveform[: timeline.trs_to_samples(whole, rate, tr)], steps
 
@@ -118,7 +120,7 @@ def run_sounds(
         Of the study; its own sounds count from there.
     facts : StudyFile
     trs : (first, last), optional
-        As in :meth:`fmri_audio.study.reader.StudyFile.kept`.
+        As in :meth:`fmri_audio.study.facts.StudyFile.kept`.
     films : path, or mapping of run name to path, optional
         One film for the first run that is used, or those of the runs named; the study's own sounds unless given.
 
@@ -229,7 +231,13 @@ def _from_lead(waveform: Waveform, lead: int, run: Run, steps: list[str]) -> Wav
 
 
 def _cut(
-    waveform: Waveform, path: Path, steps: list[str], run: Run, block: Block, tr: Fraction, run_starts: Fraction
+    waveform: Waveform,
+    path: Path,
+    steps: list[str],
+    run: Run,
+    block: Block,
+    tr: Fraction,
+    run_starts: Fraction,
 ) -> RunSound:
     """Cut a run's sound [T], from its first TR on, to the block that is used."""
     rate = audio.SAMPLE_RATE
@@ -241,9 +249,13 @@ def _cut(
     skipped = [f"left out the first {run.skip_trs} TRs of run {run.name}"] if run.skip_trs else []
     taken = f"took TRs {first + 1} to {last} of run {run.name}, TRs {run.first_tr + first + 1} to "
     return RunSound(
-        run, (run.first_tr + first, run.first_tr + last), waveform[begin:end], path, run_starts + first * tr,
+        run,
+        (run.first_tr + first, run.first_tr + last),
+        waveform[begin:end],
+        path,
+        run_starts + first * tr,
         [*steps, *skipped, f"{taken}{run.first_tr + last} of the scans"],
-    )  # fmt: skip
+    )
 
 
 def _on_whole_frames(sounds: list[RunSound], tr: Fraction) -> list[RunSound]:
@@ -333,12 +345,19 @@ def envelope_check(
         float(np.quantile(values, 0.95)) if enough else float("nan") for values in (null, best_of)
     )
     return EnvelopeCheck(
-        float(around[0]), int(lags[near.argmax()]), float(near.max()), threshold, best_threshold, len(null),
+        float(around[0]),
+        int(lags[near.argmax()]),
+        float(near.max()),
+        threshold,
+        best_threshold,
+        len(null),
         float(null.max()) if enough else float("nan"),
-    )  # fmt: skip
+    )
 
 
-def best_shift(predicted: NDArray[np.floating], bold: NDArray[np.floating], tr: Fraction) -> tuple[int, float, float]:
+def best_shift(
+    predicted: NDArray[np.floating], bold: NDArray[np.floating], tr: Fraction
+) -> tuple[int, float, float]:
     """The circular shift of all at which a region follows a sound's envelope best, and what chance reaches.
 
     Chance is told from surrogates of the prediction with its spectrum and random phases (Theiler et al. 1992), each at
@@ -366,7 +385,9 @@ def best_shift(predicted: NDArray[np.floating], bold: NDArray[np.floating], tr: 
     return lag - n if lag > n // 2 else lag, float(around.max()), float(np.quantile(chance, 0.95))
 
 
-def _cleaned(predicted: NDArray[np.floating], bold: NDArray[np.floating], tr: Fraction) -> NDArray[np.float64]:
+def _cleaned(
+    predicted: NDArray[np.floating], bold: NDArray[np.floating], tr: Fraction
+) -> NDArray[np.float64]:
     """Prediction and BOLD, detrended, high-passed and standardised alike, [2, TRs]."""
     both = clean_blocks(np.stack([predicted, bold], axis=1), [(0, len(bold))], tr).astype(np.float64)
     both -= both.mean(axis=0)

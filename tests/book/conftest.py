@@ -34,7 +34,7 @@ def smoke_book() -> Path:
     if given:
         return Path(given)
     folder = ROOT / "build" / "tests"
-    command = [sys.executable, "-m", "fmri_audio.pipeline", "book", "--edition", "smoke"]
+    command = [sys.executable, "-m", "programs", "book", "--edition", "smoke"]
     command += ["--build", str(folder), "--html", str(folder / "html")]
     subprocess.run(command, cwd=ROOT, check=True)
     return folder / "html"

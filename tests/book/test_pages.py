@@ -170,7 +170,7 @@ def test_downloads_and_links_within_the_book_lead_somewhere(visit: Visit, addres
 
 
 def test_sounds_of_a_group_are_equally_loud(visit: Visit, smoke_book: Path) -> None:
-    from fmri_audio.audio import loudness
+    from fmri_audio.sound.audio import loudness
 
     for group in visit.page.locator("figure.players").all():
         sources = group.locator("audio").evaluate_all("all => all.map(player => player.src)")

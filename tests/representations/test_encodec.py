@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from fmri_audio.checkpoints import Checkpoint
-from fmri_audio.representations import EncodecCodes, EncodecLatents
+from fmri_audio.codec.checkpoints import Checkpoint
+from fmri_audio.representations.encodec import EncodecCodes, EncodecLatents
 
 
 @pytest.fixture(scope="module")

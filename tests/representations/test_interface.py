@@ -2,37 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from fractions import Fraction
 
 import numpy as np
 import pytest
 import torch
 
-from fmri_audio.checkpoints import Checkpoint
-from fmri_audio.representations import (
-    ComplexStft,
-    EncodecCodes,
-    EncodecLatents,
-    MelGriffinLim,
-    QuantisedMel,
-    Representation,
-)
+from fmri_audio.codec.checkpoints import Checkpoint
+from fmri_audio.representations.base import REPRESENTATIONS, Representation
+from fmri_audio.representations.encodec import EncodecCodes, EncodecLatents
+from fmri_audio.representations.mel import MelGriffinLim
+from fmri_audio.representations.stft import ComplexStft
 
-Make = Callable[[Checkpoint], Representation]
-
-ALL: dict[str, Make] = {
-    "stft": lambda _: ComplexStft(512, 180),
-    "mel": lambda _: MelGriffinLim(512, 180, 40, n_iter=2),
-    "quantised mel": lambda _: QuantisedMel(6.0, n_iter=2),
-    "codes": lambda checkpoint: EncodecCodes(checkpoint, 6.0),
-    "latents": EncodecLatents,
-}
+FEWER = {"mel": {"n_iter": 2}, "mel-quantised": {"n_iter": 2}}
+"""What makes a representation cheaper to try."""
 
 
-@pytest.fixture(params=ALL.values(), ids=ALL.keys())
+@pytest.fixture(params=REPRESENTATIONS)
 def representation(request: pytest.FixtureRequest, tiny_checkpoint: Checkpoint) -> Representation:
-    return request.param(tiny_checkpoint)  # type: ignore[no-any-return]
+    """Every registered one, with its usual settings."""
+    made = REPRESENTATIONS[request.param].usual(tiny_checkpoint)
+    for name, value in FEWER.get(request.param, {}).items():
+        setattr(made, name, value)
+    return made
+
+
+def test_every_representation_says_what_it_is() -> None:
+    assert list(REPRESENTATIONS) == [
+        "encodec-codes",
+        "encodec-latents",
+        "mel",
+        "mel-quantised",
+        "complex-stft",
+    ]
+    labels = [one.label for one in REPRESENTATIONS.values()]
+    assert len(set(labels)) == len(labels) and all(labels)
 
 
 @pytest.mark.parametrize("n_samples", [24_000, 36_000, 30_001])
@@ -85,11 +89,6 @@ def test_bits(tiny_checkpoint: Checkpoint) -> None:
     assert EncodecCodes(tiny_checkpoint, 6.0).channels == 8
     assert EncodecLatents(tiny_checkpoint).bits_per_second == 128 * 75 * 32
     assert ComplexStft(1024, 256).values_per_second == pytest.approx(1026 * 24_000 / 256)
-
-
-def test_names_for_the_tables(tiny_checkpoint: Checkpoint) -> None:
-    names = [make(tiny_checkpoint).id for make in ALL.values()]
-    assert names == ["complex-stft", "mel", "mel-quantised", "encodec-codes", "encodec-latents"]
 
 
 def test_stft_is_exact() -> None:

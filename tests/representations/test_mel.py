@@ -9,9 +9,13 @@ import numpy as np
 import pytest
 import torch
 
-from fmri_audio import metrics
-from fmri_audio.representations import MelGriffinLim, QuantisedMel
-from fmri_audio.representations.mel import BitSplit, magnitude_by_phase, split_budget
+from fmri_audio.representations.mel import (
+    BitSplit,
+    MelGriffinLim,
+    QuantisedMel,
+    split_budget,
+)
+from fmri_audio.sound.metrics.si_sdr import si_sdr_db
 
 RATE = Fraction(24_000, 360)
 
@@ -22,13 +26,27 @@ def waveform(speech: Callable[..., np.ndarray]) -> torch.Tensor:
 
 
 def si_sdr(reference: torch.Tensor, degraded: torch.Tensor) -> float:
-    return metrics.si_sdr_db(reference[0, 0].double().numpy(), degraded[0, 0].double().numpy())
+    return si_sdr_db(reference[0, 0].double().numpy(), degraded[0, 0].double().numpy())
 
 
 def spectral_error(mel: MelGriffinLim, reference: torch.Tensor, degraded: torch.Tensor) -> float:
     """Return the relative error of the STFT magnitude."""
     target, found = mel.spectrum(reference).abs(), mel.spectrum(degraded).abs()
     return float((target - found).norm() / target.norm())
+
+
+def magnitude_by_phase(mel: MelGriffinLim, waveform: torch.Tensor) -> dict[tuple[str, str], torch.Tensor]:
+    """What the mel bands lose and what Griffin-Lim loses, two by two: (magnitude, phase) → waveform [B, 1, T]."""
+    spectrum = mel.spectrum(waveform)
+    magnitudes = {
+        "oracle": spectrum.abs(),
+        "mel": mel.magnitude(mel.analyse(waveform)),
+    }
+    grid: dict[tuple[str, str], torch.Tensor] = {}
+    for name, magnitude in magnitudes.items():
+        grid[name, "true"] = mel.with_phase(magnitude, spectrum, waveform.shape[-1])
+        grid[name, "griffin-lim"] = mel.griffin_lim(magnitude, waveform.shape[-1])
+    return grid
 
 
 def test_the_two_losses_separate(waveform: torch.Tensor) -> None:

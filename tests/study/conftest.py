@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fmri_audio.study.simulator import simulate_study
+from fmri_audio.simulation.simulator import simulate_study
 
 N_TRS, SHAPE, SAMPLE_RATE = 48, (16, 14, 14), 24_000
 

@@ -13,8 +13,8 @@ import nibabel as nib
 import numpy as np
 import yaml
 
-from fmri_audio import audio
-from fmri_audio.study.simulator import box_affine
+from fmri_audio.simulation.simulator import box_affine
+from fmri_audio.sound import audio
 
 TR = Fraction(3, 2)
 RATE = audio.SAMPLE_RATE
@@ -47,7 +47,9 @@ def write_film(path: Path, waveform: np.ndarray, rate: int = RATE, begins: int =
             still = av.VideoFrame.from_ndarray(np.zeros((16, 16, 3), np.uint8), format="rgb24")
             container.mux(picture.encode(still))
         container.mux(picture.encode(None))
-        frame = av.AudioFrame.from_ndarray(np.asarray(waveform, np.float32)[None], format="fltp", layout="mono")
+        frame = av.AudioFrame.from_ndarray(
+            np.asarray(waveform, np.float32)[None], format="fltp", layout="mono"
+        )
         frame.sample_rate, frame.pts, frame.time_base = rate, begins * rate, Fraction(1, rate)
         container.mux(sound.encode(frame))
         container.mux(sound.encode(None))
@@ -57,7 +59,9 @@ def write_film(path: Path, waveform: np.ndarray, rate: int = RATE, begins: int =
 def write_scan(path: Path, data: np.ndarray, tr: float = float(TR), affine: np.ndarray | None = None) -> Path:
     """Write a scan [x, y, z, TRs] on the grid of a simulated box."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    image = nib.Nifti1Image(np.asarray(data, np.float32), box_affine(data.shape[:3]) if affine is None else affine)
+    image = nib.Nifti1Image(
+        np.asarray(data, np.float32), box_affine(data.shape[:3]) if affine is None else affine
+    )
     image.header.set_zooms((3, 3, 3, tr))
     image.header.set_xyzt_units("mm", "sec")
     image.to_filename(path)
@@ -82,7 +86,13 @@ def write_study(folder: Path, scans: Sequence[np.ndarray], **facts: Any) -> Path
     folder.mkdir(parents=True, exist_ok=True)
     for i, data in enumerate(scans):
         write_scan(folder / f"sherlock_movie_s{i + 1}.nii", data)
-    content = {"name": "made", "shift_trs": 3, "subjects": list(range(1, len(scans) + 1)), "runs": runs, **facts}
+    content = {
+        "name": "made",
+        "shift_trs": 3,
+        "subjects": list(range(1, len(scans) + 1)),
+        "runs": runs,
+        **facts,
+    }
     (folder / "study.yml").write_text(yaml.safe_dump(content))
     return folder
 

@@ -7,18 +7,27 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from fmri_audio.errors import UserError
+from fmri_audio.base.errors import UserError
 from fmri_audio.study.annotations import read_annotations
 
 COLUMNS = (
-    "Segment Number", "Start Time (s) ", "End Time (s) ", "Start Time (TRs, 1.5s)", "End Time (TRs, 1.5s)",
-    "Name - Speaking", "Music Presence ",
-)  # fmt: skip
+    "Segment Number",
+    "Start Time (s) ",
+    "End Time (s) ",
+    "Start Time (TRs, 1.5s)",
+    "End Time (TRs, 1.5s)",
+    "Name - Speaking",
+    "Music Presence ",
+)
 ROWS = (
-    (1, 0, 3, 1, 2, "Ann", "Yes"), (2, 3, 6, 3, 4, None, "Yes"), (3, 6, 6, 4, 4, None, "No"),
-    (4, 6, 9, 5, 6, " ", "No"), (5, 9, 10, None, None, "Bob", "No"), (6, 0, 2, 7, 8, None, "No"),
+    (1, 0, 3, 1, 2, "Ann", "Yes"),
+    (2, 3, 6, 3, 4, None, "Yes"),
+    (3, 6, 6, 4, 4, None, "No"),
+    (4, 6, 9, 5, 6, " ", "No"),
+    (5, 9, 10, None, None, "Bob", "No"),
+    (6, 0, 2, 7, 8, None, "No"),
     (7, 2, 4, 8, 9, "Bob ", "No"),
-)  # fmt: skip
+)
 
 
 def write(path: Path, without: tuple[str, ...] = ()) -> Path:
@@ -38,27 +47,42 @@ def test_seconds_start_again_where_the_second_part_does(tmp_path: Path) -> None:
         "segments 5 have no TRs: they lie outside the scans",
         "segments 3 last no time: they are not in the sound's table",
     ]
-    assert table["kind"].tolist() == ["speech", "music", "ambience", "ambience", "speech", "ambience", "speech"]
+    assert table["kind"].tolist() == [
+        "speech",
+        "music",
+        "ambience",
+        "ambience",
+        "speech",
+        "ambience",
+        "speech",
+    ]
 
 
 def test_a_run_gets_the_segments_of_its_part(tmp_path: Path) -> None:
     annotations = read_annotations(write(tmp_path / "a.xlsx"))
     second = annotations.segments_of_run(6)
     assert list(second[["onset", "offset", "kind", "speaker"]].itertuples(index=False, name=None)) == [
-        (0, 2, "ambience", ""), (2, 4, "speech", "Bob"),
-    ]  # fmt: skip
+        (0, 2, "ambience", ""),
+        (2, 4, "speech", "Bob"),
+    ]
     assert len(annotations.segments_of_run(0)) == 4
-    with pytest.raises(UserError, match=r"no part begins with TR 6, where the run does .they begin with 1, 7"):
+    with pytest.raises(
+        UserError, match=r"no part begins with TR 6, where the run does .they begin with 1, 7"
+    ):
         annotations.segments_of_run(5)
 
 
 def test_columns_that_are_missing_are_all_named(tmp_path: Path) -> None:
     path = write(tmp_path / "a.xlsx", without=("End Time (s)", "Start Time (TRs, 1.5s)"))
-    with pytest.raises(UserError, match=r"the columns 'End Time .s.' and 'Start Time .TRs, 1.5s.' are missing; give"):
+    with pytest.raises(
+        UserError, match=r"the columns 'End Time .s.' and 'Start Time .TRs, 1.5s.' are missing; give"
+    ):
         read_annotations(path)
     silent = read_annotations(write(tmp_path / "b.xlsx", without=("Music Presence",)))
     assert "kind" not in silent.table
-    with pytest.raises(UserError, match="the column 'Music Presence' is missing, without which no segment has a kind"):
+    with pytest.raises(
+        UserError, match="the column 'Music Presence' is missing, without which no segment has a kind"
+    ):
         silent.segments_of_run(0)
 
 
@@ -83,7 +107,11 @@ def test_the_real_spreadsheet(shared_data: Path) -> None:
     assert len(table) == 1000 and table["part"].value_counts().to_dict() == {1: 482, 2: 518}
     assert annotations.notes[0] == "segments 481, 482 have no TRs: they lie outside the scans"
     assert (table.loc[1, "first_tr"], table.loc[1000, "last_tr"]) == (1, 1976)  # as they are
-    assert (table.loc[483, "first_tr"], table.loc[483, "onset"], table.loc[483, "joined_onset"]) == (947, 0, 946 * 1.5)
+    assert (table.loc[483, "first_tr"], table.loc[483, "onset"], table.loc[483, "joined_onset"]) == (
+        947,
+        0,
+        946 * 1.5,
+    )
     # TRs and seconds tell the same: the rounding of whole seconds and of whole TRs apart.
     known = table.dropna(subset="first_tr")
     assert (known["joined_onset"] / 1.5 - (known["first_tr"].astype(float) - 1)).abs().max() < 0.5

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from fmri_audio.errors import UserError
-from fmri_audio.study.bids import find_bids
-from fmri_audio.study.reader import Found
+from fmri_audio.base.errors import UserError
+from fmri_audio.study.facts import Found
+from fmri_audio.study.layouts.bids import find_bids
 
 from . import trees
 
@@ -34,7 +34,12 @@ def heard(folder: Path, rows: Rows, story: str | None = None) -> Found:
 def spans(found: Found) -> list[tuple[str, int, int, float | None]]:
     """Name, first volume, TRs and lead of every run."""
     return [
-        (run.name, scan.first_volume, scan.n_trs, None if run.stimulus_lead is None else float(run.stimulus_lead))
+        (
+            run.name,
+            scan.first_volume,
+            scan.n_trs,
+            None if run.stimulus_lead is None else float(run.stimulus_lead),
+        )
         for run, scan in zip(found.facts.runs, found.scans["01"], strict=True)
     ]
 
@@ -60,7 +65,9 @@ FIXATION = (0, 7.5, "fixation", "n/a")
         ([(7.5, 20, "line", "tale_audio.wav"), (30, 37.5, "line", "tale_audio.wav")], ("tale", 5, 40, 0.0)),
     ],
 )
-def test_the_rows_with_a_sound_are_the_story(folder: Path, rows: Rows, span: tuple[str, int, int, float]) -> None:
+def test_the_rows_with_a_sound_are_the_story(
+    folder: Path, rows: Rows, span: tuple[str, int, int, float]
+) -> None:
     found = heard(folder, rows)
     assert spans(found) == [span] and found.problems == []
 
@@ -68,10 +75,22 @@ def test_the_rows_with_a_sound_are_the_story(folder: Path, rows: Rows, span: tup
 @pytest.mark.parametrize(
     ("rows", "said"),
     [
-        ([(0, 7, "music", "tale_audio.wav"), TALE], "kinds .* set study.story to one of music, narrative, tale"),
-        ([(0, 7, "a", "beep.wav"), (9, 60, "b", "other.wav")], "different sounds .* one of a, b, beep, other"),
-        ([(0, 7, "music", "n/a"), (9, 60, "speech", "n/a")], "different kinds .* one of music, speech, or mark"),
-        ([(0, 7, "n/a", "n/a"), (9, 60, "n/a", "n/a")], "2 events with different times and none .*story; mark"),
+        (
+            [(0, 7, "music", "tale_audio.wav"), TALE],
+            "kinds .* set study.story to one of music, narrative, tale",
+        ),
+        (
+            [(0, 7, "a", "beep.wav"), (9, 60, "b", "other.wav")],
+            "different sounds .* one of a, b, beep, other",
+        ),
+        (
+            [(0, 7, "music", "n/a"), (9, 60, "speech", "n/a")],
+            "different kinds .* one of music, speech, or mark",
+        ),
+        (
+            [(0, 7, "n/a", "n/a"), (9, 60, "n/a", "n/a")],
+            "2 events with different times and none .*story; mark",
+        ),
         ([("n/a", 60, "story", "tale_audio.wav")], "the onset of the stimulus is n/a"),
         ([(0, -1, "story", "tale_audio.wav")], "has a negative duration"),
         ([(0, "n/a", "story", "n/a")], "the duration of tale is n/a, and without its sound nothing tells"),
@@ -81,7 +100,10 @@ def test_the_rows_with_a_sound_are_the_story(folder: Path, rows: Rows, span: tup
         ([(0, "1e7", "story", "tale_audio.wav")], "should be a table with onset and duration in seconds"),
         ([(0, "inf", "story", "tale_audio.wav")], "should be a table"),
         ([(0, 60, "story", "/data/tale.wav")], "leads out of stimuli/"),
-        ([(0, 60, "a", "tale_audio.wav"), (90, 60, "a", "tale_audio.wav")], "heard more than once; mark the row"),
+        (
+            [(0, 60, "a", "tale_audio.wav"), (90, 60, "a", "tale_audio.wav")],
+            "heard more than once; mark the row",
+        ),
     ],
 )
 def test_what_does_not_tell_is_one_sentence(folder: Path, rows: Rows, said: str) -> None:
@@ -105,7 +127,8 @@ def test_a_sound_that_events_name_is_not_replaced_by_another(folder: Path) -> No
 
 
 @pytest.mark.parametrize(
-    ("encoding", "end"), [("utf-8", "\n"), ("utf-8-sig", "\r\n"), ("utf-16", "\n"), ("utf-8", "\t\n"), ("utf-8", "\r")]
+    ("encoding", "end"),
+    [("utf-8", "\n"), ("utf-8-sig", "\r\n"), ("utf-16", "\n"), ("utf-8", "\t\n"), ("utf-8", "\r")],
 )
 def test_tables_from_other_programs(folder: Path, encoding: str, end: str) -> None:
     path = trees.tell(folder / "task-tale_events.tsv", [FIXATION, TALE])

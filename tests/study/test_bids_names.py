@@ -11,10 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fmri_audio.errors import UserError
-from fmri_audio.study.bids import find_bids
+from fmri_audio.base.errors import UserError
 from fmri_audio.study.bids_names import BidsName, pipelines, scans_in, stimulus_file
-from fmri_audio.study.reader import Found, find_study
+from fmri_audio.study.facts import Found
+from fmri_audio.study.layouts.bids import find_bids
+from fmri_audio.study.reader import find_study
 
 from . import made, trees
 from .trees import SPACE
@@ -39,7 +40,9 @@ def test_ds001_padded_and_fmriprep_not(tmp_path: Path) -> None:
         for run in range(1, 11):
             raw = f"sub-{subject}_task-{task}_run-{run:02d}"
             trees.plant(tmp_path, [f"{trees.func(raw)}/{raw}_bold.nii.gz"])
-            trees.tell(tmp_path / trees.func(raw) / f"{raw}_events.tsv", [(7.5, 60, "story", f"part{run}.wav")])
+            trees.tell(
+                tmp_path / trees.func(raw) / f"{raw}_events.tsv", [(7.5, 60, "story", f"part{run}.wav")]
+            )
             form = f"space-{SPACE}_res-2_desc-preproc"
             trees.plant(tmp_path, [trees.preprocessed(f"sub-{subject}_task-{task}_run-{run}", version, form)])
     for run in range(1, 11):
@@ -51,7 +54,9 @@ def test_ds001_padded_and_fmriprep_not(tmp_path: Path) -> None:
     assert chosen(found, "11") == [f"sub-11_task-{task}_run-{run}" for run in range(1, 11)]
     inside = tmp_path / version
     again = find_bids(inside)
-    assert [run.stimulus for run in again.facts.runs] == [f"../../stimuli/part{run}.wav" for run in range(1, 11)]
+    assert [run.stimulus for run in again.facts.runs] == [
+        f"../../stimuli/part{run}.wav" for run in range(1, 11)
+    ]
     assert all((inside / str(run.stimulus)).is_file() for run in again.facts.runs)
 
 
@@ -72,12 +77,16 @@ def test_synthetic_inherits_its_events_over_sessions(tmp_path: Path) -> None:
     assert found.facts.tr == Fraction(5, 2) and found.problems == [] and found.facts.runs[0].n_trs == 24
     assert chosen(found, "01") == ["sub-01_ses-01_task-nback_run-01"]
     assert [note.split()[0][11:] for note in found.notes] == [
-        "ses-01_task-nback_run-02"[4:], "ses-02_task-nback_run-01"[4:], "ses-02_task-nback_run-02"[4:],
-    ]  # fmt: skip
+        "ses-01_task-nback_run-02"[4:],
+        "ses-02_task-nback_run-01"[4:],
+        "ses-02_task-nback_run-02"[4:],
+    ]
     # The nearer table counts: the session's before the subject's before the data set's.
     trees.tell(tmp_path / "sub-01" / "sub-01_task-nback_events.tsv", [(10, 50, "story", "tale.wav")])
     assert find_bids(tmp_path, "nback").scans["01"][0].first_volume == 4
-    trees.tell(tmp_path / "sub-01/ses-01/sub-01_ses-01_task-nback_run-1_events.tsv", [(20, 50, "story", "tale.wav")])
+    trees.tell(
+        tmp_path / "sub-01/ses-01/sub-01_ses-01_task-nback_run-1_events.tsv", [(20, 50, "story", "tale.wav")]
+    )
     assert find_bids(tmp_path, "nback").scans["01"][0].first_volume == 8
     trees.plant(tmp_path / "sub-01" / "ses-01", ["sub-01_task-nback_run-1_ses-01_events.tsv"])
     with pytest.raises(UserError, match="are both events of sub-01_ses-01_task-nback_run-01; keep one"):
@@ -86,7 +95,9 @@ def test_synthetic_inherits_its_events_over_sessions(tmp_path: Path) -> None:
 
 def test_side_files_are_merged_key_by_key(tmp_path: Path) -> None:
     stem = "sub-01_task-tale_run-02"
-    trees.plant(tmp_path, [trees.preprocessed("sub-01_task-tale_run-2"), f"{trees.func(stem)}/{stem}_bold.nii.gz"])
+    trees.plant(
+        tmp_path, [trees.preprocessed("sub-01_task-tale_run-2"), f"{trees.func(stem)}/{stem}_bold.nii.gz"]
+    )
     trees.tell(tmp_path / "task-tale_events.tsv")
     trees.sound(tmp_path, "tale.wav")
     made.write_json(tmp_path / "bold.json", {"RepetitionTime": 3.0})
@@ -107,9 +118,15 @@ def test_side_files_are_merged_key_by_key(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("said", "tr"),
-    [({"RepetitionTime": 2}, 2), ({"VolumeTiming": [0, 2.5, 5]}, Fraction(5, 2)), ({"VolumeTiming": [0, 1, 5]}, None)],
+    [
+        ({"RepetitionTime": 2}, 2),
+        ({"VolumeTiming": [0, 2.5, 5]}, Fraction(5, 2)),
+        ({"VolumeTiming": [0, 1, 5]}, None),
+    ],
 )
-def test_a_tr_is_stated_or_the_volumes_are_even(tmp_path: Path, said: dict[str, object], tr: Fraction | None) -> None:
+def test_a_tr_is_stated_or_the_volumes_are_even(
+    tmp_path: Path, said: dict[str, object], tr: Fraction | None
+) -> None:
     trees.plant(tmp_path, [trees.preprocessed("sub-01_task-tale")])
     trees.tell(tmp_path / "task-tale_events.tsv")
     made.write_json(tmp_path / "task-tale_bold.json", said)
@@ -137,7 +154,9 @@ def test_ds000117_has_sessions_and_a_pipeline_without_scans(tmp_path: Path) -> N
             stem = f"sub-{subject}_ses-mri_task-facerecognition_run-{run:02d}"
             trees.plant(tmp_path, [f"{trees.func(stem)}/{stem}_bold.nii.gz"])
             trees.plant(tmp_path, [trees.preprocessed(stem.replace("-09", "-9"))])
-            trees.tell(tmp_path / trees.func(stem) / f"{stem}_events.tsv", [(0, 60, "story", f"run{run}.wav")])
+            trees.tell(
+                tmp_path / trees.func(stem) / f"{stem}_events.tsv", [(0, 60, "story", f"run{run}.wav")]
+            )
         trees.plant(tmp_path, [f"derivatives/freesurfer/sub-{subject}/ses-mri/anat/mri/T1.mgz"])
     trees.sound(tmp_path, "run9.wav")
     trees.sound(tmp_path, "run10.wav")
@@ -152,12 +171,16 @@ def test_ds210_has_three_echoes_and_one_combined_series(tmp_path: Path) -> None:
             stem = f"sub-{subject}_task-cuedSGT_run-01"
             trees.plant(tmp_path, [f"{trees.func(stem)}/{stem}_echo-{echo}_bold.nii.gz"])
             trees.plant(tmp_path, [trees.preprocessed(f"sub-{subject}_task-cuedSGT_run-1_echo-{echo}")])
-            made.write_json(tmp_path / f"task-cuedSGT_echo-{echo}_bold.json", {"RepetitionTime": 2.0, "EchoTime": echo})
+            made.write_json(
+                tmp_path / f"task-cuedSGT_echo-{echo}_bold.json", {"RepetitionTime": 2.0, "EchoTime": echo}
+            )
         trees.plant(tmp_path, [trees.preprocessed(f"sub-{subject}_task-cuedSGT_run-1")])
     trees.tell(tmp_path / "task-cuedSGT_events.tsv")
     trees.sound(tmp_path, "tale.wav")
     found = find_bids(tmp_path)
-    assert found.problems == [] and found.facts.tr == 2 and chosen(found, "02") == ["sub-02_task-cuedSGT_run-1"]
+    assert (
+        found.problems == [] and found.facts.tr == 2 and chosen(found, "02") == ["sub-02_task-cuedSGT_run-1"]
+    )
     (tmp_path / trees.preprocessed("sub-02_task-cuedSGT_run-1")).unlink()
     with pytest.raises(UserError, match="sub-02_task-cuedSGT_run-1 has single echoes and no combined series"):
         find_bids(tmp_path)
@@ -199,12 +222,18 @@ def test_ds003_without_sounds_names_what_is_missing(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "place",
     [
-        "derivatives/fmriprep", "derivatives/fmriprep-23.2.0", "derivatives/fmriprep/fmriprep", "derivatives/mine",
-        "derivatives",        "derivatives/preproc/derivatives/fmriprep-1.0",
+        "derivatives/fmriprep",
+        "derivatives/fmriprep-23.2.0",
+        "derivatives/fmriprep/fmriprep",
+        "derivatives/mine",
+        "derivatives",
+        "derivatives/preproc/derivatives/fmriprep-1.0",
     ],
-)  # fmt: skip
+)
 def test_derivatives_are_found_wherever_they_lie(tmp_path: Path, place: str) -> None:
-    trees.plant(tmp_path, [trees.preprocessed("sub-01_task-tale", place), "derivatives/freesurfer/sub-01/mri/T1.mgz"])
+    trees.plant(
+        tmp_path, [trees.preprocessed("sub-01_task-tale", place), "derivatives/freesurfer/sub-01/mri/T1.mgz"]
+    )
     trees.tell(tmp_path / "sub-01/func/sub-01_task-tale_events.tsv")
     trees.sound(tmp_path, "tale.wav")
     trees.state_tr(tmp_path, "tale")
@@ -239,9 +268,13 @@ def test_several_pipelines_are_listed_and_none_is_preferred(tmp_path: Path) -> N
     trees.tell(tmp_path / "task-recall_events.tsv")
     trees.state_tr(tmp_path, "tale")
     trees.state_tr(tmp_path, "recall")
-    with pytest.raises(UserError, match=r"derivatives/fmriprep-20.2.7, derivatives/fmriprep-23.2.0; give one of these"):
+    with pytest.raises(
+        UserError, match=r"derivatives/fmriprep-20.2.7, derivatives/fmriprep-23.2.0; give one of these"
+    ):
         find_bids(tmp_path, "tale")
-    assert find_bids(tmp_path, "recall").scans["01"][0].path.is_relative_to(tmp_path / "derivatives" / "other")
+    assert (
+        find_bids(tmp_path, "recall").scans["01"][0].path.is_relative_to(tmp_path / "derivatives" / "other")
+    )
     assert find_bids(tmp_path / "derivatives" / "fmriprep-23.2.0").facts.subjects == ["01"]
 
 
@@ -249,8 +282,12 @@ def test_other_forms_are_no_scans(tmp_path: Path) -> None:
     stem = "sub-01_task-tale"
     forms = ["desc-preproc", f"part-phase_space-{SPACE}_desc-preproc", f"space-{SPACE}_desc-smooth"]
     trees.plant(tmp_path, [trees.preprocessed(stem, form=form) for form in forms])
-    trees.plant(tmp_path, [f"derivatives/fmriprep/sub-01/func/._{stem}_space-{SPACE}_desc-preproc_bold.nii.gz"])
-    with pytest.raises(UserError, match="no scans .*_desc-preproc_bold.nii.gz below derivatives; run fMRIPrep"):
+    trees.plant(
+        tmp_path, [f"derivatives/fmriprep/sub-01/func/._{stem}_space-{SPACE}_desc-preproc_bold.nii.gz"]
+    )
+    with pytest.raises(
+        UserError, match="no scans .*_desc-preproc_bold.nii.gz below derivatives; run fMRIPrep"
+    ):
         find_bids(tmp_path)
     assert len(list(scans_in(tmp_path / "derivatives" / "fmriprep"))) == 1
     with pytest.raises(UserError, match="no scans"):
@@ -262,8 +299,16 @@ def test_a_stimulus_counts_from_stimuli(tmp_path: Path) -> None:
     trees.sound(tmp_path, "audio/tale.wav")
     for named in ("audio/tale.wav", "./audio/tale.wav", "stimuli/audio/tale.wav", "audio\\tale.wav"):
         assert stimulus_file(tmp_path, named, "x") == tmp_path / "stimuli/audio/tale.wav"
-    for named in ("/stimuli/tale.wav", "../tale.wav", "audio/../../tale.wav", "C:\\tale.wav", "https://x.org/a.wav"):
-        with pytest.raises(UserError, match="x: stim_file .* leads out of stimuli/; give the path within that folder"):
+    for named in (
+        "/stimuli/tale.wav",
+        "../tale.wav",
+        "audio/../../tale.wav",
+        "C:\\tale.wav",
+        "https://x.org/a.wav",
+    ):
+        with pytest.raises(
+            UserError, match="x: stim_file .* leads out of stimuli/; give the path within that folder"
+        ):
             stimulus_file(tmp_path, named, "x")
 
 
@@ -271,12 +316,15 @@ def test_sounds_of_one_name_in_two_folders_are_two_stories(tmp_path: Path) -> No
     for run in (1, 2):
         stem = f"sub-01_task-tale_run-{run}"
         trees.plant(tmp_path, [trees.preprocessed(stem)])
-        trees.tell(tmp_path / trees.func(stem) / f"{stem}_events.tsv", [(0, 60, "story", f"{'ab'[run - 1]}/x.wav")])
+        trees.tell(
+            tmp_path / trees.func(stem) / f"{stem}_events.tsv", [(0, 60, "story", f"{'ab'[run - 1]}/x.wav")]
+        )
         trees.sound(tmp_path, f"{'ab'[run - 1]}/x.wav")
     trees.state_tr(tmp_path, "tale")
     assert [(run.name, run.stimulus) for run in find_bids(tmp_path).facts.runs] == [
-        ("a/x", "stimuli/a/x.wav"), ("b/x", "stimuli/b/x.wav"),
-    ]  # fmt: skip
+        ("a/x", "stimuli/a/x.wav"),
+        ("b/x", "stimuli/b/x.wav"),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -309,8 +357,12 @@ WORDS = st.sampled_from(["01", "1", "10", "tale", "preproc", SPACE, "mag", "", "
 NAMES = st.lists(st.tuples(st.sampled_from(KEYS), WORDS), max_size=6).map(
     lambda parts: "_".join(f"{key}-{value}" for key, value in [("sub", "01"), ("task", "tale"), *parts])
 )
-CELLS = st.sampled_from(["0", "7.5", "60", "-3", "n/a", "", "1e9", "inf", "nan", "soon", "１", "tale.wav", "../x.wav"])
-ROWS = st.lists(st.tuples(CELLS, CELLS, st.sampled_from(["story", "fixation", "a", "n/a"]), CELLS), max_size=4)
+CELLS = st.sampled_from(
+    ["0", "7.5", "60", "-3", "n/a", "", "1e9", "inf", "nan", "soon", "１", "tale.wav", "../x.wav"]
+)
+ROWS = st.lists(
+    st.tuples(CELLS, CELLS, st.sampled_from(["story", "fixation", "a", "n/a"]), CELLS), max_size=4
+)
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3),
     lambda inner: st.lists(inner, max_size=3),
@@ -319,9 +371,12 @@ JSON = st.recursive(
 
 @settings(max_examples=60, deadline=None)
 @given(
-    names=st.lists(NAMES, max_size=4), rows=ROWS, tr=JSON, timing=JSON,
+    names=st.lists(NAMES, max_size=4),
+    rows=ROWS,
+    tr=JSON,
+    timing=JSON,
     suffix=st.sampled_from(["", "\t", "\r", '"', "\0"]),
-)  # fmt: skip
+)
 def test_whatever_lies_there_is_found_or_one_sentence(
     names: list[str], rows: list[tuple[str, ...]], tr: object, timing: object, suffix: str
 ) -> None:
@@ -329,7 +384,9 @@ def test_whatever_lies_there_is_found_or_one_sentence(
         folder = Path(place)
         fitting = f"space-{SPACE}_desc-preproc"
         trees.plant(folder, [trees.preprocessed("sub-01_task-tale")])
-        trees.plant(folder, [f"derivatives/fmriprep/sub-01/func/{name}_{fitting}_bold.nii.gz" for name in names])
+        trees.plant(
+            folder, [f"derivatives/fmriprep/sub-01/func/{name}_{fitting}_bold.nii.gz" for name in names]
+        )
         path = trees.tell(folder / "task-tale_events.tsv", rows)
         path.write_text(path.read_text().replace("\n", f"{suffix}\n"), encoding="utf-8")
         side = {"RepetitionTime": tr, "StartTime": timing, "VolumeTiming": timing}

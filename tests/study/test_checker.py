@@ -15,10 +15,10 @@ import soundfile
 import yaml
 
 from fmri_audio import cli
-from fmri_audio.brain import auditory_mask
+from fmri_audio.brain.masks import auditory_mask
+from fmri_audio.simulation.simulator import box_affine
 from fmri_audio.study import checker, sync
 from fmri_audio.study.envelope import envelope_response
-from fmri_audio.study.simulator import box_affine
 
 from . import made
 
@@ -77,7 +77,9 @@ def change(folder: Path, **facts: object) -> None:
     path.write_text(yaml.safe_dump({**yaml.safe_load(path.read_text()), **facts}))
 
 
-def rewrite(folder: Path, subject: int, edit: Callable[[np.ndarray], np.ndarray | None], **scan: object) -> None:
+def rewrite(
+    folder: Path, subject: int, edit: Callable[[np.ndarray], np.ndarray | None], **scan: object
+) -> None:
     path = folder / f"sherlock_movie_s{subject}.nii"
     data = np.asarray(checker.open_image(path).dataobj).copy()
     changed = edit(data)
@@ -100,12 +102,16 @@ def test_a_sound_study_with_its_film_passes(good: Path, film: Path, check: Check
     assert "no film was given" in check(good)[1]
 
 
-def test_a_film_that_nobody_heard_is_a_warning_with_the_figure(good: Path, tmp_path: Path, check: Check) -> None:
+def test_a_film_that_nobody_heard_is_a_warning_with_the_figure(
+    good: Path, tmp_path: Path, check: Check
+) -> None:
     other = tmp_path / "other.flac"
     soundfile.write(other, made.bursts(LONG * 1.5, 99), made.RATE)
     status, out = check(good, "--film", f"1={other}")
     [warning] = lines(out, "warning")
-    assert status == 0 and warning.startswith("other.flac: auditory cortex does not follow its envelope (r = ")
+    assert status == 0 and warning.startswith(
+        "other.flac: auditory cortex does not follow its envelope (r = "
+    )
     assert warning.endswith("the film may be the wrong one")
 
 
@@ -126,7 +132,10 @@ def test_the_studys_own_sound_is_compared_too(folder: Path, film: Path, check: C
     assert status == 1 and "gone.flac does not exist" in lines(out, "problem")[0]
     soundfile.write(folder / "brief.flac", made.bursts(250), made.RATE)
     change(folder, stimulus="brief.flac")
-    assert "brief.flac lasts 250.00 s, shorter than the scans of 300.00 s" in lines(check(folder)[1], "problem")[0]
+    assert (
+        "brief.flac lasts 250.00 s, shorter than the scans of 300.00 s"
+        in lines(check(folder)[1], "problem")[0]
+    )
 
 
 @pytest.mark.parametrize(
@@ -157,13 +166,25 @@ def test_films_that_cannot_be_meant_are_refused(good: Path, film: Path, check: C
     ("edit", "scan", "said"),
     [
         (lambda data: data[..., :-2], {}, "sherlock_movie_s2.nii: 198 volumes, the study has 200"),
-        (lambda data: None, {"tr": 2.0}, "sherlock_movie_s2.nii: its header says a TR of 2 s, the study 1.5 s"),
-        (lambda data: data[1:], {}, "sherlock_movie_s2.nii: its grid has another shape than the first subject's"),
+        (
+            lambda data: None,
+            {"tr": 2.0},
+            "sherlock_movie_s2.nii: its header says a TR of 2 s, the study 1.5 s",
+        ),
+        (
+            lambda data: data[1:],
+            {},
+            "sherlock_movie_s2.nii: its grid has another shape than the first subject's",
+        ),
         (lambda data: None, {"affine": np.eye(4)}, "s2.nii: its affine differs from the first subject's"),
     ],
 )
 def test_headers_that_differ(
-    folder: Path, check: Check, edit: Callable[[np.ndarray], np.ndarray | None], scan: dict[str, object], said: str
+    folder: Path,
+    check: Check,
+    edit: Callable[[np.ndarray], np.ndarray | None],
+    scan: dict[str, object],
+    said: str,
 ) -> None:
     rewrite(folder, 2, edit, **scan)
     status, out = check(folder)
@@ -195,8 +216,12 @@ def test_where_a_header_puts_its_voxels(folder: Path, check: Check) -> None:
     reheader(folder, 2, twice)
     status, out = check(folder)
     [warning] = lines(out, "warning")
-    assert status == 0 and warning.startswith("sherlock_movie_s2.nii: sform and qform put the same voxel up to 4.0 mm")
-    assert lines(out, "note")[0].startswith("sherlock_movie_s1.nii: the header places voxels in scanner coordinates")
+    assert status == 0 and warning.startswith(
+        "sherlock_movie_s2.nii: sform and qform put the same voxel up to 4.0 mm"
+    )
+    assert lines(out, "note")[0].startswith(
+        "sherlock_movie_s1.nii: the header places voxels in scanner coordinates"
+    )
 
     def no_rotation(header: Any) -> None:
         header["quatern_b"] = 7
@@ -231,7 +256,9 @@ def test_voxels_that_hold_nothing(folder: Path, mask: np.ndarray, check: Check) 
     rewrite(folder, 1, spoil)
     status, out = check(folder)
     assert status == 1
-    assert "sherlock_movie_s1.nii: 1 voxels of the auditory mask hold NaN or infinity; mend or mask them" in out
+    assert (
+        "sherlock_movie_s1.nii: 1 voxels of the auditory mask hold NaN or infinity; mend or mask them" in out
+    )
     assert "sherlock_movie_s1.nii: 1 voxels of the auditory mask never change" in out
 
 
@@ -248,7 +275,9 @@ def test_filler_is_told_from_data_and_from_what_was_declared(folder: Path, check
     assert status == 0 and out.splitlines()[3].split()[-2:] == ["10", "ok"]
     change(folder, fillers=[{"subject": 2, "first_tr": 185, "n_trs": 15}])
     status, out = check(folder)
-    assert status == 1 and "volumes 186 to 200 are declared filler and yet they vary" in lines(out, "problem")[0]
+    assert (
+        status == 1 and "volumes 186 to 200 are declared filler and yet they vary" in lines(out, "problem")[0]
+    )
 
 
 def test_files_that_are_missing_or_broken(folder: Path, check: Check) -> None:
@@ -265,7 +294,9 @@ def test_files_that_are_missing_or_broken(folder: Path, check: Check) -> None:
 @pytest.mark.parametrize("cut", [4, 3000])
 def test_a_truncated_archive_is_found(folder: Path, check: Check, cut: int) -> None:
     plain = folder / "sherlock_movie_s1.nii"
-    packed = made.write_scan(folder / "sherlock_movie_s1.nii.gz", np.asarray(checker.open_image(plain).dataobj))
+    packed = made.write_scan(
+        folder / "sherlock_movie_s1.nii.gz", np.asarray(checker.open_image(plain).dataobj)
+    )
     plain.unlink()
     assert check(folder)[0] == 0
     packed.write_bytes(packed.read_bytes()[:-cut])
@@ -280,7 +311,9 @@ def test_no_study_at_all_is_one_line(tmp_path: Path, check: Check) -> None:
     assert status == 1 and out.count("\n") == 1 and "no such folder" in out
 
 
-def test_a_bids_data_set_is_checked_with_its_own_sound(tmp_path: Path, check: Check, mask: np.ndarray) -> None:
+def test_a_bids_data_set_is_checked_with_its_own_sound(
+    tmp_path: Path, check: Check, mask: np.ndarray
+) -> None:
     folder = tmp_path / "tales"
     made.write_scan(made.scan_path(folder, "sub-001_task-tale"), made.noise(60, 1))
     made.write_scan(made.scan_path(folder, "sub-002_task-tale"), made.noise(60, 2))
@@ -304,6 +337,8 @@ def test_other_trs_and_labels_are_written_as_they_are(tmp_path: Path, check: Che
     run = {"name": "1", "first_tr": 0, "n_trs": 50}
     folder = made.write_study(tmp_path / "s", [made.noise(50, 1)], runs=[run], tr="0.8", subjects=["1"])
     status, out = check(folder)
-    assert status == 1 and "50 TRs of 0.8 s" in out and "its header says a TR of 1.5 s, the study 0.8 s" in out
+    assert (
+        status == 1 and "50 TRs of 0.8 s" in out and "its header says a TR of 1.5 s, the study 0.8 s" in out
+    )
     rewrite(folder, 1, lambda data: None, tr=float(Fraction("0.8")))
     assert check(folder)[0] == 0

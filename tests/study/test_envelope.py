@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from fmri_audio import brain
+from fmri_audio.brain import cleaning
 from fmri_audio.study.envelope import LEVEL_RATE, RANGE_DB, envelope_map, envelope_response, level_db
 
 TR = Fraction(3, 2)
@@ -59,7 +59,7 @@ def test_the_map_finds_the_voxels_that_follow_and_no_others() -> None:
     wave = noise(trs)
     rng = np.random.default_rng(0)
     level = envelope_response(wave, SAMPLE_RATE, runs, TR, 3)
-    level = brain.standardise_by_run(brain.clean_blocks(level[:, None], runs, TR), np.arange(trs), runs)
+    level = cleaning.standardise_by_run(cleaning.clean_blocks(level[:, None], runs, TR), np.arange(trs), runs)
     own = rng.standard_normal((trs, 40))
     bold = np.concatenate([0.5 * level + np.sqrt(0.75) * own[:, :20], own[:, 20:]], axis=1)
     # Every run has its own scale and drift, and a subject may lack the end.

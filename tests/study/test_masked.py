@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 import yaml
 
-from fmri_audio.errors import UserError
+from fmri_audio.base.errors import UserError
 from fmri_audio.study import masked
 from fmri_audio.study.masked import file_identity, iter_subjects, masked_bold
 from fmri_audio.study.reader import Study
-from tests.test_stored import DAMAGES
+from tests.base.test_stored import DAMAGES
 
 
 @pytest.fixture
@@ -45,7 +45,11 @@ def test_the_matrix_is_mapped_and_read_from_the_scan_once(
 
 @pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.__name__)
 def test_a_matrix_that_is_not_what_was_stored_is_read_from_the_scan_again(
-    study: Study, mask: np.ndarray, tmp_path: Path, damage: Callable[[Path], None], capsys: pytest.CaptureFixture[str]
+    study: Study,
+    mask: np.ndarray,
+    tmp_path: Path,
+    damage: Callable[[Path], None],
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     expected = study.bold(1, mask)
     masked_bold(study, 1, mask, tmp_path / "cache")
@@ -80,7 +84,7 @@ def test_another_scan_mask_study_or_code_is_read_anew(
     facts.write_text(yaml.safe_dump({**yaml.safe_load(facts.read_text()), "fillers": [filler]}))
     assert np.isnan(masked_bold(Study.open(study.folder), 1, mask, cache)[40:]).all()
     assert files() == 5
-    monkeypatch.setattr(masked, "package_digest", lambda *_: "newer code")
+    monkeypatch.setattr(masked, "fingerprint", lambda *_: "newer code")
     masked_bold(study, 2, mask, cache)
     assert files() == 6
 

@@ -13,20 +13,22 @@ import pytest
 import soundfile
 import yaml
 
-from fmri_audio import cli, edition, stimulus
-from fmri_audio.edition import Edition
-from fmri_audio.errors import UserError
-from fmri_audio.evaluation import HeldOut
-from fmri_audio.pipeline.digests import Digests
-from fmri_audio.pipeline.plan import Plan
-from fmri_audio.settings import load_settings
-from fmri_audio.study import checker, sync
-from fmri_audio.study.simulator import box_affine
+from fmri_audio import cli
+from fmri_audio.base.errors import UserError
+from fmri_audio.base.settings import load_settings, project_root
+from fmri_audio.edition.edition import Edition
+from fmri_audio.edition.resolve import resolve
+from fmri_audio.experiments.held_out import HeldOut
+from fmri_audio.simulation.simulator import box_affine
+from fmri_audio.study import stimulus, sync
+from programs.__main__ import main as program
+from programs.workflow.digests import Digests
+from programs.workflow.plan import Plan
 
 from . import made
 from .test_annotations import COLUMNS
 
-CONFIG = Path(edition.__file__).parents[1] / "config"
+CONFIG = project_root() / "config"
 
 
 @pytest.fixture(scope="module")
@@ -43,14 +45,18 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return place
 
 
-def write(folder: Path, place: Path, source: object, study: Mapping[str, object] | None = None, **more: Any) -> Path:
+def write(
+    folder: Path, place: Path, source: object, study: Mapping[str, object] | None = None, **more: Any
+) -> Path:
     """Write an edition about the made study."""
     path = folder / "mine.yml"
     films = {name: str(place / film) for name, film in source.items()} if isinstance(source, dict) else source
     content = {
-        "edition": "mine", "stimulus": {"source": films, **more.pop("stimulus", {})},
-        "study": {"source": str(place / "study"), "mask": str(place / "mask.nii"), **(study or {})}, **more,
-    }  # fmt: skip
+        "edition": "mine",
+        "stimulus": {"source": films, **more.pop("stimulus", {})},
+        "study": {"source": str(place / "study"), "mask": str(place / "mask.nii"), **(study or {})},
+        **more,
+    }
     path.write_text(yaml.safe_dump(content))
     return path
 
@@ -80,7 +86,7 @@ def test_the_held_out_brain_is_read_at_the_volumes_of_its_sound(tmp_path: Path, 
     held_out = HeldOut(opened)
     raw = opened.study.bold(2, held_out.mask)
     first, last = held_out.split.bold_test
-    got, rows = held_out.bold(2), opened.stimulus.rows
+    got, rows = held_out.brains.bold(2), opened.stimulus.rows
     assert rows[first] > 66, "the end of the second run is held out"
     # Detrending and standardising a voxel keep the order of its largest changes from volume to volume.
     for voxel in range(1, 6):
@@ -100,17 +106,19 @@ def test_filler_among_the_trs_used_leaves_the_subject_out(
     study = {"source": str(tmp_path / "study")}
     path = write(tmp_path, place, BOTH, study)
     assert Edition.open(path, build=tmp_path / "b").study.subjects == [1]
-    assert edition.main(["study", "--edition", str(path), "--build", str(tmp_path / "b")]) == 0
+    assert program(["study", "--edition", str(path), "--build", str(tmp_path / "b")]) == 0
     assert "subject 2 is left out: filler" in capsys.readouterr().out
     path = write(tmp_path, place, BOTH, {**study, "trs": [1, made.N_TRS - 6]})
     assert Edition.open(path, build=tmp_path / "b").study.subjects == [1, 2]
     # Filler that nobody declared is not learnt from either.
     made.write_study(tmp_path / "study", scans)
     training = {"gap_trs": 12, "lag_trs": [3, 4]}
-    held_out = HeldOut(Edition.open(write(tmp_path, place, BOTH, study, training=training), build=tmp_path / "b"))
-    assert np.isfinite(held_out.bold(1)[slice(*held_out.split.bold_test)]).all()
+    held_out = HeldOut(
+        Edition.open(write(tmp_path, place, BOTH, study, training=training), build=tmp_path / "b")
+    )
+    assert np.isfinite(held_out.brains.bold(1)[slice(*held_out.split.bold_test)]).all()
     with pytest.raises(UserError, match=r"sherlock_movie_s2\.nii: some of the TRs used are filler"):
-        held_out.bold(2)
+        held_out.brains.bold(2)
 
 
 def test_without_a_film_the_studys_own_sound_is_taken(tmp_path: Path, place: Path) -> None:
@@ -140,7 +148,12 @@ def test_a_bids_story_brings_sound_and_volumes(tmp_path: Path, place: Path) -> N
 
 
 def test_tables_count_seconds_of_a_film_and_annotations_trs(tmp_path: Path, place: Path) -> None:
-    rows = [("1", 0, 30, "music"), ("1", 30, 91.5, "speech"), ("2", 0, 40, "speech"), ("2", 40, 90, "ambience")]
+    rows = [
+        ("1", 0, 30, "music"),
+        ("1", 30, 91.5, "speech"),
+        ("2", 0, 40, "speech"),
+        ("2", 40, 90, "ambience"),
+    ]
     table = tmp_path / "given.csv"
     pd.DataFrame(rows, columns=["run", "onset", "offset", "kind"]).to_csv(table, index=False)
     path = write(tmp_path, place, BOTH, stimulus={"segments": str(table)})
@@ -149,7 +162,11 @@ def test_tables_count_seconds_of_a_film_and_annotations_trs(tmp_path: Path, plac
     assert found.segments["onset"].tolist() == [0, 22.5, 84, 116.5]
     assert found.segments["offset"].tolist() == [22.5, 84, 116.5, 166.5]
     sheet = tmp_path / "film.xlsx"
-    values = [(1, 0, 30, 1, 20, None, "Yes"), (2, 30, 92, 21, 61, "Ann", "No"), (3, 0, 90, 62, 121, "Bob", "No")]
+    values = [
+        (1, 0, 30, 1, 20, None, "Yes"),
+        (2, 30, 92, 21, 61, "Ann", "No"),
+        (3, 0, 90, 62, 121, "Bob", "No"),
+    ]
     pd.DataFrame(values, columns=list(COLUMNS)).to_excel(sheet, index=False)
     path = write(tmp_path, place, BOTH, stimulus={"segments": str(sheet)})
     found = Edition.open(path, build=tmp_path / "b").stimulus
@@ -175,18 +192,29 @@ def test_tables_count_seconds_of_a_film_and_annotations_trs(tmp_path: Path, plac
         (BOTH, {"trs": [61, 27]}, {}, "study.trs: [61, 27] should be the first and the last TR"),
         (BOTH, {"source": "simulate"}, {}, "stimulus.source names runs, and a simulated study has none yet"),
         (None, {}, {}, "needs what only you can provide: set stimulus.source"),
-        (BOTH, {}, {"stimulus": {"segments": "PLACE/no-columns.xlsx"}}, "no-columns.xlsx: the columns 'Segment Num"),
+        (
+            BOTH,
+            {},
+            {"stimulus": {"segments": "PLACE/no-columns.xlsx"}},
+            "no-columns.xlsx: the columns 'Segment Num",
+        ),
     ],
 )
 def test_whatever_does_not_fit_is_one_line_before_anything_is_written(
-    tmp_path: Path, place: Path, tiny_checkpoint_file: Path, capsys: pytest.CaptureFixture[str], source: Any,
-    study: dict[str, object], more: dict[str, Any], said: str,
-) -> None:  # fmt: skip
+    tmp_path: Path,
+    place: Path,
+    tiny_checkpoint_file: Path,
+    capsys: pytest.CaptureFixture[str],
+    source: Any,
+    study: dict[str, object],
+    more: dict[str, Any],
+    said: str,
+) -> None:
     path = write(tmp_path, place, source, study, **more)
     path.write_text(path.read_text().replace("PLACE", str(place)))
     out = tmp_path / "out" / "edition.yml"
     arguments = ["--edition", str(path), "--codec", str(tiny_checkpoint_file), "--out", str(out)]
-    assert edition.main(["resolve", *arguments]) == 1
+    assert program(["resolve", *arguments]) == 1
     captured = capsys.readouterr()
     assert said in captured.err and captured.err.count("\n") == 1, captured.err
     assert not out.parent.exists()
@@ -197,7 +225,7 @@ def test_a_film_on_the_command_line_is_that_of_the_first_run(
 ) -> None:
     path = write(tmp_path, place, BOTH, training={"cv_folds": 3})  # 56 TRs leave 14 to train on in one fold
     out = tmp_path / "out" / "edition.yml"
-    notes = edition.resolve(str(path), out, str(place / "part1.m4v"), str(tiny_checkpoint_file))
+    notes = resolve(str(path), out, str(place / "part1.m4v"), str(tiny_checkpoint_file))
     assert any("56 TRs" in note and "run 2 has no film and is left out" in note for note in notes)
     again = Edition.open(out, build=tmp_path / "b")
     assert again.stimulus.volumes == [(5, 61)]
@@ -205,13 +233,18 @@ def test_a_film_on_the_command_line_is_that_of_the_first_run(
 
 def test_the_sherlock_edition_takes_the_920_trs_of_the_brief(tmp_path: Path) -> None:
     settings = load_settings(CONFIG / "sherlock.yml")
-    assert settings.study.trs == [27, 946] and (settings.stimulus.first_tr, settings.stimulus.n_trs) == (0, None)
+    assert settings.study.trs == [27, 946] and (settings.stimulus.first_tr, settings.stimulus.n_trs) == (
+        0,
+        None,
+    )
     film = tmp_path / "part1.flac"
     clicks = np.zeros(round(1419.69 * made.RATE), np.float32)  # as long as one laboratory's copy
     clicks[:: made.RATE] = 0.5
     soundfile.write(film, clicks, made.RATE)
     made.write_scan(tmp_path / "sherlock_movie_s1.nii", np.zeros((2, 2, 2, 3)))
-    changed = load_settings(CONFIG / "sherlock.yml", {"study.source": str(tmp_path), "stimulus.source": str(film)})
+    changed = load_settings(
+        CONFIG / "sherlock.yml", {"study.source": str(tmp_path), "stimulus.source": str(film)}
+    )
     sound = stimulus.prepare(changed, detect=False)
     assert sound.volumes == [(26, 946)] and sound.n_trs == 920
     assert "left out the first 26 TRs of run 1" in sound.steps
@@ -219,7 +252,7 @@ def test_the_sherlock_edition_takes_the_920_trs_of_the_brief(tmp_path: Path) -> 
 
 def test_narratives_needs_only_the_data_set(tmp_path: Path, tiny_checkpoint_file: Path) -> None:
     with pytest.raises(UserError) as caught:
-        edition.resolve("narratives", tmp_path / "edition.yml", codec=str(tiny_checkpoint_file))
+        resolve("narratives", tmp_path / "edition.yml", codec=str(tiny_checkpoint_file))
     assert "study.source" in str(caught.value) and "stimulus.source" not in str(caught.value)
 
 
@@ -244,43 +277,53 @@ def test_a_step_runs_again_when_a_film_of_any_run_or_the_study_changes(tmp_path:
 
 
 def resolved(path: Path, codec: Path, out: Path) -> int:
-    return edition.main(["resolve", "--edition", str(path), "--codec", str(codec), "--out", str(out)])
+    return program(["resolve", "--edition", str(path), "--codec", str(codec), "--out", str(out)])
 
 
 def test_what_data_check_refuses_in_names_and_headers_the_book_refuses_before_it_begins(
     tmp_path: Path, place: Path, tiny_checkpoint_file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    folder = made.write_study(tmp_path / "study", [made.noise(made.N_TRS, seed) for seed in (1, 2)], subjects=[1, 2, 3])
+    folder = made.write_study(
+        tmp_path / "study", [made.noise(made.N_TRS, seed) for seed in (1, 2)], subjects=[1, 2, 3]
+    )
     made.write_scan(folder / "sherlock_movie_s2.nii", made.noise(made.N_TRS - 1, 2), tr=2.0)
     path = write(tmp_path, place, BOTH, {"source": str(folder)})
     assert resolved(path, tiny_checkpoint_file, tmp_path / "edition.yml") == 1
     said = capsys.readouterr().err
-    assert said.startswith("error: study.source: sherlock_movie_s3.nii[.gz] is missing") and said.count("\n") == 1
+    assert (
+        said.startswith("error: study.source: sherlock_movie_s3.nii[.gz] is missing")
+        and said.count("\n") == 1
+    )
     assert f", and 2 more (`fmri-audio data check {folder} --mask {place / 'mask.nii'}` lists all)" in said
     assert cli.main(["data", "check", str(folder), "--mask", str(place / "mask.nii")]) == 1
     assert capsys.readouterr().out.count("problem: ") == 3
 
 
 def test_what_data_check_refuses_in_volumes_the_study_step_refuses_and_reads_them_once(
-    tmp_path: Path, place: Path, tiny_checkpoint_file: Path, capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    place: Path,
+    tiny_checkpoint_file: Path,
+    capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
+) -> None:
     data = made.noise(made.N_TRS, 1)
     data[0, 0, 3, 8] = np.nan
     folder = made.write_study(tmp_path / "study", [data, made.noise(made.N_TRS, 2)])
     path = write(tmp_path, place, BOTH, {"source": str(folder)}, training=SHORT)
     assert resolved(path, tiny_checkpoint_file, tmp_path / "edition.yml") == 0
     step = ["study", "--edition", str(path), "--build", str(tmp_path / "b")]
-    assert edition.main(step) == 1 and not (tmp_path / "b" / "study").exists()
+    assert program(step) == 1 and not (tmp_path / "b" / "study").exists()
     said = capsys.readouterr().err
-    assert "sherlock_movie_s1.nii: 1 voxels of the mask hold NaN or infinity" in said and said.count("\n") == 1
+    assert (
+        "sherlock_movie_s1.nii: 1 voxels of the mask hold NaN or infinity" in said and said.count("\n") == 1
+    )
     assert "fmri-audio data check" in said
     made.write_scan(folder / "sherlock_movie_s1.nii", made.noise(made.N_TRS, 1))
-    assert edition.main(step) == 0
-    monkeypatch.setattr(checker, "volume_problems", lambda found, mask: ["read again"])
-    assert edition.main(step) == 0
+    assert program(step) == 0
+    monkeypatch.setattr("fmri_audio.edition.resolve.volume_problems", lambda found, mask: ["read again"])
+    assert program(step) == 0
     made.write_scan(folder / "sherlock_movie_s1.nii", made.noise(made.N_TRS, 3))
-    assert edition.main(step) == 1 and "read again" in capsys.readouterr().err
+    assert program(step) == 1 and "read again" in capsys.readouterr().err
 
 
 def test_a_data_set_without_its_sound_will_do_with_a_film(

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 import yaml
 
-from fmri_audio.errors import UserError
+from fmri_audio.base.errors import UserError
 from fmri_audio.study.checker import check_study
-from fmri_audio.study.reader import RELEASE, Study
+from fmri_audio.study.layouts.sherlock import RELEASE
+from fmri_audio.study.reader import Study
 
 from . import made
 from .conftest import N_TRS, SHAPE
@@ -56,7 +57,7 @@ def test_integers_with_a_scale_and_plain_nii_are_read(folder: Path) -> None:
     scaled.set_data_dtype(np.int16)
     scaled.to_filename(folder / "sherlock_movie_s1.nii")
     (folder / "sherlock_movie_s1.nii.gz").unlink()
-    np.testing.assert_allclose(study.bold(1, study.mask()), expected, atol=0.1)
+    np.testing.assert_allclose(Study.open(folder).bold(1, study.mask()), expected, atol=0.1)
 
 
 def test_without_study_file_the_release_is_expected(folder: Path) -> None:
@@ -129,9 +130,14 @@ def test_every_problem_is_found(folder: Path) -> None:
     rewrite(folder / "sherlock_movie_s2.nii.gz", lambda data: data[..., :-2], affine=moved, tr=2.0)
     edit(folder, subjects=[1, 2, 3])
     problems = "\n".join(check_study(folder).problems)
-    for part in ("1 voxels of the auditory mask hold NaN", "1 voxels of the auditory mask never change",
-                 f"{N_TRS - 2} volumes, the study has {N_TRS}", "TR of 2 s", "affine differs",
-                 "sherlock_movie_s3.nii[.gz] is missing"):  # fmt: skip
+    for part in (
+        "1 voxels of the auditory mask hold NaN",
+        "1 voxels of the auditory mask never change",
+        f"{N_TRS - 2} volumes, the study has {N_TRS}",
+        "TR of 2 s",
+        "affine differs",
+        "sherlock_movie_s3.nii[.gz] is missing",
+    ):
         assert part in problems
 
 
@@ -220,7 +226,9 @@ def test_a_scan_that_was_not_fetched_is_named(tmp_path: Path) -> None:
     (folder / "sherlock_movie_s2.nii.gz").symlink_to("../.git/annex/objects/a/b/MD5E-s1--0/MD5E-s1--0.nii.gz")
     (folder / "sherlock_movie_s1.nii").write_text("/annex/objects/MD5E-s1--0.nii\n")
     one, two = check_study(folder).problems
-    assert "sherlock_movie_s1.nii: its content has not been fetched (git-annex, DataLad); run datalad get" in one
+    assert (
+        "sherlock_movie_s1.nii: its content has not been fetched (git-annex, DataLad); run datalad get" in one
+    )
     assert "sherlock_movie_s2.nii.gz: its content has not been fetched" in two
     with pytest.raises(UserError, match="has not been fetched"):
         Study.open(folder)

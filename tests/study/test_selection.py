@@ -7,8 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fmri_audio.errors import UserError
-from fmri_audio.study.reader import RELEASE, Run, Study, trailing_filler
+from fmri_audio.base.errors import UserError
+from fmri_audio.study.facts import Run
+from fmri_audio.study.layouts.sherlock import RELEASE
+from fmri_audio.study.reader import Study, trailing_filler
 
 from . import made
 
@@ -39,7 +41,8 @@ def test_the_release_leaves_the_cartoon_out_of_both_runs() -> None:
 
 
 @pytest.mark.parametrize(
-    ("trs", "said"), [([27, 1977], "TRs 1 to 1976"), ([0, 5], "TRs 1 to 1976"), ([947, 960], "skips at the start")]
+    ("trs", "said"),
+    [([27, 1977], "TRs 1 to 1976"), ([0, 5], "TRs 1 to 1976"), ([947, 960], "skips at the start")],
 )
 def test_a_range_outside_the_runs_is_one_sentence(trs: list[int], said: str) -> None:
     with pytest.raises(UserError, match=rf"study\.trs: .*{said}.*; give"):
@@ -75,7 +78,13 @@ def test_of_declared_filler_the_last_real_volume_may_be_the_first_that_repeats(t
 
 @pytest.mark.parametrize(
     ("values", "blocks"),
-    [("aaabbb", [(3, 6)]), ("abcdee", []), ("abcddd", [(3, 6)]), ("dddddd", [(0, 3), (3, 6)]), ("abbbcd", [])],
+    [
+        ("aaabbb", [(3, 6)]),
+        ("abcdee", []),
+        ("abcddd", [(3, 6)]),
+        ("dddddd", [(0, 3), (3, 6)]),
+        ("abbbcd", []),
+    ],
 )
 def test_filler_is_the_end_of_a_run_that_repeats_itself(values: str, blocks: list[tuple[int, int]]) -> None:
     runs = [Run(name="1", first_tr=0, n_trs=3), Run(name="2", first_tr=3, n_trs=3)]

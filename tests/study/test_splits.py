@@ -7,7 +7,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from fmri_audio.errors import UserError
+from fmri_audio.base.errors import UserError
 from fmri_audio.study.splits import (
     Split,
     contiguous_split,
@@ -58,7 +58,9 @@ def test_lags_count_in_stimulus_time() -> None:
 def test_the_gap_holds_the_lag_window_and_the_response() -> None:
     assert least_gap([2, 3, 4, 5], TR) == 12, "the gap of the editions"
     assert least_gap([0], Fraction(2)) == 7
-    message = r"training.gap_trs: 11 is shorter than the lag window of 4 TRs and the response of 8 TRs \(12 s\)"
+    message = (
+        r"training.gap_trs: 11 is shorter than the lag window of 4 TRs and the response of 8 TRs \(12 s\)"
+    )
     for split in (
         lambda gap: contiguous_split([(0, 100)], test_fraction=0.2, gap=gap, lags=[2, 5], shift=3, tr=TR),
         lambda gap: k_fold([(0, 100)], 3, gap=gap, lags=[2, 5], shift=3, tr=TR),

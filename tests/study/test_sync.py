@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import soundfile
 
-from fmri_audio import audio
-from fmri_audio.checkpoints import Checkpoint
-from fmri_audio.errors import UserError
+from fmri_audio.base.errors import UserError
+from fmri_audio.codec.checkpoints import Checkpoint
+from fmri_audio.sound import audio
 from fmri_audio.study import sync
 from fmri_audio.study.envelope import envelope_response
-from fmri_audio.study.reader import Run, StudyFile
+from fmri_audio.study.facts import Run, StudyFile
 
 from . import made
 
@@ -46,7 +46,9 @@ def given(films: dict[str, Path], *names: str) -> dict[str, str]:
     return {name: str(films[name]) for name in names}
 
 
-def test_each_run_begins_with_its_own_film_without_what_is_skipped(films: dict[str, Path], facts: StudyFile) -> None:
+def test_each_run_begins_with_its_own_film_without_what_is_skipped(
+    films: dict[str, Path], facts: StudyFile
+) -> None:
     one, two = sync.run_sounds(Path("unused"), facts, None, given(films, "2", "1"))
     assert one.block == (5, 61) and two.block == (65, 121)
     for sound, film, skip in ((one, films["1"], 5), (two, films["2"], 4)):
@@ -109,11 +111,15 @@ def test_more_than_a_tr_too_long_or_short_is_refused(
 ) -> None:
     film = tmp_path / "film.flac"
     soundfile.write(film, made.bursts(seconds), RATE)
-    with pytest.raises(UserError, match=f"film.flac lasts {said} by more than a TR .61 TRs of 1.5 s: 91.50 s"):
+    with pytest.raises(
+        UserError, match=f"film.flac lasts {said} by more than a TR .61 TRs of 1.5 s: 91.50 s"
+    ):
         sync.run_sounds(tmp_path, facts, None, str(film))
 
 
-def test_what_names_no_run_or_no_film_is_refused(films: dict[str, Path], facts: StudyFile, tmp_path: Path) -> None:
+def test_what_names_no_run_or_no_film_is_refused(
+    films: dict[str, Path], facts: StudyFile, tmp_path: Path
+) -> None:
     with pytest.raises(UserError, match="there is no run 3; the runs of made are 1, 2"):
         sync.run_sounds(tmp_path, facts, None, {"3": str(films["1"])})
     with pytest.raises(UserError, match="names no sound for run 1; set stimulus.source"):

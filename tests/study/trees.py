@@ -24,7 +24,9 @@ def plant(folder: Path, names: Iterable[str]) -> Path:
     return folder
 
 
-def preprocessed(stem: str, pipeline: str = "derivatives/fmriprep", form: str = f"space-{SPACE}_desc-preproc") -> str:
+def preprocessed(
+    stem: str, pipeline: str = "derivatives/fmriprep", form: str = f"space-{SPACE}_desc-preproc"
+) -> str:
     """Where a pipeline puts a scan of that name."""
     return f"{pipeline}/{func(stem)}/{stem}_{form}_bold.nii.gz"
 

@@ -1,0 +1,1 @@
+"""One module per chapter: functions that return frames, records and sentences, which the cells show."""

@@ -1,0 +1,669 @@
+"""Chapter 9: what the other chapters found, side by side, and what follows from it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.figure import Figure
+from nilearn.glm.first_level import spm_hrf
+from numpy.typing import NDArray
+
+from fmri_audio.base.results import select
+from fmri_audio.base.settings import project_root
+from fmri_audio.base.words import REMEASURED
+from fmri_audio.bottleneck.arms import ARM_LABELS
+from fmri_audio.chapters.abstract import HELD_OUT, held_out_kind, pick
+from fmri_audio.chapters.common import brains_of
+from fmri_audio.claims.queries import read_glued
+from fmri_audio.decoding import limits
+from fmri_audio.decoding.information import identification_bits
+from fmri_audio.edition import Edition
+from fmri_audio.experiments import calibration, scaling, scaling_table
+from fmri_audio.experiments.helped import helps
+from fmri_audio.experiments.scaling import Cell
+from fmri_audio.pages import benchmarks
+from fmri_audio.simulation.scanner_noise import NOISE_FWHM_MM
+from fmri_audio.sound.acoustics import FEATURE_RATE
+from fmri_audio.sound.scoring import LABELS
+from fmri_audio.study.layouts.sherlock import RELEASE_AFFINE
+
+ALONE, BEHIND = "codec alone", "behind the noise-free bottleneck"
+"""Sounds whose quality is drawn against bits."""
+
+GREY_MATTER_VOXELS = 85_810
+"""Voxels of grey matter in the note's study."""
+
+RELEASE_SUBJECTS = 17
+"""Of the Sherlock release."""
+
+SILENT_DB = 1.0
+"""As near to silence (mel distance), an arm's sound counts as silent."""
+
+VOLUMES = {"one voxel": 1, "auditory mask": None, "grey matter of the note's study": GREY_MATTER_VOXELS}
+"""Volumes whose capacity is counted → voxels; None: as many as the edition's mask has."""
+
+EVERY, DISTINCT = "every voxel, every TR", "distinct in space"
+CAPACITY_FORMATS = dict.fromkeys((EVERY, DISTINCT), ",.2f")
+"""Formats of the table that :func:`capacity` returns."""
+
+_SYLLABLES_HZ = 4.0
+_DIED_DOWN_SECONDS = 64.0
+
+
+@dataclass(frozen=True)
+class Before:
+    """What the chapters before found in an edition.
+
+    Attributes
+    ----------
+    run
+        The edition.
+    coded, trained, evaluated
+        The tables of chapters 3, 6 and 7.
+    """
+
+    run: Edition
+    coded: pd.DataFrame
+    trained: pd.DataFrame
+    evaluated: pd.DataFrame
+
+    @cached_property
+    def kind(self) -> str:
+        """Of the segments that were scored."""
+        return held_out_kind(self.evaluated)
+
+    @cached_property
+    def brains(self) -> str:
+        """What the edition's brains are."""
+        return brains_of(self.run)
+
+    @cached_property
+    def ridge(self) -> pd.DataFrame:
+        """What was read from measured volumes by ridge regression alone."""
+        return select(self.evaluated, arm="ridge", condition="measured")
+
+    @cached_property
+    def unhelped(self) -> list[str]:
+        """Arms that training did not help."""
+        return [ARM_LABELS[arm] for arm, one in helps(self.evaluated).items() if not one.helped]
+
+    @property
+    def tr(self) -> float:
+        """Seconds of a TR."""
+        return float(self.run.settings.tr)
+
+    @property
+    def spent(self) -> float:
+        """Bits that the codec spends per TR."""
+        return 1000 * self.run.bandwidth * self.tr
+
+    def decoded(self, metric: str, arm: str, control: str) -> float:
+        """Mean over subjects of what an arm decodes from measured volumes; NaN where there is none."""
+        rows = select(
+            self.evaluated, metric=metric, segment=self.kind, arm=arm, condition="measured", control=control
+        )
+        return float(rows["value"].mean())
+
+
+def gathered(run: Edition) -> Before:
+    """Read the tables of the chapters before."""
+    return Before(run, *(run.records(name) for name in ("03-encodec", "06-training", "07-evaluation")))
+
+
+def facts(before: Before) -> dict[str, float | str]:
+    """Return what the text says of the edition."""
+    run = before.run
+    return {
+        "codec": run.checkpoint.id,
+        "brains": before.brains,
+        "kind": before.kind,
+        "stimulus": run.stimulus.name,
+        "kbps": run.bandwidth,
+        "tr": before.tr,
+        "remeasured": REMEASURED,
+        "rank": run.settings.training.rank,
+        "n_subjects": len(run.study.subjects),
+        "minutes": run.stimulus.seconds / 60,
+    }
+
+
+# Bits -------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class BitRates:
+    """Quality against bits per TR.
+
+    Attributes
+    ----------
+    metric
+        STOI, or the mel distance where that is undefined.
+    curves
+        ``sound`` (:data:`ALONE` or :data:`BEHIND`), ``bandwidth_kbps``, ``bits`` per TR, ``value``.
+    read
+        Bits per TR that predictions from single subjects carry; NaN where unknown.
+    heard, floor
+        What the frozen arm decodes from single subjects, and from no brain.
+    """
+
+    metric: str
+    curves: pd.DataFrame
+    read: float
+    heard: float
+    floor: float
+
+    @property
+    def higher_is_better(self) -> bool:
+        """Whether a sound is better the higher the metric."""
+        return self.metric == "stoi"
+
+    def of(self, sound: str) -> pd.Series:
+        """The quality of a sound by its bandwidth, ascending."""
+        return self.curves[self.curves["sound"] == sound].set_index("bandwidth_kbps")["value"]
+
+
+def bits_of(before: Before) -> BitRates:
+    """Put codec, bottleneck and brains on one axis."""
+    both = pd.concat([before.coded, before.trained])
+    rows = select(both, fold=HELD_OUT, segment=before.kind, control="none", representation="encodec-codes")
+    rows = rows[rows["arm"] != "codes"]
+    metric = "stoi" if rows.loc[rows["metric"] == "stoi", "value"].notna().any() else "mel_distance_db"
+    rows = rows[rows["metric"] == metric].assign(
+        sound=lambda found: np.where(found["arm"] == "roundtrip", ALONE, BEHIND),
+        bits=lambda found: 1000 * found["bandwidth_kbps"] * before.tr,
+    )
+    curves = rows.groupby(["sound", "bandwidth_kbps", "bits"], as_index=False)[["value"]].mean()
+    read = select(before.ridge, metric="bits_per_tr", control="none")
+    return BitRates(
+        metric,
+        curves,
+        float(read["value"].mean()),
+        before.decoded(metric, "frozen", "none"),
+        pick(before.evaluated, metric, before.kind, arm="frozen", condition="measured", control="no-brain"),
+    )
+
+
+def bits_said(before: Before, bits: BitRates) -> dict[str, float | str]:
+    """Return what bandwidth buys, what the bottleneck costs, and what brains tell."""
+    alone, behind, kbps = bits.of(ALONE), bits.of(BEHIND), before.run.bandwidth
+    bought, lost = float(abs(alone.iloc[-1] - alone.iloc[0])), float(abs(alone[kbps] - behind[kbps]))
+    return {
+        "metric": LABELS[bits.metric],
+        "better": "higher" if bits.higher_is_better else "lower",
+        "lowest": float(alone.index[0]),
+        "highest": float(alone.index[-1]),
+        "alone_low": float(alone.iloc[0]),
+        "alone_high": float(alone.iloc[-1]),
+        "behind_low": float(behind.iloc[0]),
+        "behind_high": float(behind.iloc[-1]),
+        "bought": bought,
+        "lost": lost,
+        "spent": before.spent,
+        "read": read_said(bits.read),
+        "floor": bits.floor,
+        "heard": bits.heard,
+        "ratio": f", at most some {_two_digits(before.spent / bits.read)} times as many"
+        if bits.read > 0
+        else "",
+        "bottleneck_verdict": bottleneck_verdict(lost, bought, helped=not before.unhelped),
+    }
+
+
+def read_said(bits: float) -> str:
+    """Say how many bits per TR predictions from brains carry."""
+    if math.isnan(bits):
+        return "an unknown number of bits (the edition is too short)"
+    return f"at least {bits:.2f} bits" if bits > 0 else "nothing measurable"
+
+
+def bottleneck_verdict(lost: float, bought: float, *, helped: bool) -> str:
+    """Say whether the bottleneck costs more than all bandwidths buy, and whether that is about the bottleneck."""
+    said = (
+        "Behind this training a higher bandwidth is spent on errors"
+        if lost > bought
+        else "Bandwidth still decides a good part of what is heard behind this training"
+    )
+    doubt = "; whether the bottleneck itself would lose as much it cannot say, because training did not help"
+    return said if helped else said + doubt
+
+
+def draw_bits(before: Before, bits: BitRates) -> Figure:
+    """Draw quality against bits per TR, with what brains tell and what is decoded from none."""
+    figure, axis = plt.subplots(figsize=(7.2, 3.6), layout="constrained")
+    sns.lineplot(
+        bits.curves,
+        x="bits",
+        y="value",
+        hue="sound",
+        style="sound",
+        markers=True,
+        dashes=False,
+        errorbar=None,
+        ax=axis,
+    )
+    if bits.read > 0:
+        axis.axvline(bits.read, linestyle="--", color="0.4", linewidth=1)
+        axis.text(
+            bits.read, axis.get_ylim()[1], f" read from {before.brains}", va="top", size="small", color="0.3"
+        )
+    axis.axhline(bits.floor, linestyle=":", color="0.4", linewidth=1)
+    axis.text(axis.get_xlim()[1], bits.floor, "no brain", ha="right", va="bottom", size="small", color="0.3")
+    axis.set(xscale="log", xlabel="bits per TR", ylabel=LABELS[bits.metric])
+    axis.legend(title="", loc="center left", bbox_to_anchor=(0.1, 0.5), frameon=True)
+    return figure
+
+
+# Front ends -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class FrontEnds:
+    """How the arms compare.
+
+    Attributes
+    ----------
+    free
+        Arm → its score behind the noise-free bottleneck.
+    silent
+        Arms whose sound is as good as silence.
+    own
+        Arm → what its decode from brains gains over its own training mean, in dB of mel distance.
+    wrong
+        Arm → what the decode of another segment gains in the same way.
+    """
+
+    free: Mapping[str, float]
+    silent: Sequence[str]
+    own: Mapping[str, float]
+    wrong: Mapping[str, float]
+
+
+def front_ends(before: Before, metric: str) -> FrontEnds:
+    """Compare the arms of the edition by a metric."""
+    rows, kind, mel = before.evaluated, before.kind, "mel_distance_db"
+    arms = [arm for arm in ARM_LABELS if arm in set(rows["arm"])]
+    free = {
+        name: {arm: pick(rows, name, kind, arm=arm, condition="noise-free", control="none") for arm in arms}
+        for name in (metric, mel)
+    }
+    silence = pick(before.trained, mel, kind, arm="roundtrip", control="silence")
+    gains = {
+        control: {
+            arm: pick(rows, mel, kind, arm=arm, condition="measured", control="no-brain")
+            - before.decoded(mel, arm, control)
+            for arm in arms
+        }
+        for control in ("none", "other-segment")
+    }
+    silent = [arm for arm in arms if free[mel][arm] > silence - SILENT_DB]
+    return FrontEnds(free[metric], silent, gains["none"], gains["other-segment"])
+
+
+def front_ends_said(ends: FrontEnds, bits: BitRates, unhelped: Sequence[str]) -> dict[str, str]:
+    """Return the order of the arms, what each decodes, and what the order is about.
+
+    Parameters
+    ----------
+    ends
+        How the arms compare.
+    bits
+        By whose metric they are compared.
+    unhelped
+        Arms that training did not help, in a reader's words.
+    """
+    ranked = sorted(ends.free, key=lambda arm: ends.free[arm], reverse=bits.higher_is_better)
+    ranked = [arm for arm in ranked if arm not in ends.silent]
+    left_out = ", ".join(ARM_LABELS[arm] for arm in ends.silent)
+    return {
+        "silent_said": f" (left out, because what comes out of them is within {SILENT_DB:g} dB of silence: {left_out})"
+        if left_out
+        else "",
+        "ranked": "; ".join(f"{ARM_LABELS[arm]} {ends.free[arm]:.2f}" for arm in ranked),
+        "best_arm": ARM_LABELS[ranked[0]],
+        "own_floors": _gains_said(ends.own),
+        "other_floors": _gains_said(ends.wrong),
+        "front_said": front_said(ranked[0], LABELS[bits.metric], unhelped),
+    }
+
+
+def front_said(best: str, metric: str, unhelped: Sequence[str]) -> str:
+    """Say what the order of the arms is about, and how the note's wish to replace mel fares."""
+    if unhelped:
+        return f"That orders trainings, not front ends: training did not help {', '.join(unhelped)} on validation sound"
+    if best == "mel":
+        return f"The pipeline that the note wants to replace still has the best {metric} of those tried here"
+    return "The note's idea to replace the mel spectrogram is borne out here"
+
+
+def _gains_said(gains: Mapping[str, float]) -> str:
+    return "; ".join(ARM_LABELS[arm] + f" {value:+.2f} dB".replace("-", "−") for arm, value in gains.items())
+
+
+# What the response lets through -----------------------------------------------------------------------------------
+
+
+def capacity(before: Before) -> pd.DataFrame:
+    """Return the bits per TR of volumes whose signal and noise have one white spectrum, by arithmetic.
+
+    What is less than was read from the edition's brains is no bound, and left undefined.
+    """
+    share, voxel_mm = shared_variance(before), float(abs(RELEASE_AFFINE[0, 0]))
+    rows = []
+    for name, given in VOLUMES.items():
+        voxels = given or _units(before)
+        elements = limits.resolved_elements(voxels, voxel_mm, NOISE_FWHM_MM) if voxels > 1 else 1.0
+        bits = {
+            column: limits.channel_bits(n, share) for column, n in ((EVERY, voxels), (DISTINCT, elements))
+        }
+        if given is None:
+            bits = {
+                column: limits.as_upper_bound(value, _most_read(before)) for column, value in bits.items()
+            }
+        rows.append({"volumes": name, "voxels": voxels, **bits})
+    return pd.DataFrame(rows)
+
+
+def capacity_caption(before: Before) -> str:
+    """Say what :func:`capacity` counts."""
+    return (
+        "Bits per TR of volumes whose signal and noise have the same white spectrum, if a share of "
+        f"{shared_variance(before):.2f} of every voxel's variance is common to all subjects (the square of the noise "
+        f"ceiling of chapter 5, {before.brains}): with every voxel taken for independent, and with noise that is "
+        f"smooth over {NOISE_FWHM_MM:g} mm. Arithmetic, and no upper bound: noise of another spectrum than the "
+        "signal's lets more through. A dash: less than is read from these brains. No brain is decoded here."
+    )
+
+
+def response_said(before: Before, counted: pd.DataFrame) -> dict[str, float | str]:
+    """Return how slow the response is, and what so many voxels would let through if they were independent."""
+    response = slow_response()
+    per_second = limits.independent_per_second(response, FEATURE_RATE)
+    naive = float(counted.loc[counted["voxels"] == GREY_MATTER_VOXELS, EVERY].iloc[0])
+    return {
+        "per_second": per_second,
+        "apart": 1 / per_second,
+        "per_tr": per_second * before.tr,
+        "scans": 1 / before.tr,
+        "share": shared_variance(before),
+        "fwhm": NOISE_FWHM_MM,
+        "units": _units(before),
+        "syllables": _two_digits(1 / limits.passed(response, FEATURE_RATE, _SYLLABLES_HZ)),
+        "grey": GREY_MATTER_VOXELS,
+        "naive_grey": naive,
+        "naive_said": "which looks like enough"
+        if naive >= before.spent
+        else "which would not be enough either",
+    }
+
+
+def slow_response() -> NDArray[np.float64]:
+    """Return the canonical response until it has died down: the jump of an earlier end would pass every frequency."""
+    return np.asarray(spm_hrf(1 / FEATURE_RATE, oversampling=1, time_length=_DIED_DOWN_SECONDS))
+
+
+def shared_variance(before: Before) -> float:
+    """Return the share of a voxel's variance that is common to all subjects."""
+    return pick(before.run.records("05-dataset"), "noise_ceiling") ** 2
+
+
+def _units(before: Before) -> int:
+    return int(before.trained["units"].dropna().iloc[0])
+
+
+def _most_read(before: Before) -> float:
+    """The most bits per TR that were read from the edition's brains."""
+    rows = select(before.evaluated, condition="measured", control="none")
+    return float(rows.loc[rows["metric"].str.startswith("bits_per_tr"), "value"].max())
+
+
+# Subjects and minutes ---------------------------------------------------------------------------------------------
+
+
+def scaling_cells() -> list[Cell]:
+    """Read what simulated studies of so many subjects and minutes reach."""
+    return scaling_table.read()
+
+
+def play_minutes() -> float:
+    """Return how long the embedded play is."""
+    return calibration.whole_play().seconds / 60
+
+
+def scaling_frame(cells: Sequence[Cell]) -> pd.DataFrame:
+    """Return a row per study, decoder and quantity, the decoders in a reader's words."""
+    frame = pd.DataFrame([vars(one) for one in cells])
+    return frame.assign(decoder=frame["decoder"].map({"single": "single subjects", "group": "group"}))
+
+
+def scaling_shown(cells: Sequence[Cell]) -> pd.DataFrame:
+    """Return a row per study and decoder, a column per quantity with its interval."""
+    frame = scaling_frame(cells)
+    told = frame[
+        (frame["subjects"] > 1) | (frame["decoder"] != "group")
+    ]  # a group of one is a single subject
+    shown = [f"{one.value:.2f} ({one.ci_low:.2f}–{one.ci_high:.2f})" for one in told.itertuples()]
+    wide = told.assign(shown=shown).pivot_table(
+        index=["minutes", "subjects", "decoder", "n"], columns="quantity", values="shown", aggfunc="first"
+    )
+    wide = wide[list(scaling_table.QUANTITIES)].rename(columns=scaling_table.QUANTITIES).reset_index()
+    study = [
+        f"{one.minutes} min, {one.subjects} subject{'' if one.subjects == 1 else 's'}, {one.decoder}"
+        for one in wide.itertuples()
+    ]
+    wide.insert(0, "study", study)
+    return wide.drop(columns=["minutes", "subjects", "decoder"]).rename(columns={"n": "studies"})
+
+
+def scaling_caption(cells: Sequence[Cell], minutes: float) -> str:
+    """Say what :func:`scaling_shown` lists; ``minutes`` is how long the play is."""
+    fewest = min(one.segments for one in cells if one.quantity == "ten_way")
+    return (
+        f"Simulated brains: identification of segments of {calibration.SEGMENT_TRS * float(calibration.TR):g} s "
+        "(pairs: chance .5; one of ten: chance .1), correlation of held-out predictions with the latents of the demo "
+        f"codec, and how often the joint circular-shift test of the pairs has p ≤ {calibration.ALPHA:g}. In brackets "
+        "95 % intervals over simulated studies, Student's for means, exact for the power. "
+        f"Excerpts of one play of {minutes:.0f} min, which overlap: the intervals say nothing about other sounds. In "
+        f"the shortest scans few segments have nine distractors ({fewest:.0f} in a study, on average)."
+    )
+
+
+def draw_scaling(cells: Sequence[Cell]) -> Figure:
+    """Draw the pairs identified against subjects, a colour for each length of scan, a style for each decoder."""
+    frame = scaling_frame(cells)
+    pairs = frame[frame["quantity"] == "pairwise"]
+    figure, axis = plt.subplots(figsize=(7.2, 3.8), layout="constrained")
+    styles: dict[str, Literal["-", "--"]] = {"group": "-", "single subjects": "--"}
+    for colour, (minutes, several) in zip(
+        sns.color_palette("colorblind"), pairs.groupby("minutes"), strict=False
+    ):
+        for decoder, style in styles.items():
+            line = several[several["decoder"] == decoder]
+            axis.errorbar(
+                line["subjects"],
+                line["value"],
+                color=colour,
+                linestyle=style,
+                label=f"{minutes} min, {decoder}",
+                yerr=[line["value"] - line["ci_low"], line["ci_high"] - line["value"]],
+                marker="o",
+                markersize=4,
+                capsize=2,
+                linewidth=1.5,
+            )
+    axis.axhline(0.5, linestyle=":", color="0.4", linewidth=1)
+    axis.set(xscale="log", xlabel="subjects (simulated brains)", ylabel="pairs identified")
+    axis.set_xticks(list(scaling.SUBJECTS), [str(count) for count in scaling.SUBJECTS])
+    axis.minorticks_off()
+    axis.legend(loc="upper left", bbox_to_anchor=(1, 1), frameon=False, fontsize="small")
+    return figure
+
+
+def scaling_said(cells: list[Cell], minutes: float) -> dict[str, float | str]:
+    """Return where targets are reached, what subjects and minutes change, and what the largest study reaches."""
+    few, *_, middle, many = sorted(scaling.SUBJECTS)
+    short, long = min(scaling.STUDIES), max(scaling.STUDIES)
+
+    def found(minutes: int, subjects: int, decoder: str, quantity: str = "pairwise") -> Cell:
+        return scaling_table.cell(cells, minutes, subjects, decoder, quantity)
+
+    largest, largest_single = found(long, many, "group"), found(long, many, "single")
+    tens = found(long, many, "group", "ten_way")
+    return {
+        "few": few,
+        "many": many,
+        "short": short,
+        "long": long,
+        "middle": middle,
+        "play_minutes": minutes,
+        "pairs_said": scaling_table.where_reached(cells, "pairwise", 0.8),
+        "tens_said": scaling_table.where_reached(cells, "ten_way", 0.5),
+        "power_said": scaling_table.where_reached(cells, "power", 0.8),
+        "by_subjects": largest.value - found(long, few, "group").value,
+        "by_last_subjects": largest.value - found(long, middle, "group").value,
+        "by_minutes": largest.value - found(short, many, "group").value,
+        "by_minutes_single": found(long, few, "single").value - found(short, few, "single").value,
+        "real_single": _cell_said(largest_single),
+        "real_group": _cell_said(largest),
+        "real_ten_single": _cell_said(found(long, many, "single", "ten_way")),
+        "real_ten_group": _cell_said(tens),
+        "real_bits": identification_bits(tens.value, 10) / calibration.SEGMENT_TRS,
+        "real_power": f"{round(found(long, many, 'single', 'power').value * largest_single.n)} of {largest_single.n}",
+        "one_power": _cell_said(found(short, few, "single", "power")),
+    }
+
+
+def _cell_said(one: Cell) -> str:
+    return interval_said(one.value, one.ci_low, one.ci_high, 2)
+
+
+# What to do, and what cannot be shown -----------------------------------------------------------------------------
+
+
+def plan_said(run: Edition) -> dict[str, float | str]:
+    """Return what the steps for the release's subjects cite: how long masking takes, and the primary comparison."""
+    seconds = benchmarks.speed_figure(benchmarks.read(), "mask .nii", "ours", "seconds")
+    training = run.settings.training
+    return {
+        "masking": seconds * RELEASE_SUBJECTS / 60,
+        "segment_seconds": float(training.segment_seconds),
+        "gap": training.gap_trs,
+        "lags": ", ".join(map(str, training.lag_trs)),
+    }
+
+
+def limits_said(before: Before) -> dict[str, float | str]:
+    """Return what the last section cites: whose brains and weights, how sure training and statistics are."""
+    run = before.run
+    glued = read_glued(run.build / "results" / "glued" / f"06-training-{run.bandwidth:g}kbps.json")
+    unfinished = [arm for arm in run.settings.training.arms if glued[f"{arm}_unfinished"]]
+    primary = pick(before.ridge, "identification_matched", control="none")
+    p = pick(before.ridge, "identification_matched_p", control="circular-shift")
+    return {
+        "licence": run.checkpoint.licence,
+        "description": run.checkpoint.description,
+        "segments": run.stimulus.segment_source,
+        "brains_said": brains_said(simulated=run.study.simulated),
+        "unfinished": unfinished_said(unfinished, run.settings.training.steps),
+        **calibration_said(calibration.read(project_root() / calibration.TABLE)),
+        "primary": f"{primary:.2f}" if np.isfinite(primary) else "no number",
+        "p": f"p = {p:.3f}" if np.isfinite(p) else "not testable",
+    }
+
+
+def brains_said(*, simulated: bool) -> str:
+    """Say what follows from whose brains these are."""
+    if simulated:
+        return (
+            "The brains of this edition are simulated. Their responses follow acoustic features because we made them "
+            "so; that they can be decoded is a test of the pipeline and no finding about brains"
+        )
+    return (
+        "The brains of this edition are measured. Those behind the calibration and behind the table of subjects and "
+        "minutes are simulated brains, which follow acoustic features because we made them so"
+    )
+
+
+def unfinished_said(arms: Sequence[str], steps: int) -> str:
+    """Say which arms had not converged when training ended.
+
+    Parameters
+    ----------
+    arms
+        Those of which not every training was over.
+    steps
+        Of every training.
+    """
+    if arms:
+        return (
+            f"not converged after {steps} steps: {', '.join(ARM_LABELS[arm] for arm in arms)}; "
+            "what longer training would give is not known"
+        )
+    return (
+        f"all arms had converged by the rule of chapter 6 after {steps} steps, which does not exclude that longer "
+        "training finds more"
+    )
+
+
+def calibration_said(rows: Sequence[Mapping[str, str]]) -> dict[str, float | str]:
+    """Return how often segments are identified, and how often the test rejects, where there is no signal.
+
+    Parameters
+    ----------
+    rows
+        Of the table that ``make calibrate`` writes.
+    """
+    of = {(row["variant"], row["quantity"]): row for row in rows}
+    null, excerpt = (of[variant, "pairwise_identification"] for variant in ("null", "null-one-excerpt"))
+    rates = {
+        name: of[variant, "rejection_rate"] for name, variant in (("null", "null"), ("shared", "null-shared"))
+    }
+    return {
+        "null": _row_said(null),
+        "excerpt": f"{float(excerpt['value']):.3f}",
+        "null_said": "as it should be"
+        if null["holds"] == "True"
+        else "which is not one half, so that an excess of that size must not be believed",
+        "excerpt_said": excerpt["expected"]
+        .removeprefix("among 99% of the same sound turned round ")
+        .strip("()"),
+        "excerpt_n": int(excerpt["n"]),
+        **{f"rate_{name}": _row_said(row) for name, row in rates.items()},
+        "alpha": calibration.ALPHA,
+        "rate_said": rates_said(list(rates.values())),
+    }
+
+
+def rates_said(rows: Sequence[Mapping[str, str]]) -> str:
+    """Say on which side of the level two rates of false alarms lie, and whether their intervals hold it."""
+    high = [float(row["value"]) > calibration.ALPHA for row in rows]
+    side = (
+        "Both lie above it"
+        if all(high)
+        else "They lie on both sides of it"
+        if any(high)
+        else "Neither lies above it"
+    )
+    held = all(row["holds"] == "True" for row in rows)
+    return f"{side}, and {'both intervals hold it' if held else 'not both intervals hold it'}"
+
+
+def _row_said(row: Mapping[str, str]) -> str:
+    return interval_said(float(row["value"]), float(row["ci_low"]), float(row["ci_high"]), 3)
+
+
+def interval_said(value: float, low: float, high: float, digits: int) -> str:
+    """Say a value with its interval."""
+    return f"{value:.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"
+
+
+def _two_digits(value: float) -> str:
+    """A number of which only the order counts."""
+    return f"{float(f'{value:.2g}'):,.0f}"

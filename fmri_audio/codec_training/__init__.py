@@ -1,5 +1,0 @@
-"""Training of the demo codec: EnCodec's topology, narrow enough for the repository, on sounds we make.
-
-``python -m fmri_audio.codec_training train`` renders a corpus, trains and exports;
-``python -m fmri_audio.codec_training evaluate`` measures a checkpoint. See ``checkpoints/README.md``.
-"""

@@ -1,0 +1,1 @@
+"""From BOLD back to a code: linear readers, identification, information, and checks for leaks."""

@@ -1,0 +1,303 @@
+"""Scaling: how many subjects and how many minutes of sound a score needs.
+
+``make scaling`` simulates studies of realistic strength, as :mod:`fmri_audio.experiments.calibration` does and
+through the same pipeline, over a grid of subjects and minutes. Each study hears an excerpt of the embedded play that
+its seed draws, in one scan. The subjects of a smaller study are the first of a larger one with the same seed and
+sound, so that what subjects buy is compared within studies.
+
+Two decoders are scored, because subjects help them in different ways.
+
+``single``
+    Every subject's own: what the book's primary comparison is about. Scores are means over subjects; more of them make
+    the mean more certain, not higher.
+``group``
+    The mean of all subjects' predictions: noise that differs between brains averages out, what one brain's
+    training missed does not.
+
+The play is the limit: sound is never repeated, because a moment that was heard in training is no longer held out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import joblib
+import numpy as np
+from numpy.typing import NDArray
+
+from fmri_audio.base import command
+from fmri_audio.base.errors import UserError
+from fmri_audio.base.files import check_writable
+from fmri_audio.base.settings import project_root
+from fmri_audio.decoding.identification import (
+    FEWEST_SHIFTS,
+    WAYS,
+    Identified,
+    admissible_shifts,
+    identify_segments,
+)
+from fmri_audio.decoding.regression import FoldPrediction, prediction_correlation
+from fmri_audio.experiments import calibration
+from fmri_audio.experiments.calibration import ALPHA, GAP, SEGMENT_TRS, TR, Heard
+
+SUBJECTS = (1, 3, 9, 17)
+#: Minutes of sound → studies. Long ones cost more and vary less.
+STUDIES = {6: 60, 12: 24, 23: 12}
+CONFIDENCE = 0.95
+TABLE = Path("results") / "scaling.csv"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One figure of the grid: ``value`` with its 95 % interval over ``n`` studies.
+
+    ``segments`` is how many segments a study identified, on average.
+    """
+
+    minutes: int
+    subjects: int
+    decoder: str
+    quantity: str
+    value: float
+    ci_low: float
+    ci_high: float
+    n: int
+    segments: float
+    seed: int
+    made_by: str
+
+
+@dataclass(frozen=True)
+class Score:
+    """What one decoder reached in one study.
+
+    Attributes
+    ----------
+    pairwise, ten_way : float
+        Identification, as in the book's evaluation.
+    correlation : float
+        Of predicted with true latents over held-out TRs: mean over channels, folds and subjects.
+    rejected : bool
+        Whether the joint circular-shift test of ``pairwise`` has p ≤ .05.
+    pairs, tens : int
+        Segments that had enough distractors.
+    """
+
+    pairwise: float
+    ten_way: float
+    correlation: float
+    rejected: bool
+    pairs: int
+    tens: int
+
+
+def trs_of(minutes: int) -> int:
+    """Whole TRs that fit into so many minutes."""
+    return int(minutes * 60 / TR)
+
+
+def study(
+    play: Heard, minutes: int, seed: int, subjects: Sequence[int] = SUBJECTS
+) -> dict[tuple[str, int], Score]:
+    """Simulate one study and score its decoders for every number of subjects.
+
+    Parameters
+    ----------
+    play : Heard
+        What excerpts are drawn from.
+    minutes : int
+    seed : int
+    subjects : sequence of int
+        Numbers of subjects, the first of the largest number each.
+
+    Returns
+    -------
+    dict
+        (decoder, number of subjects) → Score.
+    """
+    sound = play.drawn_excerpt(trs_of(minutes), seed)
+    predictions = calibration.predict_subjects(sound, "realistic", seed, max(subjects))
+    alone = _Identifying(sound).of(predictions)
+    scores = {}
+    for count in subjects:
+        scores["single", count] = alone.first(count)
+        scores["group", count] = _Identifying(sound).of([averaged(predictions[:count])]).first(1)
+    return scores
+
+
+def averaged(predictions: Sequence[Sequence[FoldPrediction]]) -> list[FoldPrediction]:
+    """Mean over subjects of what was predicted, fold by fold.
+
+    Parameters
+    ----------
+    predictions : sequence over subjects of sequences over folds
+    """
+    return [
+        replace(folds[0], predicted=np.mean([fold.predicted for fold in folds], axis=0))
+        for folds in zip(*predictions, strict=True)
+    ]
+
+
+@dataclass(frozen=True)
+class _Scored:
+    """Identification and correlation of several subjects, of which the first few can be taken."""
+
+    pairs: Identified
+    tens: Identified
+    correlations: NDArray[np.float64]
+
+    def first(self, count: int) -> Score:
+        """Mean over the first subjects, tested jointly."""
+        pairs, tens = (replace(one, per_subject=one.per_subject[:count]) for one in (self.pairs, self.tens))
+        return Score(
+            pairs.accuracy,
+            tens.accuracy,
+            float(self.correlations[:count].mean()),
+            bool(pairs.p <= ALPHA),
+            pairs.n_segments,
+            tens.n_segments,
+        )
+
+
+class _Identifying:
+    """Identification of a sound's segments, as the evaluation does it: matched pairs, and ten of any kind."""
+
+    def __init__(self, sound: Heard) -> None:
+        self.sound = sound
+
+    def of(self, predictions: Sequence[Sequence[FoldPrediction]]) -> _Scored:
+        """Score predictions [subjects][folds]."""
+        sound, common = self.sound, (predictions, self.sound.decoded, self.sound.runs)
+        return _Scored(
+            identify_segments(*common, sound.layout(), n_trs=SEGMENT_TRS),
+            identify_segments(*common, sound.layout(matched=False), n_trs=SEGMENT_TRS, ways=WAYS),
+            np.array(
+                [
+                    np.mean(
+                        [
+                            prediction_correlation(fold.predicted, sound.decoded[slice(*fold.block)])
+                            for fold in folds
+                        ]
+                    )
+                    for folds in predictions
+                ]
+            ),
+        )
+
+
+def cells(
+    scores: Sequence[Mapping[tuple[str, int], Score]], minutes: int, seed: int, made_by: str
+) -> list[Cell]:
+    """Summarise the studies of one length.
+
+    Means have Student's interval, the power has Clopper and Pearson's.
+    """
+    rows = []
+    for decoder, count in scores[0]:
+        found = [one[decoder, count] for one in scores]
+        where = (minutes, count, decoder)
+        for quantity, segments in (("pairwise", "pairs"), ("ten_way", "tens"), ("correlation", "pairs")):
+            values = np.array([getattr(one, quantity) for one in found])
+            used = float(np.mean([getattr(one, segments) for one in found]))
+            low, high = calibration.mean_interval(values, CONFIDENCE)
+            rows.append(
+                Cell(*where, quantity, float(values.mean()), low, high, len(found), used, seed, made_by)
+            )
+        hits = sum(one.rejected for one in found)
+        low, high = calibration.exact_interval(hits, len(found), CONFIDENCE)
+        rows.append(
+            Cell(*where, "power", hits / len(found), low, high, len(found), rows[-1].segments, seed, made_by)
+        )
+    return rows
+
+
+def check(minutes: int, play: Heard) -> None:
+    """Refuse lengths that cannot be simulated.
+
+    Raises
+    ------
+    UserError
+        Longer than the play, or too short for the test.
+    """
+    longest, needed = play.n_trs * float(TR) / 60, trs_of(minutes)
+    if needed > play.n_trs:
+        raise UserError(
+            f"{minutes} min: the embedded play lasts {longest:.1f} min, and sound is not repeated; ask for less"
+        )
+    shifts = len(admissible_shifts([(0, needed)], GAP))
+    if shifts < FEWEST_SHIFTS:
+        raise UserError(
+            f"{minutes} min: {shifts} admissible shifts, at least {FEWEST_SHIFTS} are needed to test; ask for more"
+        )
+
+
+def scale(
+    play: Heard,
+    studies: Mapping[int, int],
+    seed: int,
+    jobs: int,
+    say: Callable[[str], None],
+    subjects: Sequence[int] = SUBJECTS,
+) -> list[Cell]:
+    """Make the table.
+
+    Parameters
+    ----------
+    play : Heard
+    studies : mapping
+        Minutes → number of studies, at least 2.
+    seed : int
+        Of the first study of each length; the others count on from it.
+    jobs : int
+        Processes. They change nothing but the time.
+    say : callable
+        Takes one line of progress.
+    subjects : sequence of int
+
+    Raises
+    ------
+    UserError
+        A length is impossible, or has too few studies for an interval.
+    """
+    for minutes, count in studies.items():
+        check(minutes, play)
+        if count < 2:
+            raise UserError(f"{minutes} min: {count} studies give no interval; ask for at least 2")
+    made_by, run = calibration.decided_by("fmri_audio.experiments.scaling"), joblib.Parallel(n_jobs=jobs)
+    rows: list[Cell] = []
+    for minutes, count in studies.items():
+        say(f"{minutes} min: {count} studies of up to {max(subjects)} subjects")
+        found = run(joblib.delayed(study)(play, minutes, seed + i, subjects) for i in range(count))
+        rows += cells(found, minutes, seed, made_by)
+    return rows
+
+
+def main(words: Sequence[str]) -> int:
+    """Make the table and print it; return the exit status."""
+    parser = argparse.ArgumentParser("make scaling", description=str(__doc__).split("\n\n")[0])
+    parser.add_argument("--seed", type=command.seed, default=0)
+    parser.add_argument("--jobs", type=command.processes, default=2, help="processes")
+    parser.add_argument(
+        "--minutes", type=command.whole(1, 24 * 60), nargs="+", help="lengths in place of the grid's"
+    )
+    parser.add_argument(
+        "--studies", type=command.repetitions, help="studies of each length in place of the grid's"
+    )
+    parser.add_argument("--out", type=Path, default=project_root() / TABLE)
+    asked = parser.parse_args(words)
+    lengths = asked.minutes or list(STUDIES)
+    studies = {one: asked.studies or STUDIES.get(one, min(STUDIES.values())) for one in lengths}
+    check_writable(asked.out)
+    play = Heard.of(calibration.whole_play())
+    rows = scale(play, studies, asked.seed, asked.jobs, lambda line: print(line, file=sys.stderr, flush=True))
+    calibration.write(rows, asked.out)
+    for row in rows:
+        print(
+            f"{row.minutes:3} min {row.subjects:3} subjects {row.decoder:6} {row.quantity:11} {row.value:.3f} "
+            f"({row.ci_low:.3f} to {row.ci_high:.3f}), n {row.n}"
+        )
+    return 0

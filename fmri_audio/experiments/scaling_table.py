@@ -1,0 +1,75 @@
+"""What the table of :mod:`fmri_audio.experiments.scaling` says: single cells, and where a target is reached."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+
+from fmri_audio.base.settings import project_root
+from fmri_audio.experiments import calibration
+from fmri_audio.experiments.calibration import ALPHA
+from fmri_audio.experiments.scaling import TABLE, Cell
+
+#: Quantities of the table, in words.
+QUANTITIES = {
+    "pairwise": "pairs, same kind and loudness",
+    "ten_way": "one of ten, any distractor",
+    "correlation": "correlation of predicted with true latents",
+    "power": f"power at p ≤ {ALPHA:g}",
+}
+
+
+def read(path: Path | None = None) -> list[Cell]:
+    """Read the table of the project, or another one.
+
+    Raises
+    ------
+    UserError
+        It is not there.
+    """
+    kinds = {"int": int, "float": float, "str": str}
+    return [
+        Cell(**{field.name: kinds[str(field.type)](row[field.name]) for field in fields(Cell)})
+        for row in calibration.read(path or project_root() / TABLE, "make scaling")
+    ]
+
+
+def cell(cells: list[Cell], minutes: int, subjects: int, decoder: str, quantity: str) -> Cell:
+    """Find one cell.
+
+    Raises
+    ------
+    KeyError
+        The table has no such cell, or several.
+    """
+    asked = (minutes, subjects, decoder, quantity)
+    found = [one for one in cells if (one.minutes, one.subjects, one.decoder, one.quantity) == asked]
+    if len(found) != 1:
+        raise KeyError(f"{asked}: {len(found)} cells")
+    return found[0]
+
+
+def cheapest(cells: list[Cell], quantity: str, target: float) -> Cell | None:
+    """Find the cell with the fewest minutes of scanning, over all subjects, whose whole interval reaches a target.
+
+    Of cells that cost the same, the one with the higher value; None where no cell reaches the target.
+    """
+    reach = [one for one in cells if one.quantity == quantity and one.ci_low >= target]
+    return min(reach, key=lambda one: (one.minutes * one.subjects, -one.value), default=None)
+
+
+def in_words(one: Cell) -> str:
+    """Name a cell and what it has, for a sentence."""
+    return (
+        f"{one.subjects} subject{'' if one.subjects == 1 else 's'} and {one.minutes} min ({one.decoder} decoder, "
+        f"{one.value:.2f}, {one.ci_low:.2f} to {one.ci_high:.2f})"
+    )
+
+
+def where_reached(cells: list[Cell], quantity: str, target: float) -> str:
+    """Say where a target is reached, or how near the best cell comes: the end of a sentence."""
+    found = cheapest(cells, quantity, target)
+    if found is not None:
+        return f"is reached first with {in_words(found)}"
+    best = max((one for one in cells if one.quantity == quantity), key=lambda one: one.value)
+    return f"is reached in no cell; the best is {in_words(best)}"

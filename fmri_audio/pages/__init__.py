@@ -1,0 +1,1 @@
+"""What pages are made of: players, tables, figures, glued numbers."""

@@ -1,0 +1,25 @@
+"""How alike two sounds are: metrics, one file each, that register themselves.
+
+Conventions
+-----------
+SNR       10 log10(Σ r² / Σ (r − d)²), as they are: no scaling, no mean removed.
+SI-SDR    the same after the reference is scaled to fit best (Le Roux et al. 2019), both without their mean.
+PESQ      ITU-T P.862.2 (wide band) and P.862.1 (narrow band) MOS-LQO, by ``pesq``, at 16 kHz.
+STOI      Taal et al. 2011, by ``pystoi``, between 0 and 1, at 16 kHz (which it brings to 10 kHz itself).
+lag       samples (at 16 kHz) by which the degraded sound comes late, at the maximum of the cross-correlation.
+
+speech    share of the reference that is speech, by :func:`fmri_audio.sound.segments.detect_segments`. PESQ and STOI are
+          models of speech: they are undefined where less than a tenth is.
+
+offset    A constant added to a sound is not heard. Lag, speech, STOI and SI-SDR take both without their mean; PESQ
+          too, but for a small offset that both share (:func:`fmri_audio.sound.metrics.pesq.pesq`). SNR alone counts it.
+level     PESQ brings both to one level itself (P.862, 10.1.1), STOI and SI-SDR ignore gain, SNR counts it. How far
+          the levels are apart is a score of its own. What rounding to 16 bits did to a sound that was far too quiet
+          is in its samples, and every score counts it.
+length    PESQ and STOI are taken of up to 30 s at once. Of more they are means over pieces, cut in pauses
+          (:mod:`fmri_audio.sound.pieces`), by the seconds of speech in each; pieces with less than a tenth are left
+          out. PESQ is also cut where its library's table of utterances would not hold a piece.
+
+A score that is not defined (silence, no speech, too short, no utterance found) is NaN, never a number in its place,
+and :attr:`fmri_audio.sound.metrics.evaluate.Scores.undefined` says why.
+"""

@@ -1,0 +1,148 @@
+"""All scores of one pair of sounds, which may be shifted against each other, as one named record."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from fmri_audio.base.kinds import Signal
+from fmri_audio.sound.audio import resample
+from fmri_audio.sound.lag import best_lag
+from fmri_audio.sound.metrics.base import LEAST_SPEECH, METRIC_RATE, blocks, constant, mean
+from fmri_audio.sound.metrics.pesq import pesq
+from fmri_audio.sound.metrics.si_sdr import si_sdr_db
+from fmri_audio.sound.metrics.snr import snr_db
+from fmri_audio.sound.metrics.stoi import stoi
+from fmri_audio.sound.segments import speech_fraction
+
+UNITS = {
+    "snr_db": "dB",
+    "si_sdr_db": "dB",
+    "pesq_wb": "MOS-LQO",
+    "pesq_nb": "MOS-LQO",
+    "stoi": "1",
+    "lag_samples": "samples",
+    "speech_fraction": "1",
+    "level_difference_db": "dB",
+}
+"""Unit of each score."""
+
+FAR_APART_DB = 6.0
+"""Difference of levels beyond which it is worth a sentence."""
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Scores of one degraded sound against its reference; NaN where undefined.
+
+    ``level_difference_db`` is the degraded sound's level over the reference's, both without their mean;
+    ``undefined`` says in a phrase why a score is NaN or infinite.
+    """
+
+    snr_db: float
+    si_sdr_db: float
+    pesq_wb: float
+    pesq_nb: float
+    stoi: float
+    lag_samples: int
+    speech_fraction: float
+    level_difference_db: float = math.nan
+    undefined: dict[str, str] = dataclasses.field(default_factory=dict)
+
+    def values(self) -> dict[str, float | int]:
+        """Return the scores by name, without what is said about them."""
+        return {name: getattr(self, name) for name in UNITS}
+
+    def as_json(self) -> dict[str, float | int | dict[str, str] | None]:
+        """Return the scores with ``None`` for undefined or infinite ones, and last the reason of each ``None``."""
+        found = {name: value if math.isfinite(value) else None for name, value in self.values().items()}
+        return {**found, "undefined": self.undefined}
+
+
+def evaluate(reference: Signal, degraded: Signal, sample_rate: int) -> Scores:
+    """Score two recordings of the same sound that may be shifted against each other.
+
+    Both are brought to 16 kHz, the degraded one is moved by the lag of the highest cross-correlation, and both are
+    cut to the stretch they share.
+
+    Parameters
+    ----------
+    reference, degraded : arrays of shape [T], mono
+    sample_rate : Hz, of both
+    """
+    return score(reference, degraded, sample_rate, align=True)
+
+
+def score(
+    reference: Signal, degraded: Signal, sample_rate: int, *, align: bool = False, speech: bool | None = None
+) -> Scores:
+    """Score a degraded sound against its reference, sample by sample unless ``align`` is given.
+
+    Parameters
+    ----------
+    reference, degraded : arrays of shape [T], mono
+    sample_rate : Hz, of both
+    align
+        Find the lag by cross-correlation first; otherwise it is taken to be 0.
+    speech
+        Whether the reference is speech, where that is known; otherwise it is detected.
+    """
+    ref: Signal = resample(reference, sample_rate, METRIC_RATE)
+    deg: Signal = resample(degraded, sample_rate, METRIC_RATE)
+    lag = best_lag(ref, deg) if align else 0
+    ref, deg = shifted(ref, deg, lag)
+    fraction = speech_fraction(ref, METRIC_RATE)
+    if speech is None:
+        speech = fraction >= LEAST_SPEECH
+    found = {
+        "snr_db": snr_db(ref, deg),
+        "si_sdr_db": si_sdr_db(ref, deg),
+        "pesq_wb": pesq(ref, deg, "wb") if speech else math.nan,
+        "pesq_nb": pesq(ref, deg, "nb") if speech else math.nan,
+        "stoi": stoi(ref, deg) if speech else math.nan,
+        "level_difference_db": level_difference_db(ref, deg),
+    }
+    why = {name: _why(name, ref, deg, speech) for name, value in found.items() if not math.isfinite(value)}
+    return Scores(**found, lag_samples=lag, speech_fraction=fraction, undefined=why)
+
+
+def shifted(reference: Signal, degraded: Signal, lag: int) -> tuple[Signal, Signal]:
+    """Return both signals with the lag taken out, cut to the stretch they share."""
+    reference, degraded = reference[max(0, -lag) :], degraded[max(0, lag) :]
+    length = min(len(reference), len(degraded))
+    return reference[:length], degraded[:length]
+
+
+def level_difference_db(reference: Signal, degraded: Signal) -> float:
+    """Return by how many dB the degraded sound is louder (root mean square without the mean); NaN if one is silent."""
+    powers = [0.0, 0.0]
+    for pair in blocks(reference, degraded, mean(reference), mean(degraded)):
+        for n, signal in enumerate(pair):
+            powers[n] += float(np.dot(signal, signal))
+    return 10 * math.log10(powers[1] / powers[0]) if all(powers) else math.nan
+
+
+def _why(name: str, reference: Signal, degraded: Signal, speech: bool) -> str:
+    """Return why a score is not a number."""
+    if not len(reference):
+        return "the two sounds do not overlap"
+    if name == "snr_db":
+        return "infinite: the two sounds are the same" if np.any(reference) else "the reference is silent"
+    if constant(reference):
+        return "the reference is silent"
+    if constant(degraded):
+        return "the degraded sound is silent"
+    if name == "si_sdr_db":
+        return "infinite: the two sounds are the same but for gain and offset"
+    if not speech:
+        return "less than a tenth of the reference is speech"
+    if name == "stoi":
+        return "fewer than 30 frames (0.4 s) of the reference hold speech"
+    return (
+        "shorter than 0.25 s"
+        if len(reference) < METRIC_RATE / 4
+        else "PESQ finds no utterance in the reference"
+    )

@@ -1,0 +1,40 @@
+"""Opening one scan: four dimensions, and the volumes that belong to the study."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fmri_audio.base.errors import UserError
+from fmri_audio.brain.nifti import open_nifti, volumes
+from fmri_audio.study.facts import Scan
+
+
+def open_image(path: Path) -> Any:
+    """Open a scan without reading its data.
+
+    Raises
+    ------
+    UserError
+        It cannot be read (:func:`fmri_audio.brain.nifti.open_nifti`), or is not four-dimensional. Dimensions of 1
+        after the fourth do not count.
+    """
+    image = open_nifti(path)
+    n_dims = max((i + 1 for i, n in enumerate(image.shape) if n > 1 or i < 4), default=0)
+    if n_dims != 4:
+        raise UserError(f"{path}: has {n_dims} dimensions, a scan has 4 (x, y, z, time)")
+    return image
+
+
+def scan_volumes(scan: Scan, image: Any) -> Iterator[np.ndarray]:
+    """Yield the volumes of a scan that belong to the study.
+
+    The file is read to its end in any case: only there does a compressed one show that its bytes are undamaged.
+    """
+    last = scan.first_volume + scan.n_trs
+    for k, volume in enumerate(volumes(scan.path, image)):
+        if scan.whole or scan.first_volume <= k < last:
+            yield volume

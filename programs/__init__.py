@@ -1,0 +1,1 @@
+"""What stands around the package: the workflow behind make, training of the codec, benchmarks."""

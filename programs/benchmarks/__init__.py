@@ -1,0 +1,1 @@
+"""How fast things are beside the ways there were before, measured by make bench."""

@@ -1,0 +1,139 @@
+"""The calibration's own arithmetic, a short run of it, and whether its table belongs to this code."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fmri_audio.base.errors import UserError
+from fmri_audio.base.settings import project_root
+from fmri_audio.decoding.identification import Identified
+from fmri_audio.experiments import calibration
+
+
+def test_exact_intervals_hold_their_rate() -> None:
+    assert calibration.exact_interval(0, 10) == (0.0, pytest.approx(1 - 0.005 ** (1 / 10)))
+    assert calibration.exact_interval(10, 10) == (pytest.approx(0.005 ** (1 / 10)), 1.0)
+    rng = np.random.default_rng(0)
+    inside = [
+        low <= 0.05 <= high
+        for low, high in (
+            calibration.exact_interval(int(hits), 500) for hits in rng.binomial(500, 0.05, 2000)
+        )
+    ]
+    assert np.mean(inside) >= 0.985
+    assert not calibration.exact_interval(40, 500)[0] <= 0.05  # a rate of 8 % is told from 5 %
+
+
+def test_mean_intervals_hold_their_mean() -> None:
+    rng = np.random.default_rng(1)
+    inside = []
+    for _ in range(1000):
+        low, high = calibration.mean_interval(rng.normal(2, 1, 8))
+        inside.append(low <= 2 <= high)
+    assert 0.975 <= np.mean(inside) <= 1
+
+
+def test_too_few_repetitions_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="at least 500 are needed"):
+        calibration.calibrate(100, 0, 1, lambda line: None)
+    with pytest.raises(UserError, match="^--repetitions 3: at least 500 are needed to tell 5 % from 8 %$"):
+        calibration.main(["--repetitions", "3", "--out", str(tmp_path / "table.csv")])
+    assert not (tmp_path / "table.csv").exists()
+
+
+@pytest.fixture(scope="module")
+def sound() -> calibration.Heard:
+    return calibration.Heard.of(calibration.opening_of_the_play())
+
+
+def test_brains_that_hear_are_told_from_brains_that_do_not(sound: calibration.Heard) -> None:
+    strong = [calibration.identify_once(sound, "strong", seed) for seed in range(2)]
+    null = [calibration.identify_once(sound, "null", seed) for seed in range(2)]
+    assert min(one.accuracy for one in strong) > 0.65 > max(one.accuracy for one in null)
+    assert all(one.p == one.smallest_p for one in strong)
+    again = calibration.identify_once(sound, "strong", 0)
+    np.testing.assert_array_equal(again.per_subject, strong[0].per_subject)
+
+
+def test_what_is_attainable_is_reached_and_not_exceeded(sound: calibration.Heard) -> None:
+    attainable, known, ridge = np.array([calibration.recover_once(sound, seed) for seed in range(3)]).T
+    np.testing.assert_allclose(known, attainable, rtol=0.02)
+    assert (ridge > 0.8 * attainable).all() and (ridge < 1.02 * attainable).all()
+
+
+def test_a_leaky_pipeline_is_flagged_and_the_books_is_not() -> None:
+    rows = calibration.leaks(0, "now")
+    assert {row.quantity: row.value for row in rows} == {
+        "pipeline_flagged": 0.0,
+        "leaky_pipeline_flagged": 1.0,
+    }
+    assert all(row.holds for row in rows)
+
+
+def test_an_excerpt_is_the_sound_of_its_own_trs(sound: calibration.Heard) -> None:
+    part = sound.excerpt(100, 60)
+    assert (part.n_trs, part.runs) == (60, [(0, 60)])
+    np.testing.assert_array_equal(part.decoded, sound.decoded[100:160])
+    np.testing.assert_array_equal(part.facts.level_db, sound.facts.level_db[100:160])
+    frames = slice(100 * 60, 160 * 60)  # 40 a second, 1.5 s a TR
+    np.testing.assert_array_equal(part.acoustic.values, sound.acoustic.values[:, frames])
+    assert part.acoustic.names == sound.acoustic.names
+
+
+def test_every_seed_hears_an_excerpt_of_its_own_and_every_start_is_drawn(sound: calibration.Heard) -> None:
+    short = sound.excerpt(0, 20)
+    first = [float(short.drawn_excerpt(18, seed).decoded[0, 0]) for seed in range(40)]
+    assert set(first) == {float(value) for value in sound.decoded[:3, 0]}
+    assert first == [float(short.drawn_excerpt(18, seed).decoded[0, 0]) for seed in range(40)]
+
+
+def studies(expected: np.ndarray, n: int, seed: int) -> list[Identified]:
+    """Null studies whose accuracy under every alignment scatters around what that alignment brings."""
+    rng = np.random.default_rng(seed)
+    return [Identified(expected + rng.normal(0, 0.04, (2, len(expected))), 0.5, 40, 0) for _ in range(n)]
+
+
+def test_one_excerpt_is_judged_among_the_same_sound_turned_round() -> None:
+    accident = np.random.default_rng(3).normal(0.5, 0.01, 150)
+    accident[0] = 0.512  # no worse than what others have
+    rate, accuracy = calibration.one_excerpt(studies(accident, 400, 0), 0, "abc")
+    assert (rate.quantity, accuracy.quantity) == ("rejection_rate", "pairwise_identification")
+    assert accuracy.holds
+    assert rate.holds
+    assert accuracy.value == pytest.approx(0.512, abs=0.005)
+    assert rate.value > 0.06
+    accident[0] = 0.56
+    assert [row.holds for row in calibration.one_excerpt(studies(accident, 400, 1), 0, "abc")] == [
+        False,
+        False,
+    ]
+
+
+def test_the_table_is_that_of_this_code() -> None:
+    rows = calibration.read(project_root() / calibration.TABLE)
+    assert {row["made_by"] for row in rows} == {calibration.decided_by()}, "stale: run `make calibrate`"
+    rates = [row for row in rows if row["quantity"] == "rejection_rate" and row["variant"].startswith("null")]
+    assert [row["variant"] for row in rates] == ["null", "null-shared", "null-one-excerpt"]
+    nulls = rates[:2]
+    for row in nulls:
+        assert int(row["n"]) >= 500
+        assert calibration.exact_interval(
+            round(float(row["value"]) * int(row["n"])), int(row["n"])
+        ) == pytest.approx((float(row["ci_low"]), float(row["ci_high"])), abs=1e-5)
+        assert float(row["ci_low"]) <= 0.05 <= float(row["ci_high"])
+    assert [(row["variant"], row["quantity"]) for row in rows if row["holds"] != "True"] == []
+
+
+def test_a_table_is_written_as_it_is_read(tmp_path: Path) -> None:
+    row = calibration.CalibrationRow(
+        "null", "rejection_rate", 0.05, 0.03, 0.08, 500, "the interval holds 0.05", True, 0, "abc"
+    )
+    calibration.write([row], tmp_path / "t.csv")
+    [found] = calibration.read(tmp_path / "t.csv")
+    assert found == {name: str(value) for name, value in asdict(row).items()}
+    with pytest.raises(UserError, match="make it with `make calibrate`"):
+        calibration.read(tmp_path / "none.csv")

@@ -1,0 +1,74 @@
+"""Scores of windows, their floors and the records made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from fmri_audio.sound import scoring
+from fmri_audio.sound.segments import Window
+
+RATE = 24_000
+WINDOWS = [Window("speech-0.0s", 0.0, 8.0, "speech"), Window("music-8.0s", 8.0, 16.0, "music")]
+
+
+@pytest.fixture(scope="module")
+def sound(speech: Callable, music: Callable) -> np.ndarray:
+    return np.concatenate([speech(8), music(8)])
+
+
+def test_a_perfect_copy_scores_perfectly_and_speech_metrics_are_for_speech_only(sound: np.ndarray) -> None:
+    scores = scoring.score_windows(sound, sound, RATE, WINDOWS).set_index("kind")
+    assert scores.loc["speech", "stoi"] == pytest.approx(1) and scores.loc["speech", "pesq_wb"] > 4.5
+    assert np.isinf(scores.loc["music", "snr_db"]) and scores.loc["music", "mel_distance_db"] == 0
+    assert scores.loc["music", list(scoring.SPEECH_METRICS)].isna().all()
+
+
+def test_floors_are_far_below_a_copy_and_silence_is_undefined(sound: np.ndarray) -> None:
+    floors = scoring.floors(sound, RATE, WINDOWS, seed=0)
+    assert set(floors) == {"silence", "noise", "other-segment"}
+    assert np.isnan(floors["silence"].loc[0, "stoi"]) and floors["silence"].loc[0, "snr_db"] == pytest.approx(
+        0
+    )
+    assert 0 < floors["noise"].loc[0, "stoi"] < 0.6
+    assert floors["noise"].loc[0, "snr_db"] == pytest.approx(-3, abs=0.5), "as loud as the sound itself"
+    again = scoring.floors(sound, RATE, WINDOWS, seed=0)
+    pd.testing.assert_frame_equal(floors["noise"], again["noise"])
+
+
+def test_windows_need_not_be_equally_long(sound: np.ndarray) -> None:
+    windows = [WINDOWS[0], Window("speech-1.0s", 1.0, 7.5, "speech")]
+    other = scoring.floors(sound, RATE, windows, seed=0)["other-segment"]
+    assert other["stoi"].notna().all() and (other["stoi"] < 0.9).all()
+
+
+def test_a_single_window_has_no_other_to_be_mistaken_for(sound: np.ndarray) -> None:
+    assert "other-segment" not in scoring.floors(sound, RATE, WINDOWS[:1], seed=0)
+
+
+def test_summary_leaves_out_what_is_undefined() -> None:
+    summary = scoring.summarise([1.0, 2.0, 3.0, float("nan")])
+    assert summary.mean == 2 and summary.n == 3 and 1 <= summary.low < 2 < summary.high <= 3
+    nothing = scoring.summarise([float("nan")])
+    assert nothing.n == 0 and np.isnan(nothing.mean)
+
+
+def test_records_say_what_was_scored(sound: np.ndarray) -> None:
+    scores = scoring.score_windows(sound, 0.5 * sound, RATE, WINDOWS)
+    records = scoring.to_records(scores, per_window=True, codec="demo-1", arm="roundtrip")
+    means = {(record.segment, record.metric): record for record in records}
+    assert means["speech", "snr_db"].value == pytest.approx(6.02, abs=0.01)
+    assert means["speech", "snr_db"].unit == "dB" and means["speech", "snr_db"].codec == "demo-1"
+    assert means["speech-0.0s", "snr_db"].n == 1
+    assert ("music", "pesq_wb") not in means
+
+
+def test_only_wanted_metrics_are_computed(sound: np.ndarray) -> None:
+    scores = scoring.score_pair(sound[: 8 * RATE], sound[: 8 * RATE], RATE, wanted=["stoi"])
+    assert scores["stoi"] == pytest.approx(1) and np.isnan(scores["pesq_wb"])
+    windows = scoring.score_windows(sound, sound, RATE, WINDOWS, scoring.CHEAP).set_index("kind")
+    assert windows.loc["speech", list(scoring.CHEAP)].notna().all()
+    assert windows[["pesq_wb", "pesq_nb"]].isna().all(axis=None)
