@@ -8,7 +8,11 @@ guess a word from its neighbours or invent one. pocketsphinx with a grammar of t
 from fmri_audio.sound.recognition.beyond import FEWEST_WORDS, Beyond, beyond_original
 from fmri_audio.sound.recognition.passages import MOST_SECONDS, Passage, passages
 from fmri_audio.sound.recognition.recogniser import NO_RECOGNISER, Recogniser, find_recogniser
-from fmri_audio.sound.recognition.sentences import Identified, identified, identify_sentence
+from fmri_audio.sound.recognition.sentences import (
+    SentencesIdentified,
+    identify_sentence,
+    sentences_identified,
+)
 from fmri_audio.sound.recognition.words import (
     WORST_ORIGINAL,
     Words,
@@ -24,14 +28,14 @@ __all__ = [
     "NO_RECOGNISER",
     "WORST_ORIGINAL",
     "Beyond",
-    "Identified",
+    "SentencesIdentified",
     "Passage",
     "Recogniser",
     "Words",
     "beyond_original",
     "find_recogniser",
     "heard",
-    "identified",
+    "sentences_identified",
     "identify_sentence",
     "normalised",
     "passages",

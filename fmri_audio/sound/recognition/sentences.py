@@ -22,7 +22,7 @@ _BEAMS = {"beam": 1e-80, "pbeam": 1e-80, "wbeam": 1e-80}
 
 
 @dataclass(frozen=True)
-class Identified:
+class SentencesIdentified:
     """How often the right one of the known sentences is heard.
 
     Attributes
@@ -60,7 +60,9 @@ def identify_sentence(sound: Waveform, sample_rate: int, sentences: Sequence[str
     return _identify(to_one_level(resample(sound, sample_rate, SAMPLE_RATE)), tuple(sentences))
 
 
-def identified(waveform: Waveform, sample_rate: int, spoken: Sequence[Passage]) -> Identified:
+def sentences_identified(
+    waveform: Waveform, sample_rate: int, spoken: Sequence[Passage]
+) -> SentencesIdentified:
     """Return how often the right sentence is heard among all that are spoken.
 
     Parameters
@@ -73,12 +75,12 @@ def identified(waveform: Waveform, sample_rate: int, spoken: Sequence[Passage]) 
     """
     sentences = tuple(dict.fromkeys(one.text for one in spoken))
     if len(sentences) < 2:
-        return Identified(float("nan"), len(spoken), float("nan"))
+        return SentencesIdentified(float("nan"), len(spoken), float("nan"))
     found = [_identify(cut, sentences) for cut in stretches(waveform, sample_rate, spoken)]
     right = sum(
         index is not None and sentences[index] == one.text for index, one in zip(found, spoken, strict=True)
     )
-    return Identified(right / len(spoken), len(spoken), 1 / len(sentences))
+    return SentencesIdentified(right / len(spoken), len(spoken), 1 / len(sentences))
 
 
 def _identify(at_16_khz: Waveform, sentences: tuple[str, ...]) -> int | None:

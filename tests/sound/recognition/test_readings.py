@@ -14,9 +14,9 @@ from fmri_audio.sound.recognition import (
     Passage,
     Recogniser,
     heard,
-    identified,
     identify_sentence,
     passages,
+    sentences_identified,
     word_error_rate,
     word_errors,
 )
@@ -76,10 +76,10 @@ def test_the_right_sentence_is_heard_in_speech_and_none_in_noise(
     play: tuple[np.ndarray, list[Passage]], noise: np.ndarray
 ) -> None:
     sound, spoken = play
-    found = identified(sound, audio.SAMPLE_RATE, spoken)
+    found = sentences_identified(sound, audio.SAMPLE_RATE, spoken)
     assert found.right > 0.8 and found.n == len(spoken) and found.chance == 1 / len(spoken)
-    assert identified(noise, audio.SAMPLE_RATE, spoken[:3]).right <= 1 / 3
-    assert identified(np.zeros_like(noise), audio.SAMPLE_RATE, spoken[:3]).right <= 1 / 3
+    assert sentences_identified(noise, audio.SAMPLE_RATE, spoken[:3]).right <= 1 / 3
+    assert sentences_identified(np.zeros_like(noise), audio.SAMPLE_RATE, spoken[:3]).right <= 1 / 3
 
 
 def test_a_sentence_is_heard_whatever_came_before_it(
@@ -97,5 +97,5 @@ def test_a_sentence_is_heard_whatever_came_before_it(
 def test_sentences_without_known_words_are_not_heard() -> None:
     sound = np.ones(1600, np.float32)
     assert identify_sentence(sound, 16_000, ["…", "xqzzt"]) is None
-    undefined = identified(sound, 16_000, [Passage(0, 0.1, "only one")])
+    undefined = sentences_identified(sound, 16_000, [Passage(0, 0.1, "only one")])
     assert np.isnan(undefined.right) and np.isnan(undefined.chance)
