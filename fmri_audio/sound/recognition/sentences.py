@@ -17,8 +17,8 @@ from fmri_audio.base.kinds import Waveform
 from fmri_audio.sound.audio import resample
 from fmri_audio.sound.recognition.passages import SAMPLE_RATE, Passage, stretches, to_one_level
 
-# Wide enough that a sentence is followed to its end in a noisy sound, and the best of them chosen there.
-_BEAMS = {"beam": 1e-80, "pbeam": 1e-80, "wbeam": 1e-80}
+# Wide enough that sentences are followed in a noisy sound, too.
+_BEAMS = {"beam": 1e-64, "pbeam": 1e-64, "wbeam": 1e-64}
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,8 @@ class SentencesIdentified:
     n : int
         Number of sentences heard.
     chance : float
-        Share that guessing gets right: one by the number of different sentences.
+        Share that guessing gets right: one by the number of different sentences. Less is right where the sound often
+        follows none.
     """
 
     right: float
@@ -55,7 +56,7 @@ def identify_sentence(sound: Waveform, sample_rate: int, sentences: Sequence[str
     Returns
     -------
     int or None
-        Index of the sentence; None where the sound follows none of them to its end.
+        Index of the sentence; None where the sound follows none more than another.
     """
     return _identify(to_one_level(resample(sound, sample_rate, SAMPLE_RATE)), tuple(sentences))
 
@@ -89,22 +90,35 @@ def _identify(at_16_khz: Waveform, sentences: tuple[str, ...]) -> int | None:
         return None
     decoder.start_utt()
     decoder.process_raw((at_16_khz * 32_767).astype("<i2").tobytes(), full_utt=True)
+    begun = decoder.hyp()
     decoder.end_utt()
-    best = decoder.hyp()
-    return known.get(best.hypstr) if best is not None else None
+    ended = decoder.hyp()
+    if ended is not None:
+        return known[ended.hypstr]
+    # In a noisy sound no sentence may be followed to its end: then the one that was followed best so far.
+    begins = f"{begun.hypstr} " if begun is not None else ""
+    found = [index for words, index in known.items() if f"{words} ".startswith(begins)]
+    return found[0] if len(found) == 1 else None
 
 
 @lru_cache(maxsize=1)
 def _decoder(sentences: tuple[str, ...]) -> tuple[Any, dict[str, int]]:
     """Make a decoder that hears these sentences and nothing else, with the index of each by its words.
 
-    The mean of the spectrum is taken from each sound alone: a decoder that adapts would hear by what came before.
+    The mean of the spectrum is taken from each sound alone: a decoder that adapts would hear by what came before. No
+    second pass over a lattice, which would put sentences together from parts of others.
     """
     with from_extra("recognition"):
         from pocketsphinx import Decoder
 
     decoder = Decoder(
-        samprate=float(SAMPLE_RATE), loglevel="FATAL", lm=None, cmn="batch", maxhmmpf=-1, **_BEAMS
+        samprate=float(SAMPLE_RATE),
+        loglevel="FATAL",
+        lm=None,
+        cmn="batch",
+        bestpath=False,
+        maxhmmpf=-1,
+        **_BEAMS,
     )
     known: dict[str, int] = {}
     for index, sentence in enumerate(sentences):

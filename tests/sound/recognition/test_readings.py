@@ -78,6 +78,8 @@ def test_the_right_sentence_is_heard_in_speech_and_none_in_noise(
     sound, spoken = play
     found = sentences_identified(sound, audio.SAMPLE_RATE, spoken)
     assert found.right > 0.8 and found.n == len(spoken) and found.chance == 1 / len(spoken)
+    masked = sound + 0.5 * float(sound.std()) * noise
+    assert sentences_identified(masked, audio.SAMPLE_RATE, spoken).right > 0.5
     assert sentences_identified(noise, audio.SAMPLE_RATE, spoken[:3]).right <= 1 / 3
     assert sentences_identified(np.zeros_like(noise), audio.SAMPLE_RATE, spoken[:3]).right <= 1 / 3
 
@@ -92,6 +94,14 @@ def test_a_sentence_is_heard_whatever_came_before_it(
     assert identify_sentence(cut, audio.SAMPLE_RATE, texts) == len(texts) - 1
     identify_sentence(noise[: len(cut)], audio.SAMPLE_RATE, texts)
     assert identify_sentence(cut, audio.SAMPLE_RATE, texts) == len(texts) - 1
+
+
+def test_a_sentence_that_begins_another_is_told_from_it(play: tuple[np.ndarray, list[Passage]]) -> None:
+    sound, spoken = play
+    one = spoken[0]
+    cut = sound[round(one.onset * audio.SAMPLE_RATE) : round(one.offset * audio.SAMPLE_RATE)]
+    texts = [f"{one.text} {one.text}", one.text, "another sentence"]
+    assert identify_sentence(cut, audio.SAMPLE_RATE, texts) == 1
 
 
 def test_sentences_without_known_words_are_not_heard() -> None:
