@@ -44,7 +44,7 @@ help:
 	@echo 'make bench     time codec, masking, training and ridge, rewrite results/bench.csv; MINUTES=2 for a part of the play,'
 	@echo '               ONLY=codec, masking, training, ridge or book for one part (the others keep their figures); book takes over'
 	@echo '               where the time of the last make book EDITION=demo from nothing (after make clean) went'
-	@echo 'make lock      write requirements.lock and bootstrap.lock anew from pyproject.toml'
+	@echo 'make lock      write requirements.lock and bootstrap.lock anew from pyproject.toml, and the hashes of recogniser.lock'
 	@echo 'make clean     remove what has been made: build/, _build/ and caches'
 	@echo
 	@echo 'EDITION=demo            an edition of config/ (smoke, demo, full, sherlock), or the path of an edition file'
@@ -108,6 +108,8 @@ lock: environment
 		--generate-hashes --no-header --no-annotate --python-version 3.11 --output-file requirements.lock --quiet
 	@echo "uv==$$(.bootstrap/bin/uv --version | cut -d' ' -f2)" | .bootstrap/bin/uv pip compile - --universal \
 		--generate-hashes --no-header --no-annotate --python-version 3.11 --output-file bootstrap.lock --quiet
+	@pin=$$(grep -o '^[^ ]*==[^ ]*' recogniser.lock) && echo "$$pin" | .bootstrap/bin/uv pip compile - --universal --no-deps \
+		--generate-hashes --no-header --no-annotate --python-version 3.11 --output-file recogniser.lock --quiet
 
 clean:
 	rm -rf build _build .snakemake .pytest_cache .mypy_cache .ruff_cache

@@ -2,23 +2,23 @@
 
     python stimulus/check.py [--seconds 60]
 
-Needs numpy, scipy, soundfile, pyloudnorm, and for the recogniser pocketsphinx, whose wheel carries its US English
-model. A recogniser trained on adults at a microphone is a rough guide: it says whether a voice is clear, not whether
-a child's voice, or a telephone, is believable.
+Needs this project's environment. A recogniser is a rough guide: it says whether a voice is clear, not whether a
+child's voice, or a telephone, is believable.
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
-import re
 from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
 import pyloudnorm
 import soundfile
-from scipy.signal import resample_poly, welch
+from scipy.signal import welch
+
+from fmri_audio.sound.recognition import Passage, word_errors
 
 HERE = Path(__file__).resolve().parent
 SAMPLE_RATE = 24_000
@@ -31,21 +31,6 @@ def rows(name: str) -> list[dict[str, str]]:
         return list(csv.DictReader(source, delimiter="\t", quoting=csv.QUOTE_NONE))
 
 
-def words_of(text: str) -> list[str]:
-    """Words in lower case without punctuation."""
-    return re.findall(r"[a-z]+(?:'[a-z]+)?", text.lower())
-
-
-def edit_distance(reference: list[str], heard: list[str]) -> int:
-    """Fewest substitutions, insertions and deletions of words (Levenshtein)."""
-    row = list(range(len(heard) + 1))
-    for i, wanted in enumerate(reference, 1):
-        previous, row[0] = row[0], i
-        for j, got in enumerate(heard, 1):
-            previous, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, previous + (wanted != got))
-    return row[-1]
-
-
 def spectrum(samples: np.ndarray) -> str:
     """Share of the power in each band, in dB."""
     frequencies, power = welch(samples, SAMPLE_RATE, nperseg=2048)
@@ -54,24 +39,17 @@ def spectrum(samples: np.ndarray) -> str:
 
 
 def word_error_rate(pieces: list[tuple[np.ndarray, str]], seconds: float) -> float:
-    """Pocketsphinx's word error rate over the first lines, up to a number of seconds."""
-    import pocketsphinx
-
-    decoder = pocketsphinx.Decoder(loglevel="FATAL")
-    errors = total = 0
+    """Whisper's word error rate over the first lines, up to a number of seconds."""
+    errors = said = 0.0
     heard_seconds = 0.0
     for samples, text in pieces:
         if heard_seconds > seconds:
             break
-        heard_seconds += len(samples) / SAMPLE_RATE
-        pcm = np.clip(resample_poly(samples, 2, 3) * 2 * 32767, -32768, 32767).astype(np.int16)
-        decoder.start_utt()
-        decoder.process_raw(pcm.tobytes(), full_utt=True)
-        decoder.end_utt()
-        hypothesis = decoder.hyp()
-        errors += edit_distance(words_of(text), words_of(hypothesis.hypstr) if hypothesis else [])
-        total += len(words_of(text))
-    return errors / total
+        passage = Passage(0, len(samples) / SAMPLE_RATE, text)
+        heard_seconds += passage.offset
+        (words,) = word_errors(samples.astype(np.float32), SAMPLE_RATE, [passage])
+        errors, said = errors + words.errors, said + words.said
+    return errors / said if said else float("nan")
 
 
 def main() -> None:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 
@@ -101,7 +102,7 @@ def test_a_missing_extra_is_one_sentence(
     with pytest.raises(
         UserError, match=re.escape("pocketsphinx is not installed: run pip install '.[recognition]'")
     ):
-        recognition._recognise([])
+        recognition.identify_sentence(np.zeros(16, np.float32), 16_000, ["a sentence"])
     monkeypatch.delitem(sys.modules, "fmri_audio.claims.report", raising=False)
     monkeypatch.delattr("fmri_audio.claims.report", raising=False)
     monkeypatch.setitem(sys.modules, "nbformat", None)
@@ -115,7 +116,7 @@ def test_a_module_of_the_project_that_is_missing_is_an_error_of_the_program() ->
 
 
 def test_lock_has_hashes_for_everything_and_no_addresses() -> None:
-    for name in ("requirements.lock", "bootstrap.lock"):
+    for name in ("requirements.lock", "bootstrap.lock", "recogniser.lock"):
         text = (ROOT / name).read_text()
         assert "://" not in text
         assert " @ " not in text

@@ -21,7 +21,7 @@ import jupytext
 import yaml
 
 from fmri_audio.base.files import sha256_of, write_text
-from fmri_audio.base.fingerprint import ingredients, of_source, parts
+from fmri_audio.base.fingerprint import closure, ingredients, of_source, parts
 from fmri_audio.base.settings import SIMULATE, project_root
 from programs.workflow.plan import HTML, METRICS, STEPS, SWEEP, Chapter, NotebookRun, Plan, text_of
 
@@ -32,6 +32,9 @@ MODULES = {
     "study": "fmri_audio.edition.resolve",
 }
 """Whose imports reach all that a step computes with."""
+
+RECOGNISER = "fmri_audio.sound.recognition.recogniser"
+"""The module that opens weights which may not be there."""
 
 LIST_SETTINGS = ("bandwidths", "main_bandwidth")
 SOUND_SUFFIXES = {".flac", ".ogg", ".opus", ".wav", ".csv", ".tsv", ".json"}
@@ -143,9 +146,8 @@ class Digests:
         """Return what a run depends on besides other runs and steps."""
         cells = _cells(run)
         lines = [f"{sha(source)}  cell {i} {' '.join(tags)}" for i, (source, tags) in enumerate(cells)]
-        lines += ingredients(
-            *{module for source, _ in cells for module in of_source(source)[0]}, *self._parts()
-        )
+        modules = [*{module for source, _ in cells for module in of_source(source)[0]}, *self._parts()]
+        lines += [*ingredients(*modules), *self._recogniser(modules)]
         lines += self.hashes.lines(self.root / name for name in run.chapter.files)
         lines += self._settings(without=LIST_SETTINGS if run.bandwidth is not None else ())
         return [*lines, *self._checkpoint(), f"writes a table: {run.chapter.table}"]
@@ -179,6 +181,13 @@ class Digests:
         """Return the modules of layouts, one of which reads a measured study; a simulated one's is imported."""
         simulated = self.plan.settings.get("study", {}).get("source") == SIMULATE
         return [] if simulated else parts("fmri_audio.study.layouts")
+
+    def _recogniser(self, modules: Iterable[str]) -> list[str]:
+        """Return which weights words are counted with, where they are: what arrives later makes words defined."""
+        if RECOGNISER not in closure(*modules):
+            return []
+        folder, weights = recogniser_files()
+        return [f"{self.hashes.of(folder / weights) if folder else 'absent'}  weights of the recogniser"]
 
     def _settings(self, without: tuple[str, ...]) -> list[str]:
         kept = {key: value for key, value in self.plan.settings.items() if key not in without}
@@ -214,6 +223,13 @@ class Digests:
             return []
         files = sorted(path for path in folder.rglob("*") if path.is_file())
         return [f"{path.stat().st_size} {path.stat().st_mtime_ns}  {path}" for path in files]
+
+
+def recogniser_files() -> tuple[Path | None, str]:
+    """Return the folder of the recogniser and the name of its weights; sound is read by what words are counted in."""
+    from fmri_audio.sound.recognition.recogniser import WEIGHTS, recogniser_folder
+
+    return recogniser_folder(), WEIGHTS
 
 
 def _cells(run: NotebookRun) -> list[tuple[str, tuple[str, ...]]]:

@@ -21,7 +21,7 @@ from programs.workflow.assemble import site_of_published
 from programs.workflow.collect import summary
 from programs.workflow.digests import Digests
 from programs.workflow.plan import HTML, SWEEP, Plan, load_chapters
-from programs.workflow.publish import check_published, publish
+from programs.workflow.publish import check_published, publish, require_recogniser
 from programs.workflow.render import install, render
 from programs.workflow.stamps import Stamps
 from programs.workflow.supervision import (
@@ -268,6 +268,8 @@ def main(words: Sequence[str]) -> None:
         raise UserError(
             "make publish publishes the demo edition as it is: leave out EDITION, STIMULUS, CODEC and BANDWIDTHS"
         )
+    if options.command == "publish":
+        require_recogniser()
     try:
         (make_html if options.command == "html" else make_edition)(options)
     except KeyboardInterrupt:

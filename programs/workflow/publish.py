@@ -68,6 +68,20 @@ def publish(plan: Plan) -> None:
     print(f"published: {len(contents)} notebooks, {len(clips)} clips, {results.relative_to(root)}")
 
 
+def require_recogniser() -> None:
+    """See to it that words can be counted: a book whose words are undefined is not published.
+
+    Raises
+    ------
+    UserError
+        There are no weights of a recogniser, or they are not as they should be.
+    """
+    from fmri_audio.sound.recognition.recogniser import NO_RECOGNISER, find_recogniser
+
+    if find_recogniser() is None:
+        raise UserError(f"nothing is published: {NO_RECOGNISER}")
+
+
 def check_published(edition: str, chapters: Iterable[Chapter]) -> None:
     """See to it that notebooks, clips and results lie in the working tree as they were published.
 

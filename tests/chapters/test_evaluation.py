@@ -35,6 +35,7 @@ from fmri_audio.decoding.identification import Identified
 from fmri_audio.decoding.information import MOST_COMPONENTS, Bits
 from fmri_audio.experiments import helped
 from fmri_audio.experiments.controls import CONTROL_LABELS
+from fmri_audio.sound.recognition import NO_RECOGNISER
 from fmri_audio.sound.scoring import METRIC_NAMES
 from fmri_audio.study.splits import contiguous_split
 
@@ -361,7 +362,10 @@ def test_the_calibration_s_table_says_what_failed() -> None:
 @pytest.mark.parametrize(
     ("original", "judges"), [(0.3, True), (0.4, True), (0.41, False), (float("nan"), False)]
 )
-def test_a_recogniser_that_errs_on_the_original_judges_nothing(original: float, judges: bool) -> None:
+def test_a_recogniser_that_errs_on_the_original_judges_nothing(
+    monkeypatch: pytest.MonkeyPatch, original: float, judges: bool
+) -> None:
+    monkeypatch.setattr(words, "find_recogniser", lambda: "a recogniser")
     errors = {"original": original, "codec only, 6 kbps": 0.5, words.NOISE_FREE: 0.9}
     said = words.errors_said(block(), errors)
     assert words.can_judge(original) is judges
@@ -373,6 +377,17 @@ def test_a_recogniser_that_errs_on_the_original_judges_nothing(original: float, 
             "bottleneck without noise"
         )
     )
+
+
+def test_missing_weights_are_said_and_the_recogniser_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    errors = dict.fromkeys(("original", "codec only, 6 kbps", words.NOISE_FREE), np.nan)
+    monkeypatch.setattr(words, "passages", lambda held_out: [])
+    held_out = block()
+    monkeypatch.setattr(words, "find_recogniser", lambda: None)
+    assert words.errors_said(held_out, errors) == NO_RECOGNISER
+    assert "as nobody hears them" in words.table(held_out, errors).caption
+    monkeypatch.setattr(words, "find_recogniser", lambda: SimpleNamespace(name="Whisper tiny.en"))
+    assert "as Whisper tiny.en hears them" in words.table(held_out, errors).caption
 
 
 def test_sounds_are_not_recognised_where_nothing_can_be_judged(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""Do words arrive? What a small recogniser gets wrong of the held-out block's passages."""
+"""Do words arrive? What a speech recogniser gets wrong of the held-out block's passages."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from fmri_audio.experiments.block_tables import columns_of_arm, columns_of_block
 from fmri_audio.experiments.held_out import HeldOut
 from fmri_audio.pages.page import Table
 from fmri_audio.sound import recognition
-from fmri_audio.sound.recognition import WORST_ORIGINAL, Passage
+from fmri_audio.sound.recognition import NO_RECOGNISER, WORST_ORIGINAL, Passage, find_recogniser
 
 NOISE_FREE = "frozen: noise-free, no brain"
 """The frozen arm's own bottleneck among the sounds."""
@@ -26,14 +26,16 @@ WORST_PERCENT = 100 * WORST_ORIGINAL
 
 
 def passages(held_out: HeldOut) -> list[Passage]:
-    """Return what is said whole within the block, up to a minute of it."""
+    """Return what is said whole within the block, up to five minutes of it."""
     return recognition.passages(held_out.stimulus.segments, *held_out.seconds)
 
 
 def word_errors(
     held_out: HeldOut, references: Mapping[str, Waveform], sounds: Mapping[str, ArmSounds]
 ) -> dict[str, float]:
-    """Return the word error rate of every sound; NaN where the recogniser errs too often on the original.
+    """Return the word error rate of every sound.
+
+    They are NaN where no recogniser is there, and where it errs too often on the original.
 
     Parameters
     ----------
@@ -76,10 +78,11 @@ def table(held_out: HeldOut, errors: Mapping[str, float]) -> Table:
     """Show the word error rate of every sound."""
     spoken = passages(held_out)
     seconds = sum(one.offset - one.onset for one in spoken)
+    recogniser = find_recogniser()
     caption = (
-        f"Word error rate over {len(spoken)} passages of speech ({seconds:.0f} s) of the held-out block; "
-        f"{held_out.run.checkpoint.id}, {brains_of(held_out)}. A dash: nothing was said whole within the block, or the "
-        "recogniser cannot judge."
+        f"Word error rate over {len(spoken)} passages of speech ({seconds:.0f} s) of the held-out block, as "
+        f"{recogniser.name if recogniser else 'nobody'} hears them; {held_out.run.checkpoint.id}, "
+        f"{brains_of(held_out)}. A dash: nothing was said whole within the block, or no recogniser can judge."
     )
     frame = pd.DataFrame({"sound": list(errors), "word error rate": list(errors.values())})
     return Table(frame, caption, {"word error rate": ".2f"})
@@ -87,6 +90,8 @@ def table(held_out: HeldOut, errors: Mapping[str, float]) -> Table:
 
 def errors_said(held_out: HeldOut, errors: Mapping[str, float]) -> str:
     """Say how many words are wrong before and after the codec, and behind the frozen bottleneck."""
+    if find_recogniser() is None:
+        return NO_RECOGNISER
     if not can_judge(errors["original"]):
         return "the recogniser cannot judge this sound"
     return (

@@ -145,10 +145,12 @@ def check_lock(toy: Toy) -> None:
     uv.parent.mkdir(parents=True)
     uv.write_text(UV)
     uv.chmod(0o755)
+    (toy.folder / "recogniser.lock").write_text("weights==1.0 --hash=sha256:0\n")
     works(toy, "lock")
     assert re.findall(r"--output-file (\S+)", (toy.folder / "uv.log").read_text()) == [
         "requirements.lock",
         "bootstrap.lock",
+        "recogniser.lock",
     ]
 
 
