@@ -38,6 +38,14 @@ def test_more_noise_is_worse(metric: Metric, sounds: tuple[np.ndarray, np.ndarra
     assert metric.direction * better > metric.direction * worse
 
 
+def test_the_original_is_best_and_noise_is_much_worse(metric: Metric, spoken: np.ndarray) -> None:
+    noise = np.random.default_rng(0).standard_normal((2, len(spoken))) * spoken.std()
+    sounds = (spoken, spoken + 0.1 * noise[0], noise[1])
+    best, near, worst = (metric.direction * metric.function(spoken, sound, METRIC_RATE) for sound in sounds)
+    assert best > near > worst
+    assert best - worst > 0.3 * max(abs(best if math.isfinite(best) else near), abs(worst))
+
+
 def test_the_same_sounds_give_the_same_number_and_stay_as_they_are(
     metric: Metric, sounds: tuple[np.ndarray, np.ndarray, np.ndarray, int]
 ) -> None:
