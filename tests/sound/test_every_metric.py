@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from fmri_audio.sound.metrics.base import METRIC_RATE, METRICS, Metric
-from tests.conftest import Speech
 
 
 @pytest.fixture(params=METRICS)
@@ -17,12 +16,11 @@ def metric(request: pytest.FixtureRequest) -> Metric:
 
 
 @pytest.fixture(scope="module")
-def sounds(speech: Speech) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
+def sounds(spoken: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
     """Five seconds of speech, the same with a little noise, and with much, at the metrics' rate."""
-    rate = METRIC_RATE
-    clean = np.asarray(speech(5.0, rate), np.float64)
+    clean = spoken[: 5 * METRIC_RATE]
     hiss = np.random.default_rng(0).standard_normal(len(clean)) * clean.std()
-    return clean, clean + 0.05 * hiss, clean + hiss, rate
+    return clean, clean + 0.05 * hiss, clean + hiss, METRIC_RATE
 
 
 def test_it_says_what_it_is(metric: Metric) -> None:

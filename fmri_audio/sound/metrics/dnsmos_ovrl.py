@@ -35,7 +35,8 @@ def dnsmos_ovrl(degraded: Signal) -> float:
     as good a score as the original. The sound is taken as it is; its level counts.
 
     As in the published script, the score is the mean over windows of 9.01 s a second apart. A sound shorter than a
-    window is repeated until it fills one. What is left at the end for no whole window is not heard.
+    window is repeated, doubling, until it fills one. What is left at the end for no whole window is not heard; nor is
+    a window that rounding leaves a sample short, a third of them, which the script drops too.
 
     Parameters
     ----------
