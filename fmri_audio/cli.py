@@ -59,11 +59,13 @@ def evaluate(arguments: argparse.Namespace) -> None:
     if abs(scores.level_difference_db) > evaluate.FAR_APART_DB:
         print(
             f"the degraded sound is {abs(scores.level_difference_db):.1f} dB "
-            f"{'louder' if scores.level_difference_db > 0 else 'quieter'} than the reference: SNR counts that, SI-SDR, "
-            "PESQ and STOI do not; all count what rounding or clipping it cost"
+            f"{'louder' if scores.level_difference_db > 0 else 'quieter'} than the reference: SNR and DNSMOS count "
+            "that, SI-SDR, PESQ, STOI, ESTOI and ViSQOL do not; all count what rounding or clipping it cost"
         )
     if scores.speech_fraction < base.LEAST_SPEECH:
-        print("PESQ and STOI are models of speech, and less than a tenth of the reference is speech")
+        print(
+            "all scores from PESQ to DNSMOS are models of speech, and less than a tenth of the reference is speech"
+        )
     for name, sound in sounds.items():
         if sound.steps:
             print(f"{name}: {'; '.join(sound.steps)}")
@@ -339,8 +341,9 @@ def _add_evaluate(commands: Any) -> None:
     one = commands.add_parser(
         "evaluate",
         help="score a degraded recording against its reference",
-        description="SNR, SI-SDR, PESQ and STOI: mono, 16 kHz, aligned by cross-correlation, cut to the shorter. "
-        "Beyond 30 s, PESQ and STOI are means over pieces by the speech in each.",
+        description="SNR, SI-SDR, PESQ, STOI, ESTOI, ViSQOL in speech mode, and DNSMOS, which hears the degraded "
+        "recording alone: mono, 16 kHz, aligned by cross-correlation, cut to the shorter. Beyond 30 s, PESQ, STOI, "
+        "ESTOI and ViSQOL are means over pieces by the speech in each; DNSMOS is a mean over windows of 9 s.",
     )
     one.add_argument("reference", type=Path, metavar="REFERENCE")
     one.add_argument("degraded", type=Path, metavar="DEGRADED")

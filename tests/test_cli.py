@@ -45,7 +45,9 @@ def test_evaluate_prints_one_json_object(tmp_path: Path, recording: Path, capsys
     soundfile.write(tmp_path / "late.flac", 0.5 * shifted, 44_100)
     assert cli.main(["evaluate", str(recording), str(tmp_path / "late.flac"), "--json"]) == 0
     scores = json.loads(capsys.readouterr().out)
-    names = "snr_db si_sdr_db pesq_wb pesq_nb stoi lag_samples speech_fraction"
+    names = (
+        "snr_db si_sdr_db pesq_wb pesq_nb stoi estoi visqol_speech dnsmos_ovrl lag_samples speech_fraction"
+    )
     added = ["level_difference_db", "undefined", "reference_steps", "degraded_steps"]
     assert list(scores) == [*names.split(), *added] and scores["undefined"] == {}
     assert scores["level_difference_db"] == pytest.approx(-6.02, abs=0.05)
@@ -61,9 +63,10 @@ def test_evaluate_prints_a_table(recording: Path, capsys: Output) -> None:
     assert cli.main(["evaluate", str(recording), str(recording)]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[2].split()[0] == "pesq_wb" and lines[2].endswith("MOS-LQO")
-    assert lines[5].split() == ["lag_samples", "0", "samples"]
+    assert [line.split()[0] for line in lines[4:8]] == ["stoi", "estoi", "visqol_speech", "dnsmos_ovrl"]
+    assert lines[8].split() == ["lag_samples", "0", "samples"]
     steps = "mixed 2 channels to mono (mean); resampled from 44100 to 16000 Hz"
-    assert len(lines) == 10 and lines[-2:] == [f"reference: {steps}", f"degraded: {steps}"]
+    assert len(lines) == 13 and lines[-2:] == [f"reference: {steps}", f"degraded: {steps}"]
 
 
 def test_evaluate_of_silence_is_null(tmp_path: Path, recording: Path, capsys: Output) -> None:
@@ -73,6 +76,7 @@ def test_evaluate_of_silence_is_null(tmp_path: Path, recording: Path, capsys: Ou
     assert scores["pesq_wb"] is None and scores["stoi"] is None and scores["snr_db"] is None
     assert scores["speech_fraction"] == 0
     nulls = {name for name, value in scores.items() if value is None}
+    assert {"estoi", "visqol_speech", "dnsmos_ovrl"} <= nulls
     assert set(scores["undefined"]) == nulls and scores["undefined"]["stoi"] == "the reference is silent"
     assert cli.main(["evaluate", str(tmp_path / "silence.wav"), str(recording)]) == 0
     assert (

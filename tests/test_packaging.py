@@ -24,8 +24,8 @@ from fmri_audio.sound import recognition
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 BOOK_ROOMS = ("experiments", "pages", "claims", "chapters")
-RUN_NOT_IMPORTED = {"jupyter-book", "snakemake", "sphinxcontrib-bibtex"}
-"""Started as programs, or named in a configuration."""
+RUN_NOT_IMPORTED = {"jupyter-book", "snakemake", "speechmos", "sphinxcontrib-bibtex"}
+"""Started as programs, named in a configuration, or holding a file that is read."""
 
 
 def names(requirements: list[str]) -> set[str]:

@@ -23,7 +23,7 @@ SPEECH_METRICS = tuple(name for name in METRIC_NAMES if METRICS[name].speech_onl
 """Metrics that are defined for speech only."""
 
 CHEAP = tuple(name for name in METRIC_NAMES if METRICS[name].cheap)
-"""Those without PESQ, which takes most of the time, where a great many sounds are compared."""
+"""Those without PESQ, ViSQOL and DNSMOS, which take most of the time, where a great many sounds are compared."""
 
 UNITS = {name: METRICS[name].unit for name in METRIC_NAMES}
 
@@ -56,7 +56,7 @@ def score_pair(
     kind: str = "speech",
     wanted: Sequence[str] = METRIC_NAMES,
 ) -> dict[str, float]:
-    """Return metrics for one window; PESQ and STOI stay undefined (NaN) where ``kind`` is not speech.
+    """Return metrics for one window; models of speech stay undefined (NaN) where ``kind`` is not speech.
 
     Parameters
     ----------
@@ -148,6 +148,30 @@ def floors(
             rows.append({"window": window.name, "kind": window.kind, **scores})
         found[name] = pd.DataFrame(rows, columns=["window", "kind", *METRIC_NAMES])
     return found
+
+
+def reference_points(
+    reference: Waveform, sample_rate: int, windows: Sequence[Window], seed: int
+) -> pd.DataFrame:
+    """Return between what every metric lies: its means for the floors, and for the original as its own copy.
+
+    Parameters
+    ----------
+    reference : array of shape [T], mono
+    sample_rate : Hz
+    windows : stretches to score, all of one kind
+    seed : of the noise
+
+    Returns
+    -------
+    DataFrame
+        A row per metric under its reader's name; columns ``silence``, ``noise``, ``other-segment`` (where there are
+        several windows) and ``original``. NaN where a metric is undefined, infinite for a ratio without noise.
+    """
+    frames = floors(reference, sample_rate, windows, seed)
+    frames["original"] = score_windows(reference, reference, sample_rate, windows)
+    means = {name: frame[list(METRIC_NAMES)].mean() for name, frame in frames.items()}
+    return pd.DataFrame(means).rename(index=LABELS)
 
 
 def summarise(values: Sequence[float] | pd.Series, seed: int = 0, draws: int = 2000) -> Summary:
