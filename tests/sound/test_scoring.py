@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from fmri_audio.sound import scoring
+from fmri_audio.sound.metrics.base import METRIC_RATE
 from fmri_audio.sound.segments import Window
 
 RATE = 24_000
@@ -37,6 +38,18 @@ def test_floors_are_far_below_a_copy_and_silence_is_undefined(sound: np.ndarray)
     assert floors["noise"].loc[0, "snr_db"] == pytest.approx(-3, abs=0.5), "as loud as the sound itself"
     again = scoring.floors(sound, RATE, WINDOWS, seed=0)
     pd.testing.assert_frame_equal(floors["noise"], again["noise"])
+
+
+def test_every_metric_has_its_floors_and_its_original(spoken: np.ndarray) -> None:
+    windows = [Window("speech-0s", 0.0, 5.0, "speech"), Window("speech-5s", 5.0, 10.0, "speech")]
+    table = scoring.reference_points(spoken.astype(np.float32), METRIC_RATE, windows, seed=0)
+    assert list(table.columns) == ["silence", "noise", "other-segment", "original"]
+    assert list(table.index) == list(scoring.LABELS.values())
+    assert table.loc[["STOI", "ESTOI"], "original"].to_numpy() == pytest.approx(1)
+    assert np.isinf(table.loc["SNR (dB)", "original"]) and np.isnan(table.loc["ESTOI", "silence"])
+    assert abs(table.loc["ESTOI", "noise"]) < 0.1 < table.loc["STOI", "noise"]
+    heard = table.loc["DNSMOS overall, no reference"]
+    assert heard["other-segment"] == pytest.approx(heard["original"]), "it does not know what should be heard"
 
 
 def test_windows_need_not_be_equally_long(sound: np.ndarray) -> None:
