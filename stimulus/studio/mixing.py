@@ -177,7 +177,7 @@ class Voicebox:
         """A line's sentences: text, take, and seconds of breath before it; each a little faster or slower."""
         rng = generator("line", speaker, cue[speaker])
         for index, text in enumerate(sentences(cue[speaker])):
-            breath = float(rng.uniform(0.30, 0.52)) if index else 0.0
+            breath = float(rng.uniform(0.26, 0.46)) if index else 0.0
             rate = cue.get("rate", 1.0) * float(np.round(rng.uniform(0.97, 1.03), 3))
             yield text, self.sentence(speaker, text, rate), breath
 
