@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from fmri_audio.base.results import Record, select
+from fmri_audio.base.results import COMPUTED, Record, select
 from fmri_audio.base.settings import project_root
 from fmri_audio.chapters.bandwidths import KBPS
 from fmri_audio.chapters.roundtrip import columns
@@ -184,6 +184,7 @@ def records(rates: pd.DataFrame, drift: pd.DataFrame, run: Edition) -> list[Reco
             value=row["level_change_db"],
             bandwidth_kbps=row["kbps"],
             control=row["sound"],
+            material=COMPUTED,
             n=1,
             **common,
         )

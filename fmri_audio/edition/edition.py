@@ -217,12 +217,25 @@ class Edition:
     def write_records(
         self, chapter: str, records: Iterable[results.Record], per_bandwidth: bool = False
     ) -> Path:
-        """Write a chapter's table to ``<build>/results``; edition and hardware are filled in where empty."""
+        """Write a chapter's table to ``<build>/results``; what is alike everywhere is filled in where empty.
+
+        That is edition, hardware and material, the codec's decoder where a codec is named, and the noise of a
+        condition at its usual level.
+        """
         suffix = f"-{self.bandwidth:g}kbps" if per_bandwidth else ""
         path = self.build / "results" / f"{chapter}{suffix}.csv"
-        common = {"edition": self.settings.edition, "hardware": results.hardware()}
-        results.write(path, [results.fill(record, **common) for record in records])
+        common = {
+            "edition": self.settings.edition,
+            "hardware": results.hardware(),
+            "material": self.material,
+        }
+        results.write(path, [results.fill(record, **common, **_implied(record)) for record in records])
         return path
+
+    @property
+    def material(self) -> str:
+        """What the column ``material`` says of the edition's sound."""
+        return results.PLAY if self.settings.stimulus.source == PLAY else results.RECORDINGS
 
     def records(self, *chapters: str) -> pd.DataFrame:
         """Read the tables that chapters wrote, at all bandwidths of the edition.
@@ -252,6 +265,12 @@ class Edition:
         digest.update(self.checkpoint.sha256.encode())
         digest.update(fingerprint("fmri_audio.representations.encodec").encode())
         return digest.hexdigest()[:16]
+
+
+def _implied(record: results.Record) -> dict[str, str]:
+    """What follows from a record's codec and condition, unless it says otherwise."""
+    noise = {"noise-free": results.noise_of(0), "voxel-noise": results.noise_of(1)}.get(record.condition or "")
+    return ({"decoder": results.OWN_DECODER} if record.codec else {}) | ({"noise": noise} if noise else {})
 
 
 def absolute(settings: Settings) -> Settings:

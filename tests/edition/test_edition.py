@@ -309,8 +309,23 @@ def test_records_of_all_bandwidths_are_read_together(opened: Edition) -> None:
     table = opened.records("03-encodec", "02-problem")
     assert table["bandwidth_kbps"].tolist()[:2] == [1.5, 6.0]
     assert set(table["edition"]) == {"mine"} and table["hardware"].notna().all()
+    assert set(table["material"]) == {"recordings"} and table["decoder"].isna().all()
     with pytest.raises(UserError, match=r"07-evaluation\*.csv: not there yet"):
         opened.records("07-evaluation")
+
+
+def test_records_say_which_decoder_and_which_noise(opened: Edition) -> None:
+    made = {"metric": "stoi", "value": 0.5, "unit": "1"}
+    written = [
+        results.Record(**made, codec="demo", condition="noise-free"),
+        results.Record(**made, codec="demo", decoder="other", condition="voxel-noise"),
+        results.Record(**made, condition="measured", material="computed"),
+        results.Record(**made, condition="voxel-noise", noise=results.noise_of(2)),
+    ]
+    table = results.read(opened.write_records("07-evaluation", written))
+    assert table["decoder"].fillna("").tolist() == ["own", "other", "", ""]
+    assert table["noise"].fillna("").tolist() == ["none", "covarying x 1", "", "covarying x 2"]
+    assert table["material"].tolist() == ["recordings", "recordings", "computed", "recordings"]
 
 
 @pytest.mark.parametrize("bandwidth", [5.0, 48.0])

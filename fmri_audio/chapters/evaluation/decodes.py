@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from fmri_audio.base.kinds import Waveform
-from fmri_audio.base.results import Record
+from fmri_audio.base.results import Record, noise_of
 from fmri_audio.chapters.evaluation.opening import kind_of
 from fmri_audio.experiments import controls
 from fmri_audio.experiments.block_tables import columns_of_arm, records, score, score_other_segment
@@ -198,4 +198,5 @@ def arm_records(held_out: HeldOut, scores: Mapping[str, ArmScores]) -> list[Reco
 def independent_records(held_out: HeldOut, arm: str, scores: pd.DataFrame) -> list[Record]:
     """Return the rows of noise without covariance."""
     described = columns_of_arm(held_out, arm)
+    described |= {"noise": noise_of(1, independent=True)}
     return records(held_out, scores, condition="voxel-noise", control="independent-noise", **described)
