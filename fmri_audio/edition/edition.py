@@ -269,7 +269,9 @@ class Edition:
 
 def _implied(record: results.Record) -> dict[str, str]:
     """What follows from a record's codec and condition, unless it says otherwise."""
-    noise = {"noise-free": results.noise_of(0), "voxel-noise": results.noise_of(1)}.get(record.condition or "")
+    noise = {"noise-free": results.noise_of(0), "voxel-noise": results.noise_of(1)}.get(
+        record.condition or ""
+    )
     return ({"decoder": results.OWN_DECODER} if record.codec else {}) | ({"noise": noise} if noise else {})
 
 
