@@ -15,6 +15,7 @@ import csv
 import sys
 from collections import defaultdict
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +33,7 @@ from fmri_audio.sound.recognition import Passage, heard, normalised  # noqa: E40
 from fmri_audio.sound.recognition.words import counted  # noqa: E402
 
 PARTS = ("1", "2")
+TAKES = 4
 SAMPLE_RATE = 24_000
 BANDS = ((0, 500), (500, 2000), (2000, 4000), (4000, 8000), (8000, 12_000))
 
@@ -101,7 +103,7 @@ def recognise(folder: Path, listed: bool) -> None:
 
 
 def opinions(cache: Path) -> None:
-    """Print the mean DNSMOS of every voice's dry takes, by groups of four."""
+    """Print the mean DNSMOS of every voice's dry takes, heard by groups of four or a few more."""
     from render import company, script_of
 
     script = script_of(HERE)
@@ -112,7 +114,9 @@ def opinions(cache: Path) -> None:
         if speaker in box.cast:
             takes[speaker] += [take.samples for _, take, _ in box.takes(speaker, cue)]
     for speaker, found in takes.items():
-        joined = [np.concatenate(found[k : k + 4]) for k in range(0, len(found), 4)]
+        # A take or two left over join the others: a second of sound, repeated until it fills a window, is no speech.
+        edges = np.linspace(0, len(found), max(1, len(found) // TAKES) + 1).round().astype(int)
+        joined = [np.concatenate(found[a:b]) for a, b in pairwise(edges)]
         scores = [dnsmos_ovrl(resample(samples, SAMPLE_RATE, METRIC_RATE)) for samples in joined]
         print(f"{box.cast[speaker].name:24} {len(found):4d} takes, DNSMOS {np.mean(scores):.2f}", flush=True)
 
