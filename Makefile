@@ -1,7 +1,7 @@
 # The front door. "make" alone prints this help; programs/workflow/ and the Snakefile do the work.
 
 .DEFAULT_GOAL := help
-.PHONY: help book html publish sweep report test quick lint calibrate scaling codec bench lock clean environment
+.PHONY: help book html publish sweep report test quick lint calibrate scaling codec vocoder bench lock clean environment
 
 # What is asked for; empty means: as the edition says.
 EDITION ?= demo
@@ -11,6 +11,8 @@ BANDWIDTHS ?=
 JOBS ?=
 PROFILE ?=
 DATA ?=
+CORPUS ?=
+KIND ?=
 MEND ?=
 MINUTES ?=
 ONLY ?=
@@ -18,7 +20,7 @@ BOOK_URL ?=
 OUT ?= build/report.md
 PYTHON ?=
 # By way of the environment, so that spaces and quotes in a path arrive as they are.
-export EDITION STIMULUS CODEC BANDWIDTHS JOBS PROFILE DATA MINUTES ONLY BOOK_URL OUT
+export EDITION STIMULUS CODEC BANDWIDTHS JOBS PROFILE DATA CORPUS KIND MINUTES ONLY BOOK_URL OUT
 
 # The oldest Python that will do is 3.11; "python3" is not always it.
 PYTHON3 := $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
@@ -41,6 +43,8 @@ help:
 	@echo 'make scaling   rewrite results/scaling.csv: what subjects and minutes of sound buy, over simulated studies'
 	@echo 'make codec     train the demo checkpoint on synthesised sound; DATA=DIR adds recordings;'
 	@echo '               MEND=1 teaches the checkpoint that is there the high tones it loses'
+	@echo 'make vocoder   train the two networks of Vocos: the second decoder for the demo codec, and the mel vocoder;'
+	@echo '               KIND=codes or mel for one of them, DATA=DIR adds recordings, CORPUS=DIR takes a corpus that is there'
 	@echo 'make bench     time codec, masking, training and ridge, rewrite results/bench.csv; MINUTES=2 for a part of the play,'
 	@echo '               ONLY=codec, masking, training, ridge or book for one part (the others keep their figures); book takes over'
 	@echo '               where the time of the last make book EDITION=demo from nothing (after make clean) went'
@@ -98,6 +102,10 @@ scaling: environment
 
 codec: environment
 	@$(PROGRAM) codec$(if $(MEND),-mend) $(if $(DATA),--data "$$DATA") --out checkpoints/encodec-24khz-demo.safetensors
+
+vocoder: environment
+	@for kind in $${KIND:-codes mel}; do \
+		$(RUN) -m programs vocoder "$$kind" $(if $(DATA),--data "$$DATA") $(if $(CORPUS),--corpus "$$CORPUS") || exit 1; done
 
 bench: environment
 	@exec $(RUN) -W ignore::FutureWarning -m programs bench --out results/bench.csv $(if $(MINUTES),--minutes "$$MINUTES") $(if $(ONLY),--only "$$ONLY") --edition "$${EDITION:-demo}"
