@@ -7,6 +7,7 @@
 EDITION ?= demo
 STIMULUS ?=
 CODEC ?=
+CODEC_DECODER ?=
 BANDWIDTHS ?=
 JOBS ?=
 PROFILE ?=
@@ -20,14 +21,14 @@ BOOK_URL ?=
 OUT ?= build/report.md
 PYTHON ?=
 # By way of the environment, so that spaces and quotes in a path arrive as they are.
-export EDITION STIMULUS CODEC BANDWIDTHS JOBS PROFILE DATA CORPUS KIND MINUTES ONLY BOOK_URL OUT
+export EDITION STIMULUS CODEC CODEC_DECODER BANDWIDTHS JOBS PROFILE DATA CORPUS KIND MINUTES ONLY BOOK_URL OUT
 
 # The oldest Python that will do is 3.11; "python3" is not always it.
 PYTHON3 := $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { command -v "$$p"; break; }; done)
 RUN := $(if $(PYTHON),"$(PYTHON)",.venv/bin/python)
 PROGRAM = exec $(RUN) -m programs
-ASKED = --edition "$$EDITION" --stimulus "$$STIMULUS" --codec "$$CODEC" --bandwidths "$$BANDWIDTHS" \
+ASKED = --edition "$$EDITION" --stimulus "$$STIMULUS" --codec "$$CODEC" --bandwidths "$$BANDWIDTHS" --decoder "$$CODEC_DECODER" \
 	--jobs "$$JOBS" --profile "$$PROFILE" --with-parent
 
 help:
@@ -54,6 +55,7 @@ help:
 	@echo 'EDITION=demo            an edition of config/ (smoke, demo, full, sherlock), or the path of an edition file'
 	@echo 'STIMULUS=FILE           a recording in place of the edition'"'"'s: WAV, FLAC, MP3, Ogg, MP4 …'
 	@echo 'CODEC=demo              demo, released (EnCodec by Meta, downloaded once), or the path of a checkpoint'
+	@echo 'CODEC_DECODER=vocos     what makes sound of its codes: own, or vocos, a second decoder for the same codes'
 	@echo 'BANDWIDTHS="1.5 3 6"    in kbps; default: as the edition says'
 	@echo 'JOBS=2                  notebooks executed at a time; default: one per core, four at most'
 	@echo 'PROFILE=slurm           a Snakemake profile, to run on a cluster'

@@ -367,19 +367,7 @@ def _load_meta(path: Path, spec: str) -> Checkpoint:
     release = RELEASED.get(spec) or _release_named(path.name)
     if expected and not sha256.startswith(expected):
         raise UserError(_wrong_hash(path, sha256, expected, release))
-    try:
-        _refuse_packed(path)
-        with warnings.catch_warnings():
-            warnings.simplefilter(
-                "ignore"
-            )  # on whatever a foreign file asks for; what comes of it is checked
-            state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # a pickle that was tampered with makes its reader fail in any way
-        raise UserError(
-            f"{path}: the checkpoint is truncated or not a PyTorch state dict; {_how_to_get(release)}"
-        ) from error
-    if not isinstance(state, dict):
-        raise UserError(f"{path}: holds no state dict of an EnCodec model; {_how_to_get(release)}")
+    state = read_state_dict(path, _how_to_get(release))
     model = release.build()
     _fill(model, state, path)
     return Checkpoint(
@@ -391,6 +379,30 @@ def _load_meta(path: Path, spec: str) -> Checkpoint:
         licence=RELEASED_LICENCE,
         description=release.description,
     )
+
+
+def read_state_dict(path: Path, how_to_get: str) -> dict[str, Any]:
+    """Return what a state dict of PyTorch holds; only tensors and plain values are unpacked.
+
+    Raises
+    ------
+    UserError
+        It is truncated or no state dict; ``how_to_get`` ends the sentence.
+    """
+    try:
+        _refuse_packed(path)
+        with warnings.catch_warnings():
+            warnings.simplefilter(
+                "ignore"
+            )  # on whatever a foreign file asks for; what comes of it is checked
+            state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # a pickle that was tampered with makes its reader fail in any way
+        raise UserError(
+            f"{path}: the checkpoint is truncated or not a PyTorch state dict; {how_to_get}"
+        ) from error
+    if not isinstance(state, dict):
+        raise UserError(f"{path}: holds no state dict of a network; {how_to_get}")
+    return state
 
 
 def _refuse_packed(path: Path) -> None:

@@ -114,7 +114,8 @@ class Codes:
     @torch.no_grad()
     def _sent(self, wave: Tensor, depths: Tensor) -> Tensor:
         latents = self.network.encode(wave)
-        return self.quantiser(latents, self.stages[depths], torch.Generator()).values
+        sent: Tensor = self.quantiser(latents, self.stages[depths], torch.Generator()).values
+        return sent
 
     @torch.no_grad()
     def _lesson(self, wave: Tensor, depths: Tensor) -> Lesson:

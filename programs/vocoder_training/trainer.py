@@ -49,7 +49,7 @@ class Recipe:
     minutes: float | None = None  # length of the run by the clock, in place of the steps
     batch: int = 12
     frames: int = 96  # of a segment
-    learning_rate: float = 5e-3
+    learning_rate: float = 1e-2
     warm_up: int = 100
     clip: float = 3.0
     seed: int = 1
