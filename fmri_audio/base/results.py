@@ -58,8 +58,8 @@ OWN_DECODER = "own"
 """What the column ``decoder`` says of a codec's own decoder."""
 
 PLAY, PLAY_UNPREDICTABLE, RECORDINGS, COMPUTED = "play", "play-unpredictable", "recordings", "computed"
-"""What the column ``material`` says of the embedded play, of its semantically unpredictable sentences alone, of any other
-sound that was brought, and of tones and noise."""
+"""What the column ``material`` says of the embedded play, of its semantically unpredictable sentences alone, of any
+other sound that was brought, and of tones and noise."""
 
 COLUMNS = (
     "edition",

@@ -59,7 +59,11 @@ def test_tables_of_before_there_were_more_columns_are_read(tmp_path: Path) -> No
 
 
 def test_noise_is_written_with_its_level_and_kind() -> None:
-    assert [results.noise_of(level) for level in (0, 0.25, 1)] == ["none", "covarying x 0.25", "covarying x 1"]
+    assert [results.noise_of(level) for level in (0, 0.25, 1)] == [
+        "none",
+        "covarying x 0.25",
+        "covarying x 1",
+    ]
     assert results.noise_of(1, independent=True) == "independent x 1"
 
 

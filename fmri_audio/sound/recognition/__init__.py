@@ -6,8 +6,15 @@ guess a word from its neighbours or invent one. pocketsphinx with a grammar of t
 """
 
 from fmri_audio.sound.recognition.beyond import FEWEST_WORDS, Beyond, beyond_original
-from fmri_audio.sound.recognition.passages import MOST_SECONDS, Passage, passages
+from fmri_audio.sound.recognition.passages import (
+    MOST_SECONDS,
+    SENTENCE,
+    UNPREDICTABLE,
+    Passage,
+    passages,
+)
 from fmri_audio.sound.recognition.recogniser import NO_RECOGNISER, Recogniser, find_recogniser
+from fmri_audio.sound.recognition.score import WordScore, word_score, word_scores, wrong_share
 from fmri_audio.sound.recognition.sentences import (
     SentencesIdentified,
     identify_sentence,
@@ -26,11 +33,14 @@ __all__ = [
     "FEWEST_WORDS",
     "MOST_SECONDS",
     "NO_RECOGNISER",
+    "SENTENCE",
+    "UNPREDICTABLE",
     "WORST_ORIGINAL",
     "Beyond",
     "SentencesIdentified",
     "Passage",
     "Recogniser",
+    "WordScore",
     "Words",
     "beyond_original",
     "find_recogniser",
@@ -41,4 +51,7 @@ __all__ = [
     "passages",
     "word_error_rate",
     "word_errors",
+    "word_score",
+    "word_scores",
+    "wrong_share",
 ]

@@ -18,7 +18,13 @@ SAMPLE_RATE = 16_000
 MOST_SECONDS = 300.0
 """Sound recognised per condition: at the pace of speech it holds some 700 words."""
 
+SENTENCE, UNPREDICTABLE = "sentence", "unpredictable"
+"""Material of a passage: one that a listener can guess at, and one in which no word follows from the others."""
+
 _PEAK = 0.5
+
+_BREATH = 2.0
+"""Longest pause in seconds within a passage of several sentences."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +41,8 @@ class Passage:
         Who says it; empty where nobody is named.
     part_of : str
         The passage that this is a sentence of; empty where it is a passage of its own.
+    material : str
+        :data:`SENTENCE` or :data:`UNPREDICTABLE`.
     """
 
     onset: float
@@ -42,6 +50,7 @@ class Passage:
     text: str
     voice: str = ""
     part_of: str = ""
+    material: str = SENTENCE
 
 
 def passages(
@@ -49,10 +58,14 @@ def passages(
 ) -> list[Passage]:
     """Return the passages of speech that lie whole within a stretch, in order, until ``most_seconds`` are full.
 
+    Where the table has a row per sentence, each is one; what a voice says without being interrupted has one
+    ``part_of``.
+
     Parameters
     ----------
     table : DataFrame
-        ``onset``, ``offset`` (seconds), ``kind``, ``text``, perhaps ``speaker``; a table without texts has no passages.
+        ``onset``, ``offset`` (seconds), ``kind``, ``text``, perhaps ``speaker`` and ``material``; a table without
+        texts has no passages.
     begin, end : float
         Seconds.
 
@@ -64,13 +77,30 @@ def passages(
     if "text" not in table.columns:
         return []
     found: list[Passage] = []
-    spoken = table[(table["kind"] == "speech") & (table["onset"] >= begin) & (table["offset"] <= end)]
-    named = spoken.reindex(columns=["onset", "offset", "text", "speaker"]).fillna({"text": "", "speaker": ""})
-    for onset, offset, text, voice in named.itertuples(index=False):
-        full = sum(one.offset - one.onset for one in found)
-        if re.search(r"\w", str(text)) and full + offset - onset <= most_seconds:
-            found.append(Passage(float(onset) - begin, float(offset) - begin, str(text), str(voice)))
+    full = 0.0
+    spoken = table[table["kind"] == "speech"].reindex(columns=list(_COLUMNS)).fillna(_COLUMNS)
+    parts = _uninterrupted(spoken)
+    for part, (onset, offset, text, voice, material) in zip(
+        parts, spoken.itertuples(index=False), strict=True
+    ):
+        whole = onset >= begin and offset <= end and full + offset - onset <= most_seconds
+        if whole and re.search(r"\w", str(text)):
+            full += offset - onset
+            times = float(onset) - begin, float(offset) - begin
+            found.append(Passage(*times, str(text), str(voice), part, str(material)))
     return found
+
+
+_COLUMNS = {"onset": 0.0, "offset": 0.0, "text": "", "speaker": "", "material": SENTENCE}
+"""Columns that are read, and what an empty cell says."""
+
+
+def _uninterrupted(spoken: pd.DataFrame) -> list[str]:
+    """Name for every row of speech the passage that it is a sentence of, by the place of its first sentence."""
+    follows = (spoken["speaker"] == spoken["speaker"].shift()) & (
+        spoken["onset"] - spoken["offset"].shift() <= _BREATH
+    )
+    return [str(number) for number in (~follows).cumsum()]
 
 
 def stretches(waveform: Waveform, sample_rate: int, spoken: Sequence[Passage]) -> list[Waveform]:

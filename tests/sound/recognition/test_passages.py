@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from fmri_audio.sound.recognition import Passage, passages
+from fmri_audio.sound.recognition import SENTENCE, UNPREDICTABLE, Passage, passages
 from fmri_audio.sound.recognition.passages import stretches
 
 TABLE = pd.DataFrame(
@@ -20,7 +20,7 @@ TABLE = pd.DataFrame(
 
 def test_only_whole_passages_with_words_until_the_time_is_full() -> None:
     found = passages(TABLE, 5, 70)
-    assert found == [Passage(5, 20, "one two"), Passage(55, 59, "three")]
+    assert found == [Passage(5, 20, "one two", part_of="1"), Passage(55, 59, "three", part_of="3")]
     assert passages(TABLE, 5, 70, most_seconds=16) == found[:1]
     assert passages(TABLE, 5, 62) == found[:1]
     assert passages(TABLE.drop(columns="text"), 0, 70) == []
@@ -29,6 +29,24 @@ def test_only_whole_passages_with_words_until_the_time_is_full() -> None:
 def test_who_speaks_is_kept() -> None:
     named = TABLE.assign(speaker=["Nora", "Gordon", None, "Nora", "Nora", None])
     assert [one.voice for one in passages(named, 5, 70)] == ["Gordon", ""]
+
+
+def test_sentences_of_one_passage_are_known_by_it() -> None:
+    table = pd.DataFrame(
+        {
+            "onset": [0.0, 3, 6, 12, 15],
+            "offset": [3.0, 5, 9, 14, 17],
+            "kind": "speech",
+            "text": ["a", "b", "c", "d", "e"],
+            "speaker": ["Nora", "Nora", "Nora", "Nora", "Hale"],
+            "material": ["sentence", "unpredictable", None, "", "sentence"],
+        }
+    )
+    found = passages(table, 0, 20)
+    assert [one.part_of for one in found] == ["1", "1", "1", "2", "3"]
+    assert [one.part_of for one in passages(table, 5, 20)] == ["1", "2", "3"], "whatever was left out"
+    assert [one.material for one in found][:3] == [SENTENCE, UNPREDICTABLE, SENTENCE]
+    assert {one.material for one in passages(table.drop(columns="material"), 0, 20)} == {SENTENCE}
 
 
 def test_stretches_have_16_khz_and_one_peak() -> None:
