@@ -11,12 +11,14 @@ import torch
 from fmri_audio.base.errors import UserError
 from fmri_audio.base.settings import project_root
 from fmri_audio.codec.vocoder import MEL_FILE, LoadedVocoder, load, sound_in_pieces
+from fmri_audio.representations.base import registered
 from fmri_audio.representations.mel import MelGriffinLim, QuantisedMel
 
 if TYPE_CHECKING:
     from fmri_audio.codec.checkpoints import Checkpoint
 
 
+@registered
 class MelVocoder(MelGriffinLim):
     """Log-mel power spectrogram, turned into sound by a network of Vocos' architecture.
 

@@ -81,7 +81,9 @@ def test_codes_of_another_codec_are_refused(tmp_path: Path, tiny_checkpoint: Che
         decoder_for(tiny_checkpoint, file)
 
 
-@pytest.mark.parametrize("changes", [{"hop": 160}, {"channels": 64}, {"bandwidths": []}, {"padding": "center"}])
+@pytest.mark.parametrize(
+    "changes", [{"hop": 160}, {"channels": 64}, {"bandwidths": []}, {"padding": "center"}]
+)
 def test_frames_of_another_kind_are_refused(
     changes: dict[str, Any], tmp_path: Path, tiny_checkpoint: Checkpoint
 ) -> None:

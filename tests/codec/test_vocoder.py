@@ -40,7 +40,9 @@ def test_the_usual_topology_is_below_seven_megabytes() -> None:
 
 def test_the_same_content_gives_the_same_bytes(saved: Path, tmp_path: Path) -> None:
     network = vocoder.load(saved).network
-    other = vocoder.save(network, tmp_path / "two.safetensors", {"description": "random", "licence": "MIT", "codec": "demo-1"})
+    other = vocoder.save(
+        network, tmp_path / "two.safetensors", {"description": "random", "licence": "MIT", "codec": "demo-1"}
+    )
     assert saved.read_bytes() == other.read_bytes()
 
 
@@ -68,7 +70,9 @@ def test_a_damaged_file_is_one_sentence(saved: Path, damage: Any) -> None:
 )
 def test_a_configuration_of_no_network_is_one_sentence(entry: str, value: object, saved: Path) -> None:
     held = weight_files.read(saved, FORMAT, "vocoder", lambda *_: None)
-    weight_files.write(saved, FORMAT, weight_files.WeightFile({**held.config, entry: value}, {}, held.tensors))
+    weight_files.write(
+        saved, FORMAT, weight_files.WeightFile({**held.config, entry: value}, {}, held.tensors)
+    )
     with pytest.raises(UserError, match=entry if entry not in ("n_fft", "hop") else "samples every"):
         vocoder.load(saved)
 
