@@ -49,7 +49,7 @@ class Recipe:
     minutes: float | None = None  # length of the run by the clock, in place of the steps
     batch: int = 12
     frames: int = 96  # of a segment
-    learning_rate: float = 1e-2
+    learning_rate: float = 1.5e-2
     warm_up: int = 100
     clip: float = 3.0
     seed: int = 1
@@ -60,7 +60,7 @@ class Recipe:
     )
     adversarial_from: float | None = None  # share of the run from which a discriminator takes part
     adversary_filters: int = 4
-    adversary_rate: float = 6e-4
+    adversary_rate: float = 2e-3  # four filters learn next to nothing at less
     adversary_ahead: int = 100  # steps that it learns alone
     judged: int = 4  # the first items of a batch, which are all that it hears
     log_every: int = 50
@@ -74,6 +74,7 @@ _GPU: dict[str, Any] = {
     "fft_sizes": len(BANDS),
     "adversarial_from": 0.3,
     "adversary_filters": 32,
+    "adversary_rate": 6e-4,
     "judged": 32,
     "check_every": 2000,
 }
