@@ -121,7 +121,7 @@ def check_sweep(toy: Toy) -> None:
 
 
 def check_publish(toy: Toy) -> None:
-    refuses(toy.folder, "leave out EDITION, STIMULUS, CODEC and BANDWIDTHS", "publish", "EDITION=smoke")
+    refuses(toy.folder, "leave out EDITION, STIMULUS, CODEC, CODEC_DECODER and BANDWIDTHS", "publish", "EDITION=smoke")
 
 
 def check_lint(toy: Toy) -> None:
