@@ -31,6 +31,8 @@ def main(words: Sequence[str]) -> None:
     device = "cuda" if torch.cuda.is_available() else "cpu"
     options = _parser(device).parse_args(list(words))
     kind = options.kind
+    if options.corpus is not None and options.data is not None:
+        raise UserError("--data adds to a corpus that is rendered here: leave out --corpus, or --data")
     work = options.work or project_root() / "build" / f"vocoder-{kind}"
     out = options.out or project_root() / "checkpoints" / FILES[kind]
     for written in (out, work / "state.pt"):
@@ -134,8 +136,6 @@ def _corpora(options: argparse.Namespace, work: Path) -> dict[str, str]:
         corpus.render(work / "held-out", HELD_OUT_MINUTES, seed + 1000, None, options.workers)
     if options.corpus is None:
         return corpus.render(work / "corpus", CORPUS_MINUTES, seed, options.data, options.workers)
-    if options.data is not None:
-        raise UserError("--data adds to a corpus that is rendered here: leave out --corpus, or --data")
     return corpus.contents_of(options.corpus)
 
 
