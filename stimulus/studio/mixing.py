@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pyloudnorm
-from scipy.signal import butter, fftconvolve, lfilter, sosfilt
+from scipy.signal import butter, fftconvolve, sosfilt
 
 from . import ambience, music
 from .spoken import Spoken, Word, spoken_forms
@@ -114,17 +114,6 @@ def generator(*name: object) -> np.random.Generator:
     return np.random.default_rng(int.from_bytes(digest[:8], "big"))
 
 
-def high_shelf(samples: np.ndarray, corner: float, gain_db: float) -> np.ndarray:
-    """Second-order high shelf (R. Bristow-Johnson's cookbook, slope 1)."""
-    a = 10 ** (gain_db / 40)
-    w = 2 * np.pi * corner / SAMPLE_RATE
-    alpha = np.sin(w) / np.sqrt(2)
-    c, r = np.cos(w), 2 * np.sqrt(a) * alpha
-    b = [a * ((a + 1) + (a - 1) * c + r), -2 * a * ((a - 1) + (a + 1) * c), a * ((a + 1) + (a - 1) * c - r)]
-    d = [(a + 1) - (a - 1) * c + r, 2 * ((a - 1) - (a + 1) * c), (a + 1) - (a - 1) * c - r]
-    return lfilter(np.array(b) / d[0], np.array(d) / d[0], samples)
-
-
 def soft_limit(samples: np.ndarray, knee: float = 0.4, ceiling: float = 0.65) -> np.ndarray:
     """Bend the few samples above `knee` smoothly toward `ceiling`; the deep voices have sharp glottal peaks."""
     size, room = np.abs(samples), ceiling - knee
@@ -202,13 +191,13 @@ def _speaking_code() -> list[str]:
     ]
 
 
-def through(samples: np.ndarray, path: str, lift: float, rng: np.random.Generator) -> tuple[np.ndarray, int]:
+def through(samples: np.ndarray, path: str, rng: np.random.Generator) -> tuple[np.ndarray, int]:
     """A voice as it arrives by a path; returns the sound and by how many samples it begins earlier (the opened key)."""
     low, high, level, noise = PATHS[path]
     order = 2 if path == "room" else 4
     out = sosfilt(butter(order, low, "highpass", fs=SAMPLE_RATE, output="sos"), samples)
     if path == "room":
-        return soft_limit(high_shelf(out, 3000, lift)), 0
+        return soft_limit(out), 0
     out = sosfilt(butter(order, high, "lowpass", fs=SAMPLE_RATE, output="sos"), out)
     out = at_loudness(np.tanh(4 * out) / 4, SPEECH_LUFS + level)
     if noise is None:
@@ -235,7 +224,7 @@ def speak(
     spoken = line.spoken
     rng = generator("via", speaker, cue[speaker])
     path = cue.get("via", "room")
-    sound, lead = through(spoken.samples, path, box.cast[speaker].lift, rng)
+    sound, lead = through(spoken.samples, path, rng)
     wet = fftconvolve(sound, room_response(room)) * (1.0 if path == "room" else 0.6)
     start = track.position
     track.add(sound, start - lead)

@@ -69,6 +69,33 @@ def test_a_word_is_respelled_whole_and_whatever_its_capitals(render: ModuleType)
     assert respell("Plover, the plovers.", {"plover": "pluvver"}) == "pluvver, the plovers."
 
 
+@pytest.mark.parametrize(
+    ("espeak", "kokoro"),
+    [
+        ("Iɐm hˈiə, ænd Iɐm lˈAt.", "ˌI ɐm hˈiə, ænd ˌI ɐm lˈAt."),
+        ("ðˈɛn hiː and I ʃˌʊdəv, I.", "ðˈɛn hiː and ˌI ʃˌʊdəv, ˌI."),
+        ("ˌI wɪl ˈɪn ðə fˈɒɡ.", "ˌI wɪl ˈɪn ðə fˈɒɡ."),
+        ("ɪnðɪ ˈɪvnɪŋ fɹʌmðə wˈɛst", "ɪn ðɪ ˈɪvnɪŋ fɹʌm ðə wˈɛst"),
+        ("ðə fˈɛðə wɪð ðɪs Idˈiə", "ðə fˈɛðə wɪð ðɪs Idˈiə"),
+    ],
+)
+def test_pronouns_and_articles_stand_by_themselves(render: ModuleType, espeak: str, kokoro: str) -> None:
+    from studio.kokoro import as_misaki_writes
+
+    assert as_misaki_writes(espeak) == kokoro
+
+
+def test_a_shelf_lifts_what_is_above_its_corner(render: ModuleType) -> None:
+    from studio.voices import LIFTED_ABOVE, high_shelf
+
+    seconds = np.arange(24_000) / 24_000
+    low, high = (np.sin(2 * np.pi * hertz * seconds) for hertz in (70, 7000))
+    gains = [
+        20 * np.log10(np.std(high_shelf(tone, LIFTED_ABOVE, 12.0)) / np.std(tone)) for tone in (low, high)
+    ]
+    assert gains == pytest.approx([0, 12], abs=0.3)
+
+
 @pytest.mark.parametrize("accent", ["us", "gb"])
 def test_kokoro_s_phonemes_are_all_known_to_the_aligner(render: ModuleType, accent: str) -> None:
     pytest.importorskip("misaki", reason="a package for rendering (stimulus/requirements.txt)")
