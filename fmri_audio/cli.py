@@ -20,10 +20,11 @@ from fmri_audio.base.command import command
 from fmri_audio.base.errors import UserError
 from fmri_audio.base.extras import from_extra
 from fmri_audio.base.files import check_writable, replacing, write_text
-from fmri_audio.base.settings import BIDS_SPACE, FAMILIES, NAMED_CODECS, VARIANTS
+from fmri_audio.base.settings import BIDS_SPACE, DECODERS, FAMILIES, NAMED_CODECS, VARIANTS
 
 if TYPE_CHECKING:
     from fmri_audio.codec.checkpoints import Checkpoint
+    from fmri_audio.codec.second_decoder import SecondDecoder
     from fmri_audio.codec.segmented import SegmentedCodec
     from fmri_audio.representations.encodec import EncodecCodes
 
@@ -172,6 +173,7 @@ def codec_decode(arguments: argparse.Namespace) -> None:
     from fmri_audio.codec import checkpoints
     from fmri_audio.codec.codes_files import read_codes
     from fmri_audio.edition.edition import check_bandwidths
+    from fmri_audio.representations.encodec import EncodecCodes
 
     if arguments.sound.suffix.lower() not in (".wav", ".flac"):
         raise UserError(
@@ -186,20 +188,32 @@ def codec_decode(arguments: argparse.Namespace) -> None:
         )
     bandwidth = float(stored["bandwidth_kbps"])
     check_bandwidths([bandwidth], checkpoint)
-    decode = _decode_stream if checkpoint.model.segment is None else _decode_segments
-    decode(arguments.codes, stored, checkpoint, bandwidth, arguments.sound)
+    decoder = _decoder(arguments.decoder, checkpoint)
+    if checkpoint.model.segment is None:
+        codec = EncodecCodes(checkpoint, bandwidth, decoder)
+        _decode_stream(arguments.codes, stored, codec, arguments.sound)
+    else:
+        _decode_segments(arguments.codes, stored, checkpoint, bandwidth, arguments.sound)
     seconds = int(stored["n_samples"]) / checkpoint.model.sample_rate
-    print(f"{arguments.sound}: {seconds:.2f} s, {bandwidth:g} kbps, {checkpoint.id}")
+    by = f", decoded by {decoder.id}" if decoder else ""
+    print(f"{arguments.sound}: {seconds:.2f} s, {bandwidth:g} kbps, {checkpoint.id}{by}")
 
 
-def _decode_stream(
-    path: Path, stored: dict[str, Any], checkpoint: Checkpoint, bandwidth: float, out: Path
-) -> None:
+def _decoder(name: str, checkpoint: Checkpoint) -> SecondDecoder | None:
+    """Open the decoder of that name; None for the codec's own."""
+    if name == "own":
+        return None
+    if checkpoint.model.segment is not None:
+        raise UserError(f"--decoder {name}: {checkpoint.id} works in segments and has its own decoder alone")
+    from fmri_audio.codec.second_decoder import decoder_for
+
+    return decoder_for(checkpoint)
+
+
+def _decode_stream(path: Path, stored: dict[str, Any], codec: EncodecCodes, out: Path) -> None:
     """Write the sound of one stream of codes."""
     from fmri_audio.representations import codec_stream
-    from fmri_audio.representations.encodec import EncodecCodes
 
-    codec = EncodecCodes(checkpoint, bandwidth)
     codes, n_samples = stored["codes"], int(stored["n_samples"])
     _check_codes(path, codes, codec, codec.channels)
     if not (codes.shape[1] - 1) * codec.hop_length < n_samples <= codes.shape[1] * codec.hop_length:
@@ -369,6 +383,12 @@ def _add_codec(codec: argparse.ArgumentParser) -> None:
     decode = commands.add_parser("decode", help="codes to sound")
     decode.add_argument("codes", type=Path, metavar="CODES.npz")
     decode.add_argument("sound", type=Path, metavar="SOUND.wav")
+    decode.add_argument(
+        "--decoder",
+        choices=DECODERS,
+        default="own",
+        help="the codec's own decoder, or Vocos trained for its codes (default: own)",
+    )
     decode.set_defaults(run=codec_decode, writes=["sound"])
 
 

@@ -14,7 +14,7 @@ import soundfile
 import torch
 
 from fmri_audio import cli
-from fmri_audio.codec import checkpoints
+from fmri_audio.codec import checkpoints, second_decoder, vocoder
 from fmri_audio.codec.checkpoints import Checkpoint
 from fmri_audio.representations.encodec import EncodecCodes
 from fmri_audio.sound import audio
@@ -153,6 +153,37 @@ def test_encode_then_decode_is_the_codec(
     back = audio.read_sound(sound)
     assert back.sample_rate == 24_000 and back.samples.shape == (1, 72_000)
     assert np.abs(back.samples[0] - np.clip(expected, -1, 1)).max() < 1e-4
+
+
+def test_codes_may_be_decoded_by_a_second_decoder(
+    tmp_path: Path,
+    recording: Path,
+    tiny_checkpoint_file: Path,
+    tiny_checkpoint: Checkpoint,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: Output,
+) -> None:
+    monkeypatch.setattr(second_decoder, "project_root", lambda: tmp_path)
+    codes, sound = tmp_path / "codes.npz", tmp_path / "sound.wav"
+    encode = ["codec", "encode", str(recording), str(codes), "--checkpoint", str(tiny_checkpoint_file)]
+    decode = ["codec", "decode", str(codes), str(sound), "--decoder", "vocos"]
+    assert cli.main([*encode, "--bandwidth", "3"]) == 0
+    capsys.readouterr()
+    assert "make vocoder" in fails(decode, capsys) and not sound.exists()
+    network = vocoder.Vocoder({"dim": 8, "intermediate": 12, "layers": 1, "bandwidths": [3.0]})
+    file = vocoder.save(
+        network, tmp_path / "checkpoints/vocos-demo.safetensors", {"codec": tiny_checkpoint.id}
+    )
+    assert cli.main(decode) == 0
+    assert "decoded by vocos-demo-" in capsys.readouterr().out
+    codec = EncodecCodes(tiny_checkpoint, 3.0, second_decoder.decoder_for(tiny_checkpoint, file))
+    with np.load(codes) as stored:
+        expected = codec.synthesise(torch.from_numpy(stored["codes"])[None], 72_000)[0, 0].numpy()
+    back = audio.read_sound(sound).samples[0]
+    assert np.abs(back - np.clip(expected, -1, 1)).max() < 1e-4
+    assert cli.main([*encode, "--bandwidth", "6"]) == 0
+    capsys.readouterr()
+    assert "decodes 3 kbps, not 6" in fails(decode, capsys)
 
 
 @pytest.mark.parametrize("seconds", [2.5, 1.0, 0.995])

@@ -241,7 +241,7 @@ def test_make_alone_prints_help() -> None:
         (("codec", "DATA=/nothere"), "error: /nothere: no such folder of recordings"),
         (("book", "EDITION=nothere"), "error: there is no edition 'nothere' in config/"),
         (("book", "PYTHON=/nothere/python"), "error: PYTHON=/nothere/python is not a program"),
-        (("publish", "CODEC=released"), "leave out EDITION, STIMULUS, CODEC and BANDWIDTHS"),
+        (("publish", "CODEC=released"), "leave out EDITION, STIMULUS, CODEC, CODEC_DECODER and BANDWIDTHS"),
     ],
 )
 def test_make_says_in_one_sentence_what_is_wrong(arguments: tuple[str, ...], sentence: str) -> None:

@@ -40,6 +40,10 @@ BIDS_SPACE = "MNI152NLin2009cAsym"
 NAMED_CODECS = ("demo", "released", "released-48khz")
 """Codecs that go by a name rather than by a path; the last is for the command line, not for editions."""
 
+DecoderName = Literal["own", "vocos"]
+DECODERS: tuple[DecoderName, ...] = get_args(DecoderName)
+"""What makes sound of a codec's codes: its own decoder, or Vocos trained for them."""
+
 Variant = Literal["realistic", "null", "null-shared", "strong"]
 VARIANTS: tuple[Variant, ...] = get_args(Variant)
 """What a simulated study's brains share: a realistic or strong response to the sound, nothing, or a response that
@@ -345,6 +349,7 @@ class Settings(Section):
         description="name, used for folders and tables",
     )
     codec: str = Field("demo", min_length=1, description="demo, released, or the path of a checkpoint")
+    decoder: DecoderName = Field("own", description=f"what makes sound of its codes: {', '.join(DECODERS)}")
     bandwidths: Annotated[list[Bandwidth], Field(min_length=1, max_length=100)] | Literal["all"] = "all"
     main_bandwidth: Bandwidth = Field(6.0, description="kbps; the bandwidth whose pages are shown")
     seed: int = Field(0, ge=0, le=2**31 - 1)

@@ -16,7 +16,11 @@ from fmri_audio.edition.windows import listening_clips, scored_kind
 from fmri_audio.pages.page import NO_WEIGHTS, Clip, Page
 from fmri_audio.sound.scoring import LABELS, METRIC_NAMES, UNITS
 
-SOUNDS = {"encodec-codes": "EnCodec", "mel-quantised": "mel + Griffin-Lim"}
+SOUNDS = {
+    "encodec-codes": "EnCodec",
+    "mel-quantised": "mel + Griffin-Lim",
+    "mel-vocoder-quantised": "mel + neural vocoder",
+}
 """Representations that are compared at equal bits, in a reader's words."""
 
 FLOORS = {"silence": "floor: silence", "noise": "floor: white noise", "other-segment": "floor: other segment"}
@@ -92,13 +96,21 @@ def table(rows: pd.DataFrame) -> pd.DataFrame:
 
 def more_bits(rows: pd.DataFrame) -> dict[str, float | str]:
     """Return what more bits buy in STOI, and where the codec beats a mel spectrogram of the same bits."""
-    ours, equal = (by_bandwidth(rows, sound)["stoi"] for sound in SOUNDS.values())
+    ours, equal, vocoded = (by_bandwidth(rows, sound)["stoi"] for sound in SOUNDS.values())
     return {
         "gain_words": gain(ours),
         "stoi_lowest": ours.iloc[0],
         "stoi_highest": ours.iloc[-1],
         "wins": where(ours > equal),
+        "against_vocoder": against_vocoder(ours, vocoded),
     }
+
+
+def against_vocoder(ours: pd.Series, vocoded: pd.Series) -> str:
+    """Say where the codec beats a mel spectrogram of equal bits with a neural vocoder, by STOI."""
+    if vocoded.empty:
+        return "A neural vocoder in Griffin-Lim's place was not measured in this edition."
+    return f"With a neural vocoder in Griffin-Lim's place it does so at {where(ours > vocoded)}."
 
 
 def curves(rows: pd.DataFrame, published: pd.DataFrame) -> Figure:
@@ -131,9 +143,12 @@ def _curve(axis: Axes, rows: pd.DataFrame) -> None:
     styles = {
         "EnCodec": ("#0072b2", "o", "EnCodec, our weights"),
         "mel + Griffin-Lim": ("#d55e00", "^", "mel, equal bits"),
+        "mel + neural vocoder": ("#009e73", "v", "mel with a vocoder, equal bits"),
     }
     for sound, (color, marker, label) in styles.items():
         line = rows[rows["sound"] == sound].sort_values("bandwidth_kbps")
+        if line.empty:
+            continue
         axis.plot(line["bandwidth_kbps"], line["value"], color=color, marker=marker, label=label)
         axis.fill_between(
             line["bandwidth_kbps"].astype(float),
@@ -310,8 +325,9 @@ def heard(clips: Sequence[Clip]) -> tuple[dict[str, Clip], dict[str, Clip], dict
     coded, equal = {}, {}
     for clip in clips:
         kbps = f"{clip.bandwidth_kbps:g} kbps"
-        if clip.weights != NO_WEIGHTS:
+        if clip.condition.startswith("mel"):
+            if clip.condition.endswith(f" {kbps}"):
+                equal[f"mel{'' if clip.weights == NO_WEIGHTS else ' with a vocoder'}, {kbps}"] = clip
+        elif clip.weights != NO_WEIGHTS:
             coded[f"EnCodec, {kbps}"] = clip
-        elif clip.condition.startswith("mel") and clip.condition.endswith(f" {kbps}"):
-            equal[f"mel, {kbps}"] = clip
     return {"original": original}, coded, equal

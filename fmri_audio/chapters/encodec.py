@@ -53,6 +53,11 @@ def facts(run: Edition) -> dict[str, float | str]:
     }
 
 
+def weights_of(run: Edition) -> str:
+    """Return the id of the weights that make a passage: the codec's, and a second decoder's."""
+    return run.checkpoint.id if run.decoder is None else f"{run.checkpoint.id}, decoded by {run.decoder.id}"
+
+
 def first_tr(run: Edition) -> torch.Tensor:
     """Return the first TR of the stimulus [1, 1, T], where the model is."""
     device = next(run.checkpoint.model.parameters()).device

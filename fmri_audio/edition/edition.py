@@ -43,6 +43,8 @@ from fmri_audio.study.stimulus import PLAY, Stimulus, identity, is_measured, pre
 
 if TYPE_CHECKING:
     from fmri_audio.codec.checkpoints import Checkpoint
+    from fmri_audio.codec.second_decoder import SecondDecoder
+    from fmri_audio.representations.encodec import EncodecCodes
     from fmri_audio.study.reader import Study
 
 
@@ -117,6 +119,15 @@ class Edition:
         loaded.model.to("cuda" if torch.cuda.is_available() else "cpu")
         return loaded
 
+    @cached_property
+    def decoder(self) -> SecondDecoder | None:
+        """What makes sound of codes where it is not the codec's own decoder."""
+        if self.settings.decoder == results.OWN_DECODER:
+            return None
+        from fmri_audio.codec.second_decoder import decoder_for
+
+        return decoder_for(self.checkpoint)
+
     @property
     def bandwidths(self) -> list[float]:
         """The edition's bandwidths in kbps, ascending."""
@@ -155,10 +166,13 @@ class Edition:
     @cached_property
     def decoded(self) -> NDArray[np.float32]:
         """The whole stimulus after encoding and decoding at this bandwidth, [T], computed once."""
-        path = self.cache / f"decoded-{self._encoding_key}-{self.n_codebooks}.npy"
+        from fmri_audio.representations.encodec import EncodecCodes
+
+        path = self.cache / f"decoded-{self._encoding_key}-{self.n_codebooks}{self._decoder_key}.npy"
         stored = load_array(path)
         if stored is None:
-            stored = _decode(self.codes, self.stimulus, self.checkpoint, self.bandwidth)
+            codec = EncodecCodes(self.checkpoint, self.bandwidth, self.decoder)
+            stored = _decode(self.codes, self.stimulus, codec)
             save_array(path, stored)
         return np.asarray(stored, np.float32)
 
@@ -219,8 +233,8 @@ class Edition:
     ) -> Path:
         """Write a chapter's table to ``<build>/results``; what is alike everywhere is filled in where empty.
 
-        That is edition, hardware and material, the codec's decoder where a codec is named, and the noise of a
-        condition at its usual level.
+        That is edition, hardware and material, what decoded where a codec is named, and the noise of a condition at
+        its usual level.
         """
         suffix = f"-{self.bandwidth:g}kbps" if per_bandwidth else ""
         path = self.build / "results" / f"{chapter}{suffix}.csv"
@@ -229,8 +243,20 @@ class Edition:
             "hardware": results.hardware(),
             "material": self.material,
         }
-        results.write(path, [results.fill(record, **common, **_implied(record)) for record in records])
+        results.write(path, [results.fill(record, **common, **self._implied(record)) for record in records])
         return path
+
+    def _implied(self, record: results.Record) -> dict[str, str]:
+        """What follows from a record's codec and condition, unless it says otherwise.
+
+        The second decoder is given codes alone; what an arm makes of latents goes through the codec's own.
+        """
+        noise = {"noise-free": results.noise_of(0), "voxel-noise": results.noise_of(1)}
+        of_codes = record.arm == "roundtrip" and record.representation == "encodec-codes"
+        found = {"noise": noise[record.condition]} if record.condition in noise else {}
+        if record.codec:
+            found["decoder"] = self.settings.decoder if of_codes else results.OWN_DECODER
+        return found
 
     @property
     def material(self) -> str:
@@ -266,13 +292,13 @@ class Edition:
         digest.update(fingerprint("fmri_audio.representations.encodec").encode())
         return digest.hexdigest()[:16]
 
-
-def _implied(record: results.Record) -> dict[str, str]:
-    """What follows from a record's codec and condition, unless it says otherwise."""
-    noise = {"noise-free": results.noise_of(0), "voxel-noise": results.noise_of(1)}.get(
-        record.condition or ""
-    )
-    return ({"decoder": results.OWN_DECODER} if record.codec else {}) | ({"noise": noise} if noise else {})
+    @property
+    def _decoder_key(self) -> str:
+        """What tells apart the sound of a second decoder: its weights, and the code that applies them."""
+        if self.decoder is None:
+            return ""
+        code = fingerprint("fmri_audio.codec.second_decoder")
+        return "-" + hashlib.sha256(f"{self.decoder.vocoder.sha256} {code}".encode()).hexdigest()[:16]
 
 
 def absolute(settings: Settings) -> Settings:
@@ -336,14 +362,11 @@ def _encode(stimulus: Stimulus, checkpoint: Checkpoint, path: Path) -> None:
 
 
 def _decode(
-    codes: NDArray[np.int64], stimulus: Stimulus, checkpoint: Checkpoint, bandwidth: float
+    codes: NDArray[np.int64], stimulus: Stimulus, representation: EncodecCodes
 ) -> NDArray[np.float32]:
     """Decode codes [K, L], every run from rest."""
     import torch
 
-    from fmri_audio.representations.encodec import EncodecCodes
-
-    representation = EncodecCodes(checkpoint, bandwidth)
     hop = representation.hop_length
     spans = run_samples(stimulus.runs, stimulus.sample_rate, stimulus.tr, hop)
     with torch.inference_mode():

@@ -26,6 +26,8 @@ CODING = {
     "ours": "this paper's stream, all codebooks",
     "network": "the same, without the quantiser",
     "bound": "bound: its convolutions and LSTM alone",
+    "vocos": "Vocos, as large as the released one",
+    "vocos-small": "Vocos, as large as the one trained here",
     "loop": "the note's loop, one call per TR",
     "loop-all": "the note's loop, at each bandwidth in turn",
     "package": "the encodec package, whole sound",

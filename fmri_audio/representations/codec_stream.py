@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from fmri_audio.base.errors import UserError
 from fmri_audio.base.files import replacing
 from fmri_audio.base.timeline import frames_of_samples
-from fmri_audio.codec.streaming import PIECE_FRAMES, StreamingEncoder, decoded_pieces
+from fmri_audio.codec.streaming import PIECE_FRAMES, StreamingEncoder
 from fmri_audio.representations.encodec import EncodecCodes
 from fmri_audio.sound.audio import Spooled
 
@@ -53,13 +53,8 @@ def decode(codec: EncodecCodes, codes: NDArray[np.integer], n_samples: int, path
     UserError
         The file cannot be written, or the decoder gives what is no number.
     """
-
-    def latents(start: int, stop: int) -> torch.Tensor:
-        part = torch.from_numpy(codes[:, start:stop].astype(np.int64))
-        return codec.codes_to_latents(part[None])[0].t()
-
     rate, container = int(codec.sample_rate), path.suffix[1:].upper()
-    pieces = decoded_pieces(codec.model.decoder, codes.shape[1], latents)
+    pieces = codec.sound_pieces(torch.from_numpy(codes.astype(np.int32)))
     try:
         with (
             replacing(path) as temporary,

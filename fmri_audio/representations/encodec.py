@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from fractions import Fraction
 from functools import partial
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ from fmri_audio.representations.base import Representation, check_waveform, regi
 
 if TYPE_CHECKING:
     from fmri_audio.codec.checkpoints import Checkpoint
+    from fmri_audio.codec.second_decoder import SecondDecoder
 
 _FRAMES_AT_ONCE = 512
 """Frames quantised at a time: each takes a row of distances to all codebook entries."""
@@ -132,18 +134,23 @@ class EncodecCodes(_Encodec):
     ----------
     checkpoint : whose weights
     bandwidth : kbps, one of the model's
+    decoder : what makes sound of the codes; the codec's own decoder unless given
     """
 
     name = "encodec-codes"
     label = "EnCodec codes"
     place = 10
 
-    def __init__(self, checkpoint: Checkpoint, bandwidth: float) -> None:
+    def __init__(
+        self, checkpoint: Checkpoint, bandwidth: float, decoder: SecondDecoder | None = None
+    ) -> None:
         super().__init__(checkpoint)
         if bandwidth not in self.model.target_bandwidths:
             have = ", ".join(f"{value:g}" for value in self.model.target_bandwidths)
             raise ValueError(f"{checkpoint.id} has no bandwidth of {bandwidth:g} kbps, only {have}")
-        self.bandwidth = bandwidth
+        if decoder is not None:
+            decoder.check(bandwidth)
+        self.bandwidth, self.decoder = bandwidth, decoder
         self.channels = int(
             self.model.quantizer.get_num_quantizers_for_bandwidth(self.model.frame_rate, bandwidth)
         )
@@ -178,10 +185,15 @@ class EncodecCodes(_Encodec):
         self._check_length(n_frames, n_samples)
         sound = torch.empty(len(features), 1, n_frames * self.hop_length, device=features.device)
         for codes, out in zip(features, sound, strict=True):
-            pieces = decoded_pieces(self.model.decoder, n_frames, partial(self._dequantised, codes))
-            for start, samples in pieces:
+            for start, samples in self.sound_pieces(codes):
                 out[0, start : start + len(samples)] = samples
         return sound[..., :n_samples]
+
+    def sound_pieces(self, codes: torch.Tensor) -> Iterator[tuple[int, torch.Tensor]]:
+        """Yield first sample and samples [T'] of the sound of codes [K, L], whole frames, in bounded memory."""
+        if self.decoder is not None:
+            return self.decoder.pieces(codes, self.bandwidth)
+        return decoded_pieces(self.model.decoder, codes.shape[1], partial(self._dequantised, codes))
 
     def _dequantised(self, codes: torch.Tensor, start: int, stop: int) -> torch.Tensor:
         """Latents [l, D] of some frames of codes [K, L]."""

@@ -10,6 +10,9 @@ all codebooks and decoded again by
     at the highest bandwidth, and at all bandwidths one after the other (one encoding of ours serves them all);
 ``package``
     the package on the whole sound;
+``vocos``, ``vocos-small``
+    decoding alone: the second decoder of the same codes (:mod:`fmri_audio.codec.second_decoder`), as large as the
+    released one, and as large as the one trained here;
 ``hugging-face``
     the same weights in Hugging Face's ``EncodecModel``, if ``transformers`` is installed (the extra ``bench``);
 ``network``, ``bound``
@@ -38,6 +41,7 @@ from torch import Tensor
 from fmri_audio.base.timeline import trs_to_samples
 from fmri_audio.codec import checkpoints
 from fmri_audio.codec.checkpoints import Checkpoint
+from fmri_audio.codec.second_decoder import SecondDecoder
 from fmri_audio.codec.streaming import (
     PIECE_FRAMES,
     StreamingDecoder,
@@ -45,6 +49,7 @@ from fmri_audio.codec.streaming import (
     decode_in_pieces,
     encode_in_pieces,
 )
+from fmri_audio.codec.vocoder import LoadedVocoder, Vocoder
 from fmri_audio.pages.benchmarks import GPU
 from fmri_audio.representations.encodec import EncodecCodes
 from fmri_audio.study.stimulus import play_waveform
@@ -71,6 +76,33 @@ def random_codec(config: dict[str, Any] | None = None, seed: int = 0) -> Checkpo
             layer._codebook.embed.normal_(std=0.02)
             layer._codebook.inited.fill_(1)
     return Checkpoint("random", checkpoints.freeze(model), "random", "", "", "", "random weights")
+
+
+SECOND_DECODERS: dict[str, dict[str, int]] = {
+    "vocos": {"dim": 384, "intermediate": 1152, "layers": 8},
+    "vocos-small": {},
+}
+"""Second decoders that are timed, by what of their topology is not that of the one trained here."""
+
+
+def random_decoders(checkpoint: Checkpoint, seed: int = 0) -> dict[str, SecondDecoder]:
+    """Return second decoders of random weights for a codec, on its device."""
+    model = checkpoint.model
+    hop, device = int(model.encoder.hop_length), next(model.parameters()).device
+    shared = {
+        "channels": int(model.quantizer.dimension),
+        "hop": hop,
+        "n_fft": 4 * hop,
+        "bandwidths": list(model.target_bandwidths),
+    }
+    codebooks = torch.stack([layer.codebook for layer in model.quantizer.vq.layers])
+    made = {}
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        for name, topology in SECOND_DECODERS.items():
+            network = Vocoder({**shared, **topology}).to(device).eval().requires_grad_(False)
+            made[name] = SecondDecoder(LoadedVocoder(name, network, checkpoint.id, "", "", "", ""), codebooks)
+    return made
 
 
 @torch.no_grad()
@@ -133,6 +165,10 @@ def _contenders(
         "network": partial(decode_in_pieces, model.decoder, latents),
         "bound": _bound(StreamingDecoder(model.decoder), latents[0].t(), codes.shape[-1]),
         "loop": lambda: [model.decode([(piece, None)]) for piece in loop_codes],
+        **{
+            name: partial(EncodecCodes(checkpoint, top, decoder).synthesise, codes, sound.shape[-1])
+            for name, decoder in random_decoders(checkpoint).items()
+        },
     }
     needed = WHOLE_BYTES * model.encoder.n_filters * sound.shape[-1]
     if needed > _free(sound.device):

@@ -103,6 +103,20 @@ def render(
     return contents
 
 
+def contents_of(folder: Path) -> dict[str, str]:
+    """Return what each kind of a rendered corpus consists of, in words.
+
+    Raises
+    ------
+    UserError
+        If the folder is no rendered corpus.
+    """
+    try:
+        return dict(json.loads((folder / "corpus.json").read_text(encoding="utf-8"))["contents"])
+    except (OSError, ValueError, KeyError, TypeError):
+        raise UserError(f"{folder}: holds no corpus.json: render a corpus there first") from None
+
+
 class Segments:
     """Augmented segments from a rendered corpus.
 

@@ -12,8 +12,9 @@ import pandas as pd
 
 from fmri_audio.base.errors import UserError
 from fmri_audio.base.files import check_writable, replacing, write_text
-from fmri_audio.base.settings import project_root
+from fmri_audio.base.settings import DECODERS, project_root
 from fmri_audio.codec.checkpoints import Checkpoint, load
+from fmri_audio.codec.second_decoder import SecondDecoder, decoder_for
 from fmri_audio.experiments.levels import decodes, level_drift, levels_table
 from fmri_audio.sound import audio
 from fmri_audio.sound.metrics import evaluate, mel_distance
@@ -34,6 +35,12 @@ def main(words: Sequence[str]) -> int:
     parser.add_argument(
         "--data", type=Path, default=project_root().parent / "shared" / "data", help="folder of recordings"
     )
+    parser.add_argument(
+        "--decoder",
+        choices=DECODERS,
+        default="own",
+        help="what makes sound of the codes; own, or vocos, whose rows are put beside the codec's own",
+    )
     parser.add_argument("--out", type=Path, help="CSV to write")
     parser.add_argument("--card", type=Path, help="model card whose tables to fill in")
     parser.add_argument("--clips", type=int, help="at most this many recordings per set")
@@ -42,7 +49,8 @@ def main(words: Sequence[str]) -> int:
         if written is not None:
             check_writable(written)
     checkpoint = load(options.checkpoint)
-    quality = summarise(measured(checkpoint, options.data, options.clips))
+    decoder = None if options.decoder == "own" else decoder_for(checkpoint)
+    quality = summarise(measured(checkpoint, options.data, options.clips, decoder))
     levels = level_drift(checkpoint)
     print(quality.round(3).to_string(index=False))
     print(levels.round(2).to_string(index=False))
@@ -89,7 +97,9 @@ def _markdown(table: pd.DataFrame, digits: int) -> str:
     return "\n".join(lines)
 
 
-def measured(checkpoint: Checkpoint, data: Path, clips: int | None = None) -> pd.DataFrame:
+def measured(
+    checkpoint: Checkpoint, data: Path, clips: int | None = None, decoder: SecondDecoder | None = None
+) -> pd.DataFrame:
     """Scores of every recording at every bandwidth; one row each.
 
     Parameters
@@ -99,6 +109,8 @@ def measured(checkpoint: Checkpoint, data: Path, clips: int | None = None) -> pd
         Folder with the sets of :data:`SETS`; those it lacks are left out.
     clips : int, optional
         At most so many recordings per set; the first ten seconds of each are used.
+    decoder : SecondDecoder, optional
+        Measured beside the codec's own decoder; its rows name both in ``codec``.
 
     Raises
     ------
@@ -111,6 +123,10 @@ def measured(checkpoint: Checkpoint, data: Path, clips: int | None = None) -> pd
         print(f"  {name}: {path.name}", flush=True)
         for kbps, decoded in decodes(checkpoint, wave).items():
             rows.append(_row(checkpoint.id, name, path, kbps, wave, decoded))
+        if decoder is not None:
+            for kbps, decoded in decodes(checkpoint, wave, decoder).items():
+                both = f"{checkpoint.id} + {decoder.id}"
+                rows.append(_row(both, name, path, kbps, wave, decoded))
         if name == REFERENCE_SET:
             for genuine in sorted(data.glob(f"encodec-reference/*kbps/{path.name}")):
                 kbps = float(genuine.parent.name.removesuffix("kbps"))

@@ -17,7 +17,6 @@ then stages and learning rate follow the time gone by, and a second run is one l
 
 from __future__ import annotations
 
-import csv
 import math
 import time
 from copy import deepcopy
@@ -29,7 +28,7 @@ import torch
 from torch import Tensor
 
 from fmri_audio.base.errors import UserError
-from fmri_audio.base.files import replacing, write_text
+from fmri_audio.base.files import replacing
 from fmri_audio.base.stored import is_sound_archive
 from fmri_audio.codec.checkpoints import FULL_WIDTH, Checkpoint
 from fmri_audio.sound.audio import SAMPLE_RATE
@@ -42,6 +41,7 @@ from programs.codec_training.optimiser import Orthogonal, split
 from programs.codec_training.quantiser import TrainedQuantiser
 from programs.codec_training.recorded import Recorded
 from programs.codec_training.start import pass_through
+from programs.codec_training.tables import append_row, forget_after
 
 STARTS = ("transform", "random")  # ways to begin without a checkpoint
 
@@ -380,7 +380,7 @@ class Trainer:
     def _log(self, recent: list[dict[str, Tensor]]) -> None:
         row = {name: float(torch.stack([r[name].cpu() for r in recent]).mean()) for name in recent[0]}
         line = {"step": self.step, "seconds": round(self.seconds), "lr": self._learning_rate(), **row}
-        _append(self.folder / "log.csv", line)
+        append_row(self.folder / "log.csv", line)
         left = self.seconds / self.progress * (1 - self.progress) / 60
         shown = "  ".join(
             f"{name} {row[name]:.3f}" for name in ("coherence", "mel", "magnitude", "gradient", "latent_rms")
@@ -405,7 +405,7 @@ class Trainer:
                 line[f"si_sdr_{stages}"] = si_sdr(wave, output)
                 line[f"residual_{stages}"] = float(energy[stages - 1])
                 line[f"usage_{stages}"] = float(usage[stages - 1])
-        _append(self.folder / f"checks-{'b' if self.quantiser.ready else 'a'}.csv", line)
+        append_row(self.folder / f"checks-{'b' if self.quantiser.ready else 'a'}.csv", line)
         print("  check  " + "  ".join(f"{k} {v:.3g}" for k, v in line.items()), flush=True)
         return line
 
@@ -455,7 +455,7 @@ class Trainer:
             self.adversary.restore(state["adversary"])
             self.taught = state["taught"]
         for table in (self.folder / "log.csv", self.folder / "checks-a.csv", self.folder / "checks-b.csv"):
-            _forget_after(table, self.step)
+            forget_after(table, self.step)
         return True
 
 
@@ -466,19 +466,3 @@ def si_sdr(reference: Tensor, output: Tensor) -> float:
     scaled = (x * y).sum(1, keepdim=True) / x.square().sum(1, keepdim=True) * x
     ratio = scaled.square().sum(1) / ((y - scaled).square().sum(1) + 1e-12)
     return float((10 * torch.log10(ratio + 1e-9)).mean())
-
-
-def _forget_after(path: Path, step: int) -> None:
-    """Drop a table's rows about steps that will be taken again."""
-    if path.is_file():
-        head, *rows = path.read_text().splitlines(keepends=True)
-        write_text(path, head + "".join(row for row in rows if float(row.split(",")[0]) <= step))
-
-
-def _append(path: Path, row: dict[str, float]) -> None:
-    fresh = not path.exists()
-    with path.open("a", newline="") as stream:
-        writer = csv.DictWriter(stream, list(row))
-        if fresh:
-            writer.writeheader()
-        writer.writerow({k: f"{v:.6g}" for k, v in row.items()})

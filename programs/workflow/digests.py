@@ -36,6 +36,9 @@ MODULES = {
 RECOGNISER = "fmri_audio.sound.recognition.recogniser"
 """The module that opens weights which may not be there."""
 
+VOCODER = "fmri_audio.representations.mel_vocoder"
+"""The module that opens a vocoder which may not be there."""
+
 LIST_SETTINGS = ("bandwidths", "main_bandwidth")
 SOUND_SUFFIXES = {".flac", ".ogg", ".opus", ".wav", ".csv", ".tsv", ".json"}
 
@@ -147,7 +150,7 @@ class Digests:
         cells = _cells(run)
         lines = [f"{sha(source)}  cell {i} {' '.join(tags)}" for i, (source, tags) in enumerate(cells)]
         modules = [*{module for source, _ in cells for module in of_source(source)[0]}, *self._parts()]
-        lines += [*ingredients(*modules), *self._recogniser(modules)]
+        lines += [*ingredients(*modules), *self._recogniser(modules), *self._vocoder(modules)]
         lines += self.hashes.lines(self.root / name for name in run.chapter.files)
         lines += self._settings(without=LIST_SETTINGS if run.bandwidth is not None else ())
         return [*lines, *self._checkpoint(), f"writes a table: {run.chapter.table}"]
@@ -189,16 +192,23 @@ class Digests:
         folder, weights = recogniser_files()
         return [f"{self.hashes.of(folder / weights) if folder else 'absent'}  weights of the recogniser"]
 
+    def _vocoder(self, modules: Iterable[str]) -> list[str]:
+        """Return which vocoder turns mel spectrograms into sound, if there is one."""
+        if VOCODER not in closure(*modules):
+            return []
+        return self.hashes.lines([self.root / "checkpoints" / "mel-vocoder.safetensors"])
+
     def _settings(self, without: tuple[str, ...]) -> list[str]:
         kept = {key: value for key, value in self.plan.settings.items() if key not in without}
         return [f"settings {line}" for line in yaml.safe_dump(kept, sort_keys=True).splitlines()]
 
     def _checkpoint(self) -> list[str]:
-        codec = str(self.plan.settings["codec"])
+        codec, folder = str(self.plan.settings["codec"]), self.root / "checkpoints"
         if codec == "released":
             return []  # Meta's file is fixed by the hash that the package checks it against.
-        demo = self.root / "checkpoints" / "encodec-24khz-demo.safetensors"
-        return self.hashes.lines([demo if codec == "demo" else self.root / codec])
+        demo = folder / "encodec-24khz-demo.safetensors"
+        decoder = [folder / "vocos-demo.safetensors"] * (self.plan.settings.get("decoder") == "vocos")
+        return self.hashes.lines([demo if codec == "demo" else self.root / codec, *decoder])
 
     def _stimulus(self) -> list[str]:
         stimulus = self.plan.settings.get("stimulus", {})

@@ -22,7 +22,7 @@ from safetensors.torch import save_file
 
 from fmri_audio.base.errors import UserError
 from fmri_audio.base.files import sha256_of
-from fmri_audio.codec import checkpoints
+from fmri_audio.codec import checkpoints, weight_files
 
 CONFIG = {"n_filters": 2, "codebooks": 8, "codebook_size": 16, "dimension": 16, "bandwidths": [1.0, 2.0]}
 RELEASED_FILE = checkpoints.RELEASED["released"].file
@@ -329,7 +329,7 @@ def tampered(path: Path, change: Callable[[dict[str, torch.Tensor], dict[str, st
         metadata = dict(stream.metadata())
     change(tensors, metadata)
     if all(value.dtype != torch.bfloat16 for value in tensors.values()):
-        metadata["tensors_sha256"] = checkpoints._tensors_sha256(tensors)
+        metadata["tensors_sha256"] = weight_files.tensors_sha256(tensors)
     save_file(tensors, str(saved), metadata)
     return saved
 

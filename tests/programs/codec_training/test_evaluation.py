@@ -12,7 +12,8 @@ import torch
 
 from fmri_audio.base.errors import UserError
 from fmri_audio.base.settings import project_root
-from fmri_audio.codec import checkpoints
+from fmri_audio.codec import checkpoints, vocoder
+from fmri_audio.codec.second_decoder import decoder_for
 from fmri_audio.sound import audio
 from programs.codec_training import evaluation
 from programs.codec_training.network import Network
@@ -60,3 +61,17 @@ def test_the_tables_beside_the_demo_checkpoint_are_of_it() -> None:
     card = (folder / "README.md").read_text()
     assert set(re.findall(r"\| (demo-\w+) \|", card)) == {demo}
     assert evaluation._markdown(quality, 2) in card
+
+
+def test_a_second_decoder_is_measured_beside_the_codecs_own(
+    tiny: checkpoints.Checkpoint, tmp_path: Path
+) -> None:
+    network = vocoder.Vocoder({"dim": 8, "intermediate": 12, "layers": 1, "bandwidths": [1.5, 6.0]})
+    file = vocoder.save(network, tmp_path / "other.safetensors", {"codec": tiny.id})
+    audio.write_wav(tmp_path / "music/b.wav", 0.1 * np.sin(np.arange(48_000) * 0.05))
+    decoder = decoder_for(tiny, file)
+    table = evaluation.measured(tiny, tmp_path, decoder=decoder)
+    assert table.groupby("codec")["kbps"].apply(list).to_dict() == {
+        tiny.id: [1.5, 3.0, 6.0, 12.0, 24.0],
+        f"{tiny.id} + {decoder.id}": [1.5, 6.0],
+    }

@@ -24,7 +24,7 @@ from fmri_audio.base.settings import dump_settings, load_settings
 def main(words):
     parser = argparse.ArgumentParser()
     parser.add_argument("step")
-    for name in ("edition", "stimulus", "codec", "bandwidths", "out", "build"):
+    for name in ("edition", "stimulus", "codec", "bandwidths", "decoder", "out", "build"):
         parser.add_argument("--" + name, default="")
     options = parser.parse_args(words)
     while Path("hold " + options.step).exists():

@@ -121,7 +121,12 @@ def check_sweep(toy: Toy) -> None:
 
 
 def check_publish(toy: Toy) -> None:
-    refuses(toy.folder, "leave out EDITION, STIMULUS, CODEC and BANDWIDTHS", "publish", "EDITION=smoke")
+    refuses(
+        toy.folder,
+        "leave out EDITION, STIMULUS, CODEC, CODEC_DECODER and BANDWIDTHS",
+        "publish",
+        "EDITION=smoke",
+    )
 
 
 def check_lint(toy: Toy) -> None:
@@ -175,6 +180,7 @@ TARGETS: dict[str, Callable[[Toy], None]] = {
     "calibrate": lambda toy: refuses(ROOT, NO_NUMBER, "calibrate", "JOBS=none"),
     "scaling": lambda toy: refuses(ROOT, NO_NUMBER, "scaling", "JOBS=none"),
     "codec": lambda toy: refuses(ROOT, "leave out --data", "codec", "MEND=1", "DATA=stimulus"),
+    "vocoder": lambda toy: refuses(ROOT, "leave out --corpus, or --data", "vocoder", "CORPUS=x", "DATA=x"),
     "bench": lambda toy: refuses(ROOT, "--only: invalid choice: 'nothing'", "bench", "ONLY=nothing"),
     "lock": check_lock,
     "clean": check_clean,
