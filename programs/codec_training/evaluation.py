@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,15 +19,38 @@ from fmri_audio.codec.checkpoints import Checkpoint, load
 from fmri_audio.codec.second_decoder import SecondDecoder, decoder_for
 from fmri_audio.experiments.levels import decodes, level_drift, levels_table
 from fmri_audio.sound import audio
+from fmri_audio.sound.audio import resample
 from fmri_audio.sound.metrics import evaluate, mel_distance
+from fmri_audio.sound.recognition import Passage, beyond_original, find_recogniser, word_errors
+from programs.codec_training.corpus import is_held_out
 
-#: Sets of recordings below the data folder, and how many of each to measure.
-SETS = {"encodec-reference/original": 4, "speech/ljspeech": 8, "speech/librivox": 6, "music": 7}
+TEST_SETS = {"encodec-reference/original": 4, "speech/ljspeech": 32, "speech/librivox": 6, "music": 7}
+"""Sets of recordings below the data folder that the card's tables are about, and how many of each to measure."""
+
+HELD_OUT = "train-speech"
+"""Folder below the data folder whose speakers that training does not hear choose between runs."""
+
 REFERENCE_SET = "encodec-reference/original"
 MUSIC_SET = "music"  # PESQ and STOI are undefined there, whatever a detector takes it for
-MEASURES = ["snr_db", "si_sdr_db", "pesq_wb", "pesq_nb", "stoi", "mel_distance_db"]
+RECORDED = "recorded speech"
+"""Name under which the recordings of speech are counted together."""
+
+MEASURES = ["snr_db", "si_sdr_db", "pesq_wb", "pesq_nb", "stoi", "estoi", "visqol_speech", "mel_distance_db"]
+ORIGINAL = "original"
 _SOUNDS = (".wav", ".flac", ".ogg", ".mp3")
 _SECONDS = 10.0
+_FEWEST_SECONDS = 3.0
+_TRANSCRIPTS = Path(__file__).with_name("transcripts.tsv")
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A recording to measure: its first seconds, mono at 24 kHz, and what is said in them, where that is known."""
+
+    set: str
+    path: Path
+    wave: np.ndarray
+    text: str = ""
 
 
 def main(words: Sequence[str]) -> int:
@@ -44,13 +69,25 @@ def main(words: Sequence[str]) -> int:
     parser.add_argument("--out", type=Path, help="CSV to write")
     parser.add_argument("--card", type=Path, help="model card whose tables to fill in")
     parser.add_argument("--clips", type=int, help="at most this many recordings per set")
+    parser.add_argument(
+        "--held-out",
+        action="store_true",
+        help="measure speakers of train-speech whom training does not hear: by them runs are chosen, never by the sets of "
+        "the tables",
+    )
     options = parser.parse_args(words)
     for written in (options.out, options.card):
         if written is not None:
             check_writable(written)
     checkpoint = load(options.checkpoint)
     decoder = None if options.decoder == "own" else decoder_for(checkpoint)
-    quality = summarise(measured(checkpoint, options.data, options.clips, decoder))
+    clips = list((held_out_clips if options.held_out else test_clips)(options.data, options.clips))
+    if not clips:
+        sets = [HELD_OUT] if options.held_out else TEST_SETS
+        raise UserError(
+            f"{options.data}: holds none of the folders {', '.join(sets)}; give the folder of recordings with --data"
+        )
+    quality = summarise(measured(checkpoint, clips, options.data, decoder))
     levels = level_drift(checkpoint)
     print(quality.round(3).to_string(index=False))
     print(levels.round(2).to_string(index=False))
@@ -98,59 +135,110 @@ def _markdown(table: pd.DataFrame, digits: int) -> str:
 
 
 def measured(
-    checkpoint: Checkpoint, data: Path, clips: int | None = None, decoder: SecondDecoder | None = None
+    checkpoint: Checkpoint, clips: Iterable[Clip], data: Path, decoder: SecondDecoder | None = None
 ) -> pd.DataFrame:
-    """Scores of every recording at every bandwidth; one row each.
+    """Scores of every recording at every bandwidth; one row each, and one for its original's words.
 
     Parameters
     ----------
     checkpoint : Checkpoint
+    clips : iterable of Clip
     data : Path
-        Folder with the sets of :data:`SETS`; those it lacks are left out.
-    clips : int, optional
-        At most so many recordings per set; the first ten seconds of each are used.
+        Folder with genuine EnCodec's decodes of the set :data:`REFERENCE_SET`.
     decoder : SecondDecoder, optional
         Measured beside the codec's own decoder; its rows name both in ``codec``.
-
-    Raises
-    ------
-    UserError
-        If none of the sets is there.
     """
     rows = []
-    for name, path in _recordings(data, clips):
-        wave = _excerpt(path)
-        print(f"  {name}: {path.name}", flush=True)
-        for kbps, decoded in decodes(checkpoint, wave).items():
-            rows.append(_row(checkpoint.id, name, path, kbps, wave, decoded))
+    for clip in clips:
+        print(f"  {clip.set}: {clip.path.name}", flush=True)
+        rows.append(_row(ORIGINAL, clip, math.nan, clip.wave))
+        named = {checkpoint.id: decodes(checkpoint, clip.wave)}
         if decoder is not None:
-            for kbps, decoded in decodes(checkpoint, wave, decoder).items():
-                both = f"{checkpoint.id} + {decoder.id}"
-                rows.append(_row(both, name, path, kbps, wave, decoded))
-        if name == REFERENCE_SET:
-            for genuine in sorted(data.glob(f"encodec-reference/*kbps/{path.name}")):
+            named[f"{checkpoint.id} + {decoder.id}"] = decodes(checkpoint, clip.wave, decoder)
+        rows += [
+            _row(name, clip, kbps, wave) for name, waves in named.items() for kbps, wave in waves.items()
+        ]
+        if clip.set == REFERENCE_SET:
+            for genuine in sorted(data.glob(f"encodec-reference/*kbps/{clip.path.name}")):
                 kbps = float(genuine.parent.name.removesuffix("kbps"))
-                rows.append(_row("genuine EnCodec", name, path, kbps, wave, _excerpt(genuine)))
-    if not rows:
-        raise UserError(
-            f"{data}: holds none of the folders {', '.join(SETS)}; give the folder of recordings with --data"
-        )
+                rows.append(_row("genuine EnCodec", clip, kbps, _excerpt(genuine)))
     return pd.DataFrame(rows)
 
 
 def summarise(rows: pd.DataFrame) -> pd.DataFrame:
-    """Mean over the recordings of a set, undefined scores left out."""
-    grouped = rows.groupby(["set", "codec", "kbps"], sort=True)
-    means = grouped[MEASURES].mean()
-    means["recordings"] = grouped.size()
-    return means.reset_index()
+    """Mean over the recordings of a set, and of all recorded speech; undefined scores are left out.
+
+    ``words_wrong`` are the words wrong beyond the original's own, of ``words`` that are said (:func:`beyond_original`).
+    """
+    sets = dict(list(rows.groupby("set", sort=True)))
+    if spoken := [table for name, table in sets.items() if name != MUSIC_SET]:
+        sets[RECORDED] = pd.concat(spoken)
+    found = [
+        {"set": name, "codec": codec, "kbps": kbps, **_means(table, part)}
+        for name, table in sets.items()
+        for (codec, kbps), part in table[table["codec"] != ORIGINAL].groupby(["codec", "kbps"], sort=True)
+        if name != RECORDED or codec != "genuine EnCodec"  # which has decodes of one set alone
+    ]
+    return pd.DataFrame(found)
 
 
-def _recordings(data: Path, clips: int | None) -> Iterator[tuple[str, Path]]:
-    for name, count in SETS.items():
+def _means(table: pd.DataFrame, part: pd.DataFrame) -> dict[str, float]:
+    """Means of the rows ``part`` of a set's ``table``, which has the originals' words."""
+    originals = table[table["codec"] == ORIGINAL].set_index("clip")["counted"]
+    texts = [words for words in part["counted"] if words is not None]
+    known = [
+        originals[clip]
+        for clip, words in zip(part["clip"], part["counted"], strict=True)
+        if words is not None
+    ]
+    wrong = beyond_original(texts, known, seed=0)
+    return {
+        **part[MEASURES].mean().to_dict(),
+        "words_wrong": wrong.value,
+        "words_wrong_low": wrong.low,
+        "words_wrong_high": wrong.high,
+        "words": wrong.said,
+        "recordings": len(part),
+    }
+
+
+def test_clips(data: Path, most: int | None = None) -> Iterator[Clip]:
+    """The recordings of :data:`TEST_SETS`, at most so many of each; sets that ``data`` lacks are left out."""
+    texts = _texts(data)
+    for name, count in TEST_SETS.items():
         files = sorted(f for f in data.glob(f"{name}/*") if f.suffix in _SOUNDS)
-        for path in files[: min(count, clips or count)]:
-            yield name, path
+        for path in files[: min(count, most or count)]:
+            yield Clip(name, path, _excerpt(path), texts.get(path.stem, ""))
+
+
+def held_out_clips(data: Path, most: int | None = None) -> Iterator[Clip]:
+    """Recordings of speakers whom training does not hear; what is said there is the recogniser's own reading."""
+    files = sorted(f for f in (data / HELD_OUT).rglob("*") if f.suffix in _SOUNDS and is_held_out(f))
+    by_speaker: dict[str, list[Path]] = {}
+    for file in files:
+        if "other" not in file.relative_to(data).parts:
+            by_speaker.setdefault(file.parent.name, []).append(file)
+    turns = [
+        file for turn in itertools.zip_longest(*by_speaker.values()) for file in turn if file is not None
+    ]
+    recogniser = find_recogniser()
+    for path in turns[:most]:
+        wave = _excerpt(path)
+        if len(wave) >= _FEWEST_SECONDS * audio.SAMPLE_RATE:
+            heard = (
+                recogniser.transcribe([resample(wave, audio.SAMPLE_RATE, 16_000)])[0] if recogniser else ""
+            )
+            yield Clip("held out", path, wave, heard)
+
+
+def _texts(data: Path) -> dict[str, str]:
+    """What is said in the first ten seconds of recordings, by the stem of their file."""
+    known = pd.read_csv(_TRANSCRIPTS, sep="\t").set_index("clip")["text"].to_dict()
+    listing = data / "speech" / "ljspeech" / "metadata.csv"
+    if listing.is_file():
+        rows = [line.split("|") for line in listing.read_text(encoding="utf-8").splitlines()]
+        known |= {row[0]: row[-1] for row in rows}
+    return known
 
 
 def _excerpt(path: Path) -> np.ndarray:
@@ -158,18 +246,18 @@ def _excerpt(path: Path) -> np.ndarray:
     return wave[: int(_SECONDS * audio.SAMPLE_RATE)]
 
 
-def _row(
-    codec: str, name: str, path: Path, kbps: float, wave: np.ndarray, decoded: np.ndarray
-) -> dict[str, object]:
-    scores = evaluate.score(wave, decoded, audio.SAMPLE_RATE, align=True, speech=name != MUSIC_SET)
-    shared = min(len(wave), len(decoded))
-    distance = mel_distance.mel_distance_db(wave[:shared], decoded[:shared], audio.SAMPLE_RATE)
-    values = {m: getattr(scores, m) for m in MEASURES if m != "mel_distance_db"}
-    return {
+def _row(codec: str, clip: Clip, kbps: float, decoded: np.ndarray) -> dict[str, object]:
+    passage = Passage(0.0, len(clip.wave) / audio.SAMPLE_RATE, clip.text, part_of=clip.path.stem)
+    row: dict[str, object] = {
         "codec": codec,
-        "set": name,
-        "clip": path.name,
+        "set": clip.set,
+        "clip": clip.path.name,
         "kbps": kbps,
-        **values,
-        "mel_distance_db": distance,
+        "counted": word_errors(decoded, audio.SAMPLE_RATE, [passage])[0] if clip.text else None,
     }
+    if codec == ORIGINAL:
+        return row
+    scores = evaluate.score(clip.wave, decoded, audio.SAMPLE_RATE, align=True, speech=clip.set != MUSIC_SET)
+    shared = min(len(clip.wave), len(decoded))
+    distance = mel_distance.mel_distance_db(clip.wave[:shared], decoded[:shared], audio.SAMPLE_RATE)
+    return {**row, **scores.values(), "mel_distance_db": distance}

@@ -18,9 +18,15 @@ from programs.codec_training import corpus
 from programs.codec_training.export import export, write_log
 from programs.codec_training.trainer import MENDING, RECIPES, STARTS, Recipe, Trainer
 
-CORPUS_MINUTES = {"synthetic": 14.0, "music": 20.0, "speech": 60.0}
-NARROW_MINUTES = {"tones": 16.0, "bands": 8.0}
-HELD_OUT_MINUTES = {"synthetic": 2.0, "music": 1.2, "speech": 4.0}
+CORPUS_MINUTES = {
+    "synthetic": 20.0,
+    "tones": 10.0,
+    "bands": 5.0,
+    "music": 30.0,
+    "speech": 70.0,
+    "natural": 160.0,
+}
+HELD_OUT_MINUTES = {"synthetic": 2.0, "music": 1.2, "speech": 2.0, "natural": 3.0}
 
 
 def main(words: Sequence[str]) -> None:
@@ -101,9 +107,10 @@ def _train(options: argparse.Namespace, recipe: Recipe, device: str) -> None:
     torch.set_float32_matmul_precision("high")  # on a GPU, products with TF32's ten bits
     torch.backends.cudnn.benchmark = True
     corpus_folder, held_out_folder = work / "corpus", work / "held-out"
-    minutes = CORPUS_MINUTES | (NARROW_MINUTES if recipe.per_batch else {})
-    contents = corpus.render(corpus_folder, minutes, options.seed, options.data, options.workers)
-    corpus.render(held_out_folder, HELD_OUT_MINUTES, options.seed + 1000, None, options.workers)
+    contents = corpus.render(corpus_folder, CORPUS_MINUTES, options.seed, options.data, options.workers)
+    corpus.render(
+        held_out_folder, HELD_OUT_MINUTES, options.seed + 1000, options.data, options.workers, held_out=True
+    )
     recipe = replace(
         recipe,
         n_filters=options.filters,

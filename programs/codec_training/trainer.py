@@ -42,6 +42,7 @@ from programs.codec_training.quantiser import TrainedQuantiser
 from programs.codec_training.recorded import Recorded
 from programs.codec_training.start import pass_through
 from programs.codec_training.tables import append_row, forget_after
+from programs.codec_training.widen import widen
 
 STARTS = ("transform", "random")  # ways to begin without a checkpoint
 
@@ -78,9 +79,10 @@ class Recipe:
     adversary_filters: int = 32
     adversary_rate: float = 3e-4
     adversary_ahead: int = 0  # steps that it learns alone
+    adversary_items: int | None = None  # the first items of a batch, which alone it hears; None: all of them
     start: str = "transform"  # weights to begin with: that, "random", or the id of a checkpoint
     per_batch: dict[str, int] | None = (
-        None  # items of each kind of sound in a batch, in this order; None: drawn
+        None  # items of each kind of sound in a batch, in this order ("a or b": one of them); None: drawn
     )
     kept: int = 0  # the first items of a batch, which are to sound as the checkpoint to start from made them
     hold: float = 20.0  # weight of the distance of their latents from that checkpoint's
@@ -90,7 +92,25 @@ class Recipe:
 
 
 RECIPES = {
-    "cpu": Recipe(),
+    "cpu": Recipe(
+        n_filters=16,
+        steps=14_000,
+        batch=8,
+        learning_rate=8e-4,
+        share_a=0.0,
+        share_c=0.12,
+        weights=Weights(
+            wave=0.3, coherence=1.5, mel=4.0, magnitude=1.0, adversarial=2.0, features=3.5, error=2.0
+        ),
+        adversarial_from=0.0,
+        adversary_filters=16,
+        adversary_ahead=200,
+        adversary_items=4,
+        start="demo",
+        per_batch={"recordings": 3, "natural": 2, "music": 1, "speech or synthetic or bands": 1, "tones": 1},
+        exact=1,
+        check_every=250,
+    ),
     "cuda": Recipe(
         n_filters=12,
         steps=11_232,
@@ -172,19 +192,19 @@ class Trainer:
         self.folder.mkdir(parents=True, exist_ok=True)
 
     def begin_with(self, checkpoint: Checkpoint) -> None:
-        """Take encoder, decoder and codebooks from a checkpoint of the same width.
+        """Take encoder, decoder and codebooks from a checkpoint, which is made wider where it is narrower.
 
         Raises
         ------
         UserError
-            If the widths differ.
+            If the checkpoint is the wider one.
         """
-        width = checkpoint.model.encoder.model[0].conv.conv.out_channels
-        if width != self.recipe.n_filters:
-            raise UserError(
-                f"{checkpoint.id} has {width} filters, this run {self.recipe.n_filters}: give --filters {width}"
-            )
-        self.network.from_package(checkpoint.model)
+        narrow = Network({"n_filters": checkpoint.model.encoder.model[0].conv.conv.out_channels})
+        narrow.from_package(checkpoint.model)
+        if narrow.config == self.config:
+            self.network.load_state_dict(narrow.state_dict())
+        else:
+            widen(narrow, self.network, torch.Generator().manual_seed(self.recipe.seed))
         layers = checkpoint.model.quantizer.vq.layers
         self.quantiser.take(torch.stack([layer._codebook.embed for layer in layers]))
         self.average.load_state_dict(self.network.state_dict())
@@ -315,9 +335,10 @@ class Trainer:
             terms["error"] = (x - y)[-self.recipe.exact :].square().mean()
         seen = dict.fromkeys(("discriminator", "adversarial", "features"), torch.full((), math.nan))
         if self.adversary is not None and self._adversary_part != "absent":
-            seen["discriminator"] = self.adversary.learn(x, y)
+            heard = slice(self.recipe.adversary_items)
+            seen["discriminator"] = self.adversary.learn(x[heard], y[heard])
             if self._adversary_part == "judging":
-                terms |= self.adversary.terms(x, y)
+                terms |= self.adversary.terms(x[heard], y[heard])
         gradient = self.balancer.gradient(terms, y)
         return seen | {name: term.detach() for name, term in terms.items()}, gradient
 
