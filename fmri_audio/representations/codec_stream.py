@@ -24,7 +24,7 @@ EncodedPiece = tuple[int, torch.Tensor]
 @torch.no_grad()
 def encode(codec: EncodecCodes, sound: Spooled) -> NDArray[np.int16]:
     """Return the codes [K, L] of a sound at the codec's rate; beside them it takes the memory of a piece."""
-    stream = StreamingEncoder(codec.model.encoder)
+    stream = StreamingEncoder.ready(codec.model.encoder)
     n_frames = frames_of_samples(sound.n_samples, stream.hop)
     codes = np.empty((codec.channels, n_frames), np.int16)
     pieces = (

@@ -72,8 +72,8 @@ def main(words: Sequence[str]) -> int:
     parser.add_argument(
         "--held-out",
         action="store_true",
-        help="measure speakers of train-speech whom training does not hear: by them runs are chosen, never by the sets of "
-        "the tables",
+        help="measure speakers of train-speech whom training does not hear: by them runs are chosen, never by the sets "
+        "of the tables",
     )
     options = parser.parse_args(words)
     for written in (options.out, options.card):
@@ -81,7 +81,7 @@ def main(words: Sequence[str]) -> int:
             check_writable(written)
     checkpoint = load(options.checkpoint)
     decoder = None if options.decoder == "own" else decoder_for(checkpoint)
-    clips = list((held_out_clips if options.held_out else test_clips)(options.data, options.clips))
+    clips = list((held_out_clips if options.held_out else recordings_to_test)(options.data, options.clips))
     if not clips:
         sets = [HELD_OUT] if options.held_out else TEST_SETS
         raise UserError(
@@ -202,7 +202,7 @@ def _means(table: pd.DataFrame, part: pd.DataFrame) -> dict[str, float]:
     }
 
 
-def test_clips(data: Path, most: int | None = None) -> Iterator[Clip]:
+def recordings_to_test(data: Path, most: int | None = None) -> Iterator[Clip]:
     """The recordings of :data:`TEST_SETS`, at most so many of each; sets that ``data`` lacks are left out."""
     texts = _texts(data)
     for name, count in TEST_SETS.items():

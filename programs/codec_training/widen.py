@@ -1,8 +1,8 @@
 """A wider network that computes what a narrower one does (Net2WiderNet, Chen, Goodfellow & Shlens 2016).
 
-Channels of the narrow network appear twice where the wide one has room for more, with the same weights before them. What
-follows a channel is shared out among its copies, in random parts for every channel after it: their sum is what it was, and
-their gradients differ, so that training tells the copies apart.
+Channels of the narrow network appear twice where the wide one has room for more, with the same weights before them.
+What follows a channel is shared out among its copies, in random parts for every channel after it: their sum is what it
+was, and their gradients differ, so that training tells the copies apart.
 """
 
 from __future__ import annotations
