@@ -175,6 +175,26 @@ class WindowSettings(Section):
         return self
 
 
+class WordsSettings(Section):
+    """How many words a speech recogniser reads of every sound without brains."""
+
+    count: int = Field(
+        620,
+        ge=0,
+        le=100_000,
+        description="words drawn from the recording, and a quarter as many that no word before them gives away",
+    )
+    few: int = Field(
+        200, ge=0, le=100_000, description="words of sounds that are heard, but that nothing is decided by"
+    )
+
+    @model_validator(mode="after")
+    def _few_are_fewer(self) -> WordsSettings:
+        if self.few > self.count:
+            raise ValueError(f"few: {self.few} should be at most count {self.count}")
+        return self
+
+
 class MelSettings(Section):
     """The mel spectrogram that Griffin-Lim inverts."""
 
@@ -356,6 +376,7 @@ class Settings(Section):
     tr: ExactSeconds = Field(Fraction(3, 2), description="repetition time in seconds")
     stimulus: StimulusSettings = StimulusSettings()
     windows: WindowSettings = WindowSettings()
+    words: WordsSettings = WordsSettings()
     mel: MelSettings = MelSettings()
     problem: ProblemSettings = ProblemSettings()
     study: StudySettings = StudySettings()
