@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import matplotlib.pyplot as plt
 import pandas as pd
@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from fmri_audio.base.results import Record, select
+from fmri_audio.chapters import roundtrip_words, spoken
 from fmri_audio.chapters.published import GATES, REFERENCE
 from fmri_audio.edition import Edition
 from fmri_audio.edition.windows import listening_clips, scored_kind
@@ -25,6 +26,15 @@ SOUNDS = {
 
 FLOORS = {"silence": "floor: silence", "noise": "floor: white noise", "other-segment": "floor: other segment"}
 """Controls that carry nothing of the sound."""
+
+WORD_FLOORS = {
+    **{control: name for control, name in roundtrip_words.FLOORS.items() if control != "other-segment"},
+    "other-segment": FLOORS["other-segment"],
+}
+"""Controls that carry none of its words."""
+
+WORDS = "words_wrong"
+"""Metric of the table of results that counts words."""
 
 
 def facts(run: Edition, measured: pd.DataFrame) -> dict[str, float | str]:
@@ -72,6 +82,23 @@ def measured(records: pd.DataFrame, kind: str) -> pd.DataFrame:
     return rows[["sound", "bandwidth_kbps", "metric", "value", "ci_low", "ci_high", "n"]]
 
 
+def words_in(run: Edition) -> pd.DataFrame:
+    """Return the words wrong beyond the original's that chapter 3 counted in an edition, as :func:`measured` does.
+
+    The floors were read once; ``n`` is the number of words said.
+    """
+    records = run.records("03-encodec")
+    counted = select(records, metric=WORDS, material=run.material)
+    compared = select(counted, control="none", representation=list(SOUNDS))
+    floors = select(counted, control=list(WORD_FLOORS))
+    named = [
+        compared.assign(sound=compared["representation"].map(SOUNDS)),
+        floors.assign(sound=floors["control"].map(WORD_FLOORS)),
+    ]
+    rows = pd.concat(named, ignore_index=True)
+    return rows[["sound", "bandwidth_kbps", "metric", "value", "ci_low", "ci_high", "n"]]
+
+
 def by_bandwidth(rows: pd.DataFrame, sound: str) -> pd.DataFrame:
     """Return the means of one sound: index ``bandwidth_kbps``, a column per metric."""
     own = rows[rows["sound"] == sound]
@@ -84,8 +111,9 @@ def table(rows: pd.DataFrame) -> pd.DataFrame:
     """Return the measurements for readers: one row per sound and bandwidth, a column per metric."""
     keyed = rows.assign(kbps=rows["bandwidth_kbps"].fillna(-1.0))
     wide = keyed.pivot_table(index=["sound", "kbps"], columns="metric", values="value", dropna=False)
-    wide = wide.reindex(columns=list(METRIC_NAMES)).reset_index()
-    order = {name: place for place, name in enumerate([*SOUNDS.values(), *FLOORS.values()])}
+    wide = wide.reindex(columns=[WORDS, *METRIC_NAMES]).rename(columns={WORDS: spoken.WORDS}).reset_index()
+    every = [*SOUNDS.values(), *FLOORS.values(), *WORD_FLOORS.values()]
+    order = {name: place for place, name in enumerate(dict.fromkeys(every))}
     wide = wide[wide.set_index(["sound", "kbps"]).index.isin(keyed.set_index(["sound", "kbps"]).index)]
     wide = wide.sort_values(
         ["sound", "kbps"], key=lambda column: column.map(order) if column.name == "sound" else column
@@ -113,11 +141,13 @@ def against_vocoder(ours: pd.Series, vocoded: pd.Series) -> str:
     return f"With a neural vocoder in Griffin-Lim's place it does so at {where(ours > vocoded)}."
 
 
-def curves(rows: pd.DataFrame, published: pd.DataFrame) -> Figure:
-    """Draw quality against bandwidth, one panel per gate's metric."""
-    figure, panels = plt.subplots(1, len(GATES), figsize=(8.4, 3.3), layout="constrained")
+def curves(rows: pd.DataFrame, words: pd.DataFrame, published: pd.DataFrame) -> Figure:
+    """Draw quality against bandwidth, one panel per gate's metric and one of the words wrong."""
+    figure, panels = plt.subplots(1, len(GATES) + 1, figsize=(9.6, 3.3), layout="constrained")
     genuine = published[published["source"] == REFERENCE]
-    for axis, (metric, gate) in zip(panels, GATES.items(), strict=True):
+    _curve(panels[-1], words, best=min)
+    panels[-1].set(ylabel="words wrong beyond the original's")
+    for axis, (metric, gate) in zip(panels, GATES.items(), strict=False):
         _curve(axis, rows[rows["metric"] == metric])
         meta = genuine[genuine["metric"] == metric]
         axis.plot(
@@ -129,8 +159,10 @@ def curves(rows: pd.DataFrame, published: pd.DataFrame) -> Figure:
             label="EnCodec, Meta's weights",
         )
         axis.axhline(gate, color="#c1272d", linestyle="--", linewidth=1.2, label="the note's gate")
-        axis.set(xscale="log", xlabel="kbps", ylabel=LABELS[metric])
-        ticks = sorted({*rows["bandwidth_kbps"].dropna(), *meta["bandwidth_kbps"]})
+        axis.set(ylabel=LABELS[metric])
+    ticks = sorted({*rows["bandwidth_kbps"].dropna(), *genuine["bandwidth_kbps"]})
+    for axis in panels:
+        axis.set(xscale="log", xlabel="kbps")
         axis.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
         axis.minorticks_off()
     figure.legend(
@@ -139,7 +171,7 @@ def curves(rows: pd.DataFrame, published: pd.DataFrame) -> Figure:
     return figure
 
 
-def _curve(axis: Axes, rows: pd.DataFrame) -> None:
+def _curve(axis: Axes, rows: pd.DataFrame, best: Callable[[pd.Series], float] = max) -> None:
     styles = {
         "EnCodec": ("#0072b2", "o", "EnCodec, our weights"),
         "mel + Griffin-Lim": ("#d55e00", "^", "mel, equal bits"),
@@ -158,9 +190,9 @@ def _curve(axis: Axes, rows: pd.DataFrame) -> None:
             alpha=0.15,
             linewidth=0,
         )
-    floors = rows.loc[rows["sound"].isin(list(FLOORS.values())), "value"].dropna()
+    floors = rows.loc[rows["sound"].isin([*FLOORS.values(), *WORD_FLOORS.values()]), "value"].dropna()
     if len(floors):
-        axis.axhline(floors.max(), color="black", linestyle=":", linewidth=1.2, label="highest floor")
+        axis.axhline(best(floors), color="black", linestyle=":", linewidth=1.2, label="best floor")
 
 
 BESIDE = ("pesq_wb", "stoi", "si_sdr_db", "snr_db")

@@ -16,8 +16,10 @@ from matplotlib.figure import Figure
 
 from fmri_audio.base.kinds import Waveform
 from fmri_audio.base.results import Record, select
+from fmri_audio.chapters import spoken
 from fmri_audio.chapters.published import GATES, published
 from fmri_audio.chapters.roundtrip import columns, equal_mel, plain_mel
+from fmri_audio.chapters.spoken import Spoken
 from fmri_audio.codec import checkpoints, counting
 from fmri_audio.codec.counting import CodeCount, WeightCount, count_codebooks, count_codes, count_weights
 from fmri_audio.codec.segmented import SegmentedCodec
@@ -212,6 +214,17 @@ def scores_table(
     names = {"silence": "silence", "noise": "white noise", "other-segment": f"other {scored_kind(run)}"}
     named = {f"floor: {names[name]}": frame for name, frame in floors.items()}
     return scoring.means_table({**sounds, **named})
+
+
+def words_said(words: Spoken, run: Edition) -> str:
+    """Say how many words are wrong after codec and mel spectrogram, beyond those of the original."""
+    if words.why_undefined:
+        return words.why_undefined
+    coded, equal, _ = (spoken.told(words, name) for name in names(run))
+    return (
+        f"At {run.bandwidth:g} kbps {coded} of the words are wrong after EnCodec beyond the original's "
+        f"{words.original_wrong:.2f}, and {equal} after a mel spectrogram of the same bits with Griffin-Lim."
+    )
 
 
 def scored(

@@ -5,6 +5,7 @@ The experiment is :mod:`fmri_audio.experiments.problem`; here it meets an editio
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
@@ -290,14 +291,16 @@ def words_said(words: Spoken, codes: Mapping[int, BlockCode], run: Edition) -> d
     most = max(codes)
     wide, plain = spoken.told(words, roundtrip_words.behind(most)), spoken.told(words, CELL_NAMES[CELLS[-1]])
     coded, equal = (spoken.told(words, name) for name in roundtrip_words.equal_names(run))
+    order = spoken.agreement(words)
+    said = (
+        f"Of the original's words {words.original_wrong:.2f} are read wrong. Beyond that, {plain} are wrong after mel "
+        f"and Griffin-Lim, {wide} behind the linear code of {most} numbers per TR, {coded} after EnCodec at "
+        f"{run.bandwidth:g} kbps and {equal} after a mel spectrogram of the same bits."
+    )
+    if not math.isnan(order):
+        said += f" The two recognisers put these sounds in one order with a rank correlation of {order:.2f}."
     behind = f"Behind {most} numbers per TR, {wide} of the words are wrong beyond the original's."
-    return {
-        "words_said": f"Of the original's words {words.original_wrong:.2f} are read wrong. Beyond that, {plain} are wrong "
-        f"after mel and Griffin-Lim, {wide} behind the linear code of {most} numbers per TR, {coded} after EnCodec at "
-        f"{run.bandwidth:g} kbps and {equal} after a mel spectrogram of the same bits. Both recognisers put the sounds in "
-        f"one order with a rank correlation of {spoken.agreement(words):.2f}.",
-        "words_behind": behind,
-    }
+    return {"words_said": said, "words_behind": behind}
 
 
 def squeezed_said(squeezed: pd.DataFrame, cells: pd.DataFrame) -> dict[str, float | str]:

@@ -27,7 +27,6 @@ from fmri_audio.chapters.evaluation import (
     seeds,
     segments,
     voxels,
-    words,
 )
 from fmri_audio.chapters.evaluation.decodes import ArmScores, ArmSounds
 from fmri_audio.chapters.evaluation.segments import Comparisons
@@ -35,7 +34,6 @@ from fmri_audio.decoding.identification import Identified
 from fmri_audio.decoding.information import MOST_COMPONENTS, Bits
 from fmri_audio.experiments import helped
 from fmri_audio.experiments.controls import CONTROL_LABELS
-from fmri_audio.sound.recognition import NO_RECOGNISER
 from fmri_audio.sound.scoring import METRIC_NAMES
 from fmri_audio.study.splits import contiguous_split
 
@@ -357,56 +355,6 @@ def test_the_calibration_s_table_says_what_failed() -> None:
         failed.startswith("rejection rate in null studies is 0.")
         and "expected: the interval holds 0.05" in failed
     )
-
-
-@pytest.mark.parametrize(
-    ("original", "judges"), [(0.3, True), (0.4, True), (0.41, False), (float("nan"), False)]
-)
-def test_a_recogniser_that_errs_on_the_original_judges_nothing(
-    monkeypatch: pytest.MonkeyPatch, original: float, judges: bool
-) -> None:
-    monkeypatch.setattr(words, "find_recogniser", lambda: "a recogniser")
-    errors = {"original": original, "codec only, 6 kbps": 0.5, words.NOISE_FREE: 0.9}
-    said = words.errors_said(block(), errors)
-    assert words.can_judge(original) is judges
-    assert said == (
-        "the recogniser cannot judge this sound"
-        if not judges
-        else (
-            f"{original:.2f} of the original's words are wrong, 0.50 after the codec and 0.90 through the frozen "
-            "bottleneck without noise"
-        )
-    )
-
-
-def test_missing_weights_are_said_and_the_recogniser_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    errors = dict.fromkeys(("original", "codec only, 6 kbps", words.NOISE_FREE), np.nan)
-    monkeypatch.setattr(words, "passages", lambda held_out: [])
-    held_out = block()
-    monkeypatch.setattr(words, "find_recogniser", lambda: None)
-    assert words.errors_said(held_out, errors) == NO_RECOGNISER
-    assert "as nobody hears them" in words.table(held_out, errors).caption
-    monkeypatch.setattr(words, "find_recogniser", lambda: SimpleNamespace(name="Whisper tiny.en"))
-    assert "as Whisper tiny.en hears them" in words.table(held_out, errors).caption
-
-
-def test_sounds_are_not_recognised_where_nothing_can_be_judged(monkeypatch: pytest.MonkeyPatch) -> None:
-    heard = []
-    monkeypatch.setattr(words.recognition, "word_error_rate", lambda sound, *rest: heard.append(sound) or 0.5)
-    monkeypatch.setattr(words, "passages", lambda held_out: ["a passage"])
-    through = SimpleNamespace(noise_free="free", without_brain="none")
-    sounds = {"frozen": SimpleNamespace(through=through, voxel_noise="noisy", measured={1: "decoded"})}
-    held_out = block(original="original", stimulus=SimpleNamespace(sample_rate=24_000))
-    errors = words.word_errors(held_out, {"original": "original", "codec only, 6 kbps": "codec"}, sounds)  # type: ignore
-    assert heard == ["original"] and list(errors) == [
-        "original",
-        "codec only, 6 kbps",
-        words.NOISE_FREE,
-        "frozen: voxel noise, no brain",
-        "frozen: decoded from subject 1",
-        "frozen: no brain",
-    ]
-    assert errors["original"] == 0.5 and np.isnan(list(errors.values())[1:]).all()
 
 
 def test_one_sound_is_played_once() -> None:
