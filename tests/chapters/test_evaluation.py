@@ -27,13 +27,16 @@ from fmri_audio.chapters.evaluation import (
     seeds,
     segments,
     voxels,
+    words,
 )
 from fmri_audio.chapters.evaluation.decodes import ArmScores, ArmSounds
 from fmri_audio.chapters.evaluation.segments import Comparisons
 from fmri_audio.decoding.identification import Identified
 from fmri_audio.decoding.information import MOST_COMPONENTS, Bits
+from fmri_audio.edition.readings import Reading
 from fmri_audio.experiments import helped
 from fmri_audio.experiments.controls import CONTROL_LABELS
+from fmri_audio.sound.recognition import NO_RECOGNISER, Passage, SentencesIdentified, Words
 from fmri_audio.sound.scoring import METRIC_NAMES
 from fmri_audio.study.splits import contiguous_split
 
@@ -355,6 +358,74 @@ def test_the_calibration_s_table_says_what_failed() -> None:
         failed.startswith("rejection rate in null studies is 0.")
         and "expected: the interval holds 0.05" in failed
     )
+
+
+def toy_sounds(
+    heard: dict[float, int], monkeypatch: pytest.MonkeyPatch
+) -> tuple[Any, dict[str, Any], dict[str, Any]]:
+    """A block of two sentences, its references and the sounds of one arm; what is read is noted by its first sample."""
+    spoken_here = [Passage(0.0, 0.5, "one two", "A", "0"), Passage(0.5, 1.0, "three four", "A", "1")]
+
+    def read(sound: np.ndarray, rate: int, passages: list[Passage], folder: object) -> Reading:
+        heard[round(float(sound[0]), 3)] = len(passages)
+        errors = 0 if sound[0] == 1 else 1
+        return Reading([Words(one, 2, errors, 0, 0) for one in passages], SentencesIdentified(1.0, 2, 0.5))
+
+    monkeypatch.setattr(words.spoken, "read", read)
+    monkeypatch.setattr(words.spoken, "find_recogniser", lambda: SimpleNamespace(name="W", licence="MIT"))
+    monkeypatch.setattr(words, "passages", lambda held_out: spoken_here)
+    monkeypatch.setattr(
+        words, "decode_latents", lambda held_out, latents: np.full(100, latents[0, 0], np.float32)
+    )
+    monkeypatch.setattr(words, "features_of_block", lambda latents, *_: latents)
+    monkeypatch.setattr(words, "columns_of_block", lambda held_out: {"codec": "demo-1", "seed": 0})
+    monkeypatch.setattr(words, "columns_of_arm", lambda held_out, arm: {"arm": arm})
+    run = block().run
+    run.settings, run.cache, run.material = SimpleNamespace(seed=0), "here", "play"
+    run.encoding = SimpleNamespace(latents=np.array([[7.0, 9.0]]))
+    stimulus = SimpleNamespace(sample_rate=100)
+    own = np.ones(100, np.float32)
+    held_out = block(original=own, run=run, stimulus=stimulus, block=None, grid=None)
+    through = SimpleNamespace(noise_free=own * 2, without_brain=own * 3)
+    sounds = {"frozen": SimpleNamespace(through=through, voxel_noise=own * 4, measured={1: own * 5})}
+    return held_out, {"original": own, "codec only, 6 kbps": own * 6}, sounds
+
+
+def test_every_sound_of_the_block_is_read_and_its_floors(monkeypatch: pytest.MonkeyPatch) -> None:
+    heard: dict[float, int] = {}
+    found, records = words.listen(*toy_sounds(heard, monkeypatch))
+    assert {1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0} <= set(heard) and set(heard.values()) == {2}
+    assert list(found.readings) == [
+        "original",
+        "codec only, 6 kbps",
+        words.NOISE_FREE,
+        "frozen: voxel noise, no brain",
+        "frozen: decoded from subject 1",
+        "frozen: no brain",
+        *words.FLOORS.values(),
+    ]
+    rows = pd.DataFrame([vars(one) for one in records])
+    main = rows[rows["metric"] == "words_wrong"]
+    assert (
+        main["condition"].tolist()
+        == ["none"] * 2 + ["noise-free", "voxel-noise", "measured", "measured"] + ["none"] * 4
+    )
+    assert main["control"].tolist() == ["original", *["none"] * 4, "no-brain", *words.FLOORS]
+    assert main["codec"].isna().tolist()[0] and main["codec"].tolist()[1] == "demo-1"
+    assert main["value"].tolist()[:2] == [0.0, 0.5]
+
+
+def test_few_words_are_said_to_decide_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    held_out, references, sounds = toy_sounds({}, monkeypatch)
+    found, _ = words.listen(held_out, references, sounds)
+    said = words.said(held_out, found)
+    assert said.startswith(
+        "Of the original's words 0.00 are read wrong; beyond that, 0.50 (0.50 to 0.50) after the codec"
+    )
+    assert said.endswith("The block holds 4 words, too few to decide a target by.")
+    assert "simulated brains" in words.table(held_out, found).caption
+    monkeypatch.setattr(words.spoken, "find_recogniser", lambda: None)
+    assert words.said(held_out, found)[1:-1] == NO_RECOGNISER[1:]
 
 
 def test_one_sound_is_played_once() -> None:
