@@ -14,7 +14,7 @@ from fmri_audio.chapters.published import GATES, REFERENCE
 from fmri_audio.edition import Edition
 from fmri_audio.edition.windows import listening_clips, scored_kind
 from fmri_audio.pages.page import NO_WEIGHTS, Clip, Page
-from fmri_audio.sound.scoring import LABELS, METRIC_NAMES, UNITS
+from fmri_audio.sound.scoring import FLOORS, LABELS, METRIC_NAMES, UNITS, floor_label
 
 SOUNDS = {
     "encodec-codes": "EnCodec",
@@ -22,9 +22,6 @@ SOUNDS = {
     "mel-vocoder-quantised": "mel + neural vocoder",
 }
 """Representations that are compared at equal bits, in a reader's words."""
-
-FLOORS = {"silence": "floor: silence", "noise": "floor: white noise", "other-segment": "floor: other segment"}
-"""Controls that carry nothing of the sound."""
 
 
 def facts(run: Edition, measured: pd.DataFrame) -> dict[str, float | str]:
@@ -66,7 +63,7 @@ def measured(records: pd.DataFrame, kind: str) -> pd.DataFrame:
     floors = select(means, control=list(FLOORS)).drop_duplicates(["control", "metric"])
     named = [
         compared.assign(sound=compared["representation"].map(SOUNDS)),
-        floors.assign(sound=floors["control"].map(FLOORS)),
+        floors.assign(sound=floors["control"].map(lambda name: floor_label(name, kind))),
     ]
     rows = pd.concat(named, ignore_index=True)
     return rows[["sound", "bandwidth_kbps", "metric", "value", "ci_low", "ci_high", "n"]]
@@ -85,7 +82,7 @@ def table(rows: pd.DataFrame) -> pd.DataFrame:
     keyed = rows.assign(kbps=rows["bandwidth_kbps"].fillna(-1.0))
     wide = keyed.pivot_table(index=["sound", "kbps"], columns="metric", values="value", dropna=False)
     wide = wide.reindex(columns=list(METRIC_NAMES)).reset_index()
-    order = {name: place for place, name in enumerate([*SOUNDS.values(), *FLOORS.values()])}
+    order = {name: place for place, name in enumerate(dict.fromkeys([*SOUNDS.values(), *rows["sound"]]))}
     wide = wide[wide.set_index(["sound", "kbps"]).index.isin(keyed.set_index(["sound", "kbps"]).index)]
     wide = wide.sort_values(
         ["sound", "kbps"], key=lambda column: column.map(order) if column.name == "sound" else column
@@ -158,7 +155,7 @@ def _curve(axis: Axes, rows: pd.DataFrame) -> None:
             alpha=0.15,
             linewidth=0,
         )
-    floors = rows.loc[rows["sound"].isin(list(FLOORS.values())), "value"].dropna()
+    floors = rows.loc[rows["sound"].str.startswith("floor: "), "value"].dropna()
     if len(floors):
         axis.axhline(floors.max(), color="black", linestyle=":", linewidth=1.2, label="highest floor")
 

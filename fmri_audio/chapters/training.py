@@ -28,9 +28,6 @@ from fmri_audio.sound import scoring
 ScoreTables = Mapping[str, pd.DataFrame]
 """What a sound is called → its scores, one row per window."""
 
-FLOORS = {"silence": "floor: silence", "noise": "floor: white noise", "other-segment": "floor: other {kind}"}
-"""Controls that carry nothing of the sound, in a reader's words."""
-
 
 def opened(run: Edition) -> HeldOut:
     """Open the held-out block with the arms that are trained on the rest."""
@@ -328,7 +325,7 @@ def floors(held_out: HeldOut) -> dict[str, pd.DataFrame]:
 def scores_table(held_out: HeldOut, scores: ScoreTables, of_floors: ScoreTables) -> pd.DataFrame:
     """Return the means over windows for readers, floors last."""
     kind = held_out.windows[0].kind
-    named = {FLOORS[name].format(kind=kind): frame for name, frame in of_floors.items()}
+    named = {scoring.floor_label(name, kind): frame for name, frame in of_floors.items()}
     return scoring.means_table({**scores, **named})
 
 

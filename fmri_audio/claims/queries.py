@@ -19,7 +19,7 @@ from fmri_audio.bottleneck.arms import ARMS
 from fmri_audio.claims.functions.registry import Case
 from fmri_audio.experiments.helped import Help, helps
 from fmri_audio.pages.codec_card import SETS
-from fmri_audio.sound.scoring import METRIC_NAMES
+from fmri_audio.sound.scoring import FLOORS, METRIC_NAMES
 
 if TYPE_CHECKING:
     from fmri_audio.edition.edition import Edition
@@ -47,8 +47,7 @@ _WORDS = {
     "finetuned": "fine-tuned",
     "encodec-codes": "codes",
     "encodec-latents": "latents",
-    "other-segment": "other speech",
-    "noise": "white noise",
+    **{name: label.format(kind="speech") for name, label in FLOORS.items()},
 }
 
 Value = str | float | None
