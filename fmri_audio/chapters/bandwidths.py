@@ -24,6 +24,10 @@ SOUNDS = {
 """Representations that are compared at equal bits, in a reader's words."""
 
 
+DRAWN = (*GATES, "estoi")
+"""Metrics that the figure shows: those of the note's gates, and ESTOI, because STOI never stands alone."""
+
+
 def facts(run: Edition, measured: pd.DataFrame) -> dict[str, float | str]:
     """Return what the text says of weights, sound and bandwidths."""
     return {
@@ -111,10 +115,10 @@ def against_vocoder(ours: pd.Series, vocoded: pd.Series) -> str:
 
 
 def curves(rows: pd.DataFrame, published: pd.DataFrame) -> Figure:
-    """Draw quality against bandwidth, one panel per gate's metric."""
-    figure, panels = plt.subplots(1, len(GATES), figsize=(8.4, 3.3), layout="constrained")
+    """Draw quality against bandwidth, one panel per gate's metric, and ESTOI beside STOI."""
+    figure, panels = plt.subplots(1, len(DRAWN), figsize=(9.6, 3.3), layout="constrained")
     genuine = published[published["source"] == REFERENCE]
-    for axis, (metric, gate) in zip(panels, GATES.items(), strict=True):
+    for axis, metric in zip(panels, DRAWN, strict=True):
         _curve(axis, rows[rows["metric"] == metric])
         meta = genuine[genuine["metric"] == metric]
         axis.plot(
@@ -125,7 +129,10 @@ def curves(rows: pd.DataFrame, published: pd.DataFrame) -> Figure:
             markersize=4,
             label="EnCodec, Meta's weights",
         )
-        axis.axhline(gate, color="#c1272d", linestyle="--", linewidth=1.2, label="the note's gate")
+        if metric in GATES:
+            axis.axhline(
+                GATES[metric], color="#c1272d", linestyle="--", linewidth=1.2, label="the note's gate"
+            )
         axis.set(xscale="log", xlabel="kbps", ylabel=LABELS[metric])
         ticks = sorted({*rows["bandwidth_kbps"].dropna(), *meta["bandwidth_kbps"]})
         axis.set_xticks(ticks, [f"{tick:g}" for tick in ticks])

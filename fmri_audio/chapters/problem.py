@@ -6,6 +6,7 @@ The experiment is :mod:`fmri_audio.experiments.problem`; here it meets an editio
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import matplotlib.pyplot as plt
 import pandas as pd
@@ -255,13 +256,13 @@ def squeeze(run: Edition, units: Sequence[int]) -> tuple[pd.DataFrame, dict[int,
 
 
 def draw_squeezed(squeezed: pd.DataFrame, cells: pd.DataFrame) -> Figure:
-    """Draw STOI over the width of the linear code; dotted: the same mel spectrogram without a code."""
-    figure, axis = plt.subplots()
-    sns.stripplot(
-        squeezed, x="units", y="stoi", hue="phase", palette=PHASES, dodge=True, size=8, jitter=False, ax=axis
-    )
-    axis.axhline(cells["stoi"]["mel", "griffin-lim"], color="black", linestyle=":")
-    axis.set(xlabel="numbers per TR", ylabel="STOI", ylim=(0, 1))
+    """Draw STOI and ESTOI over the width of the linear code; dotted: the same mel spectrogram without a code."""
+    figure, axes = plt.subplots(1, 2, figsize=(8.4, 3.6), sharey=True, layout="constrained")
+    look: dict[str, Any] = {"palette": PHASES, "dodge": True, "size": 6, "jitter": False}
+    for axis, metric in zip(axes, ("stoi", "estoi"), strict=True):
+        sns.stripplot(squeezed, x="units", y=metric, hue="phase", ax=axis, legend=metric == "stoi", **look)
+        axis.axhline(cells[metric]["mel", "griffin-lim"], color="black", linestyle=":")
+        axis.set(xlabel="numbers per TR", title=LABELS[metric], ylabel="", ylim=(-0.1, 1))
     return figure
 
 
@@ -275,9 +276,14 @@ def squeezed_said(squeezed: pd.DataFrame, cells: pd.DataFrame) -> dict[str, floa
         "units": most,
         "fewest": least,
         "fewest_stoi": means["stoi"][least, "griffin-lim"],
+        "fewest_estoi": means["estoi"][least, "griffin-lim"],
         "carried": says(stoi, INTELLIGIBLE_STOI, "is intelligible", "is not intelligible"),
         "size_said": size_said(stoi),
-        **{f"squeezed_{phase}_{name}": wide[name][phase] for phase in PHASES for name in ("pesq_wb", "stoi")},
+        **{
+            f"squeezed_{phase}_{name}": wide[name][phase]
+            for phase in PHASES
+            for name in ("pesq_wb", "stoi", "estoi")
+        },
         "diagnosis": says(plain, INTELLIGIBLE_STOI, "does not survive", "survives"),
     }
 

@@ -336,7 +336,9 @@ def scores_said(held_out: HeldOut, scores: ScoreTables, of_floors: ScoreTables) 
     said: dict[str, float | str] = {
         f"{key}_{metric}": values[metric] for key, values in means.items() for metric in scoring.METRIC_NAMES
     }
-    said |= {f"{name}_stoi": scoring.means(frame, kind)["stoi"] for name, frame in of_floors.items()}
+    for name, frame in of_floors.items():
+        floor = scoring.means(frame, kind)
+        said |= {f"{name}_{metric}": floor[metric] for metric in ("stoi", "estoi")}
     return {
         **said,
         **nearest_said({name: means[name] for name in ("frozen", "finetuned", *_others(held_out.arms))}),
@@ -355,7 +357,7 @@ def nearest_said(means: Mapping[str, Mapping[str, float]]) -> dict[str, str]:
     """
     distance = {arm: values["mel_distance_db"] for arm, values in means.items()}
     others = [
-        f"{ARM_LABELS[arm]} {means[arm]['stoi']:.3f} and {distance[arm]:.2f} dB"
+        f"{ARM_LABELS[arm]} {means[arm]['stoi']:.3f}, {means[arm]['estoi']:.3f} and {distance[arm]:.2f} dB"
         for arm in means
         if arm not in SEEDED
     ]

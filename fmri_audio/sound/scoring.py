@@ -131,7 +131,11 @@ def floor_label(name: str, kind: str = "speech") -> str:
 
 
 def floors(
-    reference: Waveform, sample_rate: int, windows: Sequence[Window], seed: int
+    reference: Waveform,
+    sample_rate: int,
+    windows: Sequence[Window],
+    seed: int,
+    wanted: Sequence[str] = METRIC_NAMES,
 ) -> dict[str, pd.DataFrame]:
     """Score what carries nothing of the sound: silence, noise, and the next window's sound.
 
@@ -145,7 +149,7 @@ def floors(
             wave = cut(reference, sample_rate, window.onset, window.offset)
             made = make(wave, index)
             shared = min(len(wave), len(made))  # windows need not be equally long
-            scores = score_pair(wave[:shared], made[:shared], sample_rate, window.kind)
+            scores = score_pair(wave[:shared], made[:shared], sample_rate, window.kind, wanted)
             rows.append({"window": window.name, "kind": window.kind, **scores})
         found[name] = pd.DataFrame(rows, columns=["window", "kind", *METRIC_NAMES])
     return found

@@ -59,9 +59,11 @@ def test_means_at_equal_bits_and_floors_once(tmp_path) -> None:
     assert wide["stoi"].tolist() == [0.7, 0.9, 0.6, 0.6, 0.3]
 
 
-def test_curves_have_a_panel_per_gate(tmp_path) -> None:
+def test_curves_have_a_panel_per_gate_and_one_for_estoi(tmp_path) -> None:
     figure = bandwidths.curves(bandwidths.measured(table(tmp_path), "speech"), published())
-    assert [axis.get_ylabel() for axis in figure.axes] == ["SNR (dB)", "PESQ-WB", "STOI"]
+    assert [axis.get_ylabel() for axis in figure.axes] == ["SNR (dB)", "PESQ-WB", "STOI", "ESTOI"]
+    gated = ["the note's gate" in [line.get_label() for line in axis.get_lines()] for axis in figure.axes]
+    assert gated == [True, True, True, False]
     ours = figure.axes[2].get_lines()[0]
     assert ours.get_ydata().tolist() == [0.7, 0.9]
     plt.close(figure)

@@ -102,7 +102,11 @@ def test_what_holds_in_arms_names_them() -> None:
 def help_of(arm: str, trained: float) -> helped.Help:
     stoi = {helped.TRAINED: trained, helped.UNTRAINED: 0.5, helped.LINEAR: 0.6}
     return helped.Help(
-        arm, {name: {"stoi": value, "mel_distance_db": 10 - value} for name, value in stoi.items()}
+        arm,
+        {
+            name: {"stoi": value, "estoi": value - 0.1, "mel_distance_db": 10 - value}
+            for name, value in stoi.items()
+        },
     )
 
 

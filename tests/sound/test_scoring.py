@@ -30,14 +30,14 @@ def test_a_perfect_copy_scores_perfectly_and_speech_metrics_are_for_speech_only(
 
 
 def test_floors_are_far_below_a_copy_and_silence_is_undefined(sound: np.ndarray) -> None:
-    floors = scoring.floors(sound, RATE, WINDOWS, seed=0)
+    floors = scoring.floors(sound, RATE, WINDOWS, seed=0, wanted=scoring.CHEAP)
     assert list(floors) == list(scoring.FLOORS)
     assert np.isnan(floors["silence"].loc[0, "stoi"]) and floors["silence"].loc[0, "snr_db"] == pytest.approx(
         0
     )
     assert 0 < floors["noise"].loc[0, "stoi"] < 0.6
     assert floors["noise"].loc[0, "snr_db"] == pytest.approx(-3, abs=0.5), "as loud as the sound itself"
-    again = scoring.floors(sound, RATE, WINDOWS, seed=0)
+    again = scoring.floors(sound, RATE, WINDOWS, seed=0, wanted=scoring.CHEAP)
     pd.testing.assert_frame_equal(floors["noise"], again["noise"])
 
 
@@ -83,12 +83,12 @@ def test_floors_know_the_kind_of_their_windows(sound: np.ndarray) -> None:
 
 def test_windows_need_not_be_equally_long(sound: np.ndarray) -> None:
     windows = [WINDOWS[0], Window("speech-1.0s", 1.0, 7.5, "speech")]
-    other = scoring.floors(sound, RATE, windows, seed=0)["other-segment"]
+    other = scoring.floors(sound, RATE, windows, seed=0, wanted=["stoi"])["other-segment"]
     assert other["stoi"].notna().all() and (other["stoi"] < 0.9).all()
 
 
 def test_a_single_window_has_no_other_to_be_mistaken_for(sound: np.ndarray) -> None:
-    assert "other-segment" not in scoring.floors(sound, RATE, WINDOWS[:1], seed=0)
+    assert "other-segment" not in scoring.floors(sound, RATE, WINDOWS[:1], seed=0, wanted=["stoi"])
 
 
 def test_summary_leaves_out_what_is_undefined() -> None:
