@@ -16,7 +16,13 @@ from fmri_audio.experiments.block_tables import columns_of_arm, columns_of_block
 from fmri_audio.experiments.held_out import HeldOut
 from fmri_audio.pages.page import Table
 from fmri_audio.sound import recognition
-from fmri_audio.sound.recognition import NO_RECOGNISER, WORST_ORIGINAL, Passage, find_recogniser
+from fmri_audio.sound.recognition import (
+    NO_RECOGNISER,
+    WORST_ORIGINAL,
+    Passage,
+    find_recogniser,
+    normalised,
+)
 
 NOISE_FREE = "frozen: noise-free, no brain"
 """The frozen arm's own bottleneck among the sounds."""
@@ -103,7 +109,7 @@ def errors_said(held_out: HeldOut, errors: Mapping[str, float]) -> str:
 def word_records(
     held_out: HeldOut, arms: Mapping[str, ArmSounds], errors: Mapping[str, float]
 ) -> list[Record]:
-    """Return the rows of the table of results, in the order of :func:`word_errors`."""
+    """Return the rows of the table of results, in the order of :func:`word_errors`; ``n`` counts the words said."""
     described = {arm: columns_of_arm(held_out, arm) for arm in arms}
     columns: list[dict[str, Any]] = [
         {"arm": "roundtrip", "condition": "none", "control": "original", "codec": None},
@@ -121,7 +127,7 @@ def word_records(
         "control": "none",
         "metric": "word_error_rate",
         "unit": "1",
-        "n": len(passages(held_out)),
+        "n": sum(len(normalised(one.text).split()) for one in passages(held_out)),
     }
     return [
         Record(**{**common, **own}, value=float(value))
