@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from fmri_audio.codec.second_decoder import SecondDecoder
     from fmri_audio.codec.segmented import SegmentedCodec
     from fmri_audio.representations.encodec import EncodecCodes
+    from fmri_audio.sound.metrics.evaluate import Scores
+    from fmri_audio.sound.recognition.compared import ComparedWords
 
 MOST_SUBJECTS = 1_000
 """Of a simulated study; as many as an edition may ask for."""
@@ -39,17 +41,37 @@ def evaluate(arguments: argparse.Namespace) -> None:
     """Score a degraded recording against its reference."""
     from fmri_audio.sound import audio
     from fmri_audio.sound.metrics import base, evaluate
+    from fmri_audio.sound.recognition import compared
 
+    given = arguments.transcript
+    transcript = None if given is None else compared.read_transcript(given)
     sounds = {
         name: audio.read_mono(getattr(arguments, name), base.METRIC_RATE)
         for name in ("reference", "degraded")
     }
     reference, degraded = (sound.waveform for sound in sounds.values())
     scores = evaluate.evaluate(reference, degraded, base.METRIC_RATE)
+    words = compared.NOT_ASKED
+    if arguments.words or given is not None:
+        pair = evaluate.shifted(reference, degraded, scores.lag_samples)
+        words = compared.compare_words(*pair, base.METRIC_RATE, transcript)
     if arguments.json:
         done = {f"{name}_steps": sound.steps for name, sound in sounds.items()}
-        print(json.dumps({**scores.as_json(), **done}))
+        why = {"undefined": {**scores.undefined, **words.undefined}}
+        print(json.dumps({**scores.as_json(), **why, **done, **words.as_json()}))
         return
+    _print_scores(scores)
+    if words is not compared.NOT_ASKED:
+        _print_words(words)
+    for name, sound in sounds.items():
+        if sound.steps:
+            print(f"{name}: {'; '.join(sound.steps)}")
+
+
+def _print_scores(scores: Scores) -> None:
+    """Print a score a line, and what has to be known to read them."""
+    from fmri_audio.sound.metrics import base, evaluate
+
     for name, value in scores.values().items():
         text = (
             "undefined" if math.isnan(value) else f"{value:d}" if isinstance(value, int) else f"{value:.4g}"
@@ -67,9 +89,24 @@ def evaluate(arguments: argparse.Namespace) -> None:
         print(
             "all scores from PESQ to DNSMOS are models of speech, and less than a tenth of the reference is speech"
         )
-    for name, sound in sounds.items():
-        if sound.steps:
-            print(f"{name}: {'; '.join(sound.steps)}")
+
+
+def _print_words(words: ComparedWords) -> None:
+    """Print what words were compared with, by which recogniser, and how many are lost."""
+    from fmri_audio.sound.recognition import FEWEST_WORDS
+
+    undefined = math.isnan(words.wrong)
+    said = f"({words.why})" if undefined else "of the words said, beyond the reference's own errors"
+    print(f"{'words_wrong':19} {'undefined' if undefined else f'{words.wrong:.4g}':>10} {said}")
+    if words.said is not None:
+        few = f" (fewer than {FEWEST_WORDS} decide nothing)" if words.said < FEWEST_WORDS else ""
+        print(f"{'words_said':19} {words.said:>10} words{few}")
+    if words.recogniser is not None:
+        print(f"{'words_reference':19} {words.reference}")
+        one = words.recogniser
+        print(
+            f"{'recogniser':19} {one.name}, licence: {one.licence}, from {one.source}, SHA-256 {one.sha256[:8]}…"
+        )
 
 
 def codec_info(arguments: argparse.Namespace) -> None:
@@ -357,11 +394,24 @@ def _add_evaluate(commands: Any) -> None:
         help="score a degraded recording against its reference",
         description="SNR, SI-SDR, PESQ, STOI, ESTOI, ViSQOL in speech mode, and DNSMOS, which hears the degraded "
         "recording alone: mono, 16 kHz, aligned by cross-correlation, cut to the shorter. Beyond 30 s, PESQ, STOI, "
-        "ESTOI and ViSQOL are means over pieces by the speech in each; DNSMOS is a mean over windows of 9 s.",
+        "ESTOI and ViSQOL are means over pieces by the speech in each; DNSMOS is a mean over windows of 9 s. With "
+        "--words or --transcript, also the words that a speech recogniser gets wrong.",
     )
     one.add_argument("reference", type=Path, metavar="REFERENCE")
     one.add_argument("degraded", type=Path, metavar="DEGRADED")
     one.add_argument("--json", action="store_true", help="print one JSON object; undefined scores are null")
+    one.add_argument(
+        "--words",
+        action="store_true",
+        help="count the words that are read in the reference and not in the degraded recording",
+    )
+    one.add_argument(
+        "--transcript",
+        type=Path,
+        metavar="FILE",
+        help="what is said in the whole reference, as plain text: count words against it, beyond the reference's own "
+        "errors",
+    )
     one.set_defaults(run=evaluate)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +18,7 @@ from fmri_audio.codec import checkpoints, second_decoder, vocoder
 from fmri_audio.codec.checkpoints import Checkpoint
 from fmri_audio.representations.encodec import EncodecCodes
 from fmri_audio.sound import audio
+from fmri_audio.sound.recognition import NO_RECOGNISER, Recogniser, compared
 
 Maker = Callable[..., np.ndarray]
 Output = pytest.CaptureFixture[str]
@@ -49,7 +50,10 @@ def test_evaluate_prints_one_json_object(tmp_path: Path, recording: Path, capsys
         "snr_db si_sdr_db pesq_wb pesq_nb stoi estoi visqol_speech dnsmos_ovrl lag_samples speech_fraction"
     )
     added = ["level_difference_db", "undefined", "reference_steps", "degraded_steps"]
-    assert list(scores) == [*names.split(), *added] and scores["undefined"] == {}
+    words = ["words_wrong", "words_reference", "words_said", "recogniser"]
+    assert list(scores) == [*names.split(), *added, *words]
+    assert list(scores["undefined"]) == words == [name for name, value in scores.items() if value is None]
+    assert set(scores["undefined"].values()) == {"words are counted with --words, or with --transcript FILE"}
     assert scores["level_difference_db"] == pytest.approx(-6.02, abs=0.05)
     assert scores["reference_steps"] == [
         "mixed 2 channels to mono (mean)",
@@ -83,6 +87,73 @@ def test_evaluate_of_silence_is_null(tmp_path: Path, recording: Path, capsys: Ou
         "undefined" in (out := capsys.readouterr().out)
         and "less than a tenth of the reference is speech" in out
     )
+
+
+@pytest.fixture
+def listener(monkeypatch: pytest.MonkeyPatch) -> Recogniser:
+    """A recogniser that hears the same in everything."""
+
+    class Listener(Recogniser):
+        def transcribe(self, sounds: Sequence[np.ndarray]) -> list[str]:
+            return ["cats dogs mice"] * len(sounds)
+
+    found = Listener("Whisper fake", "MIT", "a test", "0" * 64, Path())
+    monkeypatch.setattr(compared, "find_recogniser", lambda: found)
+    return found
+
+
+@pytest.mark.parametrize("transcript", [None, "Cats, hogs, mice.\n"])
+def test_evaluate_counts_words_where_it_is_asked(
+    tmp_path: Path, recording: Path, listener: Recogniser, capsys: Output, transcript: str | None
+) -> None:
+    soundfile.write(tmp_path / "silence.wav", np.zeros(132_300), 44_100)
+    command = ["evaluate", str(recording), str(tmp_path / "silence.wav"), "--words"]
+    if transcript is not None:
+        (tmp_path / "said.txt").write_text(transcript, encoding="utf-8")
+        command = [*command[:-1], "--transcript", str(tmp_path / "said.txt")]
+    kind = "the recogniser's reading of the reference" if transcript is None else "transcript"
+    assert cli.main([*command, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["words_wrong"] == pytest.approx(1 if transcript is None else 2 / 3)
+    assert found["words_reference"] == kind and found["words_said"] == 3
+    assert found["recogniser"] == {
+        "name": "Whisper fake",
+        "licence": "MIT",
+        "source": "a test",
+        "sha256": "0" * 64,
+    }
+    assert "words_wrong" not in found["undefined"] and "stoi" in found["undefined"]
+    assert cli.main(command) == 0
+    lines = {line.split()[0]: line for line in capsys.readouterr().out.splitlines()}
+    assert "1" in lines["words_wrong"].split() or "0.6667" in lines["words_wrong"]
+    assert kind in lines["words_reference"] and "Whisper fake, licence: MIT" in lines["recogniser"]
+    assert lines["words_said"].split()[1] == "3" and "fewer than 600" in lines["words_said"]
+
+
+def test_evaluate_without_a_recogniser_says_why_words_are_null(
+    recording: Path, monkeypatch: pytest.MonkeyPatch, capsys: Output
+) -> None:
+    monkeypatch.setattr(compared, "find_recogniser", lambda: None)
+    assert cli.main(["evaluate", str(recording), str(recording), "--words", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["words_wrong"] is None and found["recogniser"] is None and found["stoi"] is not None
+    assert found["undefined"]["words_wrong"] == NO_RECOGNISER
+    assert cli.main(["evaluate", str(recording), str(recording), "--words"]) == 0
+    assert f"words_wrong          undefined ({NO_RECOGNISER})\n" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [(None, "does not exist"), (b"\n", "has no words"), (b"\xff\xfe\x00", "no text in UTF-8")],
+)
+def test_evaluate_refuses_what_is_no_transcript(
+    tmp_path: Path, recording: Path, capsys: Output, content: bytes | None, why: str
+) -> None:
+    file = tmp_path / "said.txt"
+    if content is not None:
+        file.write_bytes(content)
+    line = fails(["evaluate", str(recording), str(recording), "--transcript", str(file)], capsys)
+    assert why in line and str(file) in line
 
 
 def test_evaluate_says_that_levels_are_far_apart(tmp_path: Path, recording: Path, capsys: Output) -> None:

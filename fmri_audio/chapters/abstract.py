@@ -13,7 +13,7 @@ from fmri_audio.base.words import REMEASURED
 from fmri_audio.experiments.problem import INTELLIGIBLE_STOI, says
 from fmri_audio.sound.scoring import SPEECH_METRICS
 
-CITED = ("stoi", "pesq_wb", "snr_db", "mel_distance_db")
+CITED = ("stoi", "estoi", "pesq_wb", "snr_db", "mel_distance_db")
 """Metrics that the abstract may cite."""
 
 HELD_OUT = "held-out"

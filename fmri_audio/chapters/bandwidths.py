@@ -10,12 +10,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from fmri_audio.base.results import Record, select
-from fmri_audio.chapters import roundtrip_words, spoken
+from fmri_audio.chapters import spoken
 from fmri_audio.chapters.published import GATES, REFERENCE
 from fmri_audio.edition import Edition
 from fmri_audio.edition.windows import listening_clips, scored_kind
 from fmri_audio.pages.page import NO_WEIGHTS, Clip, Page
-from fmri_audio.sound.scoring import LABELS, METRIC_NAMES, UNITS
+from fmri_audio.sound.scoring import FLOORS, LABELS, METRIC_NAMES, UNITS, floor_label
 
 SOUNDS = {
     "encodec-codes": "EnCodec",
@@ -24,14 +24,9 @@ SOUNDS = {
 }
 """Representations that are compared at equal bits, in a reader's words."""
 
-FLOORS = {"silence": "floor: silence", "noise": "floor: white noise", "other-segment": "floor: other segment"}
-"""Controls that carry nothing of the sound."""
 
-WORD_FLOORS = {
-    **{control: name for control, name in roundtrip_words.FLOORS.items() if control != "other-segment"},
-    "other-segment": FLOORS["other-segment"],
-}
-"""Controls that carry none of its words."""
+DRAWN = (*GATES, "estoi")
+"""Metrics that the figure shows: those of the note's gates, and ESTOI, because STOI never stands alone."""
 
 WORDS = "words_wrong"
 """Metric of the table of results that counts words."""
@@ -76,7 +71,7 @@ def measured(records: pd.DataFrame, kind: str) -> pd.DataFrame:
     floors = select(means, control=list(FLOORS)).drop_duplicates(["control", "metric"])
     named = [
         compared.assign(sound=compared["representation"].map(SOUNDS)),
-        floors.assign(sound=floors["control"].map(FLOORS)),
+        floors.assign(sound=floors["control"].map(lambda name: floor_label(name, kind))),
     ]
     rows = pd.concat(named, ignore_index=True)
     return rows[["sound", "bandwidth_kbps", "metric", "value", "ci_low", "ci_high", "n"]]
@@ -90,10 +85,10 @@ def words_in(run: Edition) -> pd.DataFrame:
     records = run.records("03-encodec")
     counted = select(records, metric=WORDS, material=run.material)
     compared = select(counted, control="none", representation=list(SOUNDS))
-    floors = select(counted, control=list(WORD_FLOORS))
+    floors = select(counted, control=list(spoken.FLOORS))
     named = [
         compared.assign(sound=compared["representation"].map(SOUNDS)),
-        floors.assign(sound=floors["control"].map(WORD_FLOORS)),
+        floors.assign(sound=floors["control"].map(spoken.FLOORS)),
     ]
     rows = pd.concat(named, ignore_index=True)
     return rows[["sound", "bandwidth_kbps", "metric", "value", "ci_low", "ci_high", "n"]]
@@ -112,8 +107,7 @@ def table(rows: pd.DataFrame) -> pd.DataFrame:
     keyed = rows.assign(kbps=rows["bandwidth_kbps"].fillna(-1.0))
     wide = keyed.pivot_table(index=["sound", "kbps"], columns="metric", values="value", dropna=False)
     wide = wide.reindex(columns=[WORDS, *METRIC_NAMES]).rename(columns={WORDS: spoken.WORDS}).reset_index()
-    every = [*SOUNDS.values(), *FLOORS.values(), *WORD_FLOORS.values()]
-    order = {name: place for place, name in enumerate(dict.fromkeys(every))}
+    order = {name: place for place, name in enumerate(dict.fromkeys([*SOUNDS.values(), *rows["sound"]]))}
     wide = wide[wide.set_index(["sound", "kbps"]).index.isin(keyed.set_index(["sound", "kbps"]).index)]
     wide = wide.sort_values(
         ["sound", "kbps"], key=lambda column: column.map(order) if column.name == "sound" else column
@@ -142,12 +136,12 @@ def against_vocoder(ours: pd.Series, vocoded: pd.Series) -> str:
 
 
 def curves(rows: pd.DataFrame, words: pd.DataFrame, published: pd.DataFrame) -> Figure:
-    """Draw quality against bandwidth, one panel per gate's metric and one of the words wrong."""
-    figure, panels = plt.subplots(1, len(GATES) + 1, figsize=(9.6, 3.3), layout="constrained")
+    """Draw quality against bandwidth, one panel per gate's metric, ESTOI beside STOI, and the words wrong."""
+    figure, panels = plt.subplots(1, len(DRAWN) + 1, figsize=(11.2, 3.3), layout="constrained")
     genuine = published[published["source"] == REFERENCE]
     _curve(panels[-1], words, best=min)
     panels[-1].set(ylabel="words wrong beyond the original's")
-    for axis, (metric, gate) in zip(panels, GATES.items(), strict=False):
+    for axis, metric in zip(panels, DRAWN, strict=False):
         _curve(axis, rows[rows["metric"] == metric])
         meta = genuine[genuine["metric"] == metric]
         axis.plot(
@@ -158,7 +152,10 @@ def curves(rows: pd.DataFrame, words: pd.DataFrame, published: pd.DataFrame) -> 
             markersize=4,
             label="EnCodec, Meta's weights",
         )
-        axis.axhline(gate, color="#c1272d", linestyle="--", linewidth=1.2, label="the note's gate")
+        if metric in GATES:
+            axis.axhline(
+                GATES[metric], color="#c1272d", linestyle="--", linewidth=1.2, label="the note's gate"
+            )
         axis.set(ylabel=LABELS[metric])
     ticks = sorted({*rows["bandwidth_kbps"].dropna(), *genuine["bandwidth_kbps"]})
     for axis in panels:
@@ -190,7 +187,7 @@ def _curve(axis: Axes, rows: pd.DataFrame, best: Callable[[pd.Series], float] = 
             alpha=0.15,
             linewidth=0,
         )
-    floors = rows.loc[rows["sound"].isin([*FLOORS.values(), *WORD_FLOORS.values()]), "value"].dropna()
+    floors = rows.loc[rows["sound"].str.startswith("floor: "), "value"].dropna()
     if len(floors):
         axis.axhline(best(floors), color="black", linestyle=":", linewidth=1.2, label="best floor")
 

@@ -17,16 +17,23 @@ from fmri_audio.pages import codec_card
 from fmri_audio.pages.codec_card import GENUINE, REFERENCE_SET
 from fmri_audio.sound.scoring import FORMATS, LABELS
 
-SHOWN = ("pesq_wb", "stoi", "si_sdr_db", "mel_distance_db")
+SHOWN = ("pesq_wb", "stoi", "estoi", "si_sdr_db", "mel_distance_db")
 """Metrics of which the chapter has a table."""
+
+DRAWN = ("pesq_wb", "stoi", "estoi")
+"""Metrics that its figure shows."""
 
 COMPARED_KBPS = 6.0
 """Bandwidth at which the text compares the demo codec with genuine EnCodec."""
 
 
 def quality() -> pd.DataFrame:
-    """Return what was measured on recordings, of the demo codec and of Meta's decodes (checkpoints/quality.csv)."""
-    return pd.read_csv(project_root() / "checkpoints" / "quality.csv")
+    """Return what was measured on recordings, of the demo codec and of Meta's decodes (checkpoints/quality.csv).
+
+    What an older table does not have is undefined.
+    """
+    found = pd.read_csv(project_root() / "checkpoints" / "quality.csv")
+    return found.reindex(columns=[*found.columns, *(name for name in SHOWN if name not in found)])
 
 
 def demo_of(quality: pd.DataFrame) -> str:
@@ -105,13 +112,14 @@ def formats_of(label: str) -> dict[str, str]:
 def beside_genuine(quality: pd.DataFrame) -> dict[str, float | str]:
     """Return what the demo codec and genuine EnCodec score on the clips that both were measured on."""
     compared = select(quality, kbps=COMPARED_KBPS, set=REFERENCE_SET)
-    scores = compared.set_index("codec")[["pesq_wb", "stoi"]].to_dict("index")
+    scores = compared.set_index("codec")[list(DRAWN)].to_dict("index")
     demo, genuine = scores[demo_of(quality)], scores[GENUINE]
     return {
         **{f"demo_{metric}": value for metric, value in demo.items()},
         **{f"genuine_{metric}": value for metric, value in genuine.items()},
         "short_pesq": genuine["pesq_wb"] - demo["pesq_wb"],
         "short_stoi": genuine["stoi"] - demo["stoi"],
+        "short_estoi": genuine["estoi"] - demo["estoi"],
     }
 
 

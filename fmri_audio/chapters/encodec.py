@@ -207,12 +207,24 @@ def floors(run: Edition) -> dict[str, pd.DataFrame]:
     return scoring.floors(run.stimulus.waveform, run.stimulus.sample_rate, windows, seed)
 
 
+def original(run: Edition) -> pd.DataFrame:
+    """Score the original as its own copy: the most that a metric gives."""
+    wave, windows = run.stimulus.waveform, scored_windows(run)
+    return scoring.score_windows(wave, wave, run.stimulus.sample_rate, windows)
+
+
+def reference_points(
+    floors: Mapping[str, pd.DataFrame], original: pd.DataFrame, run: Edition
+) -> pd.DataFrame:
+    """Return between what every metric lies, one row each."""
+    return scoring.reference_points(floors, original, scored_kind(run))
+
+
 def scores_table(
     sounds: Mapping[str, pd.DataFrame], floors: Mapping[str, pd.DataFrame], run: Edition
 ) -> pd.DataFrame:
     """Return the means of sounds and floors for readers."""
-    names = {"silence": "silence", "noise": "white noise", "other-segment": f"other {scored_kind(run)}"}
-    named = {f"floor: {names[name]}": frame for name, frame in floors.items()}
+    named = {scoring.floor_label(name, scored_kind(run)): frame for name, frame in floors.items()}
     return scoring.means_table({**sounds, **named})
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import matplotlib.pyplot as plt
 import pandas as pd
@@ -266,21 +267,21 @@ def squeeze(run: Edition, units: Sequence[int]) -> tuple[pd.DataFrame, dict[int,
 
 
 def draw_squeezed(squeezed: pd.DataFrame, cells: pd.DataFrame, words: Spoken) -> Figure:
-    """Draw STOI and the words wrong over the width of the linear code; dotted: the same mel without a code."""
-    figure, (left, right) = plt.subplots(1, 2, figsize=(8.4, 3.6), layout="constrained")
-    sns.stripplot(
-        squeezed, x="units", y="stoi", hue="phase", palette=PHASES, dodge=True, size=8, jitter=False, ax=left
-    )
-    left.axhline(cells["stoi"]["mel", "griffin-lim"], color="black", linestyle=":")
-    left.set(xlabel="numbers per TR", ylabel="STOI", ylim=(0, 1))
-    widths = sorted(squeezed["units"].unique())
-    scores = [words.score(roundtrip_words.behind(units)).beyond for units in widths]
-    for place, one in enumerate(scores):
-        right.plot([place, place], [one.low, one.high], color=PHASES["griffin-lim"])
-        right.plot(place, one.value, "o", color=PHASES["griffin-lim"])
-    right.axhline(words.beyond(CELL_NAMES[CELLS[-1]]), color="black", linestyle=":")
-    right.set_xticks(range(len(widths)), [str(units) for units in widths])
-    right.set(xlabel="numbers per TR", ylabel="words wrong beyond the original's")
+    """Draw STOI, ESTOI and the words wrong over the width of the linear code; dotted: the same mel without a code."""
+    figure, axes = plt.subplots(1, 3, figsize=(11.2, 3.6), layout="constrained")
+    look: dict[str, Any] = {"palette": PHASES, "dodge": True, "size": 6, "jitter": False}
+    for axis, metric in zip(axes, ("stoi", "estoi"), strict=False):
+        sns.stripplot(squeezed, x="units", y=metric, hue="phase", ax=axis, legend=metric == "stoi", **look)
+        axis.axhline(cells[metric]["mel", "griffin-lim"], color="black", linestyle=":")
+        axis.set(xlabel="numbers per TR", title=LABELS[metric], ylabel="", ylim=(-0.1, 1))
+    widths, colour = sorted(squeezed["units"].unique()), PHASES["griffin-lim"]
+    for place, units in enumerate(widths):
+        one = words.score(roundtrip_words.behind(units)).beyond
+        axes[2].plot([place, place], [one.low, one.high], color=colour)
+        axes[2].plot(place, one.value, "o", color=colour)
+    axes[2].axhline(words.beyond(CELL_NAMES[CELLS[-1]]), color="black", linestyle=":")
+    axes[2].set_xticks(range(len(widths)), [str(units) for units in widths])
+    axes[2].set(xlabel="numbers per TR", title="words wrong beyond the original's")
     return figure
 
 
@@ -313,9 +314,14 @@ def squeezed_said(squeezed: pd.DataFrame, cells: pd.DataFrame) -> dict[str, floa
         "units": most,
         "fewest": least,
         "fewest_stoi": means["stoi"][least, "griffin-lim"],
+        "fewest_estoi": means["estoi"][least, "griffin-lim"],
         "carried": says(stoi, INTELLIGIBLE_STOI, "is intelligible", "is not intelligible"),
         "size_said": size_said(stoi),
-        **{f"squeezed_{phase}_{name}": wide[name][phase] for phase in PHASES for name in ("pesq_wb", "stoi")},
+        **{
+            f"squeezed_{phase}_{name}": wide[name][phase]
+            for phase in PHASES
+            for name in ("pesq_wb", "stoi", "estoi")
+        },
         "diagnosis": says(plain, INTELLIGIBLE_STOI, "does not survive", "survives"),
     }
 

@@ -20,15 +20,6 @@ from fmri_audio.edition.reel import Reel, reel_of
 from fmri_audio.experiments import problem
 from fmri_audio.experiments.problem import CELL_CONTROLS, CELL_NAMES, CELLS, MelSetting, through
 from fmri_audio.representations.encodec import EncodecCodes
-from fmri_audio.sound.noises import speech_modulated, speech_shaped
-
-FLOORS = {
-    "speech-shaped": "floor: speech-shaped noise",
-    "speech-modulated": "floor: that noise with the speech's level",
-    "other-segment": "floor: other speech",
-    "mean": "floor: the codec's mean latent",
-}
-"""Sounds that carry none of the words: how a reader knows them, by the name of their control."""
 
 
 @dataclass(frozen=True)
@@ -156,15 +147,9 @@ def _vocoded(run: Edition, reel: Reel) -> Iterator[Way]:
 
 
 def _floors(run: Edition, reel: Reel) -> Iterator[Way]:
-    wave, rate, seed = reel.waveform, reel.sample_rate, run.settings.seed
-    makers = {
-        "speech-shaped": lambda: speech_shaped(wave, seed),
-        "speech-modulated": lambda: speech_modulated(wave, rate, seed),
-        "other-segment": lambda: np.roll(wave, len(wave) // 2),
-        "mean": lambda: _mean_latent(run, len(wave)),
-    }
-    for control, make in makers.items():
-        yield Way(FLOORS[control], make(), {"control": control})
+    mean = _mean_latent(run, len(reel.waveform))
+    for control, sound in spoken.floors(reel.waveform, reel.sample_rate, mean, run.settings.seed).items():
+        yield Way(spoken.FLOORS[control], sound, {"control": control})
 
 
 @torch.no_grad()

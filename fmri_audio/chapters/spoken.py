@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from fmri_audio.base.kinds import Waveform
@@ -15,6 +16,7 @@ from fmri_audio.edition import Edition
 from fmri_audio.edition.readings import Reading, read
 from fmri_audio.edition.reel import Reel
 from fmri_audio.pages.page import Table
+from fmri_audio.sound.noises import long_term_spectrum, modulated_noise, shaped_noise
 from fmri_audio.sound.recognition import (
     NO_RECOGNISER,
     SENTENCE,
@@ -26,6 +28,7 @@ from fmri_audio.sound.recognition import (
     word_score,
     wrong_share,
 )
+from fmri_audio.sound.scoring import floor_label
 
 ORIGINAL = "original"
 """What the sound is called beside which all others are read."""
@@ -35,6 +38,36 @@ WORDS = "words wrong"
 
 MATERIALS = (SENTENCE, UNPREDICTABLE)
 """Scored apart: what a listener can guess at, and what nothing before it gives away."""
+
+
+FLOORS = {
+    **{name: floor_label(name) for name in ("shaped-noise", "modulated-noise", "other-segment")},
+    "mean": "floor: the codec's mean latent",
+}
+"""Sounds that carry none of the words: how a reader knows them, by the name of their control."""
+
+
+def floors(speech: Waveform, sample_rate: int, mean: Waveform, seed: int) -> dict[str, Waveform]:
+    """Return the sounds of :data:`FLOORS` for speech, shape [T].
+
+    Parameters
+    ----------
+    speech : array, shape [T]
+    sample_rate : int
+        In Hz.
+    mean : array, shape [T]
+        What the codec makes of its mean latent.
+    seed : int
+        Of the noise.
+    """
+    spectrum = long_term_spectrum([speech], sample_rate)
+    made = {
+        "shaped-noise": shaped_noise(speech, spectrum, np.random.default_rng(seed)),
+        "modulated-noise": modulated_noise(speech, sample_rate, spectrum, np.random.default_rng(seed)),
+        "other-segment": np.roll(speech, len(speech) // 2),
+        "mean": mean,
+    }
+    return {name: made[name] for name in FLOORS}
 
 
 @dataclass(frozen=True)

@@ -61,7 +61,7 @@ INTELLIGIBLE_STOI = 0.8
 AXES = ("n_fft", "hop_length", "n_mels", "n_iter")
 """The settings that the chapter varies, one at a time."""
 
-SWEPT = ("snr_db", "si_sdr_db", "pesq_wb", "stoi", "mel_distance_db")
+SWEPT = ("snr_db", "si_sdr_db", "pesq_wb", "stoi", "estoi", "mel_distance_db")
 """Metrics of the sweep: narrow-band PESQ would double its time and says the same."""
 
 

@@ -165,11 +165,13 @@ def result_sentence(table: Path) -> str:
     """Return the README's sentences of result, every number taken from the published table."""
     summary = overview.read(table)
     codec = "; ".join(
-        f"{row.pesq_wb:.2f} / {row.stoi:.2f} at {row.Index:g} kbps" for row in summary.codec.itertuples()
+        f"{row.pesq_wb:.2f} / {row.stoi:.2f} / {row.estoi:.2f} at {row.Index:g} kbps"
+        for row in summary.codec.itertuples()
     )
     text = (
-        f"Speech through the codec alone (weights `{summary.checkpoint}`) scores, in PESQ-WB / STOI, {codec}; noise as "
-        f"loud as the speech has a STOI of {summary.floor:.2f}."
+        f"Speech through the codec alone (weights `{summary.checkpoint}`) scores, in PESQ-WB / STOI / ESTOI, {codec}; "
+        f"noise with the speech's spectrum and envelope has a STOI of {summary.floor['stoi']:.2f} and an ESTOI of "
+        f"{summary.floor['estoi']:.2f}."
     )
     return "\n".join(
         textwrap.wrap(f"{text} {REMEASURED}", 118, break_long_words=False, break_on_hyphens=False)

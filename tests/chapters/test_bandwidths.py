@@ -93,20 +93,20 @@ def test_words_stand_beside_the_other_scores(tmp_path) -> None:
     both = pd.concat([counted, bandwidths.measured(table(tmp_path), "speech")], ignore_index=True)
     wide = bandwidths.table(both).set_index(["sound", "kbps"])
     assert list(wide.columns[:2]) == ["words wrong", "snr_db"]
-    assert wide["words wrong"]["EnCodec"].tolist() == [0.5, 0.1] and wide["stoi"]["EnCodec"].tolist() == [
-        0.7,
-        0.9,
-    ]
+    assert wide["words wrong"]["EnCodec"].tolist() == [0.5, 0.1]
+    assert wide["stoi"]["EnCodec"].tolist() == [0.7, 0.9]
     assert wide["words wrong"]["floor: the codec's mean latent"].tolist() == [0.8]
 
 
-def test_curves_have_a_panel_per_gate_and_one_of_words(tmp_path) -> None:
+def test_curves_have_a_panel_per_gate_and_one_for_estoi_and_words(tmp_path) -> None:
     rows = bandwidths.measured(table(tmp_path), "speech")
     figure = bandwidths.curves(rows, words(tmp_path), published())
     labels = [axis.get_ylabel() for axis in figure.axes]
-    assert labels == ["SNR (dB)", "PESQ-WB", "STOI", "words wrong beyond the original's"]
+    assert labels == ["SNR (dB)", "PESQ-WB", "STOI", "ESTOI", "words wrong beyond the original's"]
+    gated = ["the note's gate" in [line.get_label() for line in axis.get_lines()] for axis in figure.axes]
+    assert gated == [True, True, True, False, False]
     assert figure.axes[2].get_lines()[0].get_ydata().tolist() == [0.7, 0.9]
-    ours, floor = figure.axes[3].get_lines()
+    ours, floor = figure.axes[4].get_lines()
     assert ours.get_ydata().tolist() == [0.5, 0.1] and floor.get_ydata()[0] == 0.8
     plt.close(figure)
 

@@ -48,22 +48,25 @@ def test_the_second_part_of_the_training_is_counted_by_itself(starts: list[str],
 
 def test_the_demo_codec_is_compared_on_the_clips_of_both() -> None:
     rows = [
-        (REFERENCE_SET, "demo-1", 6.0, 1.7, 0.85),
-        (REFERENCE_SET, GENUINE, 6.0, 2.6, 0.95),
-        (REFERENCE_SET, "demo-1", 3.0, 9.0, 9.0),
-        ("music", "demo-1", 6.0, 9.0, 9.0),
+        (REFERENCE_SET, "demo-1", 6.0, 1.7, 0.85, 0.7),
+        (REFERENCE_SET, GENUINE, 6.0, 2.6, 0.95, 0.9),
+        (REFERENCE_SET, "demo-1", 3.0, 9.0, 9.0, 9.0),
+        ("music", "demo-1", 6.0, 9.0, 9.0, 9.0),
     ]
-    quality = pd.DataFrame(rows, columns=["set", "codec", "kbps", "pesq_wb", "stoi"])
+    quality = pd.DataFrame(rows, columns=["set", "codec", "kbps", "pesq_wb", "stoi", "estoi"])
     said = codec.beside_genuine(quality)
     assert list(said) == [
         "demo_pesq_wb",
         "demo_stoi",
+        "demo_estoi",
         "genuine_pesq_wb",
         "genuine_stoi",
+        "genuine_estoi",
         "short_pesq",
         "short_stoi",
+        "short_estoi",
     ]
-    assert list(said.values()) == pytest.approx([1.7, 0.85, 2.6, 0.95, 0.9, 0.1])
+    assert list(said.values()) == pytest.approx([1.7, 0.85, 0.7, 2.6, 0.95, 0.9, 0.9, 0.1, 0.2])
 
 
 def test_what_was_measured_on_recordings_names_both_codecs() -> None:

@@ -103,7 +103,11 @@ def test_what_holds_in_arms_names_them() -> None:
 def help_of(arm: str, trained: float) -> helped.Help:
     stoi = {helped.TRAINED: trained, helped.UNTRAINED: 0.5, helped.LINEAR: 0.6}
     return helped.Help(
-        arm, {name: {"stoi": value, "mel_distance_db": 10 - value} for name, value in stoi.items()}
+        arm,
+        {
+            name: {"stoi": value, "estoi": value - 0.1, "mel_distance_db": 10 - value}
+            for name, value in stoi.items()
+        },
     )
 
 
@@ -402,7 +406,7 @@ def test_every_sound_of_the_block_is_read_and_its_floors(monkeypatch: pytest.Mon
         "frozen: voxel noise, no brain",
         "frozen: decoded from subject 1",
         "frozen: no brain",
-        *words.FLOORS.values(),
+        *words.spoken.FLOORS.values(),
     ]
     rows = pd.DataFrame([vars(one) for one in records])
     main = rows[rows["metric"] == "words_wrong"]
@@ -410,7 +414,7 @@ def test_every_sound_of_the_block_is_read_and_its_floors(monkeypatch: pytest.Mon
         main["condition"].tolist()
         == ["none"] * 2 + ["noise-free", "voxel-noise", "measured", "measured"] + ["none"] * 4
     )
-    assert main["control"].tolist() == ["original", *["none"] * 4, "no-brain", *words.FLOORS]
+    assert main["control"].tolist() == ["original", *["none"] * 4, "no-brain", *words.spoken.FLOORS]
     assert main["codec"].isna().tolist()[0] and main["codec"].tolist()[1] == "demo-1"
     assert main["value"].tolist()[:2] == [0.0, 0.5]
 

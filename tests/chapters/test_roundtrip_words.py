@@ -102,13 +102,13 @@ def test_what_decides_is_read_in_full_and_the_rest_in_part(
 
 def test_floors_are_read_once_at_the_main_bandwidth(run: Any, heard: list[tuple[int, np.ndarray]]) -> None:
     found, records = roundtrip_words.of_codec(run, *encodec.names(run))
-    floors = list(roundtrip_words.FLOORS.values())
+    floors = list(spoken.FLOORS.values())
     coded, equal, plain = encodec.names(run)
     assert list(found.readings) == ["original", coded, equal, plain, *floors]
     own = found.readings["original"]
     assert all(len(one.words) == len(own.words) for one in found.readings.values())
     rows = written(records)
-    assert rows["control"].tolist()[-4:] == list(roundtrip_words.FLOORS)
+    assert rows["control"].tolist()[-4:] == list(spoken.FLOORS)
     sounds = [sound for _, sound in heard]
     assert all(not np.allclose(sounds[0], other) for other in sounds[4:])
     run.bandwidth = 1.5

@@ -139,9 +139,8 @@ def score_scale(held_out: HeldOut, known: Mapping[str, Waveform]) -> dict[str, p
     floors = scoring.floors(
         held_out.original, held_out.stimulus.sample_rate, held_out.windows, held_out.run.settings.seed
     )
-    names = {"silence": "silence", "noise": "white noise", "other-segment": f"other {kind_of(held_out)}"}
     scores = {name: score(held_out, sound) for name, sound in known.items()}
-    return scores | {f"floor: {names[name]}": frame for name, frame in floors.items()}
+    return scores | {scoring.floor_label(name, kind_of(held_out)): frame for name, frame in floors.items()}
 
 
 def score_arms(held_out: HeldOut, sounds: Mapping[str, ArmSounds]) -> dict[str, ArmScores]:

@@ -14,14 +14,12 @@ from fmri_audio.bottleneck.arms.base import features_of_block
 from fmri_audio.chapters import spoken
 from fmri_audio.chapters.common import brains_of
 from fmri_audio.chapters.evaluation.decodes import ArmSounds, codec_name
-from fmri_audio.chapters.roundtrip_words import FLOORS
 from fmri_audio.chapters.spoken import Spoken
 from fmri_audio.experiments.block_tables import columns_of_arm, columns_of_block
 from fmri_audio.experiments.held_out import HeldOut
 from fmri_audio.experiments.through_codec import decode_latents
 from fmri_audio.pages.page import Table
 from fmri_audio.sound import recognition
-from fmri_audio.sound.noises import speech_modulated, speech_shaped
 from fmri_audio.sound.recognition import WORST_ORIGINAL, Passage
 
 NOISE_FREE = "frozen: noise-free, no brain"
@@ -94,17 +92,14 @@ def _arms(held_out: HeldOut, sounds: Mapping[str, ArmSounds]) -> Named:
 
 
 def _floors(held_out: HeldOut) -> Named:
-    wave, rate, seed = held_out.original, held_out.stimulus.sample_rate, held_out.run.settings.seed
     latents = held_out.run.encoding.latents
-    mean = np.broadcast_to(latents.mean(axis=1, keepdims=True), latents.shape)
-    made = {
-        "speech-shaped": speech_shaped(wave, seed),
-        "speech-modulated": speech_modulated(wave, rate, seed),
-        "other-segment": np.roll(wave, len(wave) // 2),
-        "mean": decode_latents(held_out, features_of_block(mean, held_out.block, held_out.grid)),
+    same = np.broadcast_to(latents.mean(axis=1, keepdims=True), latents.shape)
+    mean = decode_latents(held_out, features_of_block(same, held_out.block, held_out.grid))
+    rate, seed = held_out.stimulus.sample_rate, held_out.run.settings.seed
+    return {
+        spoken.FLOORS[name]: (sound, {"arm": "roundtrip", "condition": "none", "control": name})
+        for name, sound in spoken.floors(held_out.original, rate, mean, seed).items()
     }
-    alone = {"arm": "roundtrip", "condition": "none"}
-    return {FLOORS[name]: (sound, {**alone, "control": name}) for name, sound in made.items()}
 
 
 def table(held_out: HeldOut, heard: Spoken) -> Table:
