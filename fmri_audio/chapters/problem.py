@@ -258,9 +258,11 @@ def squeeze(run: Edition, units: Sequence[int]) -> tuple[pd.DataFrame, dict[int,
 def draw_squeezed(squeezed: pd.DataFrame, cells: pd.DataFrame) -> Figure:
     """Draw STOI and ESTOI over the width of the linear code; dotted: the same mel spectrogram without a code."""
     figure, axes = plt.subplots(1, 2, figsize=(8.4, 3.6), sharey=True, layout="constrained")
-    look: dict[str, Any] = {"palette": PHASES, "dodge": True, "size": 6, "jitter": False}
+    look: dict[str, Any] = {"palette": PHASES, "dodge": True, "size": 6}
     for axis, metric in zip(axes, ("stoi", "estoi"), strict=True):
-        sns.stripplot(squeezed, x="units", y=metric, hue="phase", ax=axis, legend=metric == "stoi", **look)
+        sns.stripplot(
+            squeezed, x="units", y=metric, hue="phase", jitter=False, ax=axis, legend=metric == "stoi", **look
+        )
         axis.axhline(cells[metric]["mel", "griffin-lim"], color="black", linestyle=":")
         axis.set(xlabel="numbers per TR", title=LABELS[metric], ylabel="", ylim=(-0.1, 1))
     return figure

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -132,6 +133,14 @@ def test_what_a_linear_code_carries(stoi: float, carried: str, size: str) -> Non
     said = problem.squeezed_said(squeezed(stoi), halves(3.0, 4.0))
     assert (said["units"], said["fewest"], said["fewest_stoi"]) == (838, 62, 0.2)
     assert said["carried"] == carried and str(said["size_said"]).startswith(size)
+
+
+def test_estoi_is_drawn_beside_stoi() -> None:
+    figure = problem.draw_squeezed(squeezed(0.8).assign(estoi=0.3), halves(3.0, 4.0))
+    assert [axis.get_title() for axis in figure.axes] == ["STOI", "ESTOI"]
+    heights = [{float(y) for dots in axis.collections for _, y in dots.get_offsets()} for axis in figure.axes]
+    assert heights == [{0.2, 0.8}, {0.3}]
+    plt.close(figure)
 
 
 @pytest.mark.parametrize(("stoi", "said"), [(0.97, "does not survive"), (0.6, "survives")])
