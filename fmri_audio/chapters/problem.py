@@ -269,9 +269,11 @@ def squeeze(run: Edition, units: Sequence[int]) -> tuple[pd.DataFrame, dict[int,
 def draw_squeezed(squeezed: pd.DataFrame, cells: pd.DataFrame, words: Spoken) -> Figure:
     """Draw STOI, ESTOI and the words wrong over the width of the linear code; dotted: the same mel without a code."""
     figure, axes = plt.subplots(1, 3, figsize=(11.2, 3.6), layout="constrained")
-    look: dict[str, Any] = {"palette": PHASES, "dodge": True, "size": 6, "jitter": False}
+    look: dict[str, Any] = {"palette": PHASES, "dodge": True, "size": 6}
     for axis, metric in zip(axes, ("stoi", "estoi"), strict=False):
-        sns.stripplot(squeezed, x="units", y=metric, hue="phase", ax=axis, legend=metric == "stoi", **look)
+        sns.stripplot(
+            squeezed, x="units", y=metric, hue="phase", jitter=False, ax=axis, legend=metric == "stoi", **look
+        )
         axis.axhline(cells[metric]["mel", "griffin-lim"], color="black", linestyle=":")
         axis.set(xlabel="numbers per TR", title=LABELS[metric], ylabel="", ylim=(-0.1, 1))
     widths, colour = sorted(squeezed["units"].unique()), PHASES["griffin-lim"]
