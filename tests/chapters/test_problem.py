@@ -149,7 +149,7 @@ def test_estoi_and_words_are_drawn_beside_stoi() -> None:
         {float(y) for dots in axis.collections for _, y in dots.get_offsets()} for axis in figure.axes[:2]
     ]
     assert heights == [{0.2, 0.8}, {0.3}]
-    lines = [line.get_ydata().tolist() for line in figure.axes[2].get_lines()]
+    lines = [list(line.get_ydata()) for line in figure.axes[2].get_lines()]
     assert [line[0] for line in lines if len(line) == 1] == [0.6, 0.1] and lines[-1] == [0.02, 0.02]
     plt.close(figure)
 
