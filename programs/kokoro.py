@@ -33,7 +33,7 @@ MOST_TOKENS = 510
 """Of a sentence: the style vectors end there."""
 
 _MODEL_PARTS = 4
-_TIMBRE = 128
+TIMBRE = 128
 """So many numbers of a style vector shape the sound; the rest shape melody and pace."""
 
 
@@ -135,7 +135,7 @@ def speak(
         raise ValueError(f"{text[:60]!r}… has {len(sounds)} sounds, and Kokoro says at most {MOST_TOKENS}")
     _, styles = tables()
     sound, melody = (mixture(styles, weights, len(sounds)) for weights in (timbre, manner))
-    style = np.concatenate([sound[:, :_TIMBRE], melody[:, _TIMBRE:]], axis=1)
+    style = np.concatenate([sound[:, :TIMBRE], melody[:, TIMBRE:]], axis=1)
     inputs = {"tokens": np.array([[0, *sounds, 0]]), "style": style, "speed": np.array([speed], np.float32)}
     return np.asarray(_session().run(None, inputs)[0], np.float64).ravel()
 
