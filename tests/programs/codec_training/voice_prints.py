@@ -9,7 +9,7 @@ from torchaudio.transforms import MelSpectrogram
 
 from fmri_audio.sound.audio import SAMPLE_RATE
 
-SAME_VOICE = 4.0
+SAME_VOICE = 3.2
 """Distance that two voices exceed; one voice with itself, in other words and another room, stays below it."""
 
 _BELOW_LOUD_DB = 25.0
