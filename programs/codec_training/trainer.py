@@ -118,7 +118,7 @@ RECIPES = {
         check_every=1000,
     ),
 }
-"""What a device trains by unless told otherwise: two hours of two CPU cores, or 40,000 steps of a GPU.
+"""What a device trains by unless told otherwise: two and a half hours of two CPU cores, or 40,000 steps of a GPU.
 
 Both begin with the demo checkpoint. The discriminator hears the first items of a batch, never the computed ones at its
 end; the squared error counts for the tones alone. The second recipe is the first with four times the batch and five

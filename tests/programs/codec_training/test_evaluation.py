@@ -252,6 +252,18 @@ def test_the_tables_beside_the_demo_checkpoint_are_of_it() -> None:
     assert evaluation._markdown(quality, 2) in card
 
 
+def test_the_card_names_every_set_and_every_author_that_asks_for_it(shared_data: Path) -> None:
+    card = (project_root() / "checkpoints" / "README.md").read_text(encoding="utf-8")
+    sources = pd.read_csv(shared_data / "train-speech" / "SOURCES.tsv", sep="\t", dtype=str)
+    asking = sources[sources["licence"].str.startswith("CC BY")]
+    assert set(asking["dataset"]) == {"LibriSpeech", "LibriTTS", "VCTK", "ESC-10", "vocadito"}
+    assert all(name in card for name in set(asking["dataset"]))
+    clips = asking[asking["licence"] == "CC BY 3.0"]["note"].str.extract(r"/people/([^/]+)/sounds/(\d+)/")
+    assert len(clips) == 45
+    for author, number in clips.itertuples(index=False):
+        assert f"({author}, {number})" in card
+
+
 def test_a_second_decoder_is_measured_beside_the_codecs_own(
     tiny_checkpoint: Checkpoint, tmp_path: Path
 ) -> None:
