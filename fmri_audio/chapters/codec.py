@@ -86,13 +86,13 @@ def training_log() -> pd.DataFrame:
 
 
 def trained(log: pd.DataFrame) -> dict[str, float | str]:
-    """Return how long the training took, its second part by itself, and how good held-out sound was in the end."""
+    """Return how long the training took, its last run by itself, and how good held-out sound was in the end."""
     ends = log.groupby("start", sort=False)["step"].max().to_list()
     last = log[log["step"] == log["step"].max()].set_index("codebooks")["si_sdr_db"]
     counts = [count for count in last.index if count]
     return {
         "steps": int(ends[-1]),
-        "mending": int(ends[-1] - max(ends[:-1])) if len(ends) > 1 else 0,
+        "last_run": int(ends[-1] - max(ends[:-1])) if len(ends) > 1 else int(ends[-1]),
         "si_sdr_few": round(float(last[min(counts)]), 1) + 0.0,  # no minus nought
         "si_sdr_many": float(last[max(counts)]),
         "si_sdr_plain": float(last[0]),

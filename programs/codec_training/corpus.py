@@ -28,6 +28,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from fmri_audio.base.errors import UserError
 from fmri_audio.base.files import replacing, sha256_of, write_text
+from fmri_audio.base.settings import project_root
 from fmri_audio.base.stored import is_whole, seal_of, write_seal
 from fmri_audio.sound.audio import SAMPLE_RATE, read_mono
 from programs.codec_training import synthesis, texts, voices
@@ -41,6 +42,9 @@ SYNTHETIC: tuple[Callable[[np.random.Generator, float], np.ndarray], ...] = (
 )
 SPEAKERS = {"natural": voices.natural, "speech": voices.older}
 NARROW = {"tones": synthesis.tones, "bands": synthesis.band}
+TRAINED_ON = "train-speech"
+"""Name of the folder of recordings for training; its neighbours are never trained on."""
+
 _SOUND_FILES = (".wav", ".flac", ".ogg", ".mp3", ".opus", ".mp4", ".m4a", ".m4v")
 _JOB_SECONDS = 24.0
 _OR = " or "  # between kinds of sound
@@ -96,7 +100,7 @@ def render(
     Raises
     ------
     UserError
-        If ``data`` is no folder or holds no sound.
+        If ``data`` is no folder, holds no sound to train on, or sound that is kept apart (:func:`refuse_kept_apart`).
     """
     wanted = {
         "minutes": minutes,
@@ -110,8 +114,7 @@ def render(
         known = json.loads(listing.read_text(encoding="utf-8"))
         if known["wanted"] == wanted:
             return dict(known["contents"])
-    files = [] if data is None else _sound_files(data)  # before the work, not after it
-    files = [file for file in files if is_held_out(file) == held_out]
+    files = [] if data is None else _recordings(data, held_out)  # before the work, not after it
     folder.mkdir(parents=True, exist_ok=True)
     contents: dict[str, str] = {}
     for kind, amount in minutes.items():
@@ -161,12 +164,12 @@ class Segments:
         Of the drawing.
     per_batch : mapping of str to int, optional
         How many segments of each kind make a batch, in this order; ``a or b`` is one of these kinds, drawn each time.
-        Without it every segment's kind is drawn.
+        Where the corpus has none of them, any kind is drawn, and that is said. Without it all kinds are drawn.
 
     Raises
     ------
     UserError
-        If the folder holds no sound, or none of a kind asked for.
+        If the folder holds no sound.
     """
 
     _SHARES: ClassVar[dict[str, float]] = {
@@ -187,10 +190,16 @@ class Segments:
             raise UserError(
                 f"{folder}: the corpus is empty; install flite, espeak-ng or fluidsynth, or give recordings"
             )
-        named = [kind for kinds in per_batch or () for kind in kinds.split(_OR)]
-        if missing := [kind for kind in named if kind not in self.pools]:
-            raise UserError(f"{folder}: the corpus has no {' and no '.join(missing)}")
-        self.plan = [kind for kind, count in (per_batch or {}).items() for _ in range(count)]
+        self.plan = [
+            [kind for kind in kinds.split(_OR) if kind in self.pools]
+            for kinds, count in (per_batch or {}).items()
+            for _ in range(count)
+        ]
+        if missing := [kinds for kinds in per_batch or () if not self.pools.keys() & kinds.split(_OR)]:
+            print(
+                f"{folder}: no {', no '.join(missing)}: any kind of sound takes that place in a batch",
+                flush=True,
+            )
         shares = np.array([self._SHARES.get(kind, 0.0) for kind in self.pools])
         self.kinds, self.shares = list(self.pools), shares / shares.sum()
         self.n, self.seed = round(seconds * SAMPLE_RATE), seed
@@ -206,12 +215,10 @@ class Segments:
     def batch(self, step: int, size: int) -> np.ndarray:
         """Segments ``[size, n]`` (float32) of a training step."""
         rng = np.random.default_rng([self.seed, step])
-        kinds: list[str | None] = [*self.plan] or [None] * size
-        return np.stack([self._segment(rng, kind) for kind in kinds]).astype(np.float32)
+        return np.stack([self._segment(rng, kinds) for kinds in self.plan or [[]] * size]).astype(np.float32)
 
-    def _segment(self, rng: np.random.Generator, kind: str | None) -> np.ndarray:
-        if kind is not None and _OR in kind:
-            kind = str(rng.choice(kind.split(_OR)))
+    def _segment(self, rng: np.random.Generator, kinds: list[str]) -> np.ndarray:
+        kind = str(rng.choice(kinds)) if len(kinds) > 1 else kinds[0] if kinds else None
         x = self._crop(rng, kind)
         if rng.random() < 0.2:
             x = x + 10 ** rng.uniform(-1.2, -0.2) * self._crop(rng, kind)
@@ -326,9 +333,45 @@ def _digest(what: object) -> str:
     return sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:12]
 
 
+def refuse_kept_apart(data: Path) -> None:
+    """Refuse a folder with sound that nothing is trained on.
+
+    That is the play, and whatever lies beside a folder ``train-speech``: by those recordings results are measured.
+
+    Raises
+    ------
+    UserError
+        If ``data`` is such a folder, lies in one or contains one.
+    """
+    folder, play = data.resolve(), project_root() / "stimulus"
+    if folder.is_relative_to(play) or play.is_relative_to(folder):
+        raise UserError(
+            f"{data}: holds the radio play, which nothing is trained on; give a folder of recordings"
+        )
+    for above in (folder, *folder.parents):
+        if (above / TRAINED_ON).is_dir() and not folder.is_relative_to(above / TRAINED_ON):
+            raise UserError(
+                f"{data}: holds recordings by which results are measured; give {above / TRAINED_ON}, the folder for "
+                "training"
+            )
+
+
+def _recordings(data: Path, held_out: bool) -> list[Path]:
+    """The sound files of the speakers that are held out, or of the others; those outside any subfolder are no one's."""
+    files = _sound_files(data)
+    found = [file for file in files if (file.parent != data and is_held_out(file)) == held_out]
+    if not found and not held_out:
+        folders = ", ".join(sorted({file.parent.name for file in files}))
+        raise UserError(
+            f"{data}: all of its speakers are held out ({folders}): give a folder with others too"
+        )
+    return found
+
+
 def _sound_files(data: Path) -> list[Path]:
     if not data.is_dir():
         raise UserError(f"{data}: no such folder of recordings")
+    refuse_kept_apart(data)
     files = sorted(f for f in data.rglob("*") if f.suffix.lower() in _SOUND_FILES)
     if not files:
         raise UserError(f"{data}: holds no sound files ({', '.join(_SOUND_FILES)})")

@@ -1,16 +1,23 @@
-"""How good a checkpoint is, on recordings it has never heard, beside genuine EnCodec's own decodes of them."""
+"""How good a checkpoint is on sound it has never heard: recordings, beside genuine EnCodec's own decodes, and the play.
+
+The play's voices come apart from recorded speech, and its two engines from each other: nothing was trained on one of
+them, and on the other's base voices of the play neither.
+"""
 
 from __future__ import annotations
 
 import argparse
+import csv
 import itertools
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
+import yaml
 
 from fmri_audio.base.errors import UserError
 from fmri_audio.base.files import check_writable, replacing, write_text
@@ -22,35 +29,43 @@ from fmri_audio.sound import audio
 from fmri_audio.sound.audio import resample
 from fmri_audio.sound.metrics import evaluate, mel_distance
 from fmri_audio.sound.recognition import Passage, beyond_original, find_recogniser, word_errors
-from programs.codec_training.corpus import is_held_out
+from programs.codec_training.corpus import TRAINED_ON, is_held_out
 
 TEST_SETS = {"encodec-reference/original": 4, "speech/ljspeech": 32, "speech/librivox": 6, "music": 7}
 """Sets of recordings below the data folder that the card's tables are about, and how many of each to measure."""
 
-HELD_OUT = "train-speech"
-"""Folder below the data folder whose speakers that training does not hear choose between runs."""
+PLAY_SETS = {
+    "pico": ("the play, Pico (never trained on)", 8),
+    "kokoro": ("the play, Kokoro voices (mixtures never trained on)", 21),
+}
+"""By the engine of the play's voices: the name of the set, and how many excerpts of it to measure."""
 
 REFERENCE_SET = "encodec-reference/original"
 MUSIC_SET = "music"  # PESQ and STOI are undefined there, whatever a detector takes it for
 RECORDED = "recorded speech"
 """Name under which the recordings of speech are counted together."""
 
-MEASURES = ["snr_db", "si_sdr_db", "pesq_wb", "pesq_nb", "stoi", "estoi", "visqol_speech", "mel_distance_db"]
+MEASURES = ["snr_db", "si_sdr_db", "pesq_wb", "pesq_nb", "stoi", "mel_distance_db"]
+LATER_MEASURES = ["estoi", "visqol_speech"]
+"""Their columns follow that of the number of recordings."""
+
 ORIGINAL = "original"
 _SOUNDS = (".wav", ".flac", ".ogg", ".mp3")
 _SECONDS = 10.0
 _FEWEST_SECONDS = 3.0
 _TRANSCRIPTS = Path(__file__).with_name("transcripts.tsv")
 
+Item = TypeVar("Item")
+
 
 @dataclass(frozen=True)
 class Clip:
-    """A recording to measure: its first seconds, mono at 24 kHz, and what is said in them, where that is known."""
+    """A sound to measure: some seconds of it, mono at 24 kHz, and what is said in them, where that is known."""
 
     set: str
-    path: Path
+    name: str
     wave: np.ndarray
-    text: str = ""
+    passages: list[Passage] = field(default_factory=list)
 
 
 def main(words: Sequence[str]) -> int:
@@ -72,8 +87,8 @@ def main(words: Sequence[str]) -> int:
     parser.add_argument(
         "--held-out",
         action="store_true",
-        help="measure speakers of train-speech whom training does not hear: by them runs are chosen, never by the sets "
-        "of the tables",
+        help=f"measure speakers of {TRAINED_ON} whom training does not hear: by them runs are chosen, never by the "
+        "sets of the tables",
     )
     options = parser.parse_args(words)
     for written in (options.out, options.card):
@@ -83,10 +98,12 @@ def main(words: Sequence[str]) -> int:
     decoder = None if options.decoder == "own" else decoder_for(checkpoint)
     clips = list((held_out_clips if options.held_out else recordings_to_test)(options.data, options.clips))
     if not clips:
-        sets = [HELD_OUT] if options.held_out else TEST_SETS
+        sets = [TRAINED_ON] if options.held_out else TEST_SETS
         raise UserError(
             f"{options.data}: holds none of the folders {', '.join(sets)}; give the folder of recordings with --data"
         )
+    if not options.held_out:
+        clips += play_excerpts(project_root() / "stimulus", options.clips)
     quality = summarise(measured(checkpoint, clips, options.data, decoder))
     levels = level_drift(checkpoint)
     print(quality.round(3).to_string(index=False))
@@ -150,7 +167,7 @@ def measured(
     """
     rows = []
     for clip in clips:
-        print(f"  {clip.set}: {clip.path.name}", flush=True)
+        print(f"  {clip.set}: {clip.name}", flush=True)
         rows.append(_row(ORIGINAL, clip, math.nan, clip.wave))
         named = {checkpoint.id: decodes(checkpoint, clip.wave)}
         if decoder is not None:
@@ -159,7 +176,7 @@ def measured(
             _row(name, clip, kbps, wave) for name, waves in named.items() for kbps, wave in waves.items()
         ]
         if clip.set == REFERENCE_SET:
-            for genuine in sorted(data.glob(f"encodec-reference/*kbps/{clip.path.name}")):
+            for genuine in sorted(data.glob(f"encodec-reference/*kbps/{clip.name}")):
                 kbps = float(genuine.parent.name.removesuffix("kbps"))
                 rows.append(_row("genuine EnCodec", clip, kbps, _excerpt(genuine)))
     return pd.DataFrame(rows)
@@ -171,7 +188,8 @@ def summarise(rows: pd.DataFrame) -> pd.DataFrame:
     ``words_wrong`` are the words wrong beyond the original's own, of ``words`` that are said (:func:`beyond_original`).
     """
     sets = dict(list(rows.groupby("set", sort=True)))
-    if spoken := [table for name, table in sets.items() if name != MUSIC_SET]:
+    others = {MUSIC_SET, *(name for name, _ in PLAY_SETS.values())}
+    if spoken := [table for name, table in sets.items() if name not in others]:
         sets[RECORDED] = pd.concat(spoken)
     found = [
         {"set": name, "codec": codec, "kbps": kbps, **_means(table, part)}
@@ -184,21 +202,18 @@ def summarise(rows: pd.DataFrame) -> pd.DataFrame:
 
 def _means(table: pd.DataFrame, part: pd.DataFrame) -> dict[str, float]:
     """Means of the rows ``part`` of a set's ``table``, which has the originals' words."""
-    originals = table[table["codec"] == ORIGINAL].set_index("clip")["counted"]
-    texts = [words for words in part["counted"] if words is not None]
-    known = [
-        originals[clip]
-        for clip, words in zip(part["clip"], part["counted"], strict=True)
-        if words is not None
-    ]
-    wrong = beyond_original(texts, known, seed=0)
+    originals = table[table["codec"] == ORIGINAL].set_index(["set", "clip"])["counted"]
+    heard = [words for clip in part["counted"] for words in clip]
+    known = [words for clip in zip(part["set"], part["clip"], strict=True) for words in originals[clip]]
+    wrong = beyond_original(heard, known, seed=0)
     return {
         **part[MEASURES].mean().to_dict(),
+        "recordings": len(part),
+        **part[LATER_MEASURES].mean().to_dict(),
         "words_wrong": wrong.value,
         "words_wrong_low": wrong.low,
         "words_wrong_high": wrong.high,
         "words": wrong.said,
-        "recordings": len(part),
     }
 
 
@@ -208,27 +223,85 @@ def recordings_to_test(data: Path, most: int | None = None) -> Iterator[Clip]:
     for name, count in TEST_SETS.items():
         files = sorted(f for f in data.glob(f"{name}/*") if f.suffix in _SOUNDS)
         for path in files[: min(count, most or count)]:
-            yield Clip(name, path, _excerpt(path), texts.get(path.stem, ""))
+            yield _clip(name, path, _excerpt(path), texts.get(path.stem, ""))
 
 
 def held_out_clips(data: Path, most: int | None = None) -> Iterator[Clip]:
     """Recordings of speakers whom training does not hear; what is said there is the recogniser's own reading."""
-    files = sorted(f for f in (data / HELD_OUT).rglob("*") if f.suffix in _SOUNDS and is_held_out(f))
+    files = sorted(f for f in (data / TRAINED_ON).rglob("*") if f.suffix in _SOUNDS and is_held_out(f))
     by_speaker: dict[str, list[Path]] = {}
     for file in files:
         if "other" not in file.relative_to(data).parts:
             by_speaker.setdefault(file.parent.name, []).append(file)
-    turns = [
-        file for turn in itertools.zip_longest(*by_speaker.values()) for file in turn if file is not None
-    ]
     recogniser = find_recogniser()
-    for path in turns[:most]:
+    for path in _in_turn(by_speaker.values())[:most]:
         wave = _excerpt(path)
         if len(wave) >= _FEWEST_SECONDS * audio.SAMPLE_RATE:
             heard = (
                 recogniser.transcribe([resample(wave, audio.SAMPLE_RATE, 16_000)])[0] if recogniser else ""
             )
-            yield Clip("held out", path, wave, heard)
+            yield _clip("held out", path, wave, heard)
+
+
+def play_excerpts(folder: Path, most: int | None = None) -> Iterator[Clip]:
+    """Excerpts of the play by the engine that speaks (:data:`PLAY_SETS`), at most so many of each engine.
+
+    An excerpt is sentences in a row by one voice with nothing but a room around it (no telephone, radio or music), of 3
+    to 10 s. Voices take turns.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the play: its parts, ``segments.tsv`` and ``studio/cast.yml``.
+    most : int, optional
+    """
+    cast = yaml.safe_load((folder / "studio" / "cast.yml").read_text(encoding="utf-8"))
+    engines = {role["name"]: role["engine"] for role in cast.values()}
+    rows = pd.read_csv(folder / "segments.tsv", sep="\t", keep_default_na=False, quoting=csv.QUOTE_NONE)
+    by_voice: dict[str, list[list[Any]]] = {name: [] for name in engines}
+    for run in _runs(rows):
+        if run[-1].offset - run[0].onset >= _FEWEST_SECONDS:
+            by_voice[run[0].speaker].append(run)
+    parts = {part: audio.read_mono(folder / f"part{part}.ogg").waveform for part in rows["part"].unique()}
+    for engine, (name, count) in PLAY_SETS.items():
+        turns = _in_turn([runs for voice, runs in by_voice.items() if engines[voice] == engine])
+        for run in turns[: min(count, most or count)]:
+            yield _play_clip(name, run, parts[run[0].part])
+
+
+def _runs(rows: pd.DataFrame) -> Iterator[list[Any]]:
+    """Rows of the play's segments that follow each other in one excerpt."""
+    run: list[Any] = []
+    for row in rows.itertuples():
+        plain = row.kind == "speech" and ";" not in row.background
+        goes_on = run and (row.part, row.speaker) == (run[0].part, run[0].speaker)
+        if run and not (plain and goes_on and row.offset - run[0].onset <= _SECONDS):
+            yield run
+            run = []
+        if plain:
+            run.append(row)
+    if run:
+        yield run
+
+
+def _play_clip(name: str, run: list[Any], part: np.ndarray) -> Clip:
+    begin, end = run[0].onset, run[-1].offset
+    label = f"part {run[0].part}, {begin:.1f} s, {run[0].speaker}"
+    said = [
+        Passage(row.onset - begin, row.offset - begin, row.text, row.speaker, label, row.material)
+        for row in run
+    ]
+    return Clip(name, label, part[round(begin * audio.SAMPLE_RATE) : round(end * audio.SAMPLE_RATE)], said)
+
+
+def _in_turn(queues: Iterable[list[Item]]) -> list[Item]:
+    """The first of every queue, then the second of every queue, and so on."""
+    return [one for turn in itertools.zip_longest(*queues) for one in turn if one is not None]
+
+
+def _clip(name: str, path: Path, wave: np.ndarray, text: str) -> Clip:
+    passage = Passage(0.0, len(wave) / audio.SAMPLE_RATE, text, part_of=path.stem)
+    return Clip(name, path.name, wave, [passage] if text else [])
 
 
 def _texts(data: Path) -> dict[str, str]:
@@ -247,13 +320,12 @@ def _excerpt(path: Path) -> np.ndarray:
 
 
 def _row(codec: str, clip: Clip, kbps: float, decoded: np.ndarray) -> dict[str, object]:
-    passage = Passage(0.0, len(clip.wave) / audio.SAMPLE_RATE, clip.text, part_of=clip.path.stem)
     row: dict[str, object] = {
         "codec": codec,
         "set": clip.set,
-        "clip": clip.path.name,
+        "clip": clip.name,
         "kbps": kbps,
-        "counted": word_errors(decoded, audio.SAMPLE_RATE, [passage])[0] if clip.text else None,
+        "counted": word_errors(decoded, audio.SAMPLE_RATE, clip.passages) if clip.passages else [],
     }
     if codec == ORIGINAL:
         return row

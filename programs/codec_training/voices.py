@@ -25,6 +25,9 @@ from programs.codec_training.texts import nonsense, passage
 KOKORO_VOICES = ("jf_gongitsune", "jf_nezumi")
 """Base voices of the corpus. Those of the play are in ``stimulus/studio/kokoro.py``; no voice is in both."""
 
+SHARES = (-0.3, 1.3)
+"""Of the first of them in a mixture, least and most."""
+
 _FLITE_VOICES = ("kal16", "slt", "rms", "awb")
 _KOKORO_TURNS, _HIBARI_TURNS = 2, 1
 _FESTIVAL_ROOT = Path("/usr/share/festival/voices")
@@ -111,7 +114,7 @@ def speak(voice: Voice, rng: np.random.Generator, sentences: int) -> tuple[np.nd
 def _speak_kokoro(rng: np.random.Generator, sentences: int) -> np.ndarray:
     """A paragraph by a mixture of base voices, drawn anew, beyond either of them too."""
     timbre, manner = (
-        dict(zip(KOKORO_VOICES, (share, 1 - share), strict=True)) for share in rng.uniform(-0.3, 1.3, 2)
+        dict(zip(KOKORO_VOICES, (share, 1 - share), strict=True)) for share in rng.uniform(*SHARES, 2)
     )
     accent, speed = str(rng.choice(list(kokoro.LANGUAGES))), rng.uniform(0.85, 1.2)
     pieces = [kokoro.speak(text, timbre, manner, accent, speed) for text in passage(rng, sentences)]

@@ -32,11 +32,7 @@ def widen(narrow: Network, wide: Network, generator: torch.Generator) -> None:
     UserError
         If ``wide`` is the narrower one.
     """
-    if _width(wide) < _width(narrow):
-        raise UserError(
-            f"the checkpoint to start from has {_width(narrow)} filters, and no run makes it narrower: give "
-            f"--filters {_width(narrow)} or more"
-        )
+    refuse_narrowing(_width(narrow), _width(wide))
     for ours, theirs in ((wide.encoder, narrow.encoder), (wide.decoder, narrow.decoder)):
         for target, source in zip(ours, theirs, strict=True):
             if isinstance(target, Residual):
@@ -50,6 +46,15 @@ def widen(narrow: Network, wide: Network, generator: torch.Generator) -> None:
                 _widen_up(target, cast(Up, source), generator)
             elif isinstance(target, Memory):
                 _widen_memory(target, cast(Memory, source), generator)
+
+
+def refuse_narrowing(before: int, after: int) -> None:
+    """Raise an error where a network of ``before`` filters is to go on with ``after``, which are fewer."""
+    if after < before:
+        raise UserError(
+            f"the checkpoint to start from has {before} filters, and no run makes it narrower: give --filters {before} "
+            "or more"
+        )
 
 
 def _width(network: Network) -> int:

