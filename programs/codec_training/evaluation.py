@@ -207,9 +207,9 @@ def _means(table: pd.DataFrame, part: pd.DataFrame) -> dict[str, float]:
     known = [words for clip in zip(part["set"], part["clip"], strict=True) for words in originals[clip]]
     wrong = beyond_original(heard, known, seed=0)
     return {
-        **part[MEASURES].mean().to_dict(),
+        **dict(zip(MEASURES, part[MEASURES].mean(), strict=True)),
         "recordings": len(part),
-        **part[LATER_MEASURES].mean().to_dict(),
+        **dict(zip(LATER_MEASURES, part[LATER_MEASURES].mean(), strict=True)),
         "words_wrong": wrong.value,
         "words_wrong_low": wrong.low,
         "words_wrong_high": wrong.high,
@@ -272,6 +272,7 @@ def play_excerpts(folder: Path, most: int | None = None) -> Iterator[Clip]:
 def _runs(rows: pd.DataFrame) -> Iterator[list[Any]]:
     """Rows of the play's segments that follow each other in one excerpt."""
     run: list[Any] = []
+    row: Any
     for row in rows.itertuples():
         plain = row.kind == "speech" and ";" not in row.background
         goes_on = run and (row.part, row.speaker) == (run[0].part, run[0].speaker)
@@ -306,7 +307,8 @@ def _clip(name: str, path: Path, wave: np.ndarray, text: str) -> Clip:
 
 def _texts(data: Path) -> dict[str, str]:
     """What is said in the first ten seconds of recordings, by the stem of their file."""
-    known = pd.read_csv(_TRANSCRIPTS, sep="\t").set_index("clip")["text"].to_dict()
+    table = pd.read_csv(_TRANSCRIPTS, sep="\t", dtype=str)
+    known = dict(zip(table["clip"], table["text"], strict=True))
     listing = data / "speech" / "ljspeech" / "metadata.csv"
     if listing.is_file():
         rows = [line.split("|") for line in listing.read_text(encoding="utf-8").splitlines()]
