@@ -23,7 +23,7 @@ import yaml
 from fmri_audio.base.files import sha256_of, write_text
 from fmri_audio.base.fingerprint import closure, ingredients, of_source, parts
 from fmri_audio.base.settings import SIMULATE, project_root
-from programs.workflow.plan import HTML, METRICS, STEPS, SWEEP, Chapter, NotebookRun, Plan, text_of
+from programs.workflow.plan import HTML, METRICS, STEPS, SWEEP, Chapter, NotebookRun, Plan, included, text_of
 
 EXECUTION_TAGS = {"parameters", "raises-exception", "skip-execution"}
 MODULES = {
@@ -164,6 +164,7 @@ class Digests:
         book, static = self.root / "book", self.root / "_static"
         paths = [self.root / name for name in ("_config.yml", "_toc.yml", "book/chapters.yml")]
         paths += [*sorted(book.glob("*.md")), *sorted(book.glob("*.bib")), *sorted(self.root.glob("*.bib"))]
+        paths += included(self.root)
         paths += sorted((self.root / "fmri_audio").rglob("*.py"))  # a page is made of their docstrings
         paths += [
             p for p in sorted(static.rglob("*")) if p.is_file() and not p.is_relative_to(static / "audio")
