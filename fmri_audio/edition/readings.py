@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -35,27 +35,19 @@ class Reading:
     identified: SentencesIdentified
 
 
-def read_all(
-    sounds: Mapping[str, Waveform], sample_rate: int, spoken: Sequence[Passage], folder: Path
-) -> dict[str, Reading]:
-    """Return the reading of every sound at the same passages.
+def read(sound: Waveform, sample_rate: int, spoken: Sequence[Passage], folder: Path) -> Reading:
+    """Return the reading of a sound.
 
     Parameters
     ----------
-    sounds : mapping
-        Name → array, shape [T].
+    sound : array, shape [T]
     sample_rate : int
         In Hz.
     spoken : sequence of Passage
-        Times counted from a sound's start.
+        Times counted from the sound's start.
     folder : Path
         Where readings are kept, under the hash of all that decides them.
     """
-    return {name: read(sound, sample_rate, spoken, folder) for name, sound in sounds.items()}
-
-
-def read(sound: Waveform, sample_rate: int, spoken: Sequence[Passage], folder: Path) -> Reading:
-    """Return the reading of one sound, shape [T]; parameters as for :func:`read_all`."""
     path = folder / f"reading-{_key(sound, sample_rate, spoken)}.json"
     if is_whole(seal_of(path), [path]):
         kept = json.loads(path.read_text(encoding="utf-8"))

@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 import numpy as np
 
@@ -45,11 +44,6 @@ class Reel:
     sample_rate: int
     passages: list[Passage]
     inside: list[Window]
-
-    @cached_property
-    def n_words(self) -> int:
-        """Words said, those of unpredictable sentences among them."""
-        return sum(_words(one) for one in self.passages)
 
     def first(self, words: int) -> Reel:
         """Return the first sentences alone: as many as hold so many words that can be guessed at, or all."""
