@@ -140,7 +140,7 @@ def curves(rows: pd.DataFrame, words: pd.DataFrame, published: pd.DataFrame) -> 
     figure, panels = plt.subplots(1, len(DRAWN) + 1, figsize=(11.2, 3.3), layout="constrained")
     genuine = published[published["source"] == REFERENCE]
     _curve(panels[-1], words, best=min)
-    panels[-1].set(ylabel="words wrong beyond the original's")
+    panels[-1].set(ylabel=spoken.WORDS)
     for axis, metric in zip(panels, DRAWN, strict=False):
         _curve(axis, rows[rows["metric"] == metric])
         meta = genuine[genuine["metric"] == metric]
