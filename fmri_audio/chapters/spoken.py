@@ -238,7 +238,9 @@ def _row(spoken: Spoken, name: str) -> dict[str, object]:
 
 def _interval(score: WordScore) -> str:
     low, high = score.beyond.low, score.beyond.high
-    return "–" if math.isnan(low) else f"{low:.2f} to {high:.2f}"
+    if math.isnan(low):
+        return "–"
+    return f"{low:.2f} to {high:.2f}".replace("-", "−").replace(" ", "\N{NO-BREAK SPACE}")
 
 
 def agreement(spoken: Spoken) -> float:

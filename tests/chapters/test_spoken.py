@@ -62,7 +62,7 @@ def test_the_table_names_the_recogniser_and_every_kind_of_error(counted: Spoken)
         0,
     )
     assert good["words wrong, unpredictable"] == 0.5 and good["sentences told"] == 0.9
-    assert good["95 % interval"] == "0.00 to 0.19"
+    assert good["95 % interval"] == "0.00\N{NO-BREAK SPACE}to\N{NO-BREAK SPACE}0.19"
 
 
 def test_words_go_beside_other_scores(counted: Spoken) -> None:
@@ -81,7 +81,7 @@ def test_agreement_is_over_sounds_that_were_read_whole(counted: Spoken) -> None:
 
 
 def test_a_sound_is_told_with_its_interval_or_with_a_dash(counted: Spoken) -> None:
-    assert spoken.told(counted, "good") == "0.06 (0.00 to 0.19)"
+    assert spoken.told(counted, "good").replace("\N{NO-BREAK SPACE}", " ") == "0.06 (0.00 to 0.19)"
     assert spoken.told(counted, "never read") == "–"
 
 
