@@ -368,7 +368,8 @@ class Trainer:
         append_row(self.folder / "log.csv", line)
         left = self.seconds / self.progress * (1 - self.progress) / 60
         shown = "  ".join(
-            f"{name} {row[name]:.3f}" for name in ("coherence", "mel", "loud", "magnitude", "gradient", "latent_rms")
+            f"{name} {row[name]:.3f}"
+            for name in ("coherence", "mel", "loud", "magnitude", "gradient", "latent_rms")
         )
         print(
             f"step {self.step} ({self.progress:.0%}) {self.stage}  SNR {-10 * row['wave']:.1f} dB  {shown}"
