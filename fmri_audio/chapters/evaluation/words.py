@@ -66,7 +66,7 @@ Named = dict[str, tuple[Waveform, dict[str, Any]]]
 
 def _references(held_out: HeldOut, references: Mapping[str, Waveform]) -> Named:
     alone = {"arm": "roundtrip", "condition": "none"}
-    own = {
+    own: dict[str, dict[str, Any]] = {
         spoken.ORIGINAL: {**alone, "control": "original", "codec": None},
         codec_name(held_out): {**alone, "bandwidth_kbps": held_out.run.bandwidth},
     }
@@ -75,7 +75,8 @@ def _references(held_out: HeldOut, references: Mapping[str, Waveform]) -> Named:
 
 def _arms(held_out: HeldOut, sounds: Mapping[str, ArmSounds]) -> Named:
     """Of the decodes those of the first subject; of what no brain had a part in, every arm's."""
-    first, found = held_out.study.subjects[0], {}
+    first = held_out.study.subjects[0]
+    found: Named = {}
     for arm, one in sounds.items():
         label, own = ARM_LABELS[arm], columns_of_arm(held_out, arm)
         measured = {"condition": "measured", **own}
