@@ -19,7 +19,7 @@ from fmri_audio.edition import Edition
 from fmri_audio.edition.reel import Reel, reel_of
 from fmri_audio.experiments import problem
 from fmri_audio.experiments.problem import CELL_CONTROLS, CELL_NAMES, CELLS, MelSetting, through
-from fmri_audio.representations.encodec import EncodecCodes
+from fmri_audio.representations.encodec import EncodecCodes, EncodecLatents
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,9 @@ def behind(units: int) -> str:
 
 
 def of_codec(run: Edition, coded: str, equal: str, plain: str) -> tuple[Spoken, list[Record]]:
-    """Have the words read of chapter 3: of codec and mel at the run's bandwidth, and at the main one of all else.
+    """Have the words read of chapter 3: of codec and mel at the run's bandwidth, and of what is the same at each.
+
+    The latter are read at the first of them, and kept.
 
     Parameters
     ----------
@@ -84,10 +86,8 @@ def of_codec(run: Edition, coded: str, equal: str, plain: str) -> tuple[Spoken, 
         What codec, mel of equal bits and uncompressed mel are called.
     """
     reel = reel_of(run)
-    ways = _at_equal_bits(run, reel, equal, coded)
-    if run.bandwidth == run.settings.main_bandwidth:
-        ways += [*_pipeline(run, reel, plain), *_vocoded(run, reel), *_floors(run, reel)]
-    return hear(run, reel, ways)
+    ways = [*_at_equal_bits(run, reel, equal, coded), *_pipeline(run, reel, plain)]
+    return hear(run, reel, [*ways, *_vocoded(run, reel), *_floors(run, reel)])
 
 
 def _pipeline(run: Edition, reel: Reel, name: str = CELL_NAMES[CELLS[-1]]) -> list[Way]:
@@ -154,9 +154,8 @@ def _floors(run: Edition, reel: Reel) -> Iterator[Way]:
 
 @torch.no_grad()
 def _mean_latent(run: Edition, n_samples: int) -> Waveform:
-    """The codec's sound where every frame is the mean of the edition's."""
-    codec = EncodecCodes(run.checkpoint, run.bandwidth)
+    """The codec's sound where every frame is the mean of the edition's latents."""
+    codec = EncodecLatents(run.checkpoint)
     frames = -(-n_samples // codec.hop_length)
     mean = torch.from_numpy(run.encoding.latents.mean(axis=1)).repeat(frames, 1).t()[None]
-    codes = codec.latents_to_codes(mean, run.n_codebooks)
-    return np.asarray(codec.synthesise(codes, n_samples)[0, 0].cpu().numpy(), np.float32)
+    return np.asarray(codec.synthesise(mean, n_samples)[0, 0].cpu().numpy(), np.float32)

@@ -225,13 +225,13 @@ def _row(spoken: Spoken, name: str) -> dict[str, object]:
         "sound": name,
         "words": plain.beyond.said,
         WORDS: plain.beyond.value,
-        "95 % interval": _interval(plain),
+        "95 % interval": _unbroken(_interval(plain)),
         "all errors": plain.wrong,
         "substituted": plain.substitutions,
         "left out": plain.deletions,
         "added": plain.insertions,
         f"{WORDS}, unpredictable": hard.beyond.value,
-        "its 95 % interval": _interval(hard),
+        "its 95 % interval": _unbroken(_interval(hard)),
         "sentences told": spoken.readings[name].identified.right,
     }
 
@@ -240,7 +240,12 @@ def _interval(score: WordScore) -> str:
     low, high = score.beyond.low, score.beyond.high
     if math.isnan(low):
         return "–"
-    return f"{low:.2f} to {high:.2f}".replace("-", "−").replace(" ", "\N{NO-BREAK SPACE}")
+    return f"{low:.2f} to {high:.2f}".replace("-", "−")
+
+
+def _unbroken(text: str) -> str:
+    """Keep a cell on one line."""
+    return text.replace(" ", "\N{NO-BREAK SPACE}")
 
 
 def agreement(spoken: Spoken) -> float:

@@ -14,7 +14,7 @@ import numpy as np
 from fmri_audio.base.files import to_json, write_text
 from fmri_audio.base.fingerprint import fingerprint
 from fmri_audio.base.kinds import Waveform
-from fmri_audio.base.stored import is_whole, seal_of, write_seal
+from fmri_audio.base.stored import is_whole, one_at_a_time, seal_of, write_seal
 from fmri_audio.sound import recognition
 from fmri_audio.sound.recognition import Passage, SentencesIdentified, Words, find_recogniser
 
@@ -49,19 +49,18 @@ def read(sound: Waveform, sample_rate: int, spoken: Sequence[Passage], folder: P
         Where readings are kept, under the hash of all that decides them.
     """
     path = folder / f"reading-{_key(sound, sample_rate, spoken)}.json"
-    if is_whole(seal_of(path), [path]):
-        kept = json.loads(path.read_text(encoding="utf-8"))
-        counts = [Words(one, **counted) for one, counted in zip(spoken, kept["words"], strict=True)]
-        return Reading(counts, SentencesIdentified(**kept["identified"]))
-    words = recognition.word_errors(sound, sample_rate, spoken)
-    found = Reading(words, recognition.sentences_identified(sound, sample_rate, spoken))
-    if find_recogniser() is not None and math.isfinite(
-        found.identified.right
-    ):  # the undefined is asked again
-        counts_only = [{k: v for k, v in vars(one).items() if k != "passage"} for one in words]
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_text(path, to_json({"words": counts_only, "identified": asdict(found.identified)}))
-        write_seal(seal_of(path), [path])
+    with one_at_a_time(path.with_suffix(".lock")):  # a chapter that runs beside may want the same
+        if is_whole(seal_of(path), [path]):
+            kept = json.loads(path.read_text(encoding="utf-8"))
+            counts = [Words(one, **counted) for one, counted in zip(spoken, kept["words"], strict=True)]
+            return Reading(counts, SentencesIdentified(**kept["identified"]))
+        words = recognition.word_errors(sound, sample_rate, spoken)
+        found = Reading(words, recognition.sentences_identified(sound, sample_rate, spoken))
+        # the undefined is asked again
+        if find_recogniser() is not None and math.isfinite(found.identified.right):
+            counts_only = [{k: v for k, v in vars(one).items() if k != "passage"} for one in words]
+            write_text(path, to_json({"words": counts_only, "identified": asdict(found.identified)}))
+            write_seal(seal_of(path), [path])
     return found
 
 

@@ -100,7 +100,7 @@ def test_what_decides_is_read_in_full_and_the_rest_in_part(
     assert "mel[n_fft=1024,hop_length=360,n_mels=32,n_iter=2]" in set(rows["representation"])
 
 
-def test_floors_are_read_once_at_the_main_bandwidth(run: Any, heard: list[tuple[int, np.ndarray]]) -> None:
+def test_every_bandwidth_hears_the_same_floors(run: Any, heard: list[tuple[int, np.ndarray]]) -> None:
     found, records = roundtrip_words.of_codec(run, *encodec.names(run))
     floors = list(spoken.FLOORS.values())
     coded, equal, plain = encodec.names(run)
@@ -111,9 +111,14 @@ def test_floors_are_read_once_at_the_main_bandwidth(run: Any, heard: list[tuple[
     assert rows["control"].tolist()[-4:] == list(spoken.FLOORS)
     sounds = [sound for _, sound in heard]
     assert all(not np.allclose(sounds[0], other) for other in sounds[4:])
+    before = len(heard)
     run.bandwidth = 1.5
-    found, _ = roundtrip_words.of_codec(run, *encodec.names(run))
-    assert list(found.readings) == ["original", *encodec.names(run)[:2]]
+    again, _ = roundtrip_words.of_codec(run, *encodec.names(run))
+    assert list(again.readings) == ["original", *encodec.names(run), *floors]
+    others = [sound for _, sound in heard[before:]]
+    for one, other in zip(sounds[3:], others[3:], strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert not np.array_equal(sounds[1], others[1])
 
 
 def counted(monkeypatch: pytest.MonkeyPatch, names: list[str]) -> Spoken:

@@ -81,7 +81,7 @@ def test_agreement_is_over_sounds_that_were_read_whole(counted: Spoken) -> None:
 
 
 def test_a_sound_is_told_with_its_interval_or_with_a_dash(counted: Spoken) -> None:
-    assert spoken.told(counted, "good").replace("\N{NO-BREAK SPACE}", " ") == "0.06 (0.00 to 0.19)"
+    assert spoken.told(counted, "good") == "0.06 (0.00 to 0.19)"
     assert spoken.told(counted, "never read") == "–"
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -39,6 +42,21 @@ def test_the_same_sound_is_read_once(asked: list[str], tmp_path: Path) -> None:
     assert [one.errors for one in second.words] == [1, 1] and second.identified.right == 0.5
 
 
+def test_two_that_want_the_same_at_a_time_read_it_once(
+    asked: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quick = readings.recognition.word_errors
+
+    def slowly(*arguments: Any) -> list[Words]:
+        time.sleep(0.2)
+        return quick(*arguments)
+
+    monkeypatch.setattr(readings.recognition, "word_errors", slowly)
+    with ThreadPoolExecutor(2) as pool:
+        found = list(pool.map(lambda _: readings.read(SOUND, 100, SPOKEN, tmp_path), range(2)))
+    assert asked == ["words"] and found[0] == found[1]
+
+
 def test_another_sound_passage_or_recogniser_is_read_anew(
     asked: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -63,4 +81,4 @@ def test_without_a_recogniser_nothing_is_kept(
 ) -> None:
     monkeypatch.setattr(readings, "find_recogniser", lambda: None)
     readings.read(SOUND, 100, SPOKEN, tmp_path)
-    assert not list(tmp_path.iterdir())
+    assert not list(tmp_path.glob("*.json"))
