@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -89,40 +89,39 @@ _WEIGHTS = Weights(
     wave=0.1, coherence=0.5, mel=3.0, loud=4.0, magnitude=2.0, adversarial=2.0, features=4.0, error=2.0
 )
 
+_CPU = Recipe(
+    n_filters=16,
+    steps=4000,
+    batch=16,
+    learning_rate=5e-4,
+    share_c=0.12,
+    weights=_WEIGHTS,
+    adversarial_from=0.0,
+    adversary_filters=16,
+    adversary_ahead=200,
+    adversary_items=4,
+    start="demo",
+    per_batch={"recordings": 6, "natural": 4, "music": 2, "speech or synthetic or bands": 2, "tones": 2},
+    exact=2,
+)
+
 RECIPES = {
-    "cpu": Recipe(
-        n_filters=16,
-        steps=4000,
-        batch=16,
-        learning_rate=5e-4,
-        share_c=0.12,
-        weights=_WEIGHTS,
-        adversarial_from=0.0,
-        adversary_filters=16,
-        adversary_ahead=200,
-        adversary_items=4,
-        start="demo",
-        per_batch={"recordings": 6, "natural": 4, "music": 2, "speech or synthetic or bands": 2, "tones": 2},
-        exact=2,
-    ),
-    "cuda": Recipe(
-        n_filters=16,
+    "cpu": _CPU,
+    "cuda": replace(
+        _CPU,
         steps=40_000,
         batch=32,
         learning_rate=1e-3,
         share_c=0.1,
-        weights=_WEIGHTS,
         fft_sizes=4,
-        adversarial_from=0.0,
-        adversary_ahead=200,
+        adversary_filters=32,
         adversary_items=24,
-        start="demo",
         per_batch={"recordings": 12, "natural": 8, "music": 4, "speech or synthetic or bands": 4, "tones": 4},
         exact=4,
         check_every=1000,
     ),
 }
-"""What a device trains by unless told otherwise: an hour and a half of two CPU cores, or 40,000 steps of a GPU.
+"""What a device trains by unless told otherwise: one to two hours of two CPU cores, or 40,000 steps of a GPU.
 
 Both begin with the demo checkpoint. The discriminator hears the first items of a batch, never the computed ones at its
 end; the squared error counts for the tones alone. The first goes on at half the usual rate from weights that its like
