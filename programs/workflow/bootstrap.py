@@ -94,8 +94,9 @@ def install_recogniser():
     install_uv()
     shutil.rmtree(str(RECOGNISER), ignore_errors=True)
     print("setting up the speech recogniser (70 MB) …", flush=True)
-    pip = (UV, "pip", "install", "--quiet", "--python", PYTHON, "--no-deps", "--require-hashes")
-    if status_of(*pip, "--target", RECOGNISER, "-r", RECOGNISER_LOCK):
+    # Not "install": with hashes that refuses the constraints on versions that pyproject.toml has for the other lock.
+    pip = (UV, "pip", "sync", "--quiet", "--python", PYTHON, "--require-hashes")
+    if status_of(*pip, "--target", RECOGNISER, RECOGNISER_LOCK):
         shutil.rmtree(str(RECOGNISER), ignore_errors=True)
         print(
             "words will be undefined, because the speech recogniser could not be installed (above); "
