@@ -246,9 +246,9 @@ def test_the_card_gets_its_numbers_between_the_marks(tmp_path: Path) -> None:
 def test_the_tables_beside_the_demo_checkpoint_are_of_it() -> None:
     folder, demo = project_root() / "checkpoints", checkpoints.load("demo").id
     quality = pd.read_csv(folder / "quality.csv")
-    assert set(quality["codec"]) == {demo, "genuine EnCodec"}
+    assert set(quality["codec"].str.split(" + ", regex=False).str[0]) == {demo, "genuine EnCodec"}
     card = (folder / "README.md").read_text()
-    assert set(re.findall(r"\| (demo-\w+) \|", card)) == {demo}
+    assert set(re.findall(r"\| (demo-\w+)[ |]", card)) == {demo}
     assert evaluation._markdown(quality, 2) in card
 
 
