@@ -104,13 +104,13 @@ def main(words: Sequence[str]) -> int:
         )
     if not options.held_out:
         clips += play_excerpts(project_root() / "stimulus", options.clips)
-    quality = summarise(measured(checkpoint, clips, options.data, decoder))
+    quality = summarise(measured(checkpoint, clips, options.data, decoder)).round(4)  # once: card and file agree
     levels = level_drift(checkpoint)
     print(quality.round(3).to_string(index=False))
     print(levels.round(2).to_string(index=False))
     if options.out:
         with replacing(options.out) as temporary:
-            quality.round(4).to_csv(temporary, index=False)
+            quality.to_csv(temporary, index=False)
     if options.card:
         fill_card(
             options.card, {"quality": _markdown(quality, 2), "levels": _markdown(levels_table(levels), 1)}
