@@ -104,7 +104,8 @@ def main(words: Sequence[str]) -> int:
         )
     if not options.held_out:
         clips += play_excerpts(project_root() / "stimulus", options.clips)
-    quality = summarise(measured(checkpoint, clips, options.data, decoder)).round(4)  # once: card and file agree
+    scores = measured(checkpoint, clips, options.data, decoder)
+    quality = summarise(scores).round(4)  # once, so that card and file agree
     levels = level_drift(checkpoint)
     print(quality.round(3).to_string(index=False))
     print(levels.round(2).to_string(index=False))

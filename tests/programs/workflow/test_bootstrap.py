@@ -109,7 +109,7 @@ def test_the_recogniser_is_a_step_of_its_own(
     bootstrap.install()
     bootstrap.install_recogniser()
     (words,) = asked
-    assert words[1:3] == ["pip", "sync"], "install refuses the constraints of pyproject.toml where hashes are required"
+    assert words[1:3] == ["pip", "sync"], "install refuses constraints where hashes are required"
     assert "--require-hashes" in words and words[-1] == "recogniser.lock"
     assert (bootstrap.RECOGNISER / "model").is_dir()
     bootstrap.install_recogniser()
