@@ -109,13 +109,16 @@ def main(words: Sequence[str]) -> int:
     levels = level_drift(checkpoint)
     print(quality.round(3).to_string(index=False))
     print(levels.round(2).to_string(index=False))
+    blocks = {"quality": _markdown(quality, 2), "levels": _markdown(levels_table(levels), 1)}
+    if decoder is not None:
+        beside = beside_own(scores, checkpoint.id, f"{checkpoint.id} + {decoder.id}")
+        print(beside.round(3).to_string(index=False))
+        blocks["decoder"] = _markdown(beside, 2)
     if options.out:
         with replacing(options.out) as temporary:
             quality.to_csv(temporary, index=False)
     if options.card:
-        fill_card(
-            options.card, {"quality": _markdown(quality, 2), "levels": _markdown(levels_table(levels), 1)}
-        )
+        fill_card(options.card, blocks)
     return 0
 
 
@@ -188,17 +191,52 @@ def summarise(rows: pd.DataFrame) -> pd.DataFrame:
 
     ``words_wrong`` are the words wrong beyond the original's own, of ``words`` that are said (:func:`beyond_original`).
     """
-    sets = dict(list(rows.groupby("set", sort=True)))
-    others = {MUSIC_SET, *(name for name, _ in PLAY_SETS.values())}
-    if spoken := [table for name, table in sets.items() if name not in others]:
-        sets[RECORDED] = pd.concat(spoken)
     found = [
         {"set": name, "codec": codec, "kbps": kbps, **_means(table, part)}
-        for name, table in sets.items()
+        for name, table in _sets(rows).items()
         for (codec, kbps), part in table[table["codec"] != ORIGINAL].groupby(["codec", "kbps"], sort=True)
         if name != RECORDED or codec != "genuine EnCodec"  # which has decodes of one set alone
     ]
     return pd.DataFrame(found)
+
+
+def beside_own(rows: pd.DataFrame, own: str, other: str) -> pd.DataFrame:
+    """Another decoder minus the codec's own, of the same codes and recordings, at the bandwidths that both have.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        Of :func:`measured`.
+    own, other : str
+        Their names in ``codec``.
+
+    Returns
+    -------
+    DataFrame
+        Mean differences of scores, and of the share of words that are wrong, with a 95 % interval
+        (:func:`beyond_original`, the codec's own decoder in the original's place).
+    """
+    scores = ["pesq_wb", "stoi", "estoi", "visqol_speech", "mel_distance_db"]
+    found = []
+    for name, table in _sets(rows).items():
+        by_codec = table.set_index(["codec", "kbps", "set", "clip"])
+        for kbps, part in by_codec.loc[other].groupby(level="kbps"):
+            known = by_codec.loc[own].loc[part.index]
+            words = beyond_original(
+                *([w for clip in t["counted"] for w in clip] for t in (part, known)), seed=0
+            )
+            bounds = {"words_wrong": words.value, "low": words.low, "high": words.high, "words": words.said}
+            found.append({"set": name, "kbps": kbps, **(part[scores] - known[scores]).mean(), **bounds})
+    return pd.DataFrame(found)
+
+
+def _sets(rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Rows by set, and those of all recorded speech."""
+    sets = {str(name): table for name, table in rows.groupby("set", sort=True)}
+    others = {MUSIC_SET, *(name for name, _ in PLAY_SETS.values())}
+    if spoken := [table for name, table in sets.items() if name not in others]:
+        sets[RECORDED] = pd.concat(spoken)
+    return sets
 
 
 def _means(table: pd.DataFrame, part: pd.DataFrame) -> dict[str, float]:

@@ -277,3 +277,27 @@ def test_a_second_decoder_is_measured_beside_the_codecs_own(
         tiny_checkpoint.id: [1.5, 3.0, 6.0, 12.0, 24.0],
         f"{tiny_checkpoint.id} + {decoder.id}": [1.5, 6.0],
     }
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_second_decoder_is_compared_on_the_same_recordings(
+    tiny_checkpoint: Checkpoint, tmp_path: Path
+) -> None:
+    network = vocoder.Vocoder({"dim": 8, "intermediate": 12, "layers": 1, "bandwidths": [1.5, 6.0]})
+    file = vocoder.save(network, tmp_path / "other.safetensors", {"codec": tiny_checkpoint.id})
+    said = [Passage(0.0, 1.0, "one two"), Passage(1.0, 2.0, "three")]
+    clips = [evaluation.Clip("speech/a", f"{i}.wav", WAVE * (1 + i), said) for i in range(3)]
+    rows = evaluation.measured(tiny_checkpoint, clips, tmp_path, decoder_for(tiny_checkpoint, file))
+    own, other = (rows["codec"] == name for name in rows["codec"].unique()[1:])
+    rows.loc[own, "snr_db"] = rows.loc[own, "stoi"] = 0.25
+    at_six = other & (rows["kbps"] == 6)
+    rows.loc[at_six, "counted"] = rows.loc[at_six, "counted"].map(
+        lambda counted: [replace(words, deletions=words.deletions + 1) for words in counted]
+    )
+    names = rows["codec"].unique()
+    beside = evaluation.beside_own(rows, names[1], names[2])
+    assert beside[["set", "kbps"]].to_numpy().tolist() == [
+        [name, kbps] for name in ("speech/a", evaluation.RECORDED) for kbps in (1.5, 6.0)
+    ]
+    assert beside["stoi"].tolist() == [0.25] * 4 and set(beside["words"]) == {9}
+    assert beside["words_wrong"].tolist() == pytest.approx([0, 2 / 3] * 2)
