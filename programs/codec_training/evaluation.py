@@ -218,15 +218,15 @@ def beside_own(rows: pd.DataFrame, own: str, other: str) -> pd.DataFrame:
     """
     scores = ["pesq_wb", "stoi", "estoi", "visqol_speech", "mel_distance_db"]
     found = []
-    for name, table in _sets(rows).items():
+    for of, table in _sets(rows).items():
         by_codec = table.set_index(["codec", "kbps", "set", "clip"])
         for kbps, part in by_codec.loc[other].groupby(level="kbps"):
             known = by_codec.loc[own].loc[part.index]
-            words = beyond_original(
-                *([w for clip in t["counted"] for w in clip] for t in (part, known)), seed=0
-            )
+            heard, before = ([w for clip in frame["counted"] for w in clip] for frame in (part, known))
+            words = beyond_original(heard, before, seed=0)
             bounds = {"words_wrong": words.value, "low": words.low, "high": words.high, "words": words.said}
-            found.append({"set": name, "kbps": kbps, **(part[scores] - known[scores]).mean(), **bounds})
+            means = {name: (part[name] - known[name]).mean() for name in scores}
+            found.append({"set": of, "kbps": kbps, **means, **bounds})
     return pd.DataFrame(found)
 
 
