@@ -1,31 +1,33 @@
 # The front door. "make" alone prints this help; programs/workflow/ and the Snakefile do the work.
 
 .DEFAULT_GOAL := help
-.PHONY: help book html publish sweep report test quick lint calibrate scaling codec bench lock clean environment
+.PHONY: help book html publish sweep report test quick lint calibrate scaling codec vocoder bench lock clean environment
 
 # What is asked for; empty means: as the edition says.
 EDITION ?= demo
 STIMULUS ?=
 CODEC ?=
+CODEC_DECODER ?=
 BANDWIDTHS ?=
 JOBS ?=
 PROFILE ?=
 DATA ?=
-MEND ?=
+CORPUS ?=
+KIND ?=
 MINUTES ?=
 ONLY ?=
 BOOK_URL ?=
 OUT ?= build/report.md
 PYTHON ?=
 # By way of the environment, so that spaces and quotes in a path arrive as they are.
-export EDITION STIMULUS CODEC BANDWIDTHS JOBS PROFILE DATA MINUTES ONLY BOOK_URL OUT
+export EDITION STIMULUS CODEC CODEC_DECODER BANDWIDTHS JOBS PROFILE DATA CORPUS KIND MINUTES ONLY BOOK_URL OUT
 
 # The oldest Python that will do is 3.11; "python3" is not always it.
 PYTHON3 := $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { command -v "$$p"; break; }; done)
 RUN := $(if $(PYTHON),"$(PYTHON)",.venv/bin/python)
 PROGRAM = exec $(RUN) -m programs
-ASKED = --edition "$$EDITION" --stimulus "$$STIMULUS" --codec "$$CODEC" --bandwidths "$$BANDWIDTHS" \
+ASKED = --edition "$$EDITION" --stimulus "$$STIMULUS" --codec "$$CODEC" --bandwidths "$$BANDWIDTHS" --decoder "$$CODEC_DECODER" \
 	--jobs "$$JOBS" --profile "$$PROFILE" --with-parent
 
 help:
@@ -39,17 +41,19 @@ help:
 	@echo 'make publish   make book for the demo edition, then rewrite the tracked notebooks, clips and results'
 	@echo 'make calibrate rewrite results/calibration.csv: false alarms and recovery of the decoding, over 1500 simulated studies'
 	@echo 'make scaling   rewrite results/scaling.csv: what subjects and minutes of sound buy, over simulated studies'
-	@echo 'make codec     train the demo checkpoint on synthesised sound; DATA=DIR adds recordings;'
-	@echo '               MEND=1 teaches the checkpoint that is there the high tones it loses'
+	@echo 'make codec     train the demo checkpoint on synthesised sound; DATA=DIR adds recordings'
+	@echo 'make vocoder   train the two networks of Vocos: the second decoder for the demo codec, and the mel vocoder;'
+	@echo '               KIND=codes or mel for one of them, DATA=DIR adds recordings, CORPUS=DIR takes a corpus that is there'
 	@echo 'make bench     time codec, masking, training and ridge, rewrite results/bench.csv; MINUTES=2 for a part of the play,'
 	@echo '               ONLY=codec, masking, training, ridge or book for one part (the others keep their figures); book takes over'
 	@echo '               where the time of the last make book EDITION=demo from nothing (after make clean) went'
-	@echo 'make lock      write requirements.lock and bootstrap.lock anew from pyproject.toml'
+	@echo 'make lock      write requirements.lock and bootstrap.lock anew from pyproject.toml, and the hashes of recogniser.lock'
 	@echo 'make clean     remove what has been made: build/, _build/ and caches'
 	@echo
 	@echo 'EDITION=demo            an edition of config/ (smoke, demo, full, sherlock), or the path of an edition file'
 	@echo 'STIMULUS=FILE           a recording in place of the edition'"'"'s: WAV, FLAC, MP3, Ogg, MP4 …'
 	@echo 'CODEC=demo              demo, released (EnCodec by Meta, downloaded once), or the path of a checkpoint'
+	@echo 'CODEC_DECODER=vocos     what makes sound of its codes: own, or vocos, a second decoder for the same codes'
 	@echo 'BANDWIDTHS="1.5 3 6"    in kbps; default: as the edition says'
 	@echo 'JOBS=2                  notebooks executed at a time; default: one per core, four at most'
 	@echo 'PROFILE=slurm           a Snakemake profile, to run on a cluster'
@@ -97,7 +101,11 @@ scaling: environment
 	@$(PROGRAM) scaling $(if $(JOBS),--jobs "$$JOBS")
 
 codec: environment
-	@$(PROGRAM) codec$(if $(MEND),-mend) $(if $(DATA),--data "$$DATA") --out checkpoints/encodec-24khz-demo.safetensors
+	@$(PROGRAM) codec $(if $(DATA),--data "$$DATA") --out checkpoints/encodec-24khz-demo.safetensors
+
+vocoder: environment
+	@for kind in $${KIND:-codes mel}; do \
+		$(RUN) -m programs vocoder "$$kind" $(if $(DATA),--data "$$DATA") $(if $(CORPUS),--corpus "$$CORPUS") || exit 1; done
 
 bench: environment
 	@exec $(RUN) -W ignore::FutureWarning -m programs bench --out results/bench.csv $(if $(MINUTES),--minutes "$$MINUTES") $(if $(ONLY),--only "$$ONLY") --edition "$${EDITION:-demo}"
@@ -108,6 +116,8 @@ lock: environment
 		--generate-hashes --no-header --no-annotate --python-version 3.11 --output-file requirements.lock --quiet
 	@echo "uv==$$(.bootstrap/bin/uv --version | cut -d' ' -f2)" | .bootstrap/bin/uv pip compile - --universal \
 		--generate-hashes --no-header --no-annotate --python-version 3.11 --output-file bootstrap.lock --quiet
+	@pin=$$(grep -o '^[^ ]*==[^ ]*' recogniser.lock) && echo "$$pin" | .bootstrap/bin/uv pip compile - --universal --no-deps \
+		--generate-hashes --no-header --no-annotate --python-version 3.11 --output-file recogniser.lock --quiet
 
 clean:
 	rm -rf build _build .snakemake .pytest_cache .mypy_cache .ruff_cache

@@ -20,12 +20,15 @@ from fmri_audio.base.command import command
 from fmri_audio.base.errors import UserError
 from fmri_audio.base.extras import from_extra
 from fmri_audio.base.files import check_writable, replacing, write_text
-from fmri_audio.base.settings import BIDS_SPACE, FAMILIES, NAMED_CODECS, VARIANTS
+from fmri_audio.base.settings import BIDS_SPACE, DECODERS, FAMILIES, NAMED_CODECS, VARIANTS
 
 if TYPE_CHECKING:
     from fmri_audio.codec.checkpoints import Checkpoint
+    from fmri_audio.codec.second_decoder import SecondDecoder
     from fmri_audio.codec.segmented import SegmentedCodec
     from fmri_audio.representations.encodec import EncodecCodes
+    from fmri_audio.sound.metrics.evaluate import Scores
+    from fmri_audio.sound.recognition.compared import ComparedWords
 
 MOST_SUBJECTS = 1_000
 """Of a simulated study; as many as an edition may ask for."""
@@ -38,17 +41,37 @@ def evaluate(arguments: argparse.Namespace) -> None:
     """Score a degraded recording against its reference."""
     from fmri_audio.sound import audio
     from fmri_audio.sound.metrics import base, evaluate
+    from fmri_audio.sound.recognition import compared
 
+    given = arguments.transcript
+    transcript = None if given is None else compared.read_transcript(given)
     sounds = {
         name: audio.read_mono(getattr(arguments, name), base.METRIC_RATE)
         for name in ("reference", "degraded")
     }
     reference, degraded = (sound.waveform for sound in sounds.values())
     scores = evaluate.evaluate(reference, degraded, base.METRIC_RATE)
+    words = compared.NOT_ASKED
+    if arguments.words or given is not None:
+        pair = evaluate.shifted(reference, degraded, scores.lag_samples)
+        words = compared.compare_words(*pair, base.METRIC_RATE, transcript)
     if arguments.json:
         done = {f"{name}_steps": sound.steps for name, sound in sounds.items()}
-        print(json.dumps({**scores.as_json(), **done}))
+        why = {"undefined": {**scores.undefined, **words.undefined}}
+        print(json.dumps({**scores.as_json(), **why, **done, **words.as_json()}))
         return
+    _print_scores(scores)
+    if words is not compared.NOT_ASKED:
+        _print_words(words)
+    for name, sound in sounds.items():
+        if sound.steps:
+            print(f"{name}: {'; '.join(sound.steps)}")
+
+
+def _print_scores(scores: Scores) -> None:
+    """Print a score a line, and what has to be known to read them."""
+    from fmri_audio.sound.metrics import base, evaluate
+
     for name, value in scores.values().items():
         text = (
             "undefined" if math.isnan(value) else f"{value:d}" if isinstance(value, int) else f"{value:.4g}"
@@ -59,14 +82,31 @@ def evaluate(arguments: argparse.Namespace) -> None:
     if abs(scores.level_difference_db) > evaluate.FAR_APART_DB:
         print(
             f"the degraded sound is {abs(scores.level_difference_db):.1f} dB "
-            f"{'louder' if scores.level_difference_db > 0 else 'quieter'} than the reference: SNR counts that, SI-SDR, "
-            "PESQ and STOI do not; all count what rounding or clipping it cost"
+            f"{'louder' if scores.level_difference_db > 0 else 'quieter'} than the reference: SNR and DNSMOS count "
+            "that, SI-SDR, PESQ, STOI, ESTOI and ViSQOL do not; all count what rounding or clipping it cost"
         )
     if scores.speech_fraction < base.LEAST_SPEECH:
-        print("PESQ and STOI are models of speech, and less than a tenth of the reference is speech")
-    for name, sound in sounds.items():
-        if sound.steps:
-            print(f"{name}: {'; '.join(sound.steps)}")
+        print(
+            "all scores from PESQ to DNSMOS are models of speech, and less than a tenth of the reference is speech"
+        )
+
+
+def _print_words(words: ComparedWords) -> None:
+    """Print what words were compared with, by which recogniser, and how many are lost."""
+    from fmri_audio.sound.recognition import FEWEST_WORDS
+
+    undefined = math.isnan(words.wrong)
+    said = f"({words.why})" if undefined else "of the words said, beyond the reference's own errors"
+    print(f"{'words_wrong':19} {'undefined' if undefined else f'{words.wrong:.4g}':>10} {said}")
+    if words.said is not None:
+        few = f" (fewer than {FEWEST_WORDS} decide nothing)" if words.said < FEWEST_WORDS else ""
+        print(f"{'words_said':19} {words.said:>10} words{few}")
+    if words.recogniser is not None:
+        print(f"{'words_reference':19} {words.reference}")
+        one = words.recogniser
+        print(
+            f"{'recogniser':19} {one.name}, licence: {one.licence}, from {one.source}, SHA-256 {one.sha256[:8]}…"
+        )
 
 
 def codec_info(arguments: argparse.Namespace) -> None:
@@ -170,6 +210,7 @@ def codec_decode(arguments: argparse.Namespace) -> None:
     from fmri_audio.codec import checkpoints
     from fmri_audio.codec.codes_files import read_codes
     from fmri_audio.edition.edition import check_bandwidths
+    from fmri_audio.representations.encodec import EncodecCodes
 
     if arguments.sound.suffix.lower() not in (".wav", ".flac"):
         raise UserError(
@@ -184,20 +225,32 @@ def codec_decode(arguments: argparse.Namespace) -> None:
         )
     bandwidth = float(stored["bandwidth_kbps"])
     check_bandwidths([bandwidth], checkpoint)
-    decode = _decode_stream if checkpoint.model.segment is None else _decode_segments
-    decode(arguments.codes, stored, checkpoint, bandwidth, arguments.sound)
+    decoder = _decoder(arguments.decoder, checkpoint)
+    if checkpoint.model.segment is None:
+        codec = EncodecCodes(checkpoint, bandwidth, decoder)
+        _decode_stream(arguments.codes, stored, codec, arguments.sound)
+    else:
+        _decode_segments(arguments.codes, stored, checkpoint, bandwidth, arguments.sound)
     seconds = int(stored["n_samples"]) / checkpoint.model.sample_rate
-    print(f"{arguments.sound}: {seconds:.2f} s, {bandwidth:g} kbps, {checkpoint.id}")
+    by = f", decoded by {decoder.id}" if decoder else ""
+    print(f"{arguments.sound}: {seconds:.2f} s, {bandwidth:g} kbps, {checkpoint.id}{by}")
 
 
-def _decode_stream(
-    path: Path, stored: dict[str, Any], checkpoint: Checkpoint, bandwidth: float, out: Path
-) -> None:
+def _decoder(name: str, checkpoint: Checkpoint) -> SecondDecoder | None:
+    """Open the decoder of that name; None for the codec's own."""
+    if name == "own":
+        return None
+    if checkpoint.model.segment is not None:
+        raise UserError(f"--decoder {name}: {checkpoint.id} works in segments and has its own decoder alone")
+    from fmri_audio.codec.second_decoder import decoder_for
+
+    return decoder_for(checkpoint)
+
+
+def _decode_stream(path: Path, stored: dict[str, Any], codec: EncodecCodes, out: Path) -> None:
     """Write the sound of one stream of codes."""
     from fmri_audio.representations import codec_stream
-    from fmri_audio.representations.encodec import EncodecCodes
 
-    codec = EncodecCodes(checkpoint, bandwidth)
     codes, n_samples = stored["codes"], int(stored["n_samples"])
     _check_codes(path, codes, codec, codec.channels)
     if not (codes.shape[1] - 1) * codec.hop_length < n_samples <= codes.shape[1] * codec.hop_length:
@@ -339,12 +392,26 @@ def _add_evaluate(commands: Any) -> None:
     one = commands.add_parser(
         "evaluate",
         help="score a degraded recording against its reference",
-        description="SNR, SI-SDR, PESQ and STOI: mono, 16 kHz, aligned by cross-correlation, cut to the shorter. "
-        "Beyond 30 s, PESQ and STOI are means over pieces by the speech in each.",
+        description="SNR, SI-SDR, PESQ, STOI, ESTOI, ViSQOL in speech mode, and DNSMOS, which hears the degraded "
+        "recording alone: mono, 16 kHz, aligned by cross-correlation, cut to the shorter. Beyond 30 s, PESQ, STOI, "
+        "ESTOI and ViSQOL are means over pieces by the speech in each; DNSMOS is a mean over windows of 9 s. With "
+        "--words or --transcript, also the words that a speech recogniser gets wrong.",
     )
     one.add_argument("reference", type=Path, metavar="REFERENCE")
     one.add_argument("degraded", type=Path, metavar="DEGRADED")
     one.add_argument("--json", action="store_true", help="print one JSON object; undefined scores are null")
+    one.add_argument(
+        "--words",
+        action="store_true",
+        help="count the words that are read in the reference and not in the degraded recording",
+    )
+    one.add_argument(
+        "--transcript",
+        type=Path,
+        metavar="FILE",
+        help="what is said in the whole reference, as plain text: count words against it, beyond the reference's own "
+        "errors",
+    )
     one.set_defaults(run=evaluate)
 
 
@@ -366,6 +433,12 @@ def _add_codec(codec: argparse.ArgumentParser) -> None:
     decode = commands.add_parser("decode", help="codes to sound")
     decode.add_argument("codes", type=Path, metavar="CODES.npz")
     decode.add_argument("sound", type=Path, metavar="SOUND.wav")
+    decode.add_argument(
+        "--decoder",
+        choices=DECODERS,
+        default="own",
+        help="the codec's own decoder, or Vocos trained for its codes (default: own)",
+    )
     decode.set_defaults(run=codec_decode, writes=["sound"])
 
 

@@ -49,8 +49,8 @@ COMMANDS = {
     "calibrate": Entry("fmri_audio.experiments.calibration"),
     "scaling": Entry("fmri_audio.experiments.scaling"),
     "codec": Entry(f"{TRAINING}.run"),
-    "codec-mend": Entry(f"{TRAINING}.run", ("mend",)),
     "codec-evaluate": Entry(f"{TRAINING}.evaluation"),
+    "vocoder": Entry("programs.vocoder_training.run"),
     "bench": Entry("programs.benchmarks.run"),
     **{f"bench-{name}": Entry(f"programs.benchmarks.{name}") for name in ("masking", "training", "ridge")},
 }

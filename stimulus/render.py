@@ -1,9 +1,7 @@
 """Render the radio play: sound, timetables and transcript, from ``script.yml``.
 
-Needed only to change the play; the rendered files are committed. It uses
-
-- Debian packages: festival, festvox-us-slt-hts, flite, espeak-ng, fluidsynth, fluid-soundfont-gm;
-- PyPI packages: numpy, scipy, soundfile, pyloudnorm, pyyaml, pyworld (with "setuptools<81", which it imports).
+Needed only to change the play; the rendered files are committed. It uses Debian's ``fluidsynth`` and
+``fluid-soundfont-gm``, and the Python packages of ``requirements.txt`` beside it.
 
     python stimulus/render.py [--out FOLDER] [--cache FOLDER]
 """
@@ -22,16 +20,27 @@ import soundfile
 import yaml
 
 HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE))
+sys.path[:0] = [str(HERE), str(HERE.parent)]
 
-from studio.mixing import Segment, Track, Voicebox, render_part  # noqa: E402
+from studio.mixing import UNPREDICTABLE, Segment, Track, Voicebox, render_part  # noqa: E402
 from studio.voices import SAMPLE_RATE, Role  # noqa: E402
 
 # libsndfile's Opus takes a quality in place of a bit rate: 1 is 6 kbps, 0 is 256 kbps.
 BIT_RATE = 56_000
 CHUNK = 10 * SAMPLE_RATE
-SEGMENT_COLUMNS = ["part", "onset", "offset", "kind", "speaker", "text", "background"]
+SEGMENT_COLUMNS = ["part", "onset", "offset", "kind", "speaker", "text", "background", "material"]
 WORD_COLUMNS = ["part", "onset", "offset", "word", "speaker"]
+
+
+def script_of(folder: Path) -> dict[str, Any]:
+    """The play's text."""
+    return dict(yaml.safe_load((folder / "script.yml").read_text(encoding="utf-8")))
+
+
+def company(script: dict[str, Any], cache: Path | None) -> Voicebox:
+    """All voices of the play."""
+    cast = yaml.safe_load((HERE / "studio" / "cast.yml").read_text(encoding="utf-8"))
+    return Voicebox({key: Role(**row) for key, row in cast.items()}, script["respelled"], cache)
 
 
 def write_opus(path: Path, samples: np.ndarray) -> None:
@@ -66,6 +75,7 @@ def segment_rows(number: int, segments: list[Segment], names: dict[str, str]) ->
             names.get(s.speaker, ""),
             s.text,
             s.background,
+            s.material,
         ]
         for s in segments
     ]
@@ -102,7 +112,11 @@ def report(number: int, track: Track) -> str:
         for kind in ("speech", "music", "ambience", "silence")
     }
     listed = ", ".join(f"{kind} {share:.1%}" for kind, share in shares.items())
-    return f"part {number}: {total:.1f} s, {len(track.words)} words, {listed}, peak {np.abs(track.samples).max():.2f}"
+    code = sum(len(s.text.split()) for s in track.segments if s.material == UNPREDICTABLE)
+    return (
+        f"part {number}: {total:.1f} s, {len(track.words)} words ({code} of them unpredictable), {listed}, "
+        f"peak {np.abs(track.samples).max():.2f}"
+    )
 
 
 def main() -> None:
@@ -115,12 +129,9 @@ def main() -> None:
         "--cache", type=Path, help="a folder that keeps synthesised sentences between renderings"
     )
     arguments = parser.parse_args()
-    script = yaml.safe_load((HERE / "script.yml").read_text())
-    cast = {
-        key: Role(**row) for key, row in yaml.safe_load((HERE / "studio" / "cast.yml").read_text()).items()
-    }
-    names = {key: role.name for key, role in cast.items()}
-    box = Voicebox(cast, arguments.cache)
+    script = script_of(HERE)
+    box = company(script, arguments.cache)
+    names = {key: role.name for key, role in box.cast.items()}
     arguments.out.mkdir(parents=True, exist_ok=True)
     segments, words = [], []
     for number, part in enumerate(script["parts"], 1):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path, PurePosixPath
 
@@ -18,6 +18,10 @@ from fmri_audio.base.files import sha256_of
 from fmri_audio.bottleneck.arms.base import Material
 from fmri_audio.codec import checkpoints
 from fmri_audio.codec.checkpoints import Checkpoint
+from fmri_audio.codec.vocoder import Vocoder
+from fmri_audio.codec.vocoder import save as save_vocoder
+from fmri_audio.representations import mel_vocoder
+from fmri_audio.representations.mel import MelGriffinLim
 from fmri_audio.sound import audio
 from tests.materials import MakeMaterial, fitting_codebooks, material_about
 
@@ -103,6 +107,26 @@ def tiny_checkpoint_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def tiny_checkpoint(tiny_checkpoint_file: Path) -> Checkpoint:
     """An EnCodec with two filters and random weights: right in every shape, wrong in every sound."""
     return checkpoints.load(str(tiny_checkpoint_file))
+
+
+@pytest.fixture(scope="session")
+def tiny_vocoder_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """File of a mel vocoder that is narrow and knows nothing."""
+    mel = MelGriffinLim()
+    config = {"channels": mel.n_mels, "n_fft": 4 * mel.hop_length, "hop": mel.hop_length, "padding": "center"}
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        network = Vocoder({**config, "dim": 8, "intermediate": 12, "layers": 1})
+    summary = {"description": "random", "licence": "none", "codec": ""}
+    return save_vocoder(network, tmp_path_factory.mktemp("vocoder") / "tiny-vocoder.safetensors", summary)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def tiny_vocoder(tiny_vocoder_file: Path) -> Iterator[None]:
+    """Let that one stand for the trained mel vocoder: right in every shape, wrong in every sound."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(mel_vocoder, "vocoder_file", lambda: tiny_vocoder_file)
+        yield
 
 
 @pytest.fixture(scope="session")

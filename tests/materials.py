@@ -17,7 +17,7 @@ from tests.study.conftest import SAMPLE_RATE, noise_bursts
 
 N_TRS, N_UNITS, RANK = 48, 10, 4
 LAGS, SHIFT = (3, 4), 3
-MEL = MelSettings(n_fft=1024, hop_length=360, n_mels=20, n_iter=2)
+MEL = MelSettings(n_fft=1024, hop_length=360, n_mels=128, n_iter=2)
 
 MakeMaterial = Callable[..., Material]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +14,11 @@ import soundfile
 import torch
 
 from fmri_audio import cli
-from fmri_audio.codec import checkpoints
+from fmri_audio.codec import checkpoints, second_decoder, vocoder
 from fmri_audio.codec.checkpoints import Checkpoint
 from fmri_audio.representations.encodec import EncodecCodes
 from fmri_audio.sound import audio
+from fmri_audio.sound.recognition import NO_RECOGNISER, Recogniser, compared
 
 Maker = Callable[..., np.ndarray]
 Output = pytest.CaptureFixture[str]
@@ -45,9 +46,14 @@ def test_evaluate_prints_one_json_object(tmp_path: Path, recording: Path, capsys
     soundfile.write(tmp_path / "late.flac", 0.5 * shifted, 44_100)
     assert cli.main(["evaluate", str(recording), str(tmp_path / "late.flac"), "--json"]) == 0
     scores = json.loads(capsys.readouterr().out)
-    names = "snr_db si_sdr_db pesq_wb pesq_nb stoi lag_samples speech_fraction"
+    names = (
+        "snr_db si_sdr_db pesq_wb pesq_nb stoi estoi visqol_speech dnsmos_ovrl lag_samples speech_fraction"
+    )
     added = ["level_difference_db", "undefined", "reference_steps", "degraded_steps"]
-    assert list(scores) == [*names.split(), *added] and scores["undefined"] == {}
+    words = ["words_wrong", "words_reference", "words_said", "recogniser"]
+    assert list(scores) == [*names.split(), *added, *words]
+    assert list(scores["undefined"]) == words == [name for name, value in scores.items() if value is None]
+    assert set(scores["undefined"].values()) == {"words are counted with --words, or with --transcript FILE"}
     assert scores["level_difference_db"] == pytest.approx(-6.02, abs=0.05)
     assert scores["reference_steps"] == [
         "mixed 2 channels to mono (mean)",
@@ -61,9 +67,10 @@ def test_evaluate_prints_a_table(recording: Path, capsys: Output) -> None:
     assert cli.main(["evaluate", str(recording), str(recording)]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[2].split()[0] == "pesq_wb" and lines[2].endswith("MOS-LQO")
-    assert lines[5].split() == ["lag_samples", "0", "samples"]
+    assert [line.split()[0] for line in lines[4:8]] == ["stoi", "estoi", "visqol_speech", "dnsmos_ovrl"]
+    assert lines[8].split() == ["lag_samples", "0", "samples"]
     steps = "mixed 2 channels to mono (mean); resampled from 44100 to 16000 Hz"
-    assert len(lines) == 10 and lines[-2:] == [f"reference: {steps}", f"degraded: {steps}"]
+    assert len(lines) == 13 and lines[-2:] == [f"reference: {steps}", f"degraded: {steps}"]
 
 
 def test_evaluate_of_silence_is_null(tmp_path: Path, recording: Path, capsys: Output) -> None:
@@ -73,12 +80,80 @@ def test_evaluate_of_silence_is_null(tmp_path: Path, recording: Path, capsys: Ou
     assert scores["pesq_wb"] is None and scores["stoi"] is None and scores["snr_db"] is None
     assert scores["speech_fraction"] == 0
     nulls = {name for name, value in scores.items() if value is None}
+    assert {"estoi", "visqol_speech", "dnsmos_ovrl"} <= nulls
     assert set(scores["undefined"]) == nulls and scores["undefined"]["stoi"] == "the reference is silent"
     assert cli.main(["evaluate", str(tmp_path / "silence.wav"), str(recording)]) == 0
     assert (
         "undefined" in (out := capsys.readouterr().out)
         and "less than a tenth of the reference is speech" in out
     )
+
+
+@pytest.fixture
+def listener(monkeypatch: pytest.MonkeyPatch) -> Recogniser:
+    """A recogniser that hears the same in everything."""
+
+    class Listener(Recogniser):
+        def transcribe(self, sounds: Sequence[np.ndarray]) -> list[str]:
+            return ["cats dogs mice"] * len(sounds)
+
+    found = Listener("Whisper fake", "MIT", "a test", "0" * 64, Path())
+    monkeypatch.setattr(compared, "find_recogniser", lambda: found)
+    return found
+
+
+@pytest.mark.parametrize("transcript", [None, "Cats, hogs, mice.\n"])
+def test_evaluate_counts_words_where_it_is_asked(
+    tmp_path: Path, recording: Path, listener: Recogniser, capsys: Output, transcript: str | None
+) -> None:
+    soundfile.write(tmp_path / "silence.wav", np.zeros(132_300), 44_100)
+    command = ["evaluate", str(recording), str(tmp_path / "silence.wav"), "--words"]
+    if transcript is not None:
+        (tmp_path / "said.txt").write_text(transcript, encoding="utf-8")
+        command = [*command[:-1], "--transcript", str(tmp_path / "said.txt")]
+    kind = "the recogniser's reading of the reference" if transcript is None else "transcript"
+    assert cli.main([*command, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["words_wrong"] == pytest.approx(1 if transcript is None else 2 / 3)
+    assert found["words_reference"] == kind and found["words_said"] == 3
+    assert found["recogniser"] == {
+        "name": "Whisper fake",
+        "licence": "MIT",
+        "source": "a test",
+        "sha256": "0" * 64,
+    }
+    assert "words_wrong" not in found["undefined"] and "stoi" in found["undefined"]
+    assert cli.main(command) == 0
+    lines = {line.split()[0]: line for line in capsys.readouterr().out.splitlines()}
+    assert "1" in lines["words_wrong"].split() or "0.6667" in lines["words_wrong"]
+    assert kind in lines["words_reference"] and "Whisper fake, licence: MIT" in lines["recogniser"]
+    assert lines["words_said"].split()[1] == "3" and "fewer than 600" in lines["words_said"]
+
+
+def test_evaluate_without_a_recogniser_says_why_words_are_null(
+    recording: Path, monkeypatch: pytest.MonkeyPatch, capsys: Output
+) -> None:
+    monkeypatch.setattr(compared, "find_recogniser", lambda: None)
+    assert cli.main(["evaluate", str(recording), str(recording), "--words", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["words_wrong"] is None and found["recogniser"] is None and found["stoi"] is not None
+    assert found["undefined"]["words_wrong"] == NO_RECOGNISER
+    assert cli.main(["evaluate", str(recording), str(recording), "--words"]) == 0
+    assert f"words_wrong          undefined ({NO_RECOGNISER})\n" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [(None, "does not exist"), (b"\n", "has no words"), (b"\xff\xfe\x00", "no text in UTF-8")],
+)
+def test_evaluate_refuses_what_is_no_transcript(
+    tmp_path: Path, recording: Path, capsys: Output, content: bytes | None, why: str
+) -> None:
+    file = tmp_path / "said.txt"
+    if content is not None:
+        file.write_bytes(content)
+    line = fails(["evaluate", str(recording), str(recording), "--transcript", str(file)], capsys)
+    assert why in line and str(file) in line
 
 
 def test_evaluate_says_that_levels_are_far_apart(tmp_path: Path, recording: Path, capsys: Output) -> None:
@@ -149,6 +224,37 @@ def test_encode_then_decode_is_the_codec(
     back = audio.read_sound(sound)
     assert back.sample_rate == 24_000 and back.samples.shape == (1, 72_000)
     assert np.abs(back.samples[0] - np.clip(expected, -1, 1)).max() < 1e-4
+
+
+def test_codes_may_be_decoded_by_a_second_decoder(
+    tmp_path: Path,
+    recording: Path,
+    tiny_checkpoint_file: Path,
+    tiny_checkpoint: Checkpoint,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: Output,
+) -> None:
+    monkeypatch.setattr(second_decoder, "project_root", lambda: tmp_path)
+    codes, sound = tmp_path / "codes.npz", tmp_path / "sound.wav"
+    encode = ["codec", "encode", str(recording), str(codes), "--checkpoint", str(tiny_checkpoint_file)]
+    decode = ["codec", "decode", str(codes), str(sound), "--decoder", "vocos"]
+    assert cli.main([*encode, "--bandwidth", "3"]) == 0
+    capsys.readouterr()
+    assert "make vocoder" in fails(decode, capsys) and not sound.exists()
+    network = vocoder.Vocoder({"dim": 8, "intermediate": 12, "layers": 1, "bandwidths": [3.0]})
+    file = vocoder.save(
+        network, tmp_path / "checkpoints/vocos-demo.safetensors", {"codec": tiny_checkpoint.id}
+    )
+    assert cli.main(decode) == 0
+    assert "decoded by vocos-demo-" in capsys.readouterr().out
+    codec = EncodecCodes(tiny_checkpoint, 3.0, second_decoder.decoder_for(tiny_checkpoint, file))
+    with np.load(codes) as stored:
+        expected = codec.synthesise(torch.from_numpy(stored["codes"])[None], 72_000)[0, 0].numpy()
+    back = audio.read_sound(sound).samples[0]
+    assert np.abs(back - np.clip(expected, -1, 1)).max() < 1e-4
+    assert cli.main([*encode, "--bandwidth", "6"]) == 0
+    capsys.readouterr()
+    assert "decodes 3 kbps, not 6" in fails(decode, capsys)
 
 
 @pytest.mark.parametrize("seconds", [2.5, 1.0, 0.995])

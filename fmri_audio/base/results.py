@@ -23,7 +23,9 @@ class Record:
     noise-free, voxel-noise, measured; ``control`` names a baseline (mean, random, other-segment, envelope,
     no-brain …), in the sweep the setting that was varied (``balance=0``), or is "none"; ``units`` and ``rank``
     are the bottleneck's size and real width; ``n`` is how many observations the value summarises. A value that
-    is undefined is NaN, never a stand-in number.
+    is undefined is NaN, never a stand-in number. ``decoder`` is what turned the codec's codes or latents into sound
+    (:data:`OWN_DECODER` or another's name); ``noise`` what was added to the bottleneck's volumes, as
+    :func:`noise_of` writes it; ``material`` what sound was heard (:data:`PLAY`, :data:`RECORDINGS` …).
     """
 
     metric: str
@@ -47,7 +49,17 @@ class Record:
     ci_high: float | None = None
     n: int | None = None
     hardware: str | None = None
+    decoder: str | None = None
+    noise: str | None = None
+    material: str | None = None
 
+
+OWN_DECODER = "own"
+"""What the column ``decoder`` says of a codec's own decoder."""
+
+PLAY, PLAY_UNPREDICTABLE, RECORDINGS, COMPUTED = "play", "play-unpredictable", "recordings", "computed"
+"""What the column ``material`` says of the embedded play, of its semantically unpredictable sentences alone, of any
+other sound that was brought, and of tones and noise."""
 
 COLUMNS = (
     "edition",
@@ -71,7 +83,13 @@ COLUMNS = (
     "n",
     "unit",
     "hardware",
+    "decoder",
+    "noise",
+    "material",
 )
+
+_FEWEST_COLUMNS = COLUMNS.index("hardware") + 1
+"""Columns of tables that were written before there were more; what is missing counts as empty."""
 
 
 def write(path: Path | str, records: Iterable[Record]) -> None:
@@ -93,9 +111,10 @@ def read(paths: Path | str | Iterable[Path | str]) -> pd.DataFrame:
             {column: pd.Series(dtype="float64" if column in _NUMERIC else "string") for column in COLUMNS}
         )
     for path, frame in zip(listed, frames, strict=True):
-        if tuple(frame.columns) != COLUMNS:
+        if len(frame.columns) < _FEWEST_COLUMNS or tuple(frame.columns) != COLUMNS[: len(frame.columns)]:
             raise ValueError(f"{path}: not a results table (columns {list(frame.columns)})")
-    return pd.concat(frames, ignore_index=True)
+    whole = [frame.reindex(columns=list(COLUMNS)) for frame in frames]
+    return pd.concat([frame.astype(dict.fromkeys(text, "string")) for frame in whole], ignore_index=True)
 
 
 def select(rows: pd.DataFrame, **wanted: object) -> pd.DataFrame:
@@ -121,6 +140,19 @@ def once(rows: pd.DataFrame, by: Iterable[str]) -> pd.DataFrame:
     Two chapters may score the same sound, on another number of windows. This is the one rule for such ties.
     """
     return rows.sort_values("n", kind="stable").drop_duplicates(list(by), keep="last")
+
+
+def noise_of(level: float, *, independent: bool = False) -> str:
+    """Write noise for the column ``noise``: its level in units of the brains' own, and whether it covaries as theirs.
+
+    Parameters
+    ----------
+    level : float
+        Times the brains' standard deviation.
+    independent : bool
+        Whether it is without covariance in space and time.
+    """
+    return f"{'independent' if independent else 'covarying'} x {level:g}" if level else "none"
 
 
 def fill(record: Record, **values: object) -> Record:

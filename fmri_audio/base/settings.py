@@ -40,6 +40,10 @@ BIDS_SPACE = "MNI152NLin2009cAsym"
 NAMED_CODECS = ("demo", "released", "released-48khz")
 """Codecs that go by a name rather than by a path; the last is for the command line, not for editions."""
 
+DecoderName = Literal["own", "vocos"]
+DECODERS: tuple[DecoderName, ...] = get_args(DecoderName)
+"""What makes sound of a codec's codes: its own decoder, or Vocos trained for them."""
+
 Variant = Literal["realistic", "null", "null-shared", "strong"]
 VARIANTS: tuple[Variant, ...] = get_args(Variant)
 """What a simulated study's brains share: a realistic or strong response to the sound, nothing, or a response that
@@ -168,6 +172,26 @@ class WindowSettings(Section):
             raise ValueError(
                 f"clip_seconds: {self.clip_seconds:g} should be at most seconds {self.seconds:g}"
             )
+        return self
+
+
+class WordsSettings(Section):
+    """How many words a speech recogniser reads of every sound without brains."""
+
+    count: int = Field(
+        620,
+        ge=0,
+        le=100_000,
+        description="words drawn from the recording, and a quarter as many that no word before them gives away",
+    )
+    few: int = Field(
+        200, ge=0, le=100_000, description="words of sounds that are heard, but that nothing is decided by"
+    )
+
+    @model_validator(mode="after")
+    def _few_are_fewer(self) -> WordsSettings:
+        if self.few > self.count:
+            raise ValueError(f"few: {self.few} should be at most count {self.count}")
         return self
 
 
@@ -345,12 +369,14 @@ class Settings(Section):
         description="name, used for folders and tables",
     )
     codec: str = Field("demo", min_length=1, description="demo, released, or the path of a checkpoint")
+    decoder: DecoderName = Field("own", description=f"what makes sound of its codes: {', '.join(DECODERS)}")
     bandwidths: Annotated[list[Bandwidth], Field(min_length=1, max_length=100)] | Literal["all"] = "all"
     main_bandwidth: Bandwidth = Field(6.0, description="kbps; the bandwidth whose pages are shown")
     seed: int = Field(0, ge=0, le=2**31 - 1)
     tr: ExactSeconds = Field(Fraction(3, 2), description="repetition time in seconds")
     stimulus: StimulusSettings = StimulusSettings()
     windows: WindowSettings = WindowSettings()
+    words: WordsSettings = WordsSettings()
     mel: MelSettings = MelSettings()
     problem: ProblemSettings = ProblemSettings()
     study: StudySettings = StudySettings()

@@ -8,12 +8,12 @@ from typing import Any
 
 import pandas as pd
 
-from fmri_audio.base.results import select
+from fmri_audio.base.results import PLAY, RECORDINGS, select
 from fmri_audio.base.words import REMEASURED
 from fmri_audio.experiments.problem import INTELLIGIBLE_STOI, says
 from fmri_audio.sound.scoring import SPEECH_METRICS
 
-CITED = ("stoi", "pesq_wb", "snr_db", "mel_distance_db")
+CITED = ("stoi", "estoi", "pesq_wb", "snr_db", "mel_distance_db")
 """Metrics that the abstract may cite."""
 
 HELD_OUT = "held-out"
@@ -75,12 +75,23 @@ def headline(tables: Mapping[str, pd.DataFrame], kind: str, kbps: float) -> dict
     for name, rows in (("mel", select(problem, units=None)), ("codec", codec)):
         own = select(rows, metric="mel_distance_db", segment=kind, control="none")
         found[f"{name}_windows"] = float(own["n"].max())
-    heard = select(late, metric="word_error_rate", arm="roundtrip")
-    found["original_errors"] = float(select(heard, control="original")["value"].mean())
-    found["codec_errors"] = float(select(heard, control="none")["value"].mean())
+    found |= _words(problem, codec, kbps, found["units_linear"])
     found["mel_kbps"] = _only(select(problem, representation="mel"), "bandwidth_kbps")
     found["bits_per_tr"] = pick(codec, "bits_per_tr", bandwidth_kbps=kbps)
     return found
+
+
+def _words(problem: pd.DataFrame, codec: pd.DataFrame, kbps: float, most: float) -> dict[str, float]:
+    """Return the words wrong: of all in the original, beyond those elsewhere. NaN where they were not counted."""
+    asked = {
+        "original_errors": select(codec, metric="word_error_rate", control="original"),
+        "codec_words": select(
+            codec, metric="words_wrong", representation="encodec-codes", bandwidth_kbps=kbps, control="none"
+        ),
+        "squeezed_words": select(problem, metric="words_wrong", units=most, control="none"),
+    }
+    plain = {name: select(rows, material=[PLAY, RECORDINGS]) for name, rows in asked.items()}
+    return {name: float(rows["value"].iloc[0]) if len(rows) else math.nan for name, rows in plain.items()}
 
 
 def _whole(problem: pd.DataFrame, codec: pd.DataFrame, kind: str, kbps: float) -> dict[str, float]:
@@ -145,19 +156,18 @@ def verdicts(numbers: Mapping[str, float], codec: str, kbps: float, *, simulated
         if math.isnan(identified)
         else (f"segments are told apart in {identified:.2f} of pairs, by chance in one half")
     )
-    errors = [numbers[f"{name}_errors"] for name in ("codec", "original")]
-    words = (
-        ""
-        if any(math.isnan(share) for share in errors)
-        else (
-            f" A small recogniser gets {errors[0]:.2f} of its words wrong, and {errors[1]:.2f} of the original's."
+    coded_words, squeezed_words = (
+        "" if math.isnan(numbers[name]) else told.format(numbers[name])
+        for name, told in (
+            ("codec_words", " Whisper reads {:.2f} of its words wrong beyond the original's."),
+            ("squeezed_words", " Whisper reads {:.2f} of its words wrong beyond the original's."),
         )
     )
     return {
         "codec_verdict": f"with the weights {codec}, and by the note's bar (a STOI of {INTELLIGIBLE_STOI:g}), EnCodec "
-        f"at {kbps:g} kbps {coded}, by STOI {better} a mel spectrogram of the same size.{words}",
+        f"at {kbps:g} kbps {coded}, by STOI {better} a mel spectrogram of the same size.{coded_words}",
         "diagnosis_verdict": f"an uncompressed mel spectrogram {plain}; behind a linear code of "
-        f"{numbers['units_linear']:.0f} numbers per TR, which takes no training, it {squeezed}.",
+        f"{numbers['units_linear']:.0f} numbers per TR, which takes no training, it {squeezed}.{squeezed_words}",
         "brain_verdict": f"{REMEASURED} By the latents that regression predicts from {brains} brains, without any "
         f"bottleneck, {told}.",
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import matplotlib.pyplot as plt
 import pandas as pd
@@ -10,17 +10,26 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from fmri_audio.base.results import Record, select
+from fmri_audio.chapters import spoken
 from fmri_audio.chapters.published import GATES, REFERENCE
 from fmri_audio.edition import Edition
 from fmri_audio.edition.windows import listening_clips, scored_kind
 from fmri_audio.pages.page import NO_WEIGHTS, Clip, Page
-from fmri_audio.sound.scoring import LABELS, METRIC_NAMES, UNITS
+from fmri_audio.sound.scoring import FLOORS, LABELS, METRIC_NAMES, UNITS, floor_label
 
-SOUNDS = {"encodec-codes": "EnCodec", "mel-quantised": "mel + Griffin-Lim"}
+SOUNDS = {
+    "encodec-codes": "EnCodec",
+    "mel-quantised": "mel + Griffin-Lim",
+    "mel-vocoder-quantised": "mel + neural vocoder",
+}
 """Representations that are compared at equal bits, in a reader's words."""
 
-FLOORS = {"silence": "floor: silence", "noise": "floor: white noise", "other-segment": "floor: other segment"}
-"""Controls that carry nothing of the sound."""
+
+DRAWN = (*GATES, "estoi")
+"""Metrics that the figure shows: those of the note's gates, and ESTOI, because STOI never stands alone."""
+
+WORDS = "words_wrong"
+"""Metric of the table of results that counts words."""
 
 
 def facts(run: Edition, measured: pd.DataFrame) -> dict[str, float | str]:
@@ -62,7 +71,24 @@ def measured(records: pd.DataFrame, kind: str) -> pd.DataFrame:
     floors = select(means, control=list(FLOORS)).drop_duplicates(["control", "metric"])
     named = [
         compared.assign(sound=compared["representation"].map(SOUNDS)),
-        floors.assign(sound=floors["control"].map(FLOORS)),
+        floors.assign(sound=floors["control"].map(lambda name: floor_label(name, kind))),
+    ]
+    rows = pd.concat(named, ignore_index=True)
+    return rows[["sound", "bandwidth_kbps", "metric", "value", "ci_low", "ci_high", "n"]]
+
+
+def words_in(run: Edition) -> pd.DataFrame:
+    """Return the words wrong beyond the original's that chapter 3 counted in an edition, as :func:`measured` does.
+
+    The floors were read once; ``n`` is the number of words said.
+    """
+    records = run.records("03-encodec")
+    counted = select(records, metric=WORDS, material=run.material)
+    compared = select(counted, control="none", representation=list(SOUNDS))
+    floors = select(counted, control=list(spoken.FLOORS))
+    named = [
+        compared.assign(sound=compared["representation"].map(SOUNDS)),
+        floors.assign(sound=floors["control"].map(spoken.FLOORS)),
     ]
     rows = pd.concat(named, ignore_index=True)
     return rows[["sound", "bandwidth_kbps", "metric", "value", "ci_low", "ci_high", "n"]]
@@ -80,8 +106,8 @@ def table(rows: pd.DataFrame) -> pd.DataFrame:
     """Return the measurements for readers: one row per sound and bandwidth, a column per metric."""
     keyed = rows.assign(kbps=rows["bandwidth_kbps"].fillna(-1.0))
     wide = keyed.pivot_table(index=["sound", "kbps"], columns="metric", values="value", dropna=False)
-    wide = wide.reindex(columns=list(METRIC_NAMES)).reset_index()
-    order = {name: place for place, name in enumerate([*SOUNDS.values(), *FLOORS.values()])}
+    wide = wide.reindex(columns=[WORDS, *METRIC_NAMES]).rename(columns={WORDS: spoken.WORDS}).reset_index()
+    order = {name: place for place, name in enumerate(dict.fromkeys([*SOUNDS.values(), *rows["sound"]]))}
     wide = wide[wide.set_index(["sound", "kbps"]).index.isin(keyed.set_index(["sound", "kbps"]).index)]
     wide = wide.sort_values(
         ["sound", "kbps"], key=lambda column: column.map(order) if column.name == "sound" else column
@@ -92,20 +118,30 @@ def table(rows: pd.DataFrame) -> pd.DataFrame:
 
 def more_bits(rows: pd.DataFrame) -> dict[str, float | str]:
     """Return what more bits buy in STOI, and where the codec beats a mel spectrogram of the same bits."""
-    ours, equal = (by_bandwidth(rows, sound)["stoi"] for sound in SOUNDS.values())
+    ours, equal, vocoded = (by_bandwidth(rows, sound)["stoi"] for sound in SOUNDS.values())
     return {
         "gain_words": gain(ours),
         "stoi_lowest": ours.iloc[0],
         "stoi_highest": ours.iloc[-1],
         "wins": where(ours > equal),
+        "against_vocoder": against_vocoder(ours, vocoded),
     }
 
 
-def curves(rows: pd.DataFrame, published: pd.DataFrame) -> Figure:
-    """Draw quality against bandwidth, one panel per gate's metric."""
-    figure, panels = plt.subplots(1, len(GATES), figsize=(8.4, 3.3), layout="constrained")
+def against_vocoder(ours: pd.Series, vocoded: pd.Series) -> str:
+    """Say where the codec beats a mel spectrogram of equal bits with a neural vocoder, by STOI."""
+    if vocoded.empty:
+        return "A neural vocoder in Griffin-Lim's place was not measured in this edition."
+    return f"With a neural vocoder in Griffin-Lim's place it does so at {where(ours > vocoded)}."
+
+
+def curves(rows: pd.DataFrame, words: pd.DataFrame, published: pd.DataFrame) -> Figure:
+    """Draw quality against bandwidth, one panel per gate's metric, ESTOI beside STOI, and the words wrong."""
+    figure, panels = plt.subplots(1, len(DRAWN) + 1, figsize=(11.2, 3.3), layout="constrained")
     genuine = published[published["source"] == REFERENCE]
-    for axis, (metric, gate) in zip(panels, GATES.items(), strict=True):
+    _curve(panels[-1], words, best=min)
+    panels[-1].set(ylabel=spoken.WORDS)
+    for axis, metric in zip(panels, DRAWN, strict=False):
         _curve(axis, rows[rows["metric"] == metric])
         meta = genuine[genuine["metric"] == metric]
         axis.plot(
@@ -116,9 +152,14 @@ def curves(rows: pd.DataFrame, published: pd.DataFrame) -> Figure:
             markersize=4,
             label="EnCodec, Meta's weights",
         )
-        axis.axhline(gate, color="#c1272d", linestyle="--", linewidth=1.2, label="the note's gate")
-        axis.set(xscale="log", xlabel="kbps", ylabel=LABELS[metric])
-        ticks = sorted({*rows["bandwidth_kbps"].dropna(), *meta["bandwidth_kbps"]})
+        if metric in GATES:
+            axis.axhline(
+                GATES[metric], color="#c1272d", linestyle="--", linewidth=1.2, label="the note's gate"
+            )
+        axis.set(ylabel=LABELS[metric])
+    ticks = sorted({*rows["bandwidth_kbps"].dropna(), *genuine["bandwidth_kbps"]})
+    for axis in panels:
+        axis.set(xscale="log", xlabel="kbps")
         axis.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
         axis.minorticks_off()
     figure.legend(
@@ -127,13 +168,16 @@ def curves(rows: pd.DataFrame, published: pd.DataFrame) -> Figure:
     return figure
 
 
-def _curve(axis: Axes, rows: pd.DataFrame) -> None:
+def _curve(axis: Axes, rows: pd.DataFrame, best: Callable[[pd.Series], float] = max) -> None:
     styles = {
         "EnCodec": ("#0072b2", "o", "EnCodec, our weights"),
         "mel + Griffin-Lim": ("#d55e00", "^", "mel, equal bits"),
+        "mel + neural vocoder": ("#009e73", "v", "mel with a vocoder, equal bits"),
     }
     for sound, (color, marker, label) in styles.items():
         line = rows[rows["sound"] == sound].sort_values("bandwidth_kbps")
+        if line.empty:
+            continue
         axis.plot(line["bandwidth_kbps"], line["value"], color=color, marker=marker, label=label)
         axis.fill_between(
             line["bandwidth_kbps"].astype(float),
@@ -143,9 +187,9 @@ def _curve(axis: Axes, rows: pd.DataFrame) -> None:
             alpha=0.15,
             linewidth=0,
         )
-    floors = rows.loc[rows["sound"].isin(list(FLOORS.values())), "value"].dropna()
+    floors = rows.loc[rows["sound"].str.startswith("floor: "), "value"].dropna()
     if len(floors):
-        axis.axhline(floors.max(), color="black", linestyle=":", linewidth=1.2, label="highest floor")
+        axis.axhline(best(floors), color="black", linestyle=":", linewidth=1.2, label="best floor")
 
 
 BESIDE = ("pesq_wb", "stoi", "si_sdr_db", "snr_db")
@@ -310,8 +354,9 @@ def heard(clips: Sequence[Clip]) -> tuple[dict[str, Clip], dict[str, Clip], dict
     coded, equal = {}, {}
     for clip in clips:
         kbps = f"{clip.bandwidth_kbps:g} kbps"
-        if clip.weights != NO_WEIGHTS:
+        if clip.condition.startswith("mel"):
+            if clip.condition.endswith(f" {kbps}"):
+                equal[f"mel{'' if clip.weights == NO_WEIGHTS else ' with a vocoder'}, {kbps}"] = clip
+        elif clip.weights != NO_WEIGHTS:
             coded[f"EnCodec, {kbps}"] = clip
-        elif clip.condition.startswith("mel") and clip.condition.endswith(f" {kbps}"):
-            equal[f"mel, {kbps}"] = clip
     return {"original": original}, coded, equal

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from fmri_audio.base.results import Record, select
+from fmri_audio.base.results import COMPUTED, Record, select
 from fmri_audio.base.settings import project_root
 from fmri_audio.chapters.bandwidths import KBPS
 from fmri_audio.chapters.roundtrip import columns
@@ -17,16 +17,23 @@ from fmri_audio.pages import codec_card
 from fmri_audio.pages.codec_card import GENUINE, REFERENCE_SET
 from fmri_audio.sound.scoring import FORMATS, LABELS
 
-SHOWN = ("pesq_wb", "stoi", "si_sdr_db", "mel_distance_db")
+SHOWN = ("pesq_wb", "stoi", "estoi", "si_sdr_db", "mel_distance_db")
 """Metrics of which the chapter has a table."""
+
+DRAWN = ("pesq_wb", "stoi", "estoi")
+"""Metrics that its figure shows."""
 
 COMPARED_KBPS = 6.0
 """Bandwidth at which the text compares the demo codec with genuine EnCodec."""
 
 
 def quality() -> pd.DataFrame:
-    """Return what was measured on recordings, of the demo codec and of Meta's decodes (checkpoints/quality.csv)."""
-    return pd.read_csv(project_root() / "checkpoints" / "quality.csv")
+    """Return what was measured on recordings, of the demo codec and of Meta's decodes (checkpoints/quality.csv).
+
+    What an older table does not have is undefined.
+    """
+    found = pd.read_csv(project_root() / "checkpoints" / "quality.csv")
+    return found.reindex(columns=[*found.columns, *(name for name in SHOWN if name not in found)])
 
 
 def demo_of(quality: pd.DataFrame) -> str:
@@ -79,13 +86,13 @@ def training_log() -> pd.DataFrame:
 
 
 def trained(log: pd.DataFrame) -> dict[str, float | str]:
-    """Return how long the training took, its second part by itself, and how good held-out sound was in the end."""
+    """Return how long the training took, its last run by itself, and how good held-out sound was in the end."""
     ends = log.groupby("start", sort=False)["step"].max().to_list()
     last = log[log["step"] == log["step"].max()].set_index("codebooks")["si_sdr_db"]
     counts = [count for count in last.index if count]
     return {
         "steps": int(ends[-1]),
-        "mending": int(ends[-1] - max(ends[:-1])) if len(ends) > 1 else 0,
+        "last_run": int(ends[-1] - max(ends[:-1])) if len(ends) > 1 else int(ends[-1]),
         "si_sdr_few": round(float(last[min(counts)]), 1) + 0.0,  # no minus nought
         "si_sdr_many": float(last[max(counts)]),
         "si_sdr_plain": float(last[0]),
@@ -105,13 +112,14 @@ def formats_of(label: str) -> dict[str, str]:
 def beside_genuine(quality: pd.DataFrame) -> dict[str, float | str]:
     """Return what the demo codec and genuine EnCodec score on the clips that both were measured on."""
     compared = select(quality, kbps=COMPARED_KBPS, set=REFERENCE_SET)
-    scores = compared.set_index("codec")[["pesq_wb", "stoi"]].to_dict("index")
+    scores = compared.set_index("codec")[list(DRAWN)].to_dict("index")
     demo, genuine = scores[demo_of(quality)], scores[GENUINE]
     return {
         **{f"demo_{metric}": value for metric, value in demo.items()},
         **{f"genuine_{metric}": value for metric, value in genuine.items()},
         "short_pesq": genuine["pesq_wb"] - demo["pesq_wb"],
         "short_stoi": genuine["stoi"] - demo["stoi"],
+        "short_estoi": genuine["estoi"] - demo["estoi"],
     }
 
 
@@ -184,6 +192,7 @@ def records(rates: pd.DataFrame, drift: pd.DataFrame, run: Edition) -> list[Reco
             value=row["level_change_db"],
             bandwidth_kbps=row["kbps"],
             control=row["sound"],
+            material=COMPUTED,
             n=1,
             **common,
         )

@@ -17,5 +17,5 @@ def whose(arm: str | None, codec: str) -> str:
     if arm is None:
         return codec
     if not ARMS[arm].representation.startswith("encodec"):
-        return "the bottleneck trained here"
+        return f"the bottleneck{' and the vocoder' if arm == 'mel-vocoder' else ''} trained here"
     return f"{codec}, fine-tuned here" if arm == "finetuned" else f"{codec} and the bottleneck trained here"

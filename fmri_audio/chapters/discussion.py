@@ -32,6 +32,7 @@ from fmri_audio.experiments.scaling import Cell
 from fmri_audio.pages import benchmarks
 from fmri_audio.simulation.scanner_noise import NOISE_FWHM_MM
 from fmri_audio.sound.acoustics import FEATURE_RATE
+from fmri_audio.sound.metrics.base import METRICS
 from fmri_audio.sound.scoring import LABELS
 from fmri_audio.study.layouts.sherlock import RELEASE_AFFINE
 
@@ -145,7 +146,7 @@ class BitRates:
     Attributes
     ----------
     metric
-        STOI, or the mel distance where that is undefined.
+        ESTOI, which an envelope without words does not raise, or the mel distance where that is undefined.
     curves
         ``sound`` (:data:`ALONE` or :data:`BEHIND`), ``bandwidth_kbps``, ``bits`` per TR, ``value``.
     read
@@ -163,7 +164,7 @@ class BitRates:
     @property
     def higher_is_better(self) -> bool:
         """Whether a sound is better the higher the metric."""
-        return self.metric == "stoi"
+        return METRICS[self.metric].direction > 0
 
     def of(self, sound: str) -> pd.Series:
         """The quality of a sound by its bandwidth, ascending."""
@@ -175,7 +176,7 @@ def bits_of(before: Before) -> BitRates:
     both = pd.concat([before.coded, before.trained])
     rows = select(both, fold=HELD_OUT, segment=before.kind, control="none", representation="encodec-codes")
     rows = rows[rows["arm"] != "codes"]
-    metric = "stoi" if rows.loc[rows["metric"] == "stoi", "value"].notna().any() else "mel_distance_db"
+    metric = "estoi" if rows.loc[rows["metric"] == "estoi", "value"].notna().any() else "mel_distance_db"
     rows = rows[rows["metric"] == metric].assign(
         sound=lambda found: np.where(found["arm"] == "roundtrip", ALONE, BEHIND),
         bits=lambda found: 1000 * found["bandwidth_kbps"] * before.tr,

@@ -16,8 +16,10 @@ from matplotlib.figure import Figure
 
 from fmri_audio.base.kinds import Waveform
 from fmri_audio.base.results import Record, select
+from fmri_audio.chapters import spoken
 from fmri_audio.chapters.published import GATES, published
 from fmri_audio.chapters.roundtrip import columns, equal_mel, plain_mel
+from fmri_audio.chapters.spoken import Spoken
 from fmri_audio.codec import checkpoints, counting
 from fmri_audio.codec.counting import CodeCount, WeightCount, count_codebooks, count_codes, count_weights
 from fmri_audio.codec.segmented import SegmentedCodec
@@ -51,6 +53,11 @@ def facts(run: Edition) -> dict[str, float | str]:
         "minutes": run.stimulus.seconds / 60,
         "n_trs": run.stimulus.n_trs,
     }
+
+
+def weights_of(run: Edition) -> str:
+    """Return the id of the weights that make a passage: the codec's, and a second decoder's."""
+    return run.checkpoint.id if run.decoder is None else f"{run.checkpoint.id}, decoded by {run.decoder.id}"
 
 
 def first_tr(run: Edition) -> torch.Tensor:
@@ -200,13 +207,36 @@ def floors(run: Edition) -> dict[str, pd.DataFrame]:
     return scoring.floors(run.stimulus.waveform, run.stimulus.sample_rate, windows, seed)
 
 
+def original(run: Edition) -> pd.DataFrame:
+    """Score the original as its own copy: the most that a metric gives."""
+    wave, windows = run.stimulus.waveform, scored_windows(run)
+    return scoring.score_windows(wave, wave, run.stimulus.sample_rate, windows)
+
+
+def reference_points(
+    floors: Mapping[str, pd.DataFrame], original: pd.DataFrame, run: Edition
+) -> pd.DataFrame:
+    """Return between what every metric lies, one row each."""
+    return scoring.reference_points(floors, original, scored_kind(run))
+
+
 def scores_table(
     sounds: Mapping[str, pd.DataFrame], floors: Mapping[str, pd.DataFrame], run: Edition
 ) -> pd.DataFrame:
     """Return the means of sounds and floors for readers."""
-    names = {"silence": "silence", "noise": "white noise", "other-segment": f"other {scored_kind(run)}"}
-    named = {f"floor: {names[name]}": frame for name, frame in floors.items()}
+    named = {scoring.floor_label(name, scored_kind(run)): frame for name, frame in floors.items()}
     return scoring.means_table({**sounds, **named})
+
+
+def words_said(words: Spoken, run: Edition) -> str:
+    """Say how many words are wrong after codec and mel spectrogram, beyond those of the original."""
+    if words.why_undefined:
+        return words.why_undefined
+    coded, equal, _ = (spoken.told(words, name) for name in names(run))
+    return (
+        f"At {run.bandwidth:g} kbps {coded} of the words are wrong after EnCodec beyond the original's "
+        f"{words.original_wrong:.2f}, and {equal} after a mel spectrogram of the same bits with Griffin-Lim."
+    )
 
 
 def scored(

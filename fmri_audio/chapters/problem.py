@@ -5,7 +5,9 @@ The experiment is :mod:`fmri_audio.experiments.problem`; here it meets an editio
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import matplotlib.pyplot as plt
 import pandas as pd
@@ -15,8 +17,11 @@ from matplotlib.figure import Figure
 from fmri_audio.base.kinds import Waveform
 from fmri_audio.base.results import Record, select
 from fmri_audio.bottleneck.block_code import BlockCode
+from fmri_audio.chapters import roundtrip_words, spoken
 from fmri_audio.chapters.roundtrip import columns, equal_mel, plain_mel, setting_of, split_said
+from fmri_audio.chapters.spoken import Spoken
 from fmri_audio.edition import Edition
+from fmri_audio.edition.reel import reel_of
 from fmri_audio.edition.windows import scored_windows
 from fmri_audio.experiments import problem
 from fmri_audio.experiments.problem import CELL_NAMES, CELLS, INTELLIGIBLE_STOI, SWEPT, says
@@ -250,19 +255,55 @@ def squeeze(run: Edition, units: Sequence[int]) -> tuple[pd.DataFrame, dict[int,
     """Score the mel spectrogram behind linear codes of so many numbers per TR, and return the fitted codes."""
     wave, rate = run.stimulus.waveform, run.stimulus.sample_rate
     return problem.squeeze(
-        setting_of(run), wave, rate, run.settings.tr, windows_of(run), units, run.settings.seed
+        setting_of(run),
+        wave,
+        rate,
+        run.settings.tr,
+        windows_of(run),
+        units,
+        run.settings.seed,
+        unseen=reel_of(run).inside,
     )
 
 
-def draw_squeezed(squeezed: pd.DataFrame, cells: pd.DataFrame) -> Figure:
-    """Draw STOI over the width of the linear code; dotted: the same mel spectrogram without a code."""
-    figure, axis = plt.subplots()
-    sns.stripplot(
-        squeezed, x="units", y="stoi", hue="phase", palette=PHASES, dodge=True, size=8, jitter=False, ax=axis
-    )
-    axis.axhline(cells["stoi"]["mel", "griffin-lim"], color="black", linestyle=":")
-    axis.set(xlabel="numbers per TR", ylabel="STOI", ylim=(0, 1))
+def draw_squeezed(squeezed: pd.DataFrame, cells: pd.DataFrame, words: Spoken) -> Figure:
+    """Draw STOI, ESTOI and the words wrong over the width of the linear code; dotted: the same mel without a code."""
+    figure, axes = plt.subplots(1, 3, figsize=(11.2, 3.6), layout="constrained")
+    look: dict[str, Any] = {"palette": PHASES, "dodge": True, "size": 6}
+    for axis, metric in zip(axes, ("stoi", "estoi"), strict=False):
+        sns.stripplot(
+            squeezed, x="units", y=metric, hue="phase", jitter=False, ax=axis, legend=metric == "stoi", **look
+        )
+        axis.axhline(cells[metric]["mel", "griffin-lim"], color="black", linestyle=":")
+        axis.set(xlabel="numbers per TR", title=LABELS[metric], ylabel="", ylim=(-0.1, 1))
+    widths, colour = sorted(squeezed["units"].unique()), PHASES["griffin-lim"]
+    for place, units in enumerate(widths):
+        one = words.score(roundtrip_words.behind(units)).beyond
+        axes[2].plot([place, place], [one.low, one.high], color=colour)
+        axes[2].plot(place, one.value, "o", color=colour)
+    axes[2].axhline(words.beyond(CELL_NAMES[CELLS[-1]]), color="black", linestyle=":")
+    axes[2].set_xticks(range(len(widths)), [str(units) for units in widths])
+    axes[2].set(xlabel="numbers per TR", title="words wrong beyond the original's")
     return figure
+
+
+def words_said(words: Spoken, codes: Mapping[int, BlockCode], run: Edition) -> dict[str, float | str]:
+    """Say how many words are wrong behind the mel spectrogram, the codec and the widest linear code."""
+    if words.why_undefined:
+        return {"words_said": words.why_undefined, "words_behind": words.why_undefined}
+    most = max(codes)
+    wide, plain = spoken.told(words, roundtrip_words.behind(most)), spoken.told(words, CELL_NAMES[CELLS[-1]])
+    coded, equal = (spoken.told(words, name) for name in roundtrip_words.equal_names(run))
+    order = spoken.agreement(words)
+    said = (
+        f"Of the original's words {words.original_wrong:.2f} are read wrong. Beyond that, {plain} are wrong after mel "
+        f"and Griffin-Lim, {wide} behind the linear code of {most} numbers per TR, {coded} after EnCodec at "
+        f"{run.bandwidth:g} kbps and {equal} after a mel spectrogram of the same bits."
+    )
+    if not math.isnan(order):
+        said += f" The two recognisers put these sounds in one order with a rank correlation of {order:.2f}."
+    behind = f"Behind {most} numbers per TR, {wide} of the words are wrong beyond the original's."
+    return {"words_said": said, "words_behind": behind}
 
 
 def squeezed_said(squeezed: pd.DataFrame, cells: pd.DataFrame) -> dict[str, float | str]:
@@ -275,9 +316,14 @@ def squeezed_said(squeezed: pd.DataFrame, cells: pd.DataFrame) -> dict[str, floa
         "units": most,
         "fewest": least,
         "fewest_stoi": means["stoi"][least, "griffin-lim"],
+        "fewest_estoi": means["estoi"][least, "griffin-lim"],
         "carried": says(stoi, INTELLIGIBLE_STOI, "is intelligible", "is not intelligible"),
         "size_said": size_said(stoi),
-        **{f"squeezed_{phase}_{name}": wide[name][phase] for phase in PHASES for name in ("pesq_wb", "stoi")},
+        **{
+            f"squeezed_{phase}_{name}": wide[name][phase]
+            for phase in PHASES
+            for name in ("pesq_wb", "stoi", "estoi")
+        },
         "diagnosis": says(plain, INTELLIGIBLE_STOI, "does not survive", "survives"),
     }
 

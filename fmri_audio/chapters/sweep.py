@@ -236,7 +236,7 @@ def caption(sweep: Sweep, factor: Factor) -> str:
 def formats() -> dict[str, str]:
     """Formats of :func:`summary`'s columns."""
     scored = {
-        f"{AXIS_LABELS[metric]}, {condition}": ".3f" if metric == "stoi" else ".2f"
+        f"{AXIS_LABELS[metric]}, {condition}": scoring.FORMATS[AXIS_LABELS[metric]]
         for metric in SCORED
         for condition in LINE_STYLES
     }

@@ -28,9 +28,6 @@ from fmri_audio.sound import scoring
 ScoreTables = Mapping[str, pd.DataFrame]
 """What a sound is called → its scores, one row per window."""
 
-FLOORS = {"silence": "floor: silence", "noise": "floor: white noise", "other-segment": "floor: other {kind}"}
-"""Controls that carry nothing of the sound, in a reader's words."""
-
 
 def opened(run: Edition) -> HeldOut:
     """Open the held-out block with the arms that are trained on the rest."""
@@ -328,7 +325,7 @@ def floors(held_out: HeldOut) -> dict[str, pd.DataFrame]:
 def scores_table(held_out: HeldOut, scores: ScoreTables, of_floors: ScoreTables) -> pd.DataFrame:
     """Return the means over windows for readers, floors last."""
     kind = held_out.windows[0].kind
-    named = {FLOORS[name].format(kind=kind): frame for name, frame in of_floors.items()}
+    named = {scoring.floor_label(name, kind): frame for name, frame in of_floors.items()}
     return scoring.means_table({**scores, **named})
 
 
@@ -339,7 +336,9 @@ def scores_said(held_out: HeldOut, scores: ScoreTables, of_floors: ScoreTables) 
     said: dict[str, float | str] = {
         f"{key}_{metric}": values[metric] for key, values in means.items() for metric in scoring.METRIC_NAMES
     }
-    said |= {f"{name}_stoi": scoring.means(frame, kind)["stoi"] for name, frame in of_floors.items()}
+    for name, frame in of_floors.items():
+        floor = scoring.means(frame, kind)
+        said |= {f"{name}_{metric}": floor[metric] for metric in ("stoi", "estoi")}
     return {
         **said,
         **nearest_said({name: means[name] for name in ("frozen", "finetuned", *_others(held_out.arms))}),
@@ -358,7 +357,7 @@ def nearest_said(means: Mapping[str, Mapping[str, float]]) -> dict[str, str]:
     """
     distance = {arm: values["mel_distance_db"] for arm, values in means.items()}
     others = [
-        f"{ARM_LABELS[arm]} {means[arm]['stoi']:.3f} and {distance[arm]:.2f} dB"
+        f"{ARM_LABELS[arm]} {means[arm]['stoi']:.3f}, {means[arm]['estoi']:.3f} and {distance[arm]:.2f} dB"
         for arm in means
         if arm not in SEEDED
     ]

@@ -28,6 +28,7 @@ from fmri_audio.claims import functions
 from fmri_audio.claims.functions.registry import Case
 from fmri_audio.claims.queries import Evidence, Query, ask, trained_arms_of
 from fmri_audio.pages.codec_card import GENUINE
+from fmri_audio.sound.recognition import FEWEST_WORDS
 
 HOLDS, FAILS, DEPENDS = "holds", "fails", "depends"
 SIMULATION, UNTESTED = "on simulation only", "not testable here"
@@ -100,6 +101,7 @@ class Claim(Section):
     ``without`` asks for the same without any brain, which is told beside what brains gave and decides nothing.
     ``repeated: true`` says that the cases repeat one measurement, as seeds do. Then not they decide but the 95 %
     confidence interval of their mean (Student's t): holds or fails with both its ends, and depends in between.
+    A share of words that was counted on fewer than :data:`FEWEST_WORDS` words is no case.
     """
 
     id: str = Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")
@@ -328,7 +330,9 @@ def _judge(claim: Claim, evidence: Evidence, earlier: Mapping[str, Verdict]) -> 
         if isinstance(test, Reference) and not earlier[test.claim].outcome:
             return Verdict(claim, UNTESTED, why=f"it rests on {test.claim}, which is not testable here")
     found = [case for test in claim.test for case in _cases(test, claim, evidence, earlier)]
-    defined = [case for case in found if isinstance(case.value, str) or math.isfinite(case.value)]
+    known = [case for case in found if isinstance(case.value, str) or math.isfinite(case.value)]
+    few = [case for case in known if case.said is not None and not case.said >= FEWEST_WORDS]
+    defined = [case for case in known if case not in few]
     if lacking := [
         case for name in claim.requires for case in REGISTRY[name](evidence) if case.value != "yes"
     ]:
@@ -337,6 +341,10 @@ def _judge(claim: Claim, evidence: Evidence, earlier: Mapping[str, Verdict]) -> 
         return Verdict(claim, UNHELPED, beside=tuple(defined), why=why)
     decides = [case for case in defined if claim.weights != METAS or is_metas(case.weights)]
     beside = tuple(case for case in defined if case not in decides)
+    if few and not decides:
+        return Verdict(
+            claim, UNTESTED, beside=beside, why=f"fewer than {FEWEST_WORDS} words: {_counts_of(few)}"
+        )
     if not decides:
         missing = "is undefined on this sound" if found and not defined else "is not in this edition's tables"
         return Verdict(claim, UNTESTED, beside=beside, why=f"what it takes {missing} ({_wanted(claim)})")
@@ -346,6 +354,14 @@ def _judge(claim: Claim, evidence: Evidence, earlier: Mapping[str, Verdict]) -> 
     simulated = any(case.brains == "simulated brains" for case in decides)
     without = tuple(case for query in claim.without for case in ask(query, evidence, claim.id))
     return Verdict(claim, SIMULATION if simulated else outcome, outcome, tuple(decides), beside, without)
+
+
+def _counts_of(cases: Sequence[Case]) -> str:
+    """Say on how many words cases were counted."""
+    counts = {
+        case.label: "an unknown number" if math.isnan(case.said or 0) else f"{case.said:g}" for case in cases
+    }
+    return "; ".join(f"{label}, {count}" for label, count in counts.items())
 
 
 def _without_help(claim: Claim, evidence: Evidence) -> str:

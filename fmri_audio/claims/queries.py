@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,7 +20,7 @@ from fmri_audio.bottleneck.arms import ARMS
 from fmri_audio.claims.functions.registry import Case
 from fmri_audio.experiments.helped import Help, helps
 from fmri_audio.pages.codec_card import SETS
-from fmri_audio.sound.scoring import METRIC_NAMES
+from fmri_audio.sound.scoring import FLOORS, METRIC_NAMES
 
 if TYPE_CHECKING:
     from fmri_audio.edition.edition import Edition
@@ -38,6 +39,9 @@ TRAINING = "06-training"
 EVALUATED = ("02-problem", "03-encodec", "04-bandwidths", "05-dataset", TRAINING, "07-evaluation")
 """Chapters whose tables the claims are tested on."""
 
+OF_WORDS = "word"
+"""What the names of metrics begin with that are shares of words; ``n`` is then the number of words said."""
+
 _BRAINS = ("measured", "voxel-noise")
 _BOTTLENECK = ("noise-free", *_BRAINS)
 _SCORED = results.COLUMNS[results.COLUMNS.index("codec") : results.COLUMNS.index("metric") + 1]
@@ -47,8 +51,7 @@ _WORDS = {
     "finetuned": "fine-tuned",
     "encodec-codes": "codes",
     "encodec-latents": "latents",
-    "other-segment": "other speech",
-    "noise": "white noise",
+    **{name: label.format(kind="speech") for name, label in FLOORS.items()},
 }
 
 Value = str | float | None
@@ -138,7 +141,9 @@ class Evidence:
             if not (root / FILES[name]).is_file():
                 raise UserError(f"{FILES[name]} does not exist: restore it with git")
         wide = pd.read_csv(root / FILES["quality"]).rename(columns={"kbps": "bandwidth_kbps"})
-        quality = wide.melt(["set", "codec", "bandwidth_kbps", "recordings"], var_name="metric")
+        wide = wide.rename(columns={"words": "n"})
+        same = [name for name in ("set", "codec", "bandwidth_kbps", "recordings", "n") if name in wide]
+        quality = wide.melt(same, var_name="metric")
         published, bench = (pd.read_csv(root / FILES[name]) for name in ("published", "bench"))
         return cls(edition, metrics, quality, published, bench, simulated, training, metrics_file)
 
@@ -217,7 +222,9 @@ def ask(query: Query, evidence: Evidence, claim: str) -> list[Case]:
         words = [_named(column, values[column]) for column in asked if column not in query.unnamed]
         label = ", ".join(filter(None, [query.called, *words])) or query.metric
         basis = _basis(query, part, evidence)
-        cases.append(Case(label, value, basis, _weights(parts), _brains(parts, evidence)))
+        cases.append(
+            Case(label, value, basis, _weights(parts), _brains(parts, evidence), _said(query, parts))
+        )
     return cases
 
 
@@ -279,6 +286,17 @@ def _basis(query: Query, part: pd.DataFrame, evidence: Evidence) -> str:
     """Say which table, and on what hardware where that matters."""
     machines = sorted(part["hardware"].dropna().unique()) if query.table == "bench" else []
     return evidence.file(query.table) + (f", {', '.join(machines)}" if machines else "")
+
+
+def _said(query: Query, parts: Iterable[pd.DataFrame]) -> float | None:
+    """Return on how many words said the rows of a share of words were counted: the least that any of them was.
+
+    Rows of several subjects or seeds are of the same words, so that their numbers are not added up.
+    """
+    if not query.metric.startswith(OF_WORDS):
+        return None
+    counts = [float(one["n"].min(skipna=False)) if "n" in one else math.nan for one in parts]
+    return min(counts, key=lambda count: -math.inf if math.isnan(count) else count)
 
 
 def _weights(parts: Iterable[pd.DataFrame]) -> tuple[str, ...]:

@@ -262,8 +262,9 @@ CONDITIONS: dict[str, dict[str, object]] = {
     "held-out, decoded from brains": {**_BLOCK, "condition": "measured"},
     "held-out, decoded, another segment": {**_BLOCK, "condition": "measured", "control": "other-segment"},
     "held-out, decoder without a brain": {**_BLOCK, "condition": "measured", "control": "no-brain"},
-    "floor: white noise": {**_WHOLE, "control": "noise"},
-    "floor: other speech": {**_WHOLE, "control": "other-segment"},
+    **{
+        scoring.floor_label(name): {**_WHOLE, "control": name} for name in scoring.FLOORS if name != "silence"
+    },
 }
 """Rows of the table of conditions, and what the columns of the table of results say of them.
 

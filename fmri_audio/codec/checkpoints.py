@@ -19,10 +19,8 @@ audio compression"): SEANet encoder and decoder and a residual vector quantiser.
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 import os
-import reprlib
 import sys
 import tempfile
 import urllib.error
@@ -31,6 +29,7 @@ import warnings
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any
@@ -39,12 +38,11 @@ import torch
 from encodec.model import ROOT_URL, EncodecModel
 from encodec.modules.seanet import SEANetDecoder, SEANetEncoder
 from encodec.quantization.vq import ResidualVectorQuantizer
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save as serialise
 
 from fmri_audio.base.errors import UserError
-from fmri_audio.base.files import replacing, sha256_of
+from fmri_audio.base.files import sha256_of
 from fmri_audio.base.settings import NAMED_CODECS, project_root
+from fmri_audio.codec.weight_files import WeightFile, read, shown, write
 
 DEMO_FILE = "encodec-24khz-demo.safetensors"
 FOLDER_VARIABLE = "FMRI_AUDIO_CHECKPOINTS"
@@ -189,20 +187,20 @@ def _check_topology(full: dict[str, Any]) -> None:
         if not _is_whole(full[name], least, most):
             raise UserError(
                 f"codec configuration: {name} should be a whole number from {least:,} to {most:,}, "
-                f"not {_shown(full[name])}"
+                f"not {shown(full[name])}"
             )
     ratios, rates = full["ratios"], full["bandwidths"]
     if not (isinstance(ratios, list) and 1 <= len(ratios) <= 8 and all(_is_whole(r, 1, 64) for r in ratios)):
         raise UserError(
-            f"codec configuration: ratios should be up to 8 whole numbers from 1 to 64, not {_shown(ratios)}"
+            f"codec configuration: ratios should be up to 8 whole numbers from 1 to 64, not {shown(ratios)}"
         )
     if not (isinstance(rates, list) and 1 <= len(rates) <= 64 and all(_is_rate(rate) for rate in rates)):
         raise UserError(
-            f"codec configuration: bandwidths should be up to 64 positive numbers (kbps), not {_shown(rates)}"
+            f"codec configuration: bandwidths should be up to 64 positive numbers (kbps), not {shown(rates)}"
         )
     if full["norm"] not in _NORMS:
         raise UserError(
-            f"codec configuration: norm should be one of {', '.join(_NORMS)}, not {_shown(full['norm'])}"
+            f"codec configuration: norm should be one of {', '.join(_NORMS)}, not {shown(full['norm'])}"
         )
 
 
@@ -212,11 +210,6 @@ def _is_whole(value: object, least: int, most: int) -> bool:
 
 def _is_rate(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= 10_000
-
-
-def _shown(value: object) -> str:
-    """Return a value as it may stand in a sentence, however long it is."""
-    return reprlib.repr(value)
 
 
 def _build_48khz() -> EncodecModel:
@@ -269,21 +262,10 @@ def save(model: EncodecModel, path: str | Path, config: dict[str, Any], summary:
     Path
         The file written.
     """
-    target = Path(path)
     tensors = {
-        name: value.detach().to("cpu", torch.float16).contiguous()
-        for name, value in model.state_dict().items()
-        if not name.endswith(_TRAINING_BUFFERS)
+        name: value for name, value in model.state_dict().items() if not name.endswith(_TRAINING_BUFFERS)
     }
-    metadata = {
-        "format": FORMAT,
-        "config": json.dumps(config, sort_keys=True),
-        "summary": json.dumps(summary, sort_keys=True),
-        "tensors_sha256": _tensors_sha256(tensors),
-    }
-    with replacing(target) as temporary:
-        temporary.write_bytes(_with_sorted_metadata(serialise(tensors, metadata)))
-    return target
+    return write(Path(path), FORMAT, WeightFile(config, summary, tensors))
 
 
 def load(spec: str, *, base_url: str | None = None, cache: str | Path | None = None) -> Checkpoint:
@@ -336,30 +318,10 @@ def at_hand(spec: str, *, cache: str | Path | None = None) -> bool:
     return any((folder / RELEASED[spec].file).is_file() for folder in _folders(cache))
 
 
-def _with_sorted_metadata(content: bytes) -> bytes:
-    """The same safetensors file; the library leaves the order to chance, and the hash of the file names the weights."""
-    begin = 8 + int.from_bytes(
-        content[:8], "little"
-    )  # of the tensors: a length and that much JSON come first
-    header = json.loads(content[8:begin])
-    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
-    text = json.dumps(header, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 8)
-    return len(text).to_bytes(8, "little") + text + content[begin:]
-
-
-def _tensors_sha256(tensors: dict[str, torch.Tensor]) -> str:
-    digest = hashlib.sha256()
-    for name in sorted(tensors):
-        digest.update(f"{name}{tuple(tensors[name].shape)}".encode())
-        digest.update(tensors[name].numpy().tobytes())
-    return digest.hexdigest()
-
-
 def _load_ours(path: Path, spec: str, stem: str) -> Checkpoint:
-    config, summary, tensors = _read_ours(path)
-    model = build(config)
-    state = {name: value.float() for name, value in tensors.items()}
+    held = read(path, FORMAT, "codec checkpoint", partial(_check_declared, path))
+    model, summary = build(held.config), held.summary
+    state = {name: value.float() for name, value in held.tensors.items()}
     for name, value in model.state_dict().items():
         if name.endswith("embed_avg") and (codebook := state.get(name.removesuffix("_avg"))) is not None:
             state[name] = codebook.clone()
@@ -378,48 +340,6 @@ def _load_ours(path: Path, spec: str, stem: str) -> Checkpoint:
     )
 
 
-def _read_ours(path: Path) -> tuple[dict[str, Any], dict[str, Any], dict[str, torch.Tensor]]:
-    """Return configuration, summary and weights of a file; what it declares is checked before a weight is read."""
-    try:
-        with safe_open(str(path), framework="pt") as stream:
-            metadata = stream.metadata() or {}
-            if metadata.get("format") != FORMAT:
-                raise UserError(
-                    f"{path}: not a codec checkpoint of this package (format {_shown(metadata.get('format'))})"
-                )
-            config, summary = (_entries(path, metadata, name) for name in ("config", "summary"))
-            names = list(stream.keys())
-            slices = {name: stream.get_slice(name) for name in names}
-            declared = {name: tuple(part.get_shape()) for name, part in slices.items()}
-            for name, part in slices.items():
-                if part.get_dtype() != "F16":
-                    raise UserError(
-                        f"{path}: {_shown(name)} should be of half precision, not {part.get_dtype()}"
-                    )
-            _check_declared(path, config, declared)
-            tensors = {name: stream.get_tensor(name) for name in names}
-    except (SafetensorError, OSError) as error:
-        raise UserError(
-            f"{path}: the checkpoint is truncated or not a safetensors file ({error}); restore it or train it again"
-        ) from error
-    if metadata.get("tensors_sha256") != _tensors_sha256(tensors):
-        raise UserError(f"{path}: the weights do not match the hash stored with them; restore the file")
-    return config, summary, tensors
-
-
-def _entries(path: Path, metadata: dict[str, str], name: str) -> dict[str, Any]:
-    """Return an entry of the metadata, which is JSON itself."""
-    try:
-        found = json.loads(metadata[name])
-    except (KeyError, ValueError, RecursionError):
-        found = None
-    if not isinstance(found, dict):
-        raise UserError(
-            f"{path}: its metadata hold no {name} that can be read; restore the file or train it again"
-        )
-    return found
-
-
 def _check_declared(path: Path, config: dict[str, Any], declared: dict[str, tuple[int, ...]]) -> None:
     """Raise a UserError if a file asks for a network of more weights than it declares; nothing is allocated.
 
@@ -432,7 +352,7 @@ def _check_declared(path: Path, config: dict[str, Any], declared: dict[str, tupl
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
     except (RuntimeError, ValueError, TypeError, AssertionError) as error:
-        raise UserError(f"{path}: its configuration describes no codec ({_shown(str(error))})") from error
+        raise UserError(f"{path}: its configuration describes no codec ({shown(str(error))})") from error
     needed = sum(value.numel() for name, value in wanted.items() if not name.endswith(_TRAINING_BUFFERS))
     held = sum(math.prod(shape) for shape in declared.values())
     if needed > held:
@@ -447,19 +367,7 @@ def _load_meta(path: Path, spec: str) -> Checkpoint:
     release = RELEASED.get(spec) or _release_named(path.name)
     if expected and not sha256.startswith(expected):
         raise UserError(_wrong_hash(path, sha256, expected, release))
-    try:
-        _refuse_packed(path)
-        with warnings.catch_warnings():
-            warnings.simplefilter(
-                "ignore"
-            )  # on whatever a foreign file asks for; what comes of it is checked
-            state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # a pickle that was tampered with makes its reader fail in any way
-        raise UserError(
-            f"{path}: the checkpoint is truncated or not a PyTorch state dict; {_how_to_get(release)}"
-        ) from error
-    if not isinstance(state, dict):
-        raise UserError(f"{path}: holds no state dict of an EnCodec model; {_how_to_get(release)}")
+    state = read_state_dict(path, _how_to_get(release))
     model = release.build()
     _fill(model, state, path)
     return Checkpoint(
@@ -471,6 +379,30 @@ def _load_meta(path: Path, spec: str) -> Checkpoint:
         licence=RELEASED_LICENCE,
         description=release.description,
     )
+
+
+def read_state_dict(path: Path, how_to_get: str) -> dict[str, Any]:
+    """Return what a state dict of PyTorch holds; only tensors and plain values are unpacked.
+
+    Raises
+    ------
+    UserError
+        It is truncated or no state dict; ``how_to_get`` ends the sentence.
+    """
+    try:
+        _refuse_packed(path)
+        with warnings.catch_warnings():
+            warnings.simplefilter(
+                "ignore"
+            )  # on whatever a foreign file asks for; what comes of it is checked
+            state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # a pickle that was tampered with makes its reader fail in any way
+        raise UserError(
+            f"{path}: the checkpoint is truncated or not a PyTorch state dict; {how_to_get}"
+        ) from error
+    if not isinstance(state, dict):
+        raise UserError(f"{path}: holds no state dict of a network; {how_to_get}")
+    return state
 
 
 def _refuse_packed(path: Path) -> None:
@@ -504,7 +436,7 @@ def _check_weights(model: EncodecModel, state: dict[str, torch.Tensor], path: Pa
         if not isinstance(value, torch.Tensor) or value.layout != torch.strided or value.device.type != "cpu":
             raise UserError(_misfit(model, path))
         if not value.is_floating_point():
-            raise UserError(f"{path}: {_shown(name)} should be floating point, not {value.dtype}")
+            raise UserError(f"{path}: {shown(name)} should be floating point, not {value.dtype}")
     wanted = {name: value.shape for name, value in model.state_dict().items()}
     if wanted != {name: value.shape for name, value in state.items()}:
         raise UserError(_misfit(model, path))

@@ -12,14 +12,18 @@ It is also the faster way. Signals are matrices ``[time, channels]``, and every 
 products with rows that lie in memory as they are: a kernel of twice the stride (all of SEANet's changes of rate)
 is two products with ``stride`` rows side by side as one. Weight norm is folded in once, ELU is applied where the
 rows are copied behind the kept ones anyway, and layers near the sample rate work on blocks that stay in a
-processor's cache.
+processor's cache. On a GPU a stream goes on in steps of few sizes that are replayed as graphs
+(:mod:`fmri_audio.codec.replay`), in full single precision. So what is kept stays where it is in memory, and a stream
+at its end is kept for the next sound of its network, whose weights it takes over again.
 """
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
-from typing import Protocol, cast
+from functools import cache, partial
+from typing import Protocol, Self, cast
+from weakref import WeakKeyDictionary
 
 import torch
 from encodec.modules.conv import SConv1d, SConvTranspose1d, pad1d
@@ -28,12 +32,19 @@ from encodec.modules.seanet import SEANetDecoder, SEANetEncoder, SEANetResnetBlo
 from torch import Tensor, nn
 
 from fmri_audio.base.timeline import frames_of_samples
+from fmri_audio.codec.replay import Record, Steps, full_precision, recorder_of
 
 PIECE_FRAMES = 1500
 """Frames (20 s at 75 Hz) that pass the network at a time: long pieces spare the LSTM reading its weights anew."""
 
 BLOCK_FRAMES = {"cpu": 48, "cuda": PIECE_FRAMES}
 """Frames that layers above the frame rate work on at a time: on a processor, what its cache holds."""
+
+STEP_FRAMES = tuple(PIECE_FRAMES // 4**n for n in range(4))
+"""Frames of the steps that are replayed; of each but the longest, at most three are needed.
+
+Longer steps would gain nothing: beside the LSTM, which takes its frames one by one, their launches do not count.
+"""
 
 
 class _Layer(Protocol):
@@ -65,18 +76,27 @@ class _Conv:
             raise ValueError(f"a kernel of {self.kernel} does not go with a stride of {self.stride}")
         self.padding = _padding(layer)
         weight = _folded(conv)  # [out, in, kernel]
-        self.bias = cast(Tensor, conv.bias)
+        self.bias = cast(Tensor, conv.bias).clone()
         self.n_out, self.n_in = weight.shape[:2]
         # Rows side by side are one long row: taps [2, stride · in, out], or [kernel, in, out] at stride 1.
         taps = weight.permute(2, 1, 0)
         self.taps = taps.reshape(-1, self.stride * self.n_in, self.n_out).contiguous()
-        self.tail: Tensor | None = None
+        self.tail = weight.new_empty(self.padding, self.n_in)
+        self.begun = False
 
     def __call__(self, x: Tensor, last: bool) -> Tensor:
         rows = self._with_past(x, last)
-        if self.padding:
-            self.tail = rows[len(rows) - self.padding :].clone()
+        self.tail.copy_(rows[len(rows) - self.padding :])
+        self.begun = True
         return self.arithmetic(rows)
+
+    def weights(self) -> list[Tensor]:
+        """What the arithmetic takes from the network."""
+        return [self.taps, self.bias]
+
+    def restart(self) -> None:
+        """Forget the past: the next rows are a sound's first."""
+        self.begun = False
 
     def arithmetic(self, rows: Tensor, onto: Tensor | None = None) -> Tensor:
         """Convolve rows that begin with their past; one tap may add to what is there, which has its bias already."""
@@ -102,21 +122,21 @@ class _Conv:
 
     def _with_past(self, x: Tensor, last: bool) -> Tensor:
         """Return the activated rows behind the kept ones, and before the padding if they are the last."""
-        kept = self.padding if self.tail is None else len(self.tail)
+        kept = self.padding
         if not kept:
             return x if self.elu is None else _activated(x, self.elu, torch.empty_like(x))
         rows, new = _behind(x, kept, self.elu)
         extra = -len(x) % self.stride if last else 0
-        if self.tail is not None:
+        if self.begun:
             rows[:kept] = self.tail
-        elif len(new) > self.padding:
+        elif len(new) > kept:
             rows[:kept] = new[1 : kept + 1].flip(0)
         elif last:
             # A sound too short to be reflected: the package puts zeros behind it first.
             padded: Tensor = pad1d(new.t()[None], (kept, extra), "reflect")
             return padded[0].t().contiguous()
         else:
-            raise ValueError(f"the first piece has {len(new)} rows, reflection needs {self.padding + 1}")
+            raise ValueError(f"the first piece has {len(new)} rows, reflection needs {kept + 1}")
         return torch.cat([rows, rows[-1 - extra : -1].flip(0)]) if extra else rows
 
 
@@ -142,8 +162,16 @@ class _Up:
     def __call__(self, x: Tensor, last: bool) -> Tensor:
         rows, _ = _behind(x, 1, self.elu)
         rows[:1] = self.tail
-        self.tail = rows[-1:].clone()
+        self.tail.copy_(rows[-1:])
         return self.arithmetic(rows)
+
+    def weights(self) -> list[Tensor]:
+        """What the arithmetic takes from the network."""
+        return [self.taps, self.bias]
+
+    def restart(self) -> None:
+        """Forget the past, which before a sound is zero."""
+        self.tail.zero_()
 
     def arithmetic(self, rows: Tensor) -> Tensor:
         """Convolve rows that begin with the one before."""
@@ -180,7 +208,10 @@ class _Memory:
 
     def __init__(self, layer: SLSTM) -> None:
         self.lstm, self.skip = layer.lstm, layer.skip
-        self.state: tuple[Tensor, Tensor] | None = None
+        hidden = cast(Tensor, self.lstm.weight_hh_l0).new_zeros(
+            self.lstm.num_layers, 1, self.lstm.hidden_size
+        )
+        self.state = (hidden, hidden.clone())
 
     def __call__(self, x: Tensor, last: bool) -> Tensor:
         y = self.arithmetic(x)
@@ -189,49 +220,128 @@ class _Memory:
     def arithmetic(self, rows: Tensor) -> Tensor:
         """Send rows through the LSTM, from the state it was left in."""
         y: Tensor
-        y, self.state = self.lstm(rows[:, None], self.state)
+        y, state = self.lstm(rows[:, None], self.state)
+        for kept, new in zip(self.state, state, strict=True):
+            kept.copy_(new)
         return y[:, 0]
+
+    def own(self) -> None:
+        """Make the weights a copy, which stays where it is when the network's are moved."""
+        self.lstm = copy.deepcopy(self.lstm).requires_grad_(False)
+        self.lstm.flatten_parameters()
+
+    def weights(self) -> list[Tensor]:
+        """What the arithmetic takes from the network."""
+        return list(self.lstm.parameters())
+
+    def restart(self) -> None:
+        """Forget the past, which before a sound is zero."""
+        for kept in self.state:
+            kept.zero_()
 
 
 class _Stream:
     """A network as layers that keep their state, and what its two directions share.
+
+    Parameters
+    ----------
+    network : its weights as they are now are taken over
+    record : makes replayed work of work (:mod:`fmri_audio.codec.replay`); without it all runs as it comes
 
     Attributes
     ----------
     hop : samples per frame
     device : where the weights are
     least : frames that the first piece must have unless it is the whole, enough for every layer to reflect
+    frame_rows : rows per frame of what goes in
     """
 
-    def __init__(self, network: SEANetEncoder | SEANetDecoder) -> None:
+    frame_rows: int
+
+    @torch.inference_mode(False)  # what is kept can be written to in every mode
+    @torch.no_grad()
+    def __init__(self, network: SEANetEncoder | SEANetDecoder, record: Record | None = None) -> None:
         self.hop = int(network.hop_length)
         self.device = next(network.parameters()).device
         self.block = BLOCK_FRAMES.get(self.device.type, PIECE_FRAMES)
         self.layers = _layers(network.model)
         self.least = 1 + max(_padding(module) for module in network.modules() if isinstance(module, SConv1d))
+        self.begun = False
+        self.home: list[_Stream] = []
+        self._arrange(network)
+        self.steps: Steps | None = None
+        if record is not None:
+            self.steps = Steps([self.frame_rows * frames for frames in STEP_FRAMES], record)
+            for layer in self.with_arithmetic():
+                if isinstance(layer, _Memory):
+                    layer.own()
+
+    @classmethod
+    def ready(cls, network: SEANetEncoder | SEANetDecoder) -> Self:
+        """Return a stream at its beginning: on a GPU, if there is one, the last that this network was done with.
+
+        Until its last piece a stream belongs to who got it.
+        """
+        device = next(network.parameters()).device
+        record = recorder_of(device)
+        if record is None:
+            return cls(network)
+        home = _at_home().setdefault(network, [])
+        while home:
+            stream = home.pop()
+            if isinstance(stream, cls) and stream.device == device:
+                stream._restart(network)
+                return stream
+        stream = cls(network, record)
+        stream.home = home
+        return stream
 
     def with_arithmetic(self) -> Iterator[_Conv | _Up | _Memory]:
         """Yield every layer that computes, those within blocks too."""
-        waiting = list(self.layers)
-        while waiting:
-            layer = waiting.pop()
-            if isinstance(layer, _Residual):
-                waiting += [
-                    *layer.branch,
-                    layer.narrow,
-                    *([] if layer.shortcut is None else [layer.shortcut]),
-                ]
-            elif isinstance(layer, _Conv | _Up | _Memory):
-                yield layer
+        return _with_arithmetic(self.layers)
 
     def spans(self, n_frames: int, piece: int) -> Iterator[tuple[int, int]]:
         """Cut ``n_frames`` into pieces of ``piece``, the first not shorter than ``least``: start and stop of each."""
         if piece < 1:
             raise ValueError(f"pieces of {piece} frames lead nowhere")
-        start, stop = 0, max(piece, self.least)
+        # Where steps are replayed, the frames that come before the first one are extra.
+        start, stop = 0, max(piece, self.least) if self.steps is None else self.least + piece
         while start < n_frames:
             yield start, min(stop, n_frames)
             start, stop = stop, stop + piece
+
+    @torch.inference_mode(False)
+    @torch.no_grad()
+    def _push(self, rows: Tensor, last: bool) -> Tensor:
+        """Take the next rows, in steps that are replayed as far as they go."""
+        with full_precision(self.device):
+            if self.steps is None:
+                out = self._advance(rows, last)
+            else:
+                ahead = 0 if self.begun else self.least * self.frame_rows
+                out = self.steps(self._advance, rows, last, ahead)
+        self.begun = True
+        if last and self.steps is not None:
+            self.home.append(self)
+        return out
+
+    @torch.inference_mode(False)
+    @torch.no_grad()
+    def _restart(self, network: SEANetEncoder | SEANetDecoder) -> None:
+        """Forget the past, and take over the weights as they are now."""
+        self.begun = False
+        for layer, new in zip(self.with_arithmetic(), _with_arithmetic(_layers(network.model)), strict=True):
+            layer.restart()
+            for weight, value in zip(layer.weights(), new.weights(), strict=True):
+                weight.copy_(value)
+
+    def _arrange(self, network: SEANetEncoder | SEANetDecoder) -> None:
+        """Divide the layers into those that work in blocks and the others."""
+        raise NotImplementedError
+
+    def _advance(self, rows: Tensor, last: bool) -> Tensor:
+        """Send the next rows through the layers as they come."""
+        raise NotImplementedError
 
     def _in_blocks(self, layers: Sequence[_Layer], x: Tensor, last: bool, rows: int) -> Tensor:
         """Send ``x`` through layers, ``rows`` of its rows at a time."""
@@ -248,6 +358,8 @@ class StreamingEncoder(_Stream):
     ----------
     encoder : SEANetEncoder
         Causal; its weights as they are now are taken over.
+    record : optional
+        Makes replayed work of work; without it all runs as it comes. :meth:`ready` knows what is faster.
 
     Raises
     ------
@@ -255,13 +367,11 @@ class StreamingEncoder(_Stream):
         The network is not causal, or its kernels are none of SEANet's.
     """
 
-    @torch.no_grad()
-    def __init__(self, encoder: SEANetEncoder) -> None:
-        super().__init__(encoder)
+    def _arrange(self, network: SEANetEncoder | SEANetDecoder) -> None:
+        self.frame_rows = self.hop
         strided = [n for n, layer in enumerate(self.layers) if isinstance(layer, _Conv) and layer.stride > 1]
         self.fine, self.coarse = self.layers[: strided[-1]], self.layers[strided[-1] :]
 
-    @torch.no_grad()
     def push(self, waveform: Tensor, last: bool = False) -> Tensor:
         """Return the frames of the next samples.
 
@@ -275,8 +385,10 @@ class StreamingEncoder(_Stream):
         -------
         tensor of shape [L, D], on the network's device
         """
-        fine = self._in_blocks(self.fine, waveform.to(self.device)[:, None], last, self.block * self.hop)
-        return _through(self.coarse, fine, last)
+        return self._push(waveform.to(self.device)[:, None], last)
+
+    def _advance(self, rows: Tensor, last: bool) -> Tensor:
+        return _through(self.coarse, self._in_blocks(self.fine, rows, last, self.block * self.hop), last)
 
 
 class StreamingDecoder(_Stream):
@@ -286,6 +398,8 @@ class StreamingDecoder(_Stream):
     ----------
     decoder : SEANetDecoder
         Causal; its weights as they are now are taken over.
+    record : optional
+        Makes replayed work of work; without it all runs as it comes. :meth:`ready` knows what is faster.
 
     Raises
     ------
@@ -293,14 +407,12 @@ class StreamingDecoder(_Stream):
         The network is not causal, or its kernels are none of SEANet's.
     """
 
-    @torch.no_grad()
-    def __init__(self, decoder: SEANetDecoder) -> None:
-        super().__init__(decoder)
+    def _arrange(self, network: SEANetEncoder | SEANetDecoder) -> None:
+        self.frame_rows = 1
         first = 1 + next(n for n, layer in enumerate(self.layers) if isinstance(layer, _Up))
         self.coarse, self.fine = self.layers[:first], self.layers[first:]
-        self.first_ratio = int(decoder.ratios[0])
+        self.first_ratio = int(network.ratios[0])
 
-    @torch.no_grad()
     def push(self, latents: Tensor, last: bool = False) -> Tensor:
         """Return the samples of the next frames.
 
@@ -314,8 +426,17 @@ class StreamingDecoder(_Stream):
         -------
         tensor of shape [L · hop], on the network's device
         """
-        coarse = _through(self.coarse, latents.to(self.device).contiguous(), last)
-        return self._in_blocks(self.fine, coarse, last, self.block * self.first_ratio)[:, 0]
+        return self._push(latents.to(self.device).contiguous(), last)[:, 0]
+
+    def _advance(self, rows: Tensor, last: bool) -> Tensor:
+        coarse = _through(self.coarse, rows, last)
+        return self._in_blocks(self.fine, coarse, last, self.block * self.first_ratio)
+
+
+@cache
+def _at_home() -> WeakKeyDictionary[nn.Module, list[_Stream]]:
+    """Return the streams with recorded steps that are done with their sound, by the network that they stream."""
+    return WeakKeyDictionary()
 
 
 def encode_in_pieces(encoder: SEANetEncoder, waveform: Tensor, piece: int = PIECE_FRAMES) -> Tensor:
@@ -365,7 +486,7 @@ def encoded_pieces(
     encoder: SEANetEncoder, waveform: Tensor, piece: int = PIECE_FRAMES
 ) -> Iterator[tuple[int, Tensor]]:
     """Yield the first frame and the latents [l, D] of each piece of a waveform [T]."""
-    stream = StreamingEncoder(encoder)
+    stream = StreamingEncoder.ready(encoder)
     n_frames = frames_of_samples(len(waveform), stream.hop)
     for start, stop in stream.spans(n_frames, piece):
         yield start, stream.push(waveform[start * stream.hop : stop * stream.hop], stop == n_frames)
@@ -375,7 +496,7 @@ def decoded_pieces(
     decoder: SEANetDecoder, n_frames: int, frames: Callable[[int, int], Tensor], piece: int = PIECE_FRAMES
 ) -> Iterator[tuple[int, Tensor]]:
     """Yield the first sample and the samples of each piece; ``frames(start, stop)`` gives latents [l, D]."""
-    stream = StreamingDecoder(decoder)
+    stream = StreamingDecoder.ready(decoder)
     for start, stop in stream.spans(n_frames, piece):
         yield start * stream.hop, stream.push(frames(start, stop), stop == n_frames)
 
@@ -388,6 +509,17 @@ def _through(layers: Sequence[_Layer], x: Tensor, last: bool) -> Tensor:
     for layer in layers:
         x = layer(x, last)
     return x
+
+
+def _with_arithmetic(layers: Sequence[_Layer]) -> Iterator[_Conv | _Up | _Memory]:
+    """Yield every layer that computes, those within blocks too."""
+    waiting = list(layers)
+    while waiting:
+        layer = waiting.pop()
+        if isinstance(layer, _Residual):
+            waiting += [*layer.branch, layer.narrow, *([] if layer.shortcut is None else [layer.shortcut])]
+        elif isinstance(layer, _Conv | _Up | _Memory):
+            yield layer
 
 
 def _layers(modules: nn.Sequential) -> list[_Layer]:

@@ -43,6 +43,8 @@ from fmri_audio.study.stimulus import PLAY, Stimulus, identity, is_measured, pre
 
 if TYPE_CHECKING:
     from fmri_audio.codec.checkpoints import Checkpoint
+    from fmri_audio.codec.second_decoder import SecondDecoder
+    from fmri_audio.representations.encodec import EncodecCodes
     from fmri_audio.study.reader import Study
 
 
@@ -117,6 +119,15 @@ class Edition:
         loaded.model.to("cuda" if torch.cuda.is_available() else "cpu")
         return loaded
 
+    @cached_property
+    def decoder(self) -> SecondDecoder | None:
+        """What makes sound of codes where it is not the codec's own decoder."""
+        if self.settings.decoder == results.OWN_DECODER:
+            return None
+        from fmri_audio.codec.second_decoder import decoder_for
+
+        return decoder_for(self.checkpoint)
+
     @property
     def bandwidths(self) -> list[float]:
         """The edition's bandwidths in kbps, ascending."""
@@ -155,10 +166,13 @@ class Edition:
     @cached_property
     def decoded(self) -> NDArray[np.float32]:
         """The whole stimulus after encoding and decoding at this bandwidth, [T], computed once."""
-        path = self.cache / f"decoded-{self._encoding_key}-{self.n_codebooks}.npy"
+        from fmri_audio.representations.encodec import EncodecCodes
+
+        path = self.cache / f"decoded-{self._encoding_key}-{self.n_codebooks}{self._decoder_key}.npy"
         stored = load_array(path)
         if stored is None:
-            stored = _decode(self.codes, self.stimulus, self.checkpoint, self.bandwidth)
+            codec = EncodecCodes(self.checkpoint, self.bandwidth, self.decoder)
+            stored = _decode(self.codes, self.stimulus, codec)
             save_array(path, stored)
         return np.asarray(stored, np.float32)
 
@@ -217,12 +231,37 @@ class Edition:
     def write_records(
         self, chapter: str, records: Iterable[results.Record], per_bandwidth: bool = False
     ) -> Path:
-        """Write a chapter's table to ``<build>/results``; edition and hardware are filled in where empty."""
+        """Write a chapter's table to ``<build>/results``; what is alike everywhere is filled in where empty.
+
+        That is edition, hardware and material, what decoded where a codec is named, and the noise of a condition at
+        its usual level.
+        """
         suffix = f"-{self.bandwidth:g}kbps" if per_bandwidth else ""
         path = self.build / "results" / f"{chapter}{suffix}.csv"
-        common = {"edition": self.settings.edition, "hardware": results.hardware()}
-        results.write(path, [results.fill(record, **common) for record in records])
+        common = {
+            "edition": self.settings.edition,
+            "hardware": results.hardware(),
+            "material": self.material,
+        }
+        results.write(path, [results.fill(record, **common, **self._implied(record)) for record in records])
         return path
+
+    def _implied(self, record: results.Record) -> dict[str, str]:
+        """What follows from a record's codec and condition, unless it says otherwise.
+
+        The second decoder is given codes alone; what an arm makes of latents goes through the codec's own.
+        """
+        noise = {"noise-free": results.noise_of(0), "voxel-noise": results.noise_of(1)}
+        of_codes = record.arm == "roundtrip" and record.representation == "encodec-codes"
+        found = {"noise": noise[record.condition]} if record.condition in noise else {}
+        if record.codec:
+            found["decoder"] = self.settings.decoder if of_codes else results.OWN_DECODER
+        return found
+
+    @property
+    def material(self) -> str:
+        """What the column ``material`` says of the edition's sound."""
+        return results.PLAY if self.settings.stimulus.source == PLAY else results.RECORDINGS
 
     def records(self, *chapters: str) -> pd.DataFrame:
         """Read the tables that chapters wrote, at all bandwidths of the edition.
@@ -252,6 +291,14 @@ class Edition:
         digest.update(self.checkpoint.sha256.encode())
         digest.update(fingerprint("fmri_audio.representations.encodec").encode())
         return digest.hexdigest()[:16]
+
+    @property
+    def _decoder_key(self) -> str:
+        """What tells apart the sound of a second decoder: its weights, and the code that applies them."""
+        if self.decoder is None:
+            return ""
+        code = fingerprint("fmri_audio.codec.second_decoder")
+        return "-" + hashlib.sha256(f"{self.decoder.vocoder.sha256} {code}".encode()).hexdigest()[:16]
 
 
 def absolute(settings: Settings) -> Settings:
@@ -315,14 +362,11 @@ def _encode(stimulus: Stimulus, checkpoint: Checkpoint, path: Path) -> None:
 
 
 def _decode(
-    codes: NDArray[np.int64], stimulus: Stimulus, checkpoint: Checkpoint, bandwidth: float
+    codes: NDArray[np.int64], stimulus: Stimulus, representation: EncodecCodes
 ) -> NDArray[np.float32]:
     """Decode codes [K, L], every run from rest."""
     import torch
 
-    from fmri_audio.representations.encodec import EncodecCodes
-
-    representation = EncodecCodes(checkpoint, bandwidth)
     hop = representation.hop_length
     spans = run_samples(stimulus.runs, stimulus.sample_rate, stimulus.tr, hop)
     with torch.inference_mode():

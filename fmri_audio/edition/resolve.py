@@ -12,6 +12,7 @@ from fmri_audio.base.files import sha256_of, write_text
 from fmri_audio.base.fingerprint import fingerprint
 from fmri_audio.base.settings import (
     BIDS_SPACE,
+    DECODERS,
     NAMED_CODECS,
     SIMULATE,
     Settings,
@@ -38,6 +39,7 @@ def resolve(
     stimulus: str | None = None,
     codec: str | None = None,
     bandwidths: str | None = None,
+    decoder: str | None = None,
 ) -> list[str]:
     """Check an edition with what was asked for beside it, and write the whole as one edition file.
 
@@ -51,9 +53,9 @@ def resolve(
         A name in ``config/`` or the path of an edition file.
     out
         File to write; left alone if it would not change.
-    stimulus, codec, bandwidths
-        The make variables ``STIMULUS``, ``CODEC``, ``BANDWIDTHS``; None or empty where not given. Their
-        paths count from the working directory.
+    stimulus, codec, bandwidths, decoder
+        The make variables ``STIMULUS``, ``CODEC``, ``BANDWIDTHS``, ``CODEC_DECODER``; None or empty where not given.
+        Their paths count from the working directory.
 
     Returns
     -------
@@ -65,7 +67,7 @@ def resolve(
     UserError
         Something cannot be used.
     """
-    settings = _with_overrides(absolute(load_settings(edition)), stimulus, codec)
+    settings = _with_overrides(absolute(load_settings(edition)), stimulus, codec, decoder)
     check_parts(settings)
     _check_given(settings, edition)
     _check_headers(settings)
@@ -74,6 +76,10 @@ def resolve(
     notes = [f"codec {checkpoint.id} (sha256 {checkpoint.sha256})"]
     listed = _parse_bandwidths(bandwidths, checkpoint) if bandwidths else opened.bandwidths
     check_bandwidths([*listed, *settings.sweep.bandwidths], checkpoint)
+    if opened.decoder is not None:
+        notes.append(f"decoder {opened.decoder.id} (sha256 {opened.decoder.vocoder.sha256})")
+        for kbps in listed:
+            opened.decoder.check(kbps)
     main = min(listed, key=lambda value: (abs(value - settings.main_bandwidth), value))
     if main != settings.main_bandwidth:
         notes.append(
@@ -89,8 +95,10 @@ def resolve(
     return notes[:-1]
 
 
-def _with_overrides(settings: Settings, stimulus: str | None, codec: str | None) -> Settings:
-    """Return settings with another sound or other weights in place of the edition's."""
+def _with_overrides(
+    settings: Settings, stimulus: str | None, codec: str | None, decoder: str | None
+) -> Settings:
+    """Return settings with another sound, other weights or another decoder in place of the edition's."""
     changes: dict[str, Any] = {}
     if stimulus:
         source = stimulus if stimulus == PLAY else str(Path(stimulus).expanduser().absolute())
@@ -101,6 +109,10 @@ def _with_overrides(settings: Settings, stimulus: str | None, codec: str | None)
         changes["stimulus"] = settings.stimulus.model_copy(update=update)
     if codec:
         changes["codec"] = codec if codec in NAMED_CODECS else str(Path(codec).expanduser().absolute())
+    if decoder:
+        if decoder not in DECODERS:
+            raise UserError(f"CODEC_DECODER={decoder!r}: choose one of {', '.join(DECODERS)}")
+        changes["decoder"] = decoder
     return settings.model_copy(update=changes)
 
 

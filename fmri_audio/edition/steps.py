@@ -51,6 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     first.add_argument("--stimulus", default="")
     first.add_argument("--codec", default="")
     first.add_argument("--bandwidths", default="")
+    first.add_argument("--decoder", default="")
     first.add_argument("--out", type=Path, required=True)
     for name, help_text in (
         ("stimulus", "prepare the sound"),
@@ -66,7 +67,12 @@ def _parser() -> argparse.ArgumentParser:
 def _run(arguments: argparse.Namespace) -> None:
     if arguments.step == "resolve":
         notes = resolve(
-            arguments.edition, arguments.out, arguments.stimulus, arguments.codec, arguments.bandwidths
+            arguments.edition,
+            arguments.out,
+            arguments.stimulus,
+            arguments.codec,
+            arguments.bandwidths,
+            arguments.decoder,
         )
         print(*notes, sep="\n")
         return

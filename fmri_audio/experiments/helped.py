@@ -28,6 +28,7 @@ from fmri_audio.edition.windows import windows_of_one_kind
 from fmri_audio.experiments.through_codec import decode_latents
 from fmri_audio.representations.stft import ComplexStft
 from fmri_audio.sound import scoring
+from fmri_audio.sound.metrics.base import METRICS
 from fmri_audio.sound.segments import Window
 
 if TYPE_CHECKING:
@@ -39,8 +40,9 @@ FOLD = "validation"
 TRAINED, UNTRAINED, LINEAR = "validation", "untrained", "block-pca"
 """What the column ``control`` says: the arm as trained, as it began, and the code without training."""
 
-DECIDING = {"stoi": 1, "mel_distance_db": -1}
-"""Metrics by which an arm has to be better, each with the sign of better; claims are decided by these."""
+DECIDING = {"stoi": 1, "estoi": 1, "mel_distance_db": -1}
+"""Metrics by which an arm has to be better, each with the sign of better. Claims are decided by STOI and the mel
+distance; ESTOI sees where STOI rises with the sound's envelope alone."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,7 @@ class Help:
         for metric in DECIDING:
             trained, began, linear = (self.scores[name][metric] for name in (TRAINED, UNTRAINED, LINEAR))
             if not math.isnan(trained):
-                form = ".3f" if metric == "stoi" else ".2f"
+                form = f".{METRICS[metric].decimals}f"
                 parts.append(
                     f"{scoring.LABELS[metric]} {trained:{form}}, untrained {began:{form}}, block PCA {linear:{form}}"
                 )

@@ -7,6 +7,7 @@ import pandas as pd
 import torch
 
 from fmri_audio.codec.checkpoints import Checkpoint, bandwidths
+from fmri_audio.codec.second_decoder import SecondDecoder
 from fmri_audio.representations.encodec import EncodecCodes
 from fmri_audio.sound import audio
 
@@ -22,14 +23,24 @@ SINES = {
 """Tones, in Hz."""
 
 
-def decodes(checkpoint: Checkpoint, wave: np.ndarray) -> dict[float, np.ndarray]:
-    """The sound [T] after the codec at each bandwidth, from one encoding (codebooks are prefixes)."""
+def decodes(
+    checkpoint: Checkpoint, wave: np.ndarray, decoder: SecondDecoder | None = None
+) -> dict[float, np.ndarray]:
+    """The sound [T] after the codec at each bandwidth, from one encoding (codebooks are prefixes).
+
+    Parameters
+    ----------
+    checkpoint : Checkpoint
+    wave : array of shape [T]
+    decoder : SecondDecoder, optional
+        In place of the codec's own, at the bandwidths that it decodes.
+    """
     sound = torch.from_numpy(wave.astype(np.float32))[None, None]
     best = EncodecCodes(checkpoint, bandwidths(checkpoint.model)[-1])
     codes = best.analyse(sound)
     out = {}
-    for kbps in bandwidths(checkpoint.model):
-        representation = EncodecCodes(checkpoint, kbps)
+    for kbps in bandwidths(checkpoint.model) if decoder is None else decoder.bandwidths:
+        representation = EncodecCodes(checkpoint, kbps, decoder)
         used = codes[:, : representation.channels]
         out[kbps] = representation.synthesise(used, len(wave))[0, 0].numpy()
     return out

@@ -47,13 +47,21 @@ CELL_NAMES = {
 }
 """The cells in a reader's words; the last one is the pipeline of the brief."""
 
+CELL_CONTROLS = {
+    ("mel", "griffin-lim"): "none",
+    ("mel", "true"): "own-phase",
+    ("oracle", "griffin-lim"): "own-magnitude",
+    ("oracle", "true"): "own-magnitude-and-phase",
+}
+"""What the column ``control`` says of each cell: "none" for the pipeline, else what came from the original."""
+
 INTELLIGIBLE_STOI = 0.8
 """What the brief itself calls intelligible."""
 
 AXES = ("n_fft", "hop_length", "n_mels", "n_iter")
 """The settings that the chapter varies, one at a time."""
 
-SWEPT = ("snr_db", "si_sdr_db", "pesq_wb", "stoi", "mel_distance_db")
+SWEPT = ("snr_db", "si_sdr_db", "pesq_wb", "stoi", "estoi", "mel_distance_db")
 """Metrics of the sweep: narrow-band PESQ would double its time and says the same."""
 
 
@@ -171,34 +179,27 @@ def sweep(
 
 
 def sweep_records(scores: pd.DataFrame, base: MelSetting, sample_rate: int, **columns: Any) -> list[Record]:
-    """Return a sweep as results: settings in the name of the representation, the cell as the control.
-
-    ``control`` is "none" for the pipeline itself, and names what came from the original otherwise.
-    """
-    controls = {
-        ("mel", "griffin-lim"): "none",
-        ("mel", "true"): "own-phase",
-        ("oracle", "griffin-lim"): "own-magnitude",
-        ("oracle", "true"): "own-magnitude-and-phase",
-    }
+    """Return a sweep as results: the setting names the representation (:func:`named`), the cell the control."""
     made = []
     for _, group in scores.groupby([*AXES, "magnitude", "phase"], sort=False):
         first = group.iloc[0]
         setting = MelSetting(*(int(first[axis]) for axis in AXES))
-        name = (
-            "mel"
-            if setting == base
-            else "mel[{}]".format(",".join(f"{k}={v}" for k, v in vars(setting).items()))
-        )
         made += to_records(
             group.drop_duplicates("window"),
             wanted=SWEPT,
-            representation=name,
-            control=controls[first["magnitude"], first["phase"]],
+            representation=named(setting, base),
+            control=CELL_CONTROLS[first["magnitude"], first["phase"]],
             bandwidth_kbps=setting.build(sample_rate, 0).bits_per_second / 1000,
             **columns,
         )
     return made
+
+
+def named(setting: MelSetting, base: MelSetting) -> str:
+    """Name a mel spectrogram for the table of results: with its settings unless they are the edition's own."""
+    if setting == base:
+        return "mel"
+    return "mel[{}]".format(",".join(f"{k}={v}" for k, v in vars(setting).items()))
 
 
 def squeeze_records(scores: pd.DataFrame, **columns: Any) -> list[Record]:
@@ -251,10 +252,11 @@ def squeeze(
     windows: Sequence[Window],
     units: Sequence[int],
     seed: int,
+    unseen: Sequence[Window] = (),
 ) -> tuple[pd.DataFrame, dict[int, BlockCode]]:
     """Score the mel after a linear code of so many numbers per TR, with Griffin-Lim's phase and with the true one.
 
-    The code is fitted on the stretches of the recording that no scoring window touches.
+    The code is fitted on the stretches of the recording that neither a scoring window touches nor one of ``unseen``.
 
     Returns
     -------
@@ -267,7 +269,7 @@ def squeeze(
         The windows leave no stretch of the recording to fit to.
     """
     mel = base.build(sample_rate, seed)
-    stretches = _untouched(_log_mel(mel, wave), mel.feature_rate, windows)
+    stretches = _untouched(_log_mel(mel, wave), mel.feature_rate, [*windows, *unseen])
     rows, fitted = [], {}
     for wanted in sorted(units):
         try:

@@ -176,7 +176,8 @@ def draw_quality(quality: pd.DataFrame, play: pd.DataFrame, metrics: Sequence[st
             axis.plot(
                 line["bandwidth_kbps"], line["value"], style[0], color=style[1], markersize=4, label=label
             )
-        demo = quality[(quality["codec"] != GENUINE) & quality[metric].notna()]
+        # neither sums over sets, nor the play's voices, nor another decoder's rows
+        demo = quality[(quality["codec"] == codec) & quality["set"].isin(SETS) & quality[metric].notna()]
         for shade, (name, ours) in zip(COLOURS[1:], demo.groupby("set"), strict=False):
             label = f"EnCodec ({codec}), {SETS.get(str(name), name)}"
             axis.plot(ours["kbps"], ours[metric], "o--", color=shade, markersize=4, label=label)

@@ -308,7 +308,7 @@ def table_html(frame: pd.DataFrame, caption: str, formats: Mapping[str, str], st
         )
     return (
         f'<div class="table-scroll" tabindex="0" role="region" aria-label="{html.escape(caption)}">'
-        f'<table class="{style}"><caption>{html.escape(caption)}</caption>\n'
+        f'<table class="{style}"><caption><span>{html.escape(caption)}</span></caption>\n'
         f"<thead><tr>{head}</tr></thead>\n<tbody>\n" + "\n".join(rows) + "\n</tbody></table></div>"
     )
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from fmri_audio.base.errors import UserError
 from fmri_audio.base.files import replacing
 from fmri_audio.base.timeline import frames_of_samples
-from fmri_audio.codec.streaming import PIECE_FRAMES, StreamingEncoder, decoded_pieces
+from fmri_audio.codec.streaming import PIECE_FRAMES, StreamingEncoder
 from fmri_audio.representations.encodec import EncodecCodes
 from fmri_audio.sound.audio import Spooled
 
@@ -24,7 +24,7 @@ EncodedPiece = tuple[int, torch.Tensor]
 @torch.no_grad()
 def encode(codec: EncodecCodes, sound: Spooled) -> NDArray[np.int16]:
     """Return the codes [K, L] of a sound at the codec's rate; beside them it takes the memory of a piece."""
-    stream = StreamingEncoder(codec.model.encoder)
+    stream = StreamingEncoder.ready(codec.model.encoder)
     n_frames = frames_of_samples(sound.n_samples, stream.hop)
     codes = np.empty((codec.channels, n_frames), np.int16)
     pieces = (
@@ -53,13 +53,8 @@ def decode(codec: EncodecCodes, codes: NDArray[np.integer], n_samples: int, path
     UserError
         The file cannot be written, or the decoder gives what is no number.
     """
-
-    def latents(start: int, stop: int) -> torch.Tensor:
-        part = torch.from_numpy(codes[:, start:stop].astype(np.int64))
-        return codec.codes_to_latents(part[None])[0].t()
-
     rate, container = int(codec.sample_rate), path.suffix[1:].upper()
-    pieces = decoded_pieces(codec.model.decoder, codes.shape[1], latents)
+    pieces = codec.sound_pieces(torch.from_numpy(codes.astype(np.int32)))
     try:
         with (
             replacing(path) as temporary,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from fractions import Fraction
 from functools import partial
 from typing import TYPE_CHECKING
@@ -9,14 +10,16 @@ from typing import TYPE_CHECKING
 import torch
 
 from fmri_audio.base.timeline import frames_of_samples
+from fmri_audio.codec.replay import full_precision
 from fmri_audio.codec.streaming import decode_in_pieces, decoded_pieces, encode_in_pieces, encoded_pieces
 from fmri_audio.representations.base import Representation, check_waveform, registered
 
 if TYPE_CHECKING:
     from fmri_audio.codec.checkpoints import Checkpoint
+    from fmri_audio.codec.second_decoder import SecondDecoder
 
-_FRAMES_AT_ONCE = 512
-"""Frames quantised at a time: each takes a row of distances to all codebook entries."""
+_FRAMES_AT_ONCE = {"cpu": 512, "cuda": 8192}
+"""Frames quantised at a time: each takes a row of distances to all codebook entries. A GPU wants few launches."""
 
 
 class _Encodec(Representation):
@@ -79,23 +82,27 @@ class _Encodec(Representation):
         """
         books = [layer.codebook for layer in self.model.quantizer.vq.layers[:n_codebooks]]
         offsets = [book.square().sum(1) / -2 for book in books]
+        at_once = _FRAMES_AT_ONCE.get(self.device.type, _FRAMES_AT_ONCE["cpu"])
         codes = latents.new_empty(len(latents), n_codebooks, latents.shape[-1], dtype=torch.int64)
         for frames, out in zip(latents.transpose(1, 2), codes, strict=True):
-            for piece, found in zip(
-                frames.split(_FRAMES_AT_ONCE), out.split(_FRAMES_AT_ONCE, 1), strict=True
-            ):
-                residual = piece.to(self.device)
-                for k, (book, offset) in enumerate(zip(books, offsets, strict=True)):
-                    nearest = torch.addmm(offset, residual, book.t()).max(1).indices
-                    residual = residual - book[nearest]
-                    found[k] = nearest
+            for piece, found in zip(frames.split(at_once), out.split(at_once, 1), strict=True):
+                residual, nearest = piece.to(self.device), []
+                with full_precision(self.device):
+                    for book, offset in zip(books, offsets, strict=True):
+                        nearest.append(torch.addmm(offset, residual, book.t()).max(1).indices)
+                        residual = residual - book[nearest[-1]]
+                found.copy_(torch.stack(nearest))
         return codes
 
     @torch.no_grad()
     def codes_to_latents(self, codes: torch.Tensor) -> torch.Tensor:
         """Return the quantised latents [B, D, L] of codes [B, K, L]."""
+        return self._dequantised(codes).to(codes.device)
+
+    def _dequantised(self, codes: torch.Tensor) -> torch.Tensor:
+        """Return the quantised latents, where the model is."""
         latents: torch.Tensor = self.model.quantizer.decode(codes.long().transpose(0, 1).to(self.device))
-        return latents.to(codes.device)
+        return latents
 
 
 @registered
@@ -132,18 +139,23 @@ class EncodecCodes(_Encodec):
     ----------
     checkpoint : whose weights
     bandwidth : kbps, one of the model's
+    decoder : what makes sound of the codes; the codec's own decoder unless given
     """
 
     name = "encodec-codes"
     label = "EnCodec codes"
     place = 10
 
-    def __init__(self, checkpoint: Checkpoint, bandwidth: float) -> None:
+    def __init__(
+        self, checkpoint: Checkpoint, bandwidth: float, decoder: SecondDecoder | None = None
+    ) -> None:
         super().__init__(checkpoint)
         if bandwidth not in self.model.target_bandwidths:
             have = ", ".join(f"{value:g}" for value in self.model.target_bandwidths)
             raise ValueError(f"{checkpoint.id} has no bandwidth of {bandwidth:g} kbps, only {have}")
-        self.bandwidth = bandwidth
+        if decoder is not None:
+            decoder.check(bandwidth)
+        self.bandwidth, self.decoder = bandwidth, decoder
         self.channels = int(
             self.model.quantizer.get_num_quantizers_for_bandwidth(self.model.frame_rate, bandwidth)
         )
@@ -178,11 +190,16 @@ class EncodecCodes(_Encodec):
         self._check_length(n_frames, n_samples)
         sound = torch.empty(len(features), 1, n_frames * self.hop_length, device=features.device)
         for codes, out in zip(features, sound, strict=True):
-            pieces = decoded_pieces(self.model.decoder, n_frames, partial(self._dequantised, codes))
-            for start, samples in pieces:
+            for start, samples in self.sound_pieces(codes):
                 out[0, start : start + len(samples)] = samples
         return sound[..., :n_samples]
 
-    def _dequantised(self, codes: torch.Tensor, start: int, stop: int) -> torch.Tensor:
-        """Latents [l, D] of some frames of codes [K, L]."""
-        return self.codes_to_latents(codes[None, :, start:stop])[0].t()
+    def sound_pieces(self, codes: torch.Tensor) -> Iterator[tuple[int, torch.Tensor]]:
+        """Yield first sample and samples [T'] of the sound of codes [K, L], whole frames, in bounded memory."""
+        if self.decoder is not None:
+            return self.decoder.pieces(codes, self.bandwidth)
+        return decoded_pieces(self.model.decoder, codes.shape[1], partial(self._dequantised_part, codes))
+
+    def _dequantised_part(self, codes: torch.Tensor, start: int, stop: int) -> torch.Tensor:
+        """Latents [l, D] of some frames of codes [K, L], where the model is."""
+        return self._dequantised(codes[None, :, start:stop])[0].t()

@@ -80,8 +80,11 @@ class MelGriffinLim(Representation):
     def analyse(self, waveform: torch.Tensor) -> torch.Tensor:
         """Return log-mel powers [B, n_mels, L] of a waveform [B, 1, T]."""
         check_waveform(waveform)
-        power = self.spectrum(waveform).abs().square()
-        mel: torch.Tensor = self._to_mel(power)
+        return self.log_mel(self.spectrum(waveform).abs())
+
+    def log_mel(self, magnitude: torch.Tensor) -> torch.Tensor:
+        """Return the log-mel powers [B, n_mels, L] of STFT magnitudes [B, n_fft / 2 + 1, L]."""
+        mel: torch.Tensor = self._to_mel.to(magnitude.device)(magnitude.square())
         return mel.clamp(min=POWER_FLOOR).log()
 
     def synthesise(self, features: torch.Tensor, n_samples: int) -> torch.Tensor:

@@ -12,7 +12,8 @@ from fractions import Fraction
 
 import numpy as np
 from scipy.optimize import brentq
-from scipy.signal import lfilter
+from scipy.signal import fftconvolve, lfilter
+from scipy.signal.windows import hann
 
 from fmri_audio.base.errors import UserError
 from fmri_audio.base.settings import FAMILIES, VARIANTS, Variant
@@ -53,6 +54,8 @@ LEVEL_WEIGHT = 0.35
 BASELINE, NOISE_UNITS, STEP = 1000.0, 10.0, 1 / 16
 #: The pictures: as many independent processes, whose autocorrelation falls to 1/e within these seconds.
 N_PICTURES, PICTURE_SECONDS = 8, 4.0
+#: What a surrogate keeps of the features' autocorrelation: lags up to these seconds, falling towards them.
+SURROGATE_SECONDS = 40
 
 # One stream of random numbers per purpose, so that none depends on how many another has drawn.
 _SHARED, _RESPONSE, _OWN, _PICTURES, _NOISE, _DRIFT, _ARTEFACTS = range(7)
@@ -326,16 +329,25 @@ def voxel_shares(relative: np.ndarray, mean: float) -> np.ndarray:
 
 
 def surrogate(features: Features, rng: np.random.Generator) -> Features:
-    """Process with the spectra and cross-spectra of the features, and nothing to do with the sound.
+    """Random process with the spectra and cross-spectra of the features, and nothing to do with the sound.
 
-    Every feature's Fourier components get the same random phases (Prichard & Theiler 1994), so that its course is
-    random while each feature's autocorrelation and what features have in common stay.
+    Overlapping pieces of the features, each convolved with a white noise of its own, add up to a Gaussian process
+    whose autocovariance is the mean over the pieces (the spectra of Welch 1967). Phases drawn anew for each Fourier
+    component of the whole (Prichard & Theiler 1994) would not do: that is the sound through one random filter,
+    the same in training and held-out time, and a lagged regression learns it.
     """
     n_frames = features.values.shape[1]
-    mean = features.values.mean(axis=1, keepdims=True)
-    spectrum = np.fft.rfft(features.values - mean, axis=1)
-    turned = spectrum * np.exp(2j * np.pi * rng.random(spectrum.shape[1]))
-    return Features(np.fft.irfft(turned, n_frames, axis=1), features.names, features.families)
+    length = max(1, min(SURROGATE_SECONDS * FEATURE_RATE, n_frames // 4))
+    values = features.values - features.values.mean(axis=1, keepdims=True)
+    starts = range(0, n_frames - length + 1, max(1, length // 2))
+    taper = hann(length, sym=False) if length > 1 else np.ones(1)
+    taper /= np.sqrt(len(starts) * (taper**2).mean() * length)
+    random = np.zeros_like(values)
+    for start in starts:
+        piece = values[:, start : start + length] * taper
+        white = rng.standard_normal((1, n_frames + length - 1))
+        random += fftconvolve(white, piece, mode="valid", axes=1)
+    return Features(random, features.names, features.families)
 
 
 def stream(seed: int, subject: int, purpose: int) -> np.random.Generator:

@@ -14,6 +14,7 @@ from fmri_audio.base.kinds import Waveform
 from fmri_audio.base.results import Record, fill
 from fmri_audio.sound.audio import resample
 from fmri_audio.sound.metrics.base import METRICS, Metric
+from fmri_audio.sound.noises import long_term_spectrum, modulated_noise, shaped_noise
 from fmri_audio.sound.segments import Window
 
 METRIC_NAMES = tuple(METRICS)
@@ -23,7 +24,7 @@ SPEECH_METRICS = tuple(name for name in METRIC_NAMES if METRICS[name].speech_onl
 """Metrics that are defined for speech only."""
 
 CHEAP = tuple(name for name in METRIC_NAMES if METRICS[name].cheap)
-"""Those without PESQ, which takes most of the time, where a great many sounds are compared."""
+"""Those without PESQ, ViSQOL and DNSMOS, which take most of the time, where a great many sounds are compared."""
 
 UNITS = {name: METRICS[name].unit for name in METRIC_NAMES}
 
@@ -56,7 +57,7 @@ def score_pair(
     kind: str = "speech",
     wanted: Sequence[str] = METRIC_NAMES,
 ) -> dict[str, float]:
-    """Return metrics for one window; PESQ and STOI stay undefined (NaN) where ``kind`` is not speech.
+    """Return metrics for one window; models of speech stay undefined (NaN) where ``kind`` is not speech.
 
     Parameters
     ----------
@@ -114,40 +115,110 @@ def score_windows(
     return pd.DataFrame(rows, columns=["window", "kind", *METRIC_NAMES])
 
 
+FLOORS = {
+    "silence": "silence",
+    "noise": "white noise",
+    "shaped-noise": "{kind}-shaped noise",
+    "modulated-noise": "{kind}-shaped noise with its envelope",
+    "other-segment": "other {kind}",
+}
+"""What carries nothing of a sound, as the column ``control`` has it, and what a reader calls it."""
+
+
+def floor_label(name: str, kind: str = "speech") -> str:
+    """Return what a reader calls a floor in a table of sounds of one kind."""
+    return f"floor: {FLOORS[name].format(kind=kind)}"
+
+
 def floors(
-    reference: Waveform, sample_rate: int, windows: Sequence[Window], seed: int
+    reference: Waveform,
+    sample_rate: int,
+    windows: Sequence[Window],
+    seed: int,
+    wanted: Sequence[str] = METRIC_NAMES,
 ) -> dict[str, pd.DataFrame]:
-    """Score what carries nothing of the sound: silence, white noise as loud as it, and the next window's sound.
+    """Score what carries nothing of the sound: silence, noise, and the next window's sound.
 
-    Every score is read against these; STOI, for one, is far from 0 for noise.
+    The noise is as loud as the window: white, of the long-term spectrum of all windows of its kind, and of that
+    spectrum with the window's own envelope. Every score is read against these; STOI, for one, is far from 0 for noise.
     """
-    generator = np.random.default_rng(seed)
-
-    def noise(wave: Waveform, index: int) -> Waveform:
-        level = float(np.sqrt(np.mean(np.square(wave, dtype=np.float64))))
-        return (level * generator.standard_normal(len(wave))).astype(np.float32)
-
-    def other(wave: Waveform, index: int) -> Waveform:
-        neighbour = windows[(index + 1) % len(windows)]
-        return cut(reference, sample_rate, neighbour.onset, neighbour.offset)
-
-    makers: Mapping[str, Callable[[Waveform, int], Waveform]] = {
-        "silence": lambda wave, index: np.zeros_like(wave),
-        "noise": noise,
-    }
-    if len({window.name for window in windows}) > 1:  # a single window has no other speech to be mistaken for
-        makers = {**makers, "other-segment": other}
     found = {}
-    for name, make in makers.items():
+    for name, make in _floor_makers(reference, sample_rate, windows, seed).items():
         rows = []
         for index, window in enumerate(windows):
             wave = cut(reference, sample_rate, window.onset, window.offset)
             made = make(wave, index)
             shared = min(len(wave), len(made))  # windows need not be equally long
-            scores = score_pair(wave[:shared], made[:shared], sample_rate, window.kind)
+            scores = score_pair(wave[:shared], made[:shared], sample_rate, window.kind, wanted)
             rows.append({"window": window.name, "kind": window.kind, **scores})
         found[name] = pd.DataFrame(rows, columns=["window", "kind", *METRIC_NAMES])
     return found
+
+
+def _floor_makers(
+    reference: Waveform, sample_rate: int, windows: Sequence[Window], seed: int
+) -> dict[str, Callable[[Waveform, int], Waveform]]:
+    """Return what makes each floor from the sound of a window and the window's place."""
+    generator = np.random.default_rng(seed)
+    spectra = {
+        kind: long_term_spectrum(
+            [cut(reference, sample_rate, one.onset, one.offset) for one in windows if one.kind == kind],
+            sample_rate,
+        )
+        for kind in {window.kind for window in windows}
+    }
+
+    def noise(wave: Waveform, index: int) -> Waveform:
+        level = float(np.sqrt(np.mean(np.square(wave, dtype=np.float64))))
+        return (level * generator.standard_normal(len(wave))).astype(np.float32)
+
+    def shaped(wave: Waveform, index: int) -> Waveform:
+        return shaped_noise(wave, spectra[windows[index].kind], np.random.default_rng([seed, index]))
+
+    def modulated(wave: Waveform, index: int) -> Waveform:
+        own = np.random.default_rng([seed, index])
+        return modulated_noise(wave, sample_rate, spectra[windows[index].kind], own)
+
+    def other(wave: Waveform, index: int) -> Waveform:
+        neighbour = windows[(index + 1) % len(windows)]
+        return cut(reference, sample_rate, neighbour.onset, neighbour.offset)
+
+    makers: dict[str, Callable[[Waveform, int], Waveform]] = {
+        "silence": lambda wave, index: np.zeros_like(wave),
+        "noise": noise,
+        "shaped-noise": shaped,
+        "modulated-noise": modulated,
+    }
+    # A single window has no other speech to be mistaken for.
+    return {**makers, "other-segment": other} if len({window.name for window in windows}) > 1 else makers
+
+
+def reference_points(
+    of_floors: Mapping[str, pd.DataFrame], of_original: pd.DataFrame, kind: str = "speech"
+) -> pd.DataFrame:
+    """Return between what every metric lies: its means for the floors, and for the original as its own copy.
+
+    Parameters
+    ----------
+    of_floors
+        Scores as from :func:`floors`.
+    of_original
+        Scores of the original against itself, as from :func:`score_windows`.
+    kind
+        Of segments.
+
+    Returns
+    -------
+    DataFrame
+        A row per metric: its name for readers under ``metric``, a column per floor, and ``original``. NaN where a
+        metric is undefined, infinite for a ratio without noise.
+    """
+    frames = {floor_label(name, kind).removeprefix("floor: "): frame for name, frame in of_floors.items()}
+    frames["original"] = of_original
+    means = {
+        name: frame.loc[frame["kind"] == kind, list(METRIC_NAMES)].mean() for name, frame in frames.items()
+    }
+    return pd.DataFrame(means).rename(index=LABELS).rename_axis("metric").reset_index()
 
 
 def summarise(values: Sequence[float] | pd.Series, seed: int = 0, draws: int = 2000) -> Summary:

@@ -133,7 +133,7 @@ def prepare(settings: Settings, detect: bool = True) -> Stimulus:
         raise UserError(
             "stimulus.source is not given: name a recording with STIMULUS=FILE or in the edition file"
         )
-    whole = _play(settings.tr) if wanted.source == PLAY else _recording(settings, detect)
+    whole = whole_play(settings.tr) if wanted.source == PLAY else _recording(settings, detect)
     sound = _excerpt(whole, wanted.first_tr, wanted.n_trs, wanted.source)
     audio.refuse_silence(sound.waveform, wanted.source)
     return sound
@@ -191,7 +191,7 @@ def _sounds_of_runs(settings: Settings, facts: StudyFile) -> list[RunSound]:
 
     wanted, trs = settings.stimulus.source, settings.study.trs
     if wanted == PLAY:
-        play = _play(settings.tr)
+        play = whole_play(settings.tr)
         return sync.joined_sounds(play.waveform, Path(play.name), play.steps, facts, trs)
     return sync.run_sounds(Path(str(settings.study.source)), facts, trs, wanted)
 
@@ -227,7 +227,7 @@ def _segments_of_run(settings: Settings, sound: RunSound, n_runs: int) -> tuple[
     length = float((sound.block[1] - sound.block[0]) * settings.tr)
     starts, given = float(sound.starts), settings.stimulus.segments
     if given is None and settings.stimulus.source == PLAY:
-        return segments.cut(_play(settings.tr).segments, starts, starts + length), PLAY_TABLE
+        return segments.cut(whole_play(settings.tr).segments, starts, starts + length), PLAY_TABLE
     path = Path(given) if given is not None else sound.path.with_suffix(".tsv")
     if given is None and not path.is_file():
         return None, ""
@@ -248,8 +248,8 @@ def _segments_of_run(settings: Settings, sound: RunSound, n_runs: int) -> tuple[
     return segments.cut(table, starts, starts + length), source
 
 
-def _play(tr: Fraction) -> Stimulus:
-    """Join the parts of the embedded play: each is a run, cut to whole TRs."""
+def whole_play(tr: Fraction) -> Stimulus:
+    """Return the whole embedded play, its parts joined: each is a run, cut to whole TRs."""
     folder = project_root() / "stimulus"
     table = segments.read_segments(folder / "segments.tsv")
     waveforms, tables = [], []
@@ -284,7 +284,7 @@ def part_trs(number: int, n_samples: int, sample_rate: int, tr: Fraction) -> int
 
 def play_waveform(tr: Fraction = Fraction(3, 2)) -> NDArray[np.float32]:
     """Return the whole embedded play as one waveform, its parts cut to whole TRs and joined."""
-    return _play(tr).waveform
+    return whole_play(tr).waveform
 
 
 def _recording(settings: Settings, detect: bool) -> Stimulus:

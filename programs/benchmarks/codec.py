@@ -10,6 +10,9 @@ all codebooks and decoded again by
     at the highest bandwidth, and at all bandwidths one after the other (one encoding of ours serves them all);
 ``package``
     the package on the whole sound;
+``vocos``, ``vocos-small``
+    decoding alone: the second decoder of the same codes (:mod:`fmri_audio.codec.second_decoder`), as large as the
+    released one, and as large as the one trained here;
 ``hugging-face``
     the same weights in Hugging Face's ``EncodecModel``, if ``transformers`` is installed (the extra ``bench``);
 ``network``, ``bound``
@@ -17,14 +20,25 @@ all codebooks and decoded again by
     length, on rows that lie ready, without activations, padding or copies.
 
 Repetitions are interleaved, so that what else the machine does meets all alike; figures are medians. What a GPU takes
-is another matter, told apart by the directions ``encode gpu`` and ``decode gpu``.
+is another matter, told apart by the directions ``encode gpu`` and ``decode gpu``. There ``ours``, ``network`` and
+``bound`` replay recorded graphs, the package has TF32 as PyTorch gives it, and two more stand beside them:
+
+``launched``
+    our network without the quantiser and without graphs, every operation started by the processor;
+``package-float32``
+    the package on the whole sound in the precision that ours has.
+
+A first and a second round there are not among the repetitions: in them libraries choose and graphs are recorded. What
+the first one took is ``first_seconds``. Five minutes of sound are enough, and take some two minutes::
+
+    python -m programs bench --only codec --minutes 5 --repetitions 5 --out results/bench.csv
 """
 
 from __future__ import annotations
 
 import importlib.util
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from functools import partial
@@ -38,6 +52,8 @@ from torch import Tensor
 from fmri_audio.base.timeline import trs_to_samples
 from fmri_audio.codec import checkpoints
 from fmri_audio.codec.checkpoints import Checkpoint
+from fmri_audio.codec.replay import Record, full_precision, recorder_of
+from fmri_audio.codec.second_decoder import SecondDecoder
 from fmri_audio.codec.streaming import (
     PIECE_FRAMES,
     StreamingDecoder,
@@ -45,6 +61,7 @@ from fmri_audio.codec.streaming import (
     decode_in_pieces,
     encode_in_pieces,
 )
+from fmri_audio.codec.vocoder import LoadedVocoder, Vocoder
 from fmri_audio.pages.benchmarks import GPU
 from fmri_audio.representations.encodec import EncodecCodes
 from fmri_audio.study.stimulus import play_waveform
@@ -73,6 +90,33 @@ def random_codec(config: dict[str, Any] | None = None, seed: int = 0) -> Checkpo
     return Checkpoint("random", checkpoints.freeze(model), "random", "", "", "", "random weights")
 
 
+SECOND_DECODERS: dict[str, dict[str, int]] = {
+    "vocos": {"dim": 384, "intermediate": 1152, "layers": 8},
+    "vocos-small": {},
+}
+"""Second decoders that are timed, by what of their topology is not that of the one trained here."""
+
+
+def random_decoders(checkpoint: Checkpoint, seed: int = 0) -> dict[str, SecondDecoder]:
+    """Return second decoders of random weights for a codec, on its device."""
+    model = checkpoint.model
+    hop, device = int(model.encoder.hop_length), next(model.parameters()).device
+    shared = {
+        "channels": int(model.quantizer.dimension),
+        "hop": hop,
+        "n_fft": 4 * hop,
+        "bandwidths": list(model.target_bandwidths),
+    }
+    codebooks = torch.stack([layer.codebook for layer in model.quantizer.vq.layers])
+    made = {}
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        for name, topology in SECOND_DECODERS.items():
+            network = Vocoder({**shared, **topology}).to(device).eval().requires_grad_(False)
+            made[name] = SecondDecoder(LoadedVocoder(name, network, checkpoint.id, "", "", "", ""), codebooks)
+    return made
+
+
 @torch.no_grad()
 def measure(
     checkpoint: Checkpoint, waveform: Tensor, repetitions: int, say: Callable[[str], None]
@@ -98,10 +142,17 @@ def measure(
     seconds = sound.shape[-1] / model.sample_rate
     rows = []
     for direction, contenders in (("encode", encoders), ("decode", decoders)):
-        times, peaks = _interleaved(contenders, repetitions, partial(_progress, say, direction))
+        report = partial(_progress, say, direction)
+        first = _first_round(contenders, report) if sound.is_cuda else {}
+        times, peaks = _interleaved(contenders, repetitions, report)
         rows += _rows(direction, times, peaks, seconds)
+        rows += [Row(direction, name, "first_seconds", taken, "s") for name, taken in first.items()]
     if "package" in encoders:
         rows += _exactness(checkpoint, sound, top)
+    if "package-float32" in encoders:
+        with full_precision(sound.device):
+            found = _exactness(checkpoint, sound, top)
+        rows += [replace(row, metric=f"{row.metric}_float32") for row in found]
     minutes, threads, machine = seconds / 60, torch.get_num_threads(), described_hardware()
     device = GPU if sound.is_cuda else ""
     return [
@@ -133,13 +184,21 @@ def _contenders(
         "network": partial(decode_in_pieces, model.decoder, latents),
         "bound": _bound(StreamingDecoder(model.decoder), latents[0].t(), codes.shape[-1]),
         "loop": lambda: [model.decode([(piece, None)]) for piece in loop_codes],
+        **{
+            name: partial(EncodecCodes(checkpoint, top, decoder).synthesise, codes, sound.shape[-1])
+            for name, decoder in random_decoders(checkpoint).items()
+        },
     }
+    if sound.is_cuda:
+        _add_launched(encoders, decoders, model, sound[0, 0], latents[0].t())
     needed = WHOLE_BYTES * model.encoder.n_filters * sound.shape[-1]
     if needed > _free(sound.device):
         say(f"package, hugging-face: left out, whole sound takes {needed / 1e9:.0f} GB: use --minutes")
         return encoders, decoders
     encoders["package"] = lambda: _encode_at(model, sound, top)
     decoders["package"] = lambda: model.decode([(codes, None)])
+    if sound.is_cuda:
+        _add_float32(encoders, decoders, sound.device)
     if importlib.util.find_spec("transformers") is None:
         say("hugging-face: left out, transformers is not installed (the extra `bench` has it)")
     else:
@@ -149,6 +208,34 @@ def _contenders(
         encoders["hugging-face"] = lambda: other.encode(sound, bandwidth=top)
         decoders["hugging-face"] = lambda: other.decode(codes[None], [None])
     return encoders, decoders
+
+
+def _add_launched(
+    encoders: dict[str, Work], decoders: dict[str, Work], model: EncodecModel, sound: Tensor, latents: Tensor
+) -> None:
+    """Add the network without graphs, of a sound [T] and its latents [L, D]."""
+
+    def launched(kind: type[StreamingEncoder | StreamingDecoder], network: Any, rows: Tensor) -> list[Tensor]:
+        stream, n_frames = kind(network), len(latents)
+        unit = stream.frame_rows
+        return [
+            stream.push(rows[start * unit : stop * unit], stop == n_frames)
+            for start, stop in stream.spans(n_frames, PIECE_FRAMES)
+        ]
+
+    encoders["launched"] = partial(launched, StreamingEncoder, model.encoder, sound)
+    decoders["launched"] = partial(launched, StreamingDecoder, model.decoder, latents)
+
+
+def _add_float32(encoders: dict[str, Work], decoders: dict[str, Work], device: torch.device) -> None:
+    """Add the package without TF32."""
+
+    def precise(work: Work) -> object:
+        with full_precision(device):
+            return work()
+
+    for contenders in (encoders, decoders):
+        contenders["package-float32"] = partial(precise, contenders["package"])
 
 
 def _encode_at(model: EncodecModel, sound: Tensor, bandwidth: float) -> Tensor:
@@ -161,8 +248,9 @@ def _bound(stream: StreamingEncoder | StreamingDecoder, source: Tensor, n_frames
     """Return the products and the LSTM that ``n_frames`` take, alone: those of one piece, as often as it fits.
 
     Rows of one shape are one buffer, because in the stream, too, they lie in the cache that the last ones left.
+    On a GPU a piece is a recorded graph, as the stream's is.
     """
-    step = stream.hop if isinstance(stream, StreamingEncoder) else 1
+    step = stream.frame_rows
     frames = min(PIECE_FRAMES, n_frames)
     whole, rest = divmod(n_frames, frames)
     calls: list[Work] = []
@@ -176,15 +264,30 @@ def _bound(stream: StreamingEncoder | StreamingDecoder, source: Tensor, n_frames
     for layer in stream.with_arithmetic():
         layer.arithmetic = partial(recorded, layer.arithmetic)  # type: ignore[method-assign]
     stream.push(source[: frames * step].contiguous())
-    in_piece = len(calls)
+    piece: Work = partial(_one_after_the_other, calls.copy())
+    record = recorder_of(stream.device)
+    if record is not None:
+        piece = _as_graph(record, calls.copy(), stream.device)
+    calls.clear()
     if rest:
         stream.push(source[: rest * step].contiguous())
+    return partial(_one_after_the_other, [*[piece] * whole, *calls])
 
-    def work() -> None:
-        for call in [*calls[:in_piece] * whole, *calls[in_piece:]]:
-            call()
 
-    return work
+def _one_after_the_other(calls: Sequence[Work]) -> None:
+    for call in calls:
+        call()
+
+
+def _as_graph(record: Record, calls: Sequence[Work], device: torch.device) -> Work:
+    """Return calls that have been made once as one that replays them."""
+
+    def work(rows: Tensor) -> Tensor:
+        _one_after_the_other(calls)
+        return rows
+
+    with full_precision(device):
+        return partial(record(work, torch.zeros(1, device=device)), torch.zeros(1, device=device))
 
 
 def hugging_face(model: EncodecModel) -> Any:
@@ -211,6 +314,13 @@ def hugging_face(model: EncodecModel) -> Any:
         state[name] = value
     other.load_state_dict(state)
     return other.to(next(model.parameters()).device)
+
+
+def _first_round(contenders: dict[str, Work], say: Callable[[str, float], None]) -> dict[str, float]:
+    """Have all work twice, and return the seconds of the first time, by contender."""
+    first, _ = _interleaved(contenders, 1, say)
+    _interleaved(contenders, 1, say)
+    return {name: taken[0] for name, taken in first.items()}
 
 
 def _interleaved(

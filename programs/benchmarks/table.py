@@ -30,11 +30,12 @@ class Row:
     ``peak_megabytes``, ``process_megabytes``
         Above what was there before; of the whole process.
 
-    And of single ones: ``realtime_factor``, ``codes_differing_…`` (a share) and ``largest_difference`` (of samples;
-    of ``ridge``, of predictions in their standard deviation); ``megabytes_per_second`` (of float32 in the scan) and
-    ``least_correlation`` (of a voxel with what ``ours`` makes of it); ``steps_per_second``; ``penalties_differing``
-    (a share of targets) and the sizes of the regression; ``share`` (of the book's seconds). ``low`` and ``high`` are
-    the extremes of ``n``; ``minutes`` those of the sound or of the scan.
+    And of single ones: ``realtime_factor``, ``first_seconds`` (on a GPU, of what comes before all repetitions),
+    ``codes_differing_…`` (a share) and ``largest_difference`` (of samples; of ``ridge``, of predictions in their
+    standard deviation), with ``…_float32`` if TF32 was switched off; ``megabytes_per_second`` (of float32 in the
+    scan) and ``least_correlation`` (of a voxel with what ``ours`` makes of it); ``steps_per_second``;
+    ``penalties_differing`` (a share of targets) and the sizes of the regression; ``share`` (of the book's seconds).
+    ``low`` and ``high`` are the extremes of ``n``; ``minutes`` those of the sound or of the scan.
     """
 
     direction: str

@@ -35,8 +35,8 @@ class Adversary(nn.Module):
 
     def _judge(self, *sounds: Tensor) -> tuple[list[Tensor], list[list[Tensor]]]:
         """Logits and features per scale of waveforms ``[B, T]``, one batch after the other."""
-        # half the bits are enough to tell sounds apart, and on a GPU this is where the time goes
-        with torch.autocast("cuda", torch.bfloat16, enabled=sounds[0].is_cuda, cache_enabled=False):
+        # half the bits are enough to tell sounds apart, and this is where the time goes
+        with torch.autocast(sounds[0].device.type, torch.bfloat16, cache_enabled=False):
             logits, features = self.network(torch.cat(sounds)[:, None])
         return [one.float() for one in logits], features
 

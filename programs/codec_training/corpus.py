@@ -1,18 +1,22 @@
 """The training corpus: rendered once, then served as augmented segments.
 
 A corpus is a folder with one int16 array per kind of sound at 24 kHz and a ``corpus.json`` that lists where
-each came from. Rendering is split into jobs with a seed each, so the same machine renders the same corpus.
+each came from. Rendering is split into jobs with a seed each, so the same machine renders the same corpus, and a
+rendering that was interrupted goes on. Of recordings, one speaker in twelve is held out (:func:`is_held_out`).
 Segments of step ``s`` are drawn from a generator seeded by ``(seed, s)``: training resumes without any state.
 """
 
 from __future__ import annotations
 
+import functools
 import json
 import os
+import shutil
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from fractions import Fraction
+from hashlib import sha256
 from pathlib import Path
 from typing import ClassVar
 
@@ -23,10 +27,11 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from fmri_audio.base.errors import UserError
-from fmri_audio.base.files import write_text
+from fmri_audio.base.files import replacing, sha256_of, write_text
+from fmri_audio.base.settings import project_root
 from fmri_audio.base.stored import is_whole, seal_of, write_seal
 from fmri_audio.sound.audio import SAMPLE_RATE, read_mono
-from programs.codec_training import synthesis, voices
+from programs.codec_training import synthesis, texts, voices
 
 SYNTHETIC: tuple[Callable[[np.random.Generator, float], np.ndarray], ...] = (
     synthesis.voiced,
@@ -35,9 +40,16 @@ SYNTHETIC: tuple[Callable[[np.random.Generator, float], np.ndarray], ...] = (
     synthesis.impacts,
     synthesis.sweeps,
 )
+SPEAKERS = {"natural": voices.natural, "speech": voices.older}
 NARROW = {"tones": synthesis.tones, "bands": synthesis.band}
+TRAINED_ON = "train-speech"
+"""Name of the folder of recordings for training; its neighbours are never trained on."""
+
 _SOUND_FILES = (".wav", ".flac", ".ogg", ".mp3", ".opus", ".mp4", ".m4a", ".m4v")
 _JOB_SECONDS = 24.0
+_OR = " or "  # between kinds of sound
+_PIECES = {"natural": 5, "speech": 6}  # sentences of a piece
+_HELD_OUT = 12  # one speaker in so many
 
 
 @dataclass(frozen=True)
@@ -49,8 +61,18 @@ class Job:
     seed: int
 
 
+def is_held_out(file: Path) -> bool:
+    """Whether a recording's speaker, who has a folder of that name, is one whom training does not hear."""
+    return int.from_bytes(sha256(file.parent.name.encode()).digest()[:4]) % _HELD_OUT == 0
+
+
 def render(
-    folder: Path, minutes: dict[str, float], seed: int, data: Path | None = None, workers: int = 1
+    folder: Path,
+    minutes: dict[str, float],
+    seed: int,
+    data: Path | None = None,
+    workers: int = 1,
+    held_out: bool = False,
 ) -> dict[str, str]:
     """Render (or reuse) a corpus and say what is in it.
 
@@ -59,13 +81,16 @@ def render(
     folder : Path
         Where the arrays go. Left alone when it already holds this corpus.
     minutes : dict
-        How much of ``speech``, ``music`` and ``synthetic`` to make.
+        How much of ``natural`` and ``speech`` (natural voices, older synthesisers), ``music``, ``synthetic``,
+        ``tones`` and ``bands`` to make.
     seed : int
         Of the rendering.
     data : Path, optional
         Folder of recordings to add, searched recursively.
     workers : int
         Processes that render.
+    held_out : bool
+        Take the recordings of the speakers that are held out, not those of the others.
 
     Returns
     -------
@@ -75,32 +100,55 @@ def render(
     Raises
     ------
     UserError
-        If ``data`` is no folder or holds no sound.
+        If ``data`` is no folder, holds no sound to train on, or sound that is kept apart (:func:`refuse_kept_apart`).
     """
-    wanted = {"minutes": minutes, "seed": seed, "data": str(data) if data else None}
+    wanted = {
+        "minutes": minutes,
+        "seed": seed,
+        "data": str(data) if data else None,
+        "held_out": held_out,
+        "texts": sha256_of(texts.PROSE),
+    }
     listing = folder / "corpus.json"
     if is_whole(seal_of(listing), [listing, *folder.glob("*.npy")]):
         known = json.loads(listing.read_text(encoding="utf-8"))
         if known["wanted"] == wanted:
             return dict(known["contents"])
-    files = [] if data is None else _sound_files(data)  # before the work, not after it
+    files = [] if data is None else _recordings(data, held_out)  # before the work, not after it
     folder.mkdir(parents=True, exist_ok=True)
     contents: dict[str, str] = {}
     for kind, amount in minutes.items():
         contents[kind] = _describe(kind)
         jobs = [Job(kind, index, seed) for index in range(round(amount * 60 / _JOB_SECONDS))]
+        parts = folder / f".{kind}-{_digest([wanted, contents[kind]])}"
         if contents[kind].startswith("none"):
             print(f"corpus: {kind}: {contents[kind]}", flush=True)
             continue
-        _write(folder, kind, _rendered(jobs, workers))
+        _write(folder, kind, _rendered(jobs, parts, workers))
+        shutil.rmtree(parts)
         print(f"corpus: {kind}: {amount:g} minutes of {contents[kind]}", flush=True)
-    if data is not None:
+    if files:
         _write(folder, "recordings", [_int16(read_mono(f, SAMPLE_RATE).waveform) for f in files])
-        print(f"corpus: recordings: {len(files)} files of {data}", flush=True)
-        contents["recordings"] = f"{len(files)} files of the folder given"
+        minutes_read = len(np.load(folder / "recordings.npy", mmap_mode="r")) / SAMPLE_RATE / 60
+        contents["recordings"] = f"{len(files)} files of the folder given, {minutes_read:.0f} minutes"
+        print(f"corpus: recordings: {contents['recordings']}", flush=True)
     write_text(listing, json.dumps({"wanted": wanted, "contents": contents}, indent=1))
     write_seal(seal_of(listing), [listing, *folder.glob("*.npy")])
     return contents
+
+
+def contents_of(folder: Path) -> dict[str, str]:
+    """Return what each kind of a rendered corpus consists of, in words.
+
+    Raises
+    ------
+    UserError
+        If the folder is no rendered corpus.
+    """
+    try:
+        return dict(json.loads((folder / "corpus.json").read_text(encoding="utf-8"))["contents"])
+    except (OSError, ValueError, KeyError, TypeError):
+        raise UserError(f"{folder}: holds no corpus.json: render a corpus there first") from None
 
 
 class Segments:
@@ -115,15 +163,24 @@ class Segments:
     seed : int
         Of the drawing.
     per_batch : mapping of str to int, optional
-        How many segments of each kind make a batch, in this order. Without it every segment's kind is drawn.
+        How many segments of each kind make a batch, in this order; ``a or b`` is one of these kinds, drawn each time.
+        Where the corpus has none of them, any kind is drawn, and that is said. Without it all kinds are drawn.
 
     Raises
     ------
     UserError
-        If the folder holds no sound, or none of a kind asked for.
+        If the folder holds no sound.
     """
 
-    _SHARES: ClassVar[dict[str, float]] = {"recordings": 3.0, "speech": 1.4, "music": 0.5, "synthetic": 0.45}
+    _SHARES: ClassVar[dict[str, float]] = {
+        "recordings": 3.0,
+        "natural": 2.0,
+        "speech": 0.6,
+        "music": 0.6,
+        "synthetic": 0.3,
+        "tones": 0.4,
+        "bands": 0.2,
+    }
 
     def __init__(
         self, folder: Path, seconds: float, seed: int, per_batch: Mapping[str, int] | None = None
@@ -133,9 +190,16 @@ class Segments:
             raise UserError(
                 f"{folder}: the corpus is empty; install flite, espeak-ng or fluidsynth, or give recordings"
             )
-        if missing := [kind for kind in per_batch or () if kind not in self.pools]:
-            raise UserError(f"{folder}: the corpus has no {' and no '.join(missing)}")
-        self.plan = [kind for kind, count in (per_batch or {}).items() for _ in range(count)]
+        self.plan = [
+            [kind for kind in kinds.split(_OR) if kind in self.pools]
+            for kinds, count in (per_batch or {}).items()
+            for _ in range(count)
+        ]
+        if missing := [kinds for kinds in per_batch or () if not self.pools.keys() & kinds.split(_OR)]:
+            print(
+                f"{folder}: no {', no '.join(missing)}: any kind of sound takes that place in a batch",
+                flush=True,
+            )
         shares = np.array([self._SHARES.get(kind, 0.0) for kind in self.pools])
         self.kinds, self.shares = list(self.pools), shares / shares.sum()
         self.n, self.seed = round(seconds * SAMPLE_RATE), seed
@@ -151,10 +215,10 @@ class Segments:
     def batch(self, step: int, size: int) -> np.ndarray:
         """Segments ``[size, n]`` (float32) of a training step."""
         rng = np.random.default_rng([self.seed, step])
-        kinds: list[str | None] = [*self.plan] or [None] * size
-        return np.stack([self._segment(rng, kind) for kind in kinds]).astype(np.float32)
+        return np.stack([self._segment(rng, kinds) for kinds in self.plan or [[]] * size]).astype(np.float32)
 
-    def _segment(self, rng: np.random.Generator, kind: str | None) -> np.ndarray:
+    def _segment(self, rng: np.random.Generator, kinds: list[str]) -> np.ndarray:
+        kind = str(rng.choice(kinds)) if len(kinds) > 1 else kinds[0] if kinds else None
         x = self._crop(rng, kind)
         if rng.random() < 0.2:
             x = x + 10 ** rng.uniform(-1.2, -0.2) * self._crop(rng, kind)
@@ -204,14 +268,13 @@ def _levelled(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def _describe(kind: str) -> str:
-    if kind == "speech":
-        found = set(voices.installed())
-        programs = sorted({v.program for v in found})
-        return (
-            f"{len(found)} voices of {', '.join(programs)}"
-            if found
-            else "none (no hibari, flite, festival or espeak-ng here)"
+    if kind in SPEAKERS:
+        found, wanted = (
+            set(SPEAKERS[kind]()),
+            "Kokoro or hibari" if kind == "natural" else "flite, festival or espeak-ng",
         )
+        programs = sorted({v.program for v in found})
+        return f"{len(found)} voices of {', '.join(programs)}" if found else f"none (no {wanted} here)"
     if kind == "music":
         return (
             "random MIDI by fluidsynth"
@@ -223,11 +286,24 @@ def _describe(kind: str) -> str:
     return "computed vowels, chords, noises, impacts, sweeps"
 
 
-def _rendered(jobs: list[Job], workers: int) -> list[np.ndarray]:
+def _rendered(jobs: list[Job], parts: Path, workers: int) -> list[np.ndarray]:
+    """Every job's piece; one that an interrupted rendering left in the folder ``parts`` is not made again."""
+    parts.mkdir(exist_ok=True)
+    make = functools.partial(_render_into, parts)
     if workers == 1:
-        return [_render_job(job) for job in jobs]
-    with ProcessPoolExecutor(workers) as pool:
-        return list(pool.map(_render_job, jobs, chunksize=4))
+        done = [make(job) for job in jobs]
+    else:
+        with ProcessPoolExecutor(workers) as pool:
+            done = list(pool.map(make, jobs, chunksize=1))
+    return [np.load(part) for part in done]
+
+
+def _render_into(parts: Path, job: Job) -> Path:
+    part = parts / f"{job.index}.npy"
+    if not part.exists():
+        with replacing(part) as temporary, temporary.open("wb") as stream:
+            np.save(stream, _render_job(job))
+    return part
 
 
 def _render_job(job: Job) -> np.ndarray:
@@ -239,8 +315,8 @@ def _render_job(job: Job) -> np.ndarray:
         return _int16(synthesis.narrow(rng, _JOB_SECONDS, NARROW[job.kind]))
     if job.kind == "music":
         return _int16(_at_speed(synthesis.played(rng, _JOB_SECONDS), SAMPLE_RATE, rng))
-    found = voices.installed()
-    samples, rate = voices.speak(found[job.index % len(found)], rng, 6)
+    found = SPEAKERS[job.kind]()
+    samples, rate = voices.speak(found[job.index % len(found)], rng, _PIECES[job.kind])
     return _int16(_at_speed(samples, rate, rng)[: int(_JOB_SECONDS * SAMPLE_RATE)])
 
 
@@ -253,9 +329,49 @@ def _int16(x: np.ndarray) -> np.ndarray:
     return np.asarray(x / (np.abs(x).max() + 1e-9) * 30_000, np.int16)
 
 
+def _digest(what: object) -> str:
+    return sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def refuse_kept_apart(data: Path) -> None:
+    """Refuse a folder with sound that nothing is trained on.
+
+    That is the play, and whatever lies beside a folder ``train-speech``: by those recordings results are measured.
+
+    Raises
+    ------
+    UserError
+        If ``data`` is such a folder, lies in one or contains one.
+    """
+    folder, play = data.resolve(), project_root() / "stimulus"
+    if folder.is_relative_to(play) or play.is_relative_to(folder):
+        raise UserError(
+            f"{data}: holds the radio play, which nothing is trained on; give a folder of recordings"
+        )
+    for above in (folder, *folder.parents):
+        if (above / TRAINED_ON).is_dir() and not folder.is_relative_to(above / TRAINED_ON):
+            raise UserError(
+                f"{data}: holds recordings by which results are measured; give {above / TRAINED_ON}, the folder for "
+                "training"
+            )
+
+
+def _recordings(data: Path, held_out: bool) -> list[Path]:
+    """The sound files of the speakers that are held out, or of the others; those outside any subfolder are no one's."""
+    files = _sound_files(data)
+    found = [file for file in files if (file.parent != data and is_held_out(file)) == held_out]
+    if not found and not held_out:
+        folders = ", ".join(sorted({file.parent.name for file in files}))
+        raise UserError(
+            f"{data}: all of its speakers are held out ({folders}): give a folder with others too"
+        )
+    return found
+
+
 def _sound_files(data: Path) -> list[Path]:
     if not data.is_dir():
         raise UserError(f"{data}: no such folder of recordings")
+    refuse_kept_apart(data)
     files = sorted(f for f in data.rglob("*") if f.suffix.lower() in _SOUND_FILES)
     if not files:
         raise UserError(f"{data}: holds no sound files ({', '.join(_SOUND_FILES)})")

@@ -1,6 +1,6 @@
 """What the codec is trained to keep: the waveform where it can be followed, the spectrogram everywhere.
 
-Four terms, each of sound brought to unit level:
+Five terms, each of sound brought to unit level:
 
 ``wave``
     logarithm of the noise-to-signal ratio of the waveform. The energy of speech lies below a kilohertz, and
@@ -11,6 +11,9 @@ Four terms, each of sound brought to unit level:
     turning down what cannot be followed, as an error of the complex spectrum does.
 ``mel``
     mean absolute difference of logarithmic mel spectrograms (EnCodec, section 3.4): levels, at every frequency.
+``loud``
+    the same, weighted by loudness as the coherence is. Most of the bands and frames of a recording hold its noise;
+    without this term they outvote the formants.
 ``magnitude``
     mean absolute difference of compressed magnitudes ``|X|^0.3``, bin by bin: harmonics between the bands.
 
@@ -36,6 +39,7 @@ class Weights:
     wave: float = 0.1
     coherence: float = 1.0
     mel: float = 5.0
+    loud: float = 0.0
     magnitude: float = 2.0
     adversarial: float = 1.5
     features: float = 1.5
@@ -49,7 +53,7 @@ def levelled(reference: Tensor, output: Tensor) -> tuple[Tensor, Tensor]:
 
 
 class CodecLoss(nn.Module):
-    """The four terms, at FFT sizes chosen by the caller."""
+    """The five terms, at FFT sizes chosen by the caller."""
 
     def __init__(self, sample_rate: int, compression: float = 0.3) -> None:
         super().__init__()
@@ -77,10 +81,12 @@ class CodecLoss(nn.Module):
         rho = shared * ((mel_a + 1e-4) * (mel_b + 1e-4)).rsqrt()
         loudness = (mel_a + 1e-4) ** 0.2
         ratio = torch.log10(1.02 - rho * rho.abs())
+        levels = ((mel_a + 1e-5).log() - (mel_b + 1e-5).log()).abs()
         half = self.compression / 2
         return {
             "coherence": (loudness * ratio).sum() / loudness.sum(),
-            "mel": ((mel_a + 1e-5).log() - (mel_b + 1e-5).log()).abs().mean(),
+            "mel": levels.mean(),
+            "loud": (loudness * levels).sum() / loudness.sum(),
             "magnitude": (power_a**half - power_b**half).abs().mean(),
         }
 

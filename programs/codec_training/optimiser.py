@@ -19,12 +19,12 @@ def orthogonalised(matrices: Tensor, iterations: int = 5) -> Tensor:
     """Of each of ``[..., rows, columns]`` the nearest (semi-)orthogonal matrix, roughly (Newton–Schulz iterations)."""
     a, b, c = _QUINTIC
     tall = matrices.shape[-2] > matrices.shape[-1]
-    x: Tensor = matrices.mT if tall else matrices
+    x: Tensor = (matrices.mT if tall else matrices).bfloat16()  # half the bits are enough for a direction
     x = x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)
     for _ in range(iterations):
         gram = x @ x.mT
         x = a * x + (b * gram + c * gram @ gram) @ x
-    return x.mT if tall else x
+    return (x.mT if tall else x).to(matrices.dtype)
 
 
 def split(network: nn.Module) -> tuple[list[Tensor], list[Tensor]]:

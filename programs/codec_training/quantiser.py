@@ -66,6 +66,7 @@ class TrainedQuantiser(nn.Module):
     def __init__(self, stages: int, size: int, dimension: int, decay: float = 0.99) -> None:
         super().__init__()
         self.decay = decay
+        self._known: tuple[tuple[object, ...], tuple[Tensor, Tensor]] = ((), (torch.empty(0), torch.empty(0)))
         self.register_buffer("codebooks", torch.zeros(stages, size, dimension))
         self.register_buffer("counts", torch.zeros(stages, size))
         self.register_buffer("sums", torch.zeros(stages, size, dimension))
@@ -105,11 +106,8 @@ class TrainedQuantiser(nn.Module):
         generator : torch.Generator
             For the replacement of unused codes.
         """
-        order = torch.argsort(
-            stages, descending=True, stable=True
-        )  # the items of a stage are the first ones then
-        ordered = torch.equal(order, torch.arange(len(order)))
-        sorted_x = x if ordered else x[order.to(x.device)]
+        order, back = self._order(stages, x.device)
+        sorted_x = x[order]
         length, dimension = x.shape[1:]
         flat = sorted_x.detach().reshape(-1, dimension)
         total, commitment, deepest = torch.zeros_like(flat), x.new_zeros(()), int(stages.max())
@@ -124,10 +122,19 @@ class TrainedQuantiser(nn.Module):
             commitment = commitment + left.square().mean()
         quantised = length * int((stages > 0).sum())
         total[quantised:] = flat[quantised:]
-        values = total.view_as(x)
-        if not ordered:
-            values = values[torch.argsort(order).to(x.device)]
+        values = total.view_as(x)[back]
         return Quantised(x + (values - x).detach(), commitment / max(1, deepest))
+
+    def _order(self, stages: Tensor, device: torch.device) -> tuple[Tensor, Tensor]:
+        """The items by their number of stages, so that those of any stage are the first ones, and the way back.
+
+        Both are kept once they are on the device: while a GPU records a step, nothing may be copied there.
+        """
+        key = (*stages.tolist(), str(device))
+        if key != self._known[0]:
+            order = torch.argsort(stages, descending=True, stable=True)
+            self._known = key, (order.to(device), torch.argsort(order).to(device))
+        return self._known[1]
 
     @torch.no_grad()
     def _follow(self, stage: int, residual: Tensor, chosen: Tensor, generator: torch.Generator) -> None:

@@ -1,4 +1,4 @@
-"""``python -m programs codec`` trains the demo codec, ``codec-mend`` mends one that loses tones."""
+"""``python -m programs codec`` trains the demo codec."""
 
 from __future__ import annotations
 
@@ -16,28 +16,31 @@ from fmri_audio.base.settings import project_root
 from fmri_audio.codec.checkpoints import DEMO_FILE, load
 from programs.codec_training import corpus
 from programs.codec_training.export import export, write_log
-from programs.codec_training.trainer import MENDING, RECIPES, STARTS, Recipe, Trainer
+from programs.codec_training.trainer import RECIPES, STARTS, Recipe, Trainer, filters_of
+from programs.codec_training.widen import refuse_narrowing
 
-CORPUS_MINUTES = {"synthetic": 14.0, "music": 20.0, "speech": 60.0}
-NARROW_MINUTES = {"tones": 16.0, "bands": 8.0}
-HELD_OUT_MINUTES = {"synthetic": 2.0, "music": 1.2, "speech": 4.0}
+CORPUS_MINUTES = {
+    "synthetic": 20.0,
+    "tones": 10.0,
+    "bands": 5.0,
+    "music": 30.0,
+    "speech": 70.0,
+    "natural": 160.0,
+}
+HELD_OUT_MINUTES = {"synthetic": 2.0, "music": 1.2, "speech": 2.0, "natural": 3.0}
 
 
 def main(words: Sequence[str]) -> None:
-    """Train the demo codec; with ``mend`` as the first word, teach a checkpoint the tones it loses."""
-    mending = bool(words) and words[0] == "mend"
-    # mending wants every depth at every place of a batch, and on a GPU each place has its own
-    device = "cuda" if torch.cuda.is_available() and not mending else "cpu"
-    recipe = MENDING if mending else RECIPES[device]
-    _train(_parser(recipe).parse_args(list(words)[mending:]), recipe, device)
+    """Train the demo codec."""
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    _train(_parser(RECIPES[device]).parse_args(words), RECIPES[device], device)
 
 
 def _parser(recipe: Recipe) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m programs codec",
         description="Train EnCodec's topology on synthesised sound, and on recordings if a folder is given. What is "
-        "not given here is as the recipe of the device has it (programs.codec_training.trainer.RECIPES). With mend "
-        "as the first word: teach a checkpoint the high tones it loses, and leave its speech as it is.",
+        "not given here is as the recipe of the device has it (programs.codec_training.trainer.RECIPES).",
     )
     parser.add_argument("--data", type=Path, help="folder of recordings to add to the synthesised sound")
     parser.add_argument("--out", type=Path, help=f"checkpoint to write (default: checkpoints/{DEMO_FILE})")
@@ -55,7 +58,8 @@ def _parser(recipe: Recipe) -> argparse.ArgumentParser:
     parser.add_argument(
         "--start",
         default=recipe.start,
-        help="what to begin with: transform, random, or a checkpoint of the same width, codebooks included",
+        help="what to begin with: transform, random, or a checkpoint of at most this width, codebooks included "
+        "(default: %(default)s)",
     )
     parser.add_argument(
         "--decoder-only",
@@ -84,12 +88,11 @@ def _parser(recipe: Recipe) -> argparse.ArgumentParser:
 
 
 def _train(options: argparse.Namespace, recipe: Recipe, device: str) -> None:
-    if recipe.kept and (options.start in STARTS or options.data):
-        raise UserError(
-            "mend goes on from a checkpoint, with synthesised sound: leave out --data and --start random"
-        )
     if recipe.per_batch and options.batch != sum(recipe.per_batch.values()):
-        raise UserError(f"mend has batches of {sum(recipe.per_batch.values())}: leave --batch out")
+        raise UserError(
+            f"--batch {options.batch}: a batch has {sum(recipe.per_batch.values())} segments, a set number of each "
+            "kind of sound (per_batch of the recipe): leave --batch out"
+        )
     if options.decoder_only and options.start in STARTS:
         raise UserError("--decoder-only keeps a checkpoint's encoder and codebooks: name one with --start")
     work = options.work or project_root() / "build" / "codec"
@@ -97,13 +100,21 @@ def _train(options: argparse.Namespace, recipe: Recipe, device: str) -> None:
     log = out.with_name("training-log.csv")
     for written in (out, log, work / "state.pt"):
         check_writable(written)
+    if (options.resume or options.export_only) and not (work / "state.pt").is_file():
+        raise UserError(f"{work}: there is no training state to resume; start without --resume")
+    known = None
+    if options.start not in STARTS:
+        known = load(options.start)
+        refuse_narrowing(filters_of(known), options.filters)
+        recipe = replace(recipe, share_a=0.0)
     torch.set_flush_denormal(True)  # silence makes denormals, and those are slow
     torch.set_float32_matmul_precision("high")  # on a GPU, products with TF32's ten bits
     torch.backends.cudnn.benchmark = True
     corpus_folder, held_out_folder = work / "corpus", work / "held-out"
-    minutes = CORPUS_MINUTES | (NARROW_MINUTES if recipe.per_batch else {})
-    contents = corpus.render(corpus_folder, minutes, options.seed, options.data, options.workers)
-    corpus.render(held_out_folder, HELD_OUT_MINUTES, options.seed + 1000, None, options.workers)
+    contents = corpus.render(corpus_folder, CORPUS_MINUTES, options.seed, options.data, options.workers)
+    corpus.render(
+        held_out_folder, HELD_OUT_MINUTES, options.seed + 1000, options.data, options.workers, held_out=True
+    )
     recipe = replace(
         recipe,
         n_filters=options.filters,
@@ -112,23 +123,18 @@ def _train(options: argparse.Namespace, recipe: Recipe, device: str) -> None:
         seed=options.seed,
         learning_rate=options.learning_rate,
         steps=options.steps,
-        start=options.start,
+        start=known.id if known else options.start,
         minutes=options.minutes,
         adversarial_from=options.adversarial_from,
+        share_c=1.0 if options.decoder_only else recipe.share_c,
     )
-    known = None
-    if options.start not in STARTS:
-        known = load(options.start)
-        recipe = replace(recipe, start=known.id, share_a=0.0)
-    if options.decoder_only:
-        recipe = replace(recipe, share_c=1.0)
     segments = corpus.Segments(corpus_folder, recipe.seconds, recipe.seed, recipe.per_batch)
     held_out = corpus.Segments(held_out_folder, 2.0, recipe.seed)
     trainer = Trainer(recipe, segments, held_out, work, device, options.workers if device == "cuda" else 0)
     if known is not None:
         trainer.begin_with(known)
-    if (options.resume or options.export_only) and not trainer.restore():
-        raise UserError(f"{work}: there is no training state to resume; start without --resume")
+    if options.resume or options.export_only:
+        trainer.restore()
     if not options.export_only:
         if not options.resume:
             for old in (*work.glob("log.csv"), *work.glob("checks-*.csv"), *work.glob("state.pt")):

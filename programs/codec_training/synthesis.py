@@ -97,6 +97,8 @@ def sweeps(rng: np.random.Generator, seconds: float) -> np.ndarray:
         ends = 40 * 2 ** rng.uniform(0, 8.2, 2)
         if rng.random() < 0.5:
             ends[1] = ends[0]
+            if rng.random() < 1 / 3:
+                ends[:] = 1000 * np.ceil(ends[0] / 1000 - 0.5)
         tone = np.sin(2 * np.pi * np.cumsum(np.geomspace(ends[0], ends[1], n)) / SAMPLE_RATE)
         level = 0.0 if rng.random() < 0.2 else rng.uniform(0.02, 1)
         pieces.append(tone * level + 10 ** rng.uniform(-5, -2.5) * rng.standard_normal(n))
@@ -117,12 +119,17 @@ def narrow(
 
 
 def tones(rng: np.random.Generator, t: np.ndarray) -> np.ndarray:
-    """One to three tones at times ``t``, steady, gliding or trembling; 0.6 to 11.5 kHz, the upper ones more often."""
+    """One to three tones at times ``t``, steady, gliding or trembling; 0.6 to 11.5 kHz, the upper ones more often.
+
+    A third of the steady ones are a whole number of kilohertz: those that fit the strides evenly are hard to learn.
+    """
     out = np.zeros(len(t))
     for _ in range(rng.choice([1, 1, 2, 3])):
         ends = 11_500 * 2 ** (-4.2 * rng.uniform(0, 1, 2) ** 1.7)
         if rng.random() < 0.6:
             ends[1] = ends[0]
+            if rng.random() < 1 / 3:
+                ends[:] = 1000 * np.ceil(ends[0] / 1000 - 0.5)
         swing = 1 + 0.03 * rng.random() * (rng.random() < 0.4) * np.sin(2 * np.pi * rng.uniform(4, 30) * t)
         phase = 2 * np.pi * np.cumsum(np.geomspace(ends[0], ends[1], len(t)) * swing) / SAMPLE_RATE
         out += np.sin(phase + rng.uniform(0, 2 * np.pi)) * rng.uniform(0.2, 1.0)

@@ -1,8 +1,15 @@
-"""Things for synthetic voices to say: sentences from our own word lists, and words that mean nothing."""
+"""Things for synthetic voices to say: prose, sentences from our own word lists, and words that mean nothing."""
 
 from __future__ import annotations
 
+import functools
+import re
+from pathlib import Path
+
 import numpy as np
+
+PROSE = Path(__file__).with_name("prose.txt")
+_LONGEST = 220  # characters of a piece that is spoken in one breath
 
 _PEOPLE = (
     "the gardener",
@@ -136,6 +143,36 @@ def english(rng: np.random.Generator, sentences: int) -> str:
         )
         spoken.append(text[0].upper() + text[1:])
     return " ".join(spoken)
+
+
+@functools.cache
+def prose() -> tuple[tuple[str, ...], ...]:
+    """Every source of ``prose.txt`` as pieces of a sentence or a long clause, in their order."""
+    paragraphs = re.split(r"^#.*$", PROSE.read_text(encoding="utf-8"), flags=re.M)
+    return tuple(tuple(_pieces(paragraph.strip())) for paragraph in paragraphs if paragraph.strip())
+
+
+def _pieces(paragraph: str) -> list[str]:
+    pieces: list[str] = []
+    for sentence in re.split(r"(?<!Mr\.)(?<!Mrs\.)(?<!Dr\.)(?<=[.?!])\s+", paragraph.replace('"', "")):
+        clauses = re.split(r"(?<=[;,:])\s+", sentence) if len(sentence) > _LONGEST else [sentence]
+        for clause in clauses:
+            joined = len(clauses) > 1 and pieces and pieces[-1][-1] in ";,:"
+            if joined and len(pieces[-1]) + len(clause) < _LONGEST:
+                pieces[-1] += " " + clause
+            else:
+                pieces.append(clause)
+    return pieces
+
+
+def passage(rng: np.random.Generator, pieces: int) -> list[str]:
+    """So many pieces in a row of one source of prose, or as many made-up sentences: each every other time."""
+    if rng.random() < 0.5:
+        return re.split(r"(?<=[.?!])\s+", english(rng, pieces))
+    sources = prose()
+    source = sources[rng.integers(len(sources))]
+    first = int(rng.integers(len(source)))
+    return [source[(first + i) % len(source)] for i in range(pieces)]
 
 
 def nonsense(rng: np.random.Generator, sentences: int, script: str = "latin") -> str:

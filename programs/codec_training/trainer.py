@@ -6,9 +6,8 @@ segment (sometimes none).
 *Stage C* holds encoder (its average) and codebooks still and trains the decoder on the codes as they will be.
 
 The sound's terms are balanced on their gradients (:mod:`programs.codec_training.balancer`). A run may go on
-from an earlier checkpoint (without stage A), and may be given a discriminator from some step on. Where it goes on to
-learn what that checkpoint cannot do (``MENDING``), some items of every batch are to sound as the checkpoint made them
-(learning without forgetting, Li & Hoiem 2018): what a discriminator once taught outlives a run without one.
+from an earlier checkpoint (without stage A), which is made wider where it is narrower
+(:mod:`programs.codec_training.widen`), and may be given a discriminator from some step on.
 
 Everything random at step ``s`` is drawn from generators seeded by ``(seed, s)``, so a resumed run takes exactly the
 steps an uninterrupted one would have taken. A run on a borrowed machine may go by the clock instead (``minutes``):
@@ -17,11 +16,9 @@ then stages and learning rate follow the time gone by, and a second run is one l
 
 from __future__ import annotations
 
-import csv
 import math
 import time
-from copy import deepcopy
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +26,7 @@ import torch
 from torch import Tensor
 
 from fmri_audio.base.errors import UserError
-from fmri_audio.base.files import replacing, write_text
+from fmri_audio.base.files import replacing
 from fmri_audio.base.stored import is_sound_archive
 from fmri_audio.codec.checkpoints import FULL_WIDTH, Checkpoint
 from fmri_audio.sound.audio import SAMPLE_RATE
@@ -42,6 +39,8 @@ from programs.codec_training.optimiser import Orthogonal, split
 from programs.codec_training.quantiser import TrainedQuantiser
 from programs.codec_training.recorded import Recorded
 from programs.codec_training.start import pass_through
+from programs.codec_training.tables import append_row, forget_after
+from programs.codec_training.widen import widen
 
 STARTS = ("transform", "random")  # ways to begin without a checkpoint
 
@@ -69,8 +68,6 @@ class Recipe:
     init_frames: int = 24_000
     init_rounds: int = 10  # of k-means
     weights: Weights = field(default_factory=Weights)
-    weights_first: Weights = field(default_factory=Weights)
-    share_first: float = 0.0  # of the run, in which the loss has the weights named first
     fft_sizes: int = (
         2  # that the loss takes in each step: one of the two short and of the two long ones, or all 4
     )
@@ -78,54 +75,59 @@ class Recipe:
     adversary_filters: int = 32
     adversary_rate: float = 3e-4
     adversary_ahead: int = 0  # steps that it learns alone
+    adversary_items: int | None = None  # the first items of a batch, which alone it hears; None: all of them
     start: str = "transform"  # weights to begin with: that, "random", or the id of a checkpoint
     per_batch: dict[str, int] | None = (
-        None  # items of each kind of sound in a batch, in this order; None: drawn
+        None  # items of each kind of sound in a batch, in this order ("a or b": one of them); None: drawn
     )
-    kept: int = 0  # the first items of a batch, which are to sound as the checkpoint to start from made them
-    hold: float = 20.0  # weight of the distance of their latents from that checkpoint's
     exact: int = 0  # the last items of a batch, for whose waveforms the squared error counts
     log_every: int = 50
     check_every: int = 250
 
 
+_WEIGHTS = Weights(
+    wave=0.1, coherence=0.5, mel=3.0, loud=4.0, magnitude=2.0, adversarial=2.0, features=4.0, error=2.0
+)
+
+_CPU = Recipe(
+    n_filters=16,
+    steps=4000,
+    batch=16,
+    learning_rate=5e-4,
+    share_c=0.12,
+    weights=_WEIGHTS,
+    adversarial_from=0.0,
+    adversary_filters=16,
+    adversary_ahead=200,
+    adversary_items=4,
+    start="demo",
+    per_batch={"recordings": 6, "natural": 4, "music": 2, "speech or synthetic or bands": 2, "tones": 2},
+    exact=2,
+)
+
 RECIPES = {
-    "cpu": Recipe(),
-    "cuda": Recipe(
-        n_filters=12,
-        steps=11_232,
+    "cpu": _CPU,
+    "cuda": replace(
+        _CPU,
+        steps=40_000,
         batch=32,
-        learning_rate=2e-3,
-        share_a=0.043,
+        learning_rate=1e-3,
         share_c=0.1,
-        weights=Weights(wave=0.3, coherence=1.5, mel=4.0, magnitude=1.0, adversarial=2.0, features=3.5),
-        weights_first=Weights(wave=1.0, coherence=2.0, mel=4.0, magnitude=1.0),
-        share_first=0.272,
         fft_sizes=4,
-        adversarial_from=0.56,
-        adversary_rate=6e-4,
-        adversary_ahead=100,
-        start="random",
+        adversary_filters=32,
+        adversary_items=24,
+        per_batch={"recordings": 12, "natural": 8, "music": 4, "speech or synthetic or bands": 4, "tones": 4},
+        exact=4,
         check_every=1000,
     ),
 }
-"""What a device trains by unless told otherwise: an hour of a CPU core, and seven minutes of an H100."""
+"""What a device trains by unless told otherwise: one to two hours of two CPU cores, or 40,000 steps of a GPU.
 
-MENDING = Recipe(
-    n_filters=12,
-    steps=2500,
-    batch=9,
-    learning_rate=6e-4,
-    warm_up=50,
-    share_a=0.0,
-    share_c=0.15,
-    start="demo",
-    weights=Weights(wave=0.3, coherence=1.5, mel=4.0, magnitude=1.0, error=4.0),
-    per_batch={"speech": 4, "music": 1, "synthetic": 1, "bands": 1, "tones": 2},
-    kept=4,
-    exact=2,
-)
-"""What teaches high tones to a checkpoint that is to speak as before."""
+Both begin with the demo checkpoint. The discriminator hears the first items of a batch, never the computed ones at its
+end; the squared error counts for the tones alone. The first goes on at half the usual rate from weights that its like
+has trained; the second has the full rate, twice the batch and ten times the steps. It has not been run on a GPU; an
+H100 took 52 ms for a step of 12 filters and this batch.
+"""
 
 
 @dataclass
@@ -144,6 +146,9 @@ class Trainer:
     loss: CodecLoss = field(init=False)
 
     def __post_init__(self) -> None:
+        on_gpu = self.device == "cuda"
+        if on_gpu and self.recipe.fft_sizes != len(BANDS):
+            raise ValueError(f"on a GPU every step is the same, so fft_sizes has to be {len(BANDS)}")
         torch.manual_seed(self.recipe.seed)
         self.config: dict[str, Any] = {"n_filters": self.recipe.n_filters}
         self.network = Network(self.config)
@@ -156,9 +161,6 @@ class Trainer:
             FULL_WIDTH["codebooks"], FULL_WIDTH["codebook_size"], FULL_WIDTH["dimension"]
         ).to(self.device)
         matrices, rest = split(self.network)
-        on_gpu = self.device == "cuda"
-        if on_gpu and self.recipe.fft_sizes != len(BANDS):
-            raise UserError(f"on a GPU every step is the same: give --fft-sizes {len(BANDS)}")
         rates = [torch.zeros((), device=self.device) if on_gpu else 0.0 for _ in range(2)]
         self.matrices = Orthogonal(matrices, rates[0])
         self.rest = torch.optim.Adam(rest, rates[1], betas=(0.9, 0.98), capturable=on_gpu)
@@ -168,28 +170,25 @@ class Trainer:
         if self.recipe.adversarial_from is not None:
             self.adversary = Adversary(self.recipe.adversary_filters, self.recipe.adversary_rate, self.device)
         self.recorded: tuple[str, Recorded] | None = None
-        self.kept: tuple[Network, TrainedQuantiser] | None = None
         self.folder.mkdir(parents=True, exist_ok=True)
 
     def begin_with(self, checkpoint: Checkpoint) -> None:
-        """Take encoder, decoder and codebooks from a checkpoint of the same width.
+        """Take encoder, decoder and codebooks from a checkpoint, which is made wider where it is narrower.
 
         Raises
         ------
         UserError
-            If the widths differ.
+            If the checkpoint is the wider one.
         """
-        width = checkpoint.model.encoder.model[0].conv.conv.out_channels
-        if width != self.recipe.n_filters:
-            raise UserError(
-                f"{checkpoint.id} has {width} filters, this run {self.recipe.n_filters}: give --filters {width}"
-            )
-        self.network.from_package(checkpoint.model)
+        narrow = Network({"n_filters": filters_of(checkpoint)})
+        narrow.from_package(checkpoint.model)
+        if narrow.config == self.config:
+            self.network.load_state_dict(narrow.state_dict())
+        else:
+            widen(narrow, self.network, torch.Generator().manual_seed(self.recipe.seed))
         layers = checkpoint.model.quantizer.vq.layers
         self.quantiser.take(torch.stack([layer._codebook.embed for layer in layers]))
         self.average.load_state_dict(self.network.state_dict())
-        if self.recipe.kept:
-            self.kept = deepcopy((self.average, self.quantiser.eval()))
 
     # -- running ---------------------------------------------------------------------------------------------
 
@@ -240,9 +239,9 @@ class Trainer:
                 group["lr"].fill_(rate)
             else:
                 group["lr"] = rate
-        self.balancer.weights = asdict(self._weights)
+        self.balancer.weights = asdict(self.recipe.weights)
         if self.device == "cuda":
-            kind = f"{self.stage} {self._adversary_part} {self._weights}"
+            kind = f"{self.stage} {self._adversary_part}"
             if self.recorded is None or self.recorded[0] != kind:
                 self.recorded = None  # before the next one takes its memory
                 self.recorded = kind, Recorded(self._step, wave)
@@ -257,14 +256,6 @@ class Trainer:
         return values
 
     @property
-    def _weights(self) -> Weights:
-        return (
-            self.recipe.weights_first
-            if self.progress + 1e-9 < self.recipe.share_first
-            else self.recipe.weights
-        )
-
-    @property
     def _adversary_part(self) -> str:
         """What the discriminator does in the next step: absent, learning alone, judging."""
         if self.adversary is None or self.progress + 1e-9 < (self.recipe.adversarial_from or 0):
@@ -276,15 +267,12 @@ class Trainer:
         generator = torch.Generator().manual_seed(recipe.seed * 1_000_003 + self.step)
         still = self.stage == "C"
         stages = None if self.stage == "A" else self._depths(len(wave), generator)
-        target, held = self._kept(wave, stages)
         with torch.set_grad_enabled(not still):
             latents = self.network.encode(wave)
-        self.quantiser.train(not still and self.kept is None)  # what is to be kept is kept in the same codes
+        self.quantiser.train(not still)
         sent, extra = self._transmit(latents, stages, generator)
-        if held is not None:
-            extra = extra + recipe.hold * (latents[: recipe.kept] - held).square().mean()
         output = self.network.decode(sent)
-        x, y = levelled(target, output)
+        x, y = levelled(wave, output)
         terms, gradient = self._judge(x, y.detach().requires_grad_(), generator)
         self.network.zero_grad(set_to_none=True)
         if still:
@@ -315,21 +303,12 @@ class Trainer:
             terms["error"] = (x - y)[-self.recipe.exact :].square().mean()
         seen = dict.fromkeys(("discriminator", "adversarial", "features"), torch.full((), math.nan))
         if self.adversary is not None and self._adversary_part != "absent":
-            seen["discriminator"] = self.adversary.learn(x, y)
+            heard = slice(self.recipe.adversary_items)
+            seen["discriminator"] = self.adversary.learn(x[heard], y[heard])
             if self._adversary_part == "judging":
-                terms |= self.adversary.terms(x, y)
+                terms |= self.adversary.terms(x[heard], y[heard])
         gradient = self.balancer.gradient(terms, y)
         return seen | {name: term.detach() for name, term in terms.items()}, gradient
-
-    @torch.no_grad()
-    def _kept(self, wave: Tensor, stages: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        """What the decoder is to make of waveforms ``[B, T]``, and the latents that are to stay as they were."""
-        if self.kept is None or stages is None:
-            return wave, None
-        (network, quantiser), first = self.kept, slice(self.recipe.kept)
-        latents = network.encode(wave[first])
-        before = network.decode(quantiser(latents, stages[first], torch.Generator()).values)
-        return torch.cat([before, wave[self.recipe.kept :]]), latents
 
     def _transmit(
         self, latents: Tensor, stages: Tensor | None, generator: torch.Generator
@@ -346,12 +325,17 @@ class Trainer:
         return sent.values, penalty + recipe.commitment * sent.commitment
 
     def _depths(self, items: int, generator: torch.Generator) -> Tensor:
-        """Number of codebooks for each item of a batch: drawn, or on a GPU, where every step is the same, in shares."""
+        """Number of codebooks for each item of a batch: drawn, or on a GPU, where every step is the same, in shares.
+
+        There the shares are spread over the batch, so that every kind of sound in it has small and large numbers.
+        """
         chances, stages = torch.tensor(self.recipe.chances), torch.tensor(self.recipe.stages_per_item)
         if self.device == "cpu":
             return stages[torch.multinomial(chances, items, replacement=True, generator=generator)]
         bounds = (chances.cumsum(0) / chances.sum() * items).round().long()
-        return stages.repeat_interleave(bounds.diff(prepend=torch.zeros(1, dtype=torch.long))).flip(0)
+        shares = stages.repeat_interleave(bounds.diff(prepend=torch.zeros(1, dtype=torch.long)))
+        golden = next(n for n in range(round(0.618 * items), items + 1) if math.gcd(n, items) == 1)
+        return shares[torch.arange(items) * golden % items]
 
     def _learning_rate(self) -> float:
         """Warm-up, then half a cosine down to a hundredth; stage C has one of its own, from half the peak."""
@@ -380,10 +364,11 @@ class Trainer:
     def _log(self, recent: list[dict[str, Tensor]]) -> None:
         row = {name: float(torch.stack([r[name].cpu() for r in recent]).mean()) for name in recent[0]}
         line = {"step": self.step, "seconds": round(self.seconds), "lr": self._learning_rate(), **row}
-        _append(self.folder / "log.csv", line)
+        append_row(self.folder / "log.csv", line)
         left = self.seconds / self.progress * (1 - self.progress) / 60
         shown = "  ".join(
-            f"{name} {row[name]:.3f}" for name in ("coherence", "mel", "magnitude", "gradient", "latent_rms")
+            f"{name} {row[name]:.3f}"
+            for name in ("coherence", "mel", "loud", "magnitude", "gradient", "latent_rms")
         )
         print(
             f"step {self.step} ({self.progress:.0%}) {self.stage}  SNR {-10 * row['wave']:.1f} dB  {shown}"
@@ -405,7 +390,7 @@ class Trainer:
                 line[f"si_sdr_{stages}"] = si_sdr(wave, output)
                 line[f"residual_{stages}"] = float(energy[stages - 1])
                 line[f"usage_{stages}"] = float(usage[stages - 1])
-        _append(self.folder / f"checks-{'b' if self.quantiser.ready else 'a'}.csv", line)
+        append_row(self.folder / f"checks-{'b' if self.quantiser.ready else 'a'}.csv", line)
         print("  check  " + "  ".join(f"{k} {v:.3g}" for k, v in line.items()), flush=True)
         return line
 
@@ -455,8 +440,13 @@ class Trainer:
             self.adversary.restore(state["adversary"])
             self.taught = state["taught"]
         for table in (self.folder / "log.csv", self.folder / "checks-a.csv", self.folder / "checks-b.csv"):
-            _forget_after(table, self.step)
+            forget_after(table, self.step)
         return True
+
+
+def filters_of(checkpoint: Checkpoint) -> int:
+    """Return the width of a checkpoint: the channels after its first convolution."""
+    return int(checkpoint.model.encoder.model[0].conv.conv.out_channels)
 
 
 def si_sdr(reference: Tensor, output: Tensor) -> float:
@@ -466,19 +456,3 @@ def si_sdr(reference: Tensor, output: Tensor) -> float:
     scaled = (x * y).sum(1, keepdim=True) / x.square().sum(1, keepdim=True) * x
     ratio = scaled.square().sum(1) / ((y - scaled).square().sum(1) + 1e-12)
     return float((10 * torch.log10(ratio + 1e-9)).mean())
-
-
-def _forget_after(path: Path, step: int) -> None:
-    """Drop a table's rows about steps that will be taken again."""
-    if path.is_file():
-        head, *rows = path.read_text().splitlines(keepends=True)
-        write_text(path, head + "".join(row for row in rows if float(row.split(",")[0]) <= step))
-
-
-def _append(path: Path, row: dict[str, float]) -> None:
-    fresh = not path.exists()
-    with path.open("a", newline="") as stream:
-        writer = csv.DictWriter(stream, list(row))
-        if fresh:
-            writer.writeheader()
-        writer.writerow({k: f"{v:.6g}" for k, v in row.items()})

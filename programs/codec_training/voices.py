@@ -1,10 +1,11 @@
 """Speech for the corpus from whatever text-to-speech programs this machine has.
 
-The voices of the radio play (slt, rms, awb and espeak-ng's British English) are left out, so that the play stays
-sound the codec has never heard.
+*Natural* voices have 24 kHz: mixtures of two of Kokoro's base voices (:mod:`programs.kokoro`), and the voice of the
+PyPI package ``hibari-tts`` (Apache-2.0; a small network distilled from Kokoro). The *older* synthesisers (flite,
+festival, espeak-ng) have 16 kHz and buzz.
 
-Most voices have 16 kHz and buzz. One that sounds like a person, at 24 kHz, comes with the PyPI package ``hibari-tts``
-(Apache-2.0; a small network distilled from the Kokoro model); where its command is installed it speaks a third.
+Kokoro's other base voices and SVOX Pico speak in the radio play and nowhere else, so that the play stays sound that
+nothing was trained on.
 """
 
 from __future__ import annotations
@@ -18,11 +19,17 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from programs.codec_training.texts import english, nonsense
+from programs import kokoro
+from programs.codec_training.texts import nonsense, passage
 
-KEPT_FOR_THE_PLAY = ("slt", "rms", "awb", "en-gb")
-_FLITE_VOICES = ("kal16",)
-_HIBARI_VOICES = ("heart",) * 14  # as many turns as it takes for a third of the speech
+KOKORO_VOICES = ("jf_gongitsune", "jf_nezumi")
+"""Base voices of the corpus. Those of the play are in ``stimulus/studio/kokoro.py``; no voice is in both."""
+
+SHARES = (-0.3, 1.3)
+"""Of the first of them in a mixture, least and most."""
+
+_FLITE_VOICES = ("kal16", "slt", "rms", "awb")
+_KOKORO_TURNS, _HIBARI_TURNS = 2, 1
 _FESTIVAL_ROOT = Path("/usr/share/festival/voices")
 # Languages whose voices read our made-up words; the Indian ones stay silent on them.
 _FESTIVAL_SCRIPTS = {
@@ -55,18 +62,26 @@ _ESPEAK_VARIANTS = ("", "+f1", "+f2", "+f3", "+f4", "+f5", "+m4", "+m5", "+m7", 
 
 @dataclass(frozen=True)
 class Voice:
-    """A voice of a program: ``program`` is hibari, flite, festival or espeak-ng."""
+    """A voice of a program: ``program`` is kokoro, hibari, flite, festival or espeak-ng."""
 
     program: str
     name: str
     script: str = "english"
 
 
-def installed() -> list[Voice]:
-    """Every usable voice on this machine, in the order of their turns; empty where there is none."""
+def natural() -> list[Voice]:
+    """The natural voices on this machine, in the order of their turns; empty where there is none."""
     voices: list[Voice] = []
+    if kokoro.is_installed():
+        voices += [Voice("kokoro", " and ".join(KOKORO_VOICES))] * _KOKORO_TURNS
     if shutil.which("hibari"):
-        voices += [Voice("hibari", name) for name in _HIBARI_VOICES]
+        voices += [Voice("hibari", "heart")] * _HIBARI_TURNS
+    return voices
+
+
+def older() -> list[Voice]:
+    """Every usable voice of an older synthesiser here, in the order of their turns; empty where there is none."""
+    voices: list[Voice] = []
     if shutil.which("flite"):
         voices += [Voice("flite", name) for name in _FLITE_VOICES]
     if shutil.which("text2wave") and _FESTIVAL_ROOT.is_dir():
@@ -80,21 +95,30 @@ def installed() -> list[Voice]:
             voices.append(
                 Voice("espeak-ng", language + variant, "english" if language == "en-us" else "latin")
             )
-    return [
-        v
-        for v in voices
-        if not any(part in v.name.split("_") + [v.name.split("+")[0]] for part in KEPT_FOR_THE_PLAY)
-    ]
+    return voices
 
 
 def speak(voice: Voice, rng: np.random.Generator, sentences: int) -> tuple[np.ndarray, int]:
     """One paragraph: samples (float32, mono) and their rate."""
-    text = english(rng, sentences) if voice.script == "english" else nonsense(rng, sentences, voice.script)
+    if voice.program == "kokoro":
+        return _speak_kokoro(rng, sentences), kokoro.SAMPLE_RATE
+    english_read = voice.script == "english"
+    text = " ".join(passage(rng, sentences)) if english_read else nonsense(rng, sentences, voice.script)
     with tempfile.TemporaryDirectory() as folder:
         sound = Path(folder) / "speech.wav"
         _run(voice, text, sound, rng)
         samples, rate = soundfile.read(sound, dtype="float32", always_2d=True)
     return samples.mean(axis=1), rate
+
+
+def _speak_kokoro(rng: np.random.Generator, sentences: int) -> np.ndarray:
+    """A paragraph by a mixture of base voices, drawn anew, beyond either of them too."""
+    timbre, manner = (
+        dict(zip(KOKORO_VOICES, (share, 1 - share), strict=True)) for share in rng.uniform(*SHARES, 2)
+    )
+    accent, speed = str(rng.choice(list(kokoro.LANGUAGES))), rng.uniform(0.85, 1.2)
+    pieces = [kokoro.speak(text, timbre, manner, accent, speed) for text in passage(rng, sentences)]
+    return np.concatenate(pieces).astype(np.float32)
 
 
 def _run(voice: Voice, text: str, sound: Path, rng: np.random.Generator) -> None:

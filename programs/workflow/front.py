@@ -21,7 +21,7 @@ from programs.workflow.assemble import site_of_published
 from programs.workflow.collect import summary
 from programs.workflow.digests import Digests
 from programs.workflow.plan import HTML, SWEEP, Plan, load_chapters
-from programs.workflow.publish import check_published, publish
+from programs.workflow.publish import check_published, publish, require_recogniser
 from programs.workflow.render import install, render
 from programs.workflow.stamps import Stamps
 from programs.workflow.supervision import (
@@ -45,6 +45,7 @@ def arguments(words: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--edition", default="demo", help="a name in config/, or the path of an edition file")
     parser.add_argument("--stimulus", default="", help="a recording in place of the edition's")
     parser.add_argument("--codec", default="", help="demo, released, or the path of a checkpoint")
+    parser.add_argument("--decoder", default="", help="own or vocos: what makes sound of the codec's codes")
     parser.add_argument(
         "--bandwidths", default="", help='in kbps, such as "1.5 3 6", in place of the edition\'s'
     )
@@ -75,6 +76,7 @@ def resolve(options: argparse.Namespace, build: Path) -> Plan:
         "stimulus": options.stimulus,
         "codec": options.codec,
         "bandwidths": bandwidths,
+        "decoder": options.decoder,
     }
     request = [f"{name} {value}" for name, value in asked.items()]
     request.append(edition_path(options.edition).read_text(encoding="utf-8"))
@@ -263,11 +265,18 @@ def main(words: Sequence[str]) -> None:
         die_with_parent(signal.SIGTERM)
     os.chdir(project_root())
     if options.command == "publish" and (
-        options.stimulus or options.codec or options.bandwidths or options.edition != "demo"
+        options.stimulus
+        or options.codec
+        or options.bandwidths
+        or options.decoder
+        or options.edition != "demo"
     ):
         raise UserError(
-            "make publish publishes the demo edition as it is: leave out EDITION, STIMULUS, CODEC and BANDWIDTHS"
+            "make publish publishes the demo edition as it is: leave out EDITION, STIMULUS, CODEC, CODEC_DECODER and "
+            "BANDWIDTHS"
         )
+    if options.command == "publish":
+        require_recogniser()
     try:
         (make_html if options.command == "html" else make_edition)(options)
     except KeyboardInterrupt:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -281,3 +282,12 @@ class Plan:
 def text_of(chapter: Chapter) -> Path:
     """Return the path of a chapter's MyST text."""
     return project_root() / "book" / f"{chapter.name}.md"
+
+
+def included(root: Path) -> list[Path]:
+    """Return the texts of the project that pages of the book take passages from, by MyST's ``include``."""
+    named = set()
+    for page in (root / "book").glob("*.md"):
+        for name in re.findall(r"^```\{include\} (\S+)$", page.read_text(encoding="utf-8"), re.MULTILINE):
+            named.add((page.parent / name).resolve())
+    return sorted(named)

@@ -68,6 +68,20 @@ def publish(plan: Plan) -> None:
     print(f"published: {len(contents)} notebooks, {len(clips)} clips, {results.relative_to(root)}")
 
 
+def require_recogniser() -> None:
+    """See to it that words can be counted: a book whose words are undefined is not published.
+
+    Raises
+    ------
+    UserError
+        There are no weights of a recogniser, or they are not as they should be.
+    """
+    from fmri_audio.sound.recognition.recogniser import NO_RECOGNISER, find_recogniser
+
+    if find_recogniser() is None:
+        raise UserError(f"nothing is published: {NO_RECOGNISER}")
+
+
 def check_published(edition: str, chapters: Iterable[Chapter]) -> None:
     """See to it that notebooks, clips and results lie in the working tree as they were published.
 
@@ -151,11 +165,13 @@ def result_sentence(table: Path) -> str:
     """Return the README's sentences of result, every number taken from the published table."""
     summary = overview.read(table)
     codec = "; ".join(
-        f"{row.pesq_wb:.2f} / {row.stoi:.2f} at {row.Index:g} kbps" for row in summary.codec.itertuples()
+        f"{row.pesq_wb:.2f} / {row.stoi:.2f} / {row.estoi:.2f} at {row.Index:g} kbps"
+        for row in summary.codec.itertuples()
     )
     text = (
-        f"Speech through the codec alone (weights `{summary.checkpoint}`) scores, in PESQ-WB / STOI, {codec}; noise as "
-        f"loud as the speech has a STOI of {summary.floor:.2f}."
+        f"Speech through the codec alone (weights `{summary.checkpoint}`) scores, in PESQ-WB / STOI / ESTOI, {codec}; "
+        f"noise with the speech's spectrum and envelope has a STOI of {summary.floor['stoi']:.2f} and an ESTOI of "
+        f"{summary.floor['estoi']:.2f}."
     )
     return "\n".join(
         textwrap.wrap(f"{text} {REMEASURED}", 118, break_long_words=False, break_on_hyphens=False)

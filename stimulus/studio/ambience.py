@@ -229,8 +229,9 @@ def pips(n: int, rng: Noise) -> np.ndarray:
 
 def switches(n: int, rng: Noise) -> np.ndarray:
     """Two toggles and a dial that turns."""
-    times = np.concatenate([[0.2, 0.8], np.sort(rng.uniform(1.3, min(2.4, n / SAMPLE_RATE - 0.3), 9))])
-    rows = [[(f * rng.uniform(0.9, 1.1), 1.0, 0.006) for f in (1800, 3100, 5200)] for _ in times]
+    toggles = [0.2, rng.uniform(0.6, 1.0)]
+    times = np.concatenate([toggles, np.sort(rng.uniform(1.3, min(2.4, n / SAMPLE_RATE - 0.3), 9))])
+    rows = [[(f * rng.uniform(0.75, 1.3), 1.0, 0.006) for f in (1800, 3100, 5200)] for _ in times]
     sizes = np.where(np.arange(len(times)) < 2, 1.0, 0.18)
     return scatter(
         n,

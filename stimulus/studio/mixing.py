@@ -5,16 +5,18 @@ from __future__ import annotations
 import hashlib
 import pickle
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyloudnorm
-from scipy.signal import butter, fftconvolve, lfilter, sosfilt
+from scipy.signal import butter, fftconvolve, sosfilt
 
 from . import ambience, music
-from .voices import SAMPLE_RATE, Role, Spoken, Word, say
+from .spoken import Spoken, Word, spoken_forms
+from .voices import SAMPLE_RATE, Role, say
 
 SPEECH_LUFS = -23.0
 MUSIC_LUFS = -24.0
@@ -24,6 +26,9 @@ LONGEST_BREATH = 0.8
 # Room tone louder than this is heard as ambience, softer as silence.
 AUDIBLE_LUFS = -50.0
 TR = 1.5
+
+SENTENCE, UNPREDICTABLE = "sentence", "unpredictable"
+"""Materials of speech: a sentence of the story, or one that no listener could guess."""
 
 # Reverberation time in seconds and level of the reverberation in dB relative to the direct sound.
 ROOMS = {
@@ -54,6 +59,15 @@ class Segment:
     speaker: str = ""
     text: str = ""
     background: str = ""
+    material: str = ""
+
+
+@dataclass
+class Line:
+    """A spoken line, and each of its sentences with its onset in seconds from the line's start."""
+
+    spoken: Spoken
+    sentences: list[tuple[str, float]]
 
 
 @dataclass
@@ -100,17 +114,6 @@ def generator(*name: object) -> np.random.Generator:
     return np.random.default_rng(int.from_bytes(digest[:8], "big"))
 
 
-def high_shelf(samples: np.ndarray, corner: float, gain_db: float) -> np.ndarray:
-    """Second-order high shelf (R. Bristow-Johnson's cookbook, slope 1)."""
-    a = 10 ** (gain_db / 40)
-    w = 2 * np.pi * corner / SAMPLE_RATE
-    alpha = np.sin(w) / np.sqrt(2)
-    c, r = np.cos(w), 2 * np.sqrt(a) * alpha
-    b = [a * ((a + 1) + (a - 1) * c + r), -2 * a * ((a - 1) + (a + 1) * c), a * ((a + 1) + (a - 1) * c - r)]
-    d = [(a + 1) - (a - 1) * c + r, 2 * ((a - 1) - (a + 1) * c), (a + 1) - (a - 1) * c - r]
-    return lfilter(np.array(b) / d[0], np.array(d) / d[0], samples)
-
-
 def soft_limit(samples: np.ndarray, knee: float = 0.4, ceiling: float = 0.65) -> np.ndarray:
     """Bend the few samples above `knee` smoothly toward `ceiling`; the deep voices have sharp glottal peaks."""
     size, room = np.abs(samples), ceiling - knee
@@ -141,47 +144,60 @@ def sentences(text: str) -> list[str]:
 class Voicebox:
     """Speaks sentences, keeping each on disk so that a second rendering need not synthesise again."""
 
-    def __init__(self, cast: dict[str, Role], cache: Path | None) -> None:
+    def __init__(self, cast: dict[str, Role], respelled: dict[str, str], cache: Path | None) -> None:
         self.cast = cast
+        self.respelled = respelled
         self.cache = cache
 
-    def sentence(self, speaker: str, text: str, rate: float, semitones: float) -> Spoken:
+    def sentence(self, speaker: str, text: str, rate: float) -> Spoken:
         """One sentence; see `voices.say`."""
-        role = self.cast[speaker]
+        respelled = {word: self.respelled[word] for word in spoken_forms(text) if word in self.respelled}
+        wanted = (text, self.cast[speaker], rate, respelled)
         if self.cache is None:
-            return say(text, role, rate, semitones)
-        source = Path(__file__).with_name("voices.py").read_text()
-        key = hashlib.sha256(repr((text, role, rate, semitones, source)).encode()).hexdigest()[:24]
+            return say(*wanted)
+        key = hashlib.sha256(repr((wanted, _speaking_code())).encode()).hexdigest()[:24]
         path = self.cache / f"{key}.pickle"
         if not path.exists():
             self.cache.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(pickle.dumps(say(text, role, rate, semitones)))
+            path.write_bytes(pickle.dumps(say(*wanted)))
         return pickle.loads(path.read_bytes())
 
-    def line(self, speaker: str, cue: dict[str, Any]) -> Spoken:
-        """A line: its sentences with breaths between them, a little faster or slower each."""
+    def takes(self, speaker: str, cue: dict[str, Any]) -> Iterator[tuple[str, Spoken, float]]:
+        """A line's sentences: text, take, and seconds of breath before it; each a little faster or slower."""
         rng = generator("line", speaker, cue[speaker])
-        pieces, words, at = [], [], 0.0
         for index, text in enumerate(sentences(cue[speaker])):
-            if index:
-                breath = float(rng.uniform(0.30, 0.52))
-                pieces.append(np.zeros(int(breath * SAMPLE_RATE)))
-                at += len(pieces[-1]) / SAMPLE_RATE
-            rate = cue.get("rate", 1.0) * float(np.round(rng.uniform(0.96, 1.04), 3))
-            spoken = self.sentence(speaker, text, rate, cue.get("pitch", 0.0))
+            breath = float(rng.uniform(0.26, 0.46)) if index else 0.0
+            rate = cue.get("rate", 1.0) * float(np.round(rng.uniform(0.97, 1.03), 3))
+            yield text, self.sentence(speaker, text, rate), breath
+
+    def line(self, speaker: str, cue: dict[str, Any]) -> Line:
+        """A line: its sentences, equally loud, with breaths between them."""
+        pieces, words, said, at = [], [], [], 0.0
+        for text, spoken, breath in self.takes(speaker, cue):
+            pieces.append(np.zeros(int(breath * SAMPLE_RATE)))
+            at += len(pieces[-1]) / SAMPLE_RATE
             pieces.append(at_loudness(spoken.samples, SPEECH_LUFS))
             words += [Word(w.text, w.onset + at, w.offset + at) for w in spoken.words]
+            said.append((text, at))
             at += len(pieces[-1]) / SAMPLE_RATE
-        return Spoken(np.concatenate(pieces), SAMPLE_RATE, words)
+        return Line(Spoken(np.concatenate(pieces), SAMPLE_RATE, words), said)
 
 
-def through(samples: np.ndarray, path: str, lift: float, rng: np.random.Generator) -> tuple[np.ndarray, int]:
+def _speaking_code() -> list[str]:
+    """The text of the modules that make a sentence."""
+    return [
+        Path(__file__).with_name(f"{name}.py").read_text(encoding="utf-8")
+        for name in ("voices", "kokoro", "align", "spoken")
+    ]
+
+
+def through(samples: np.ndarray, path: str, rng: np.random.Generator) -> tuple[np.ndarray, int]:
     """A voice as it arrives by a path; returns the sound and by how many samples it begins earlier (the opened key)."""
     low, high, level, noise = PATHS[path]
     order = 2 if path == "room" else 4
     out = sosfilt(butter(order, low, "highpass", fs=SAMPLE_RATE, output="sos"), samples)
     if path == "room":
-        return soft_limit(high_shelf(out, 3000, lift)), 0
+        return soft_limit(out), 0
     out = sosfilt(butter(order, high, "lowpass", fs=SAMPLE_RATE, output="sos"), out)
     out = at_loudness(np.tanh(4 * out) / 4, SPEECH_LUFS + level)
     if noise is None:
@@ -203,11 +219,12 @@ def through(samples: np.ndarray, path: str, lift: float, rng: np.random.Generato
 def speak(
     track: Track, box: Voicebox, speaker: str, cue: dict[str, Any], room: str, background: str, follows: bool
 ) -> None:
-    """Add one line and the pause after it (`follows`: the next cue is speech, too)."""
-    spoken = box.line(speaker, cue)
+    """Add one line, a row for each of its sentences, and the pause after it (`follows`: the next cue is speech)."""
+    line = box.line(speaker, cue)
+    spoken = line.spoken
     rng = generator("via", speaker, cue[speaker])
     path = cue.get("via", "room")
-    sound, lead = through(spoken.samples, path, box.cast[speaker].lift, rng)
+    sound, lead = through(spoken.samples, path, rng)
     wet = fftconvolve(sound, room_response(room)) * (1.0 if path == "room" else 0.6)
     start = track.position
     track.add(sound, start - lead)
@@ -222,9 +239,10 @@ def speak(
         notes.append(path if PATHS[path][3] is None else f"{path} noise {PATHS[path][3]:.0f} dB")
     joined = follows and gap <= LONGEST_BREATH
     stop = end + gap if joined else end
-    track.segments.append(
-        Segment(onset, stop, "speech", speaker, " ".join(cue[speaker].split()), "; ".join(notes))
-    )
+    material = UNPREDICTABLE if cue.get(UNPREDICTABLE) else SENTENCE
+    edges = [*(onset + at for _, at in line.sentences), stop]
+    for (text, _), begin, finish in zip(line.sentences, edges[:-1], edges[1:], strict=True):
+        track.segments.append(Segment(begin, finish, "speech", speaker, text, "; ".join(notes), material))
     track.position = round((end + gap) * SAMPLE_RATE)
     if not joined:
         quiet(track, stop, end + gap, background)

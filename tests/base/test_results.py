@@ -17,7 +17,8 @@ from fmri_audio.base.results import COLUMNS, Record
 def test_columns_are_the_fields_of_a_record() -> None:
     assert sorted(COLUMNS) == sorted(field.name for field in dataclasses.fields(Record))
     assert COLUMNS[:6] == ("edition", "study", "codec", "representation", "arm", "bandwidth_kbps")
-    assert COLUMNS[14:] == ("metric", "value", "ci_low", "ci_high", "n", "unit", "hardware")
+    assert COLUMNS[14:21] == ("metric", "value", "ci_low", "ci_high", "n", "unit", "hardware")
+    assert COLUMNS[21:] == ("decoder", "noise", "material")
 
 
 def test_tables_read_back_as_written(tmp_path: Path) -> None:
@@ -32,8 +33,8 @@ def test_tables_read_back_as_written(tmp_path: Path) -> None:
         ],
     )
     first, second = path.read_text().splitlines()[1:]
-    assert first == ',,"demo-1, a",,,6,,,,,,,,3,pesq_wb,2.64,,,,MOS-LQO,'
-    assert ",stoi,nan,,,,1," in second
+    assert first == ',,"demo-1, a",,,6,,,,,,,,3,pesq_wb,2.64,,,,MOS-LQO,,,,'
+    assert ",stoi,nan,,,,1,,,," in second
     table = results.read(path)
     assert tuple(table.columns) == COLUMNS
     assert table["value"].iloc[0] == 2.64 and pd.isna(table["value"].iloc[1])
@@ -46,6 +47,24 @@ def test_several_tables_are_joined_in_order(tmp_path: Path) -> None:
         results.write(tmp_path / f"{name}.csv", [Record(metric=name, value=1.0, unit="1")])
     assert results.read([tmp_path / "b.csv", tmp_path / "a.csv"])["metric"].tolist() == ["b", "a"]
     assert results.read([]).empty and tuple(results.read([]).columns) == COLUMNS
+
+
+def test_tables_of_before_there_were_more_columns_are_read(tmp_path: Path) -> None:
+    results.write(tmp_path / "new.csv", [Record(metric="new", value=1.0, unit="1", decoder="own")])
+    (tmp_path / "old.csv").write_text(",".join(COLUMNS[:21]) + "\n" + "demo,,,,,,,,,,,,,,old,2,,,,1,\n")
+    table = results.read([tmp_path / "old.csv", tmp_path / "new.csv"])
+    assert tuple(table.columns) == COLUMNS and table["value"].tolist() == [2.0, 1.0]
+    assert table["decoder"].isna().tolist() == [True, False]
+    assert table.dtypes.equals(results.read(tmp_path / "new.csv").dtypes)
+
+
+def test_noise_is_written_with_its_level_and_kind() -> None:
+    assert [results.noise_of(level) for level in (0, 0.25, 1)] == [
+        "none",
+        "covarying x 0.25",
+        "covarying x 1",
+    ]
+    assert results.noise_of(1, independent=True) == "independent x 1"
 
 
 def test_other_tables_are_refused(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
+from fmri_audio.base.errors import UserError
 from fmri_audio.base.settings import MelSettings
 from fmri_audio.bottleneck.arms import ARM_LABELS, ARMS, base
 from fmri_audio.bottleneck.arms.base import Arm, Material, features_of_block
@@ -166,7 +167,7 @@ def test_the_codes_arm_analyses_as_the_codec_does(material: Material) -> None:
 def test_mel_levels_beyond_what_training_had_are_held_at_its_edge(material: Material) -> None:
     model, features = started("mel", material)
     assert isinstance(model, MelArm)
-    wild = torch.full((20, model.grid.n_frames(2)), 80.0)
+    wild = torch.full((len(model.highest), model.grid.n_frames(2)), 80.0)
     edge = model.highest.expand(-1, wild.shape[1])
     np.testing.assert_array_equal(model.sound_of(wild, (0, 2)), model.sound_of(edge, (0, 2)))
     assert torch.equal(model.highest[:, 0], features[:, : model.grid.n_frames(14)].amax(1))
@@ -212,3 +213,18 @@ def test_finer_codebooks_know_the_coarser_codes(material: Material) -> None:
         ours, theirs = (torch.stack(list(model.logits(restored, one[None]))) for one in (codes, other))
     assert torch.equal(ours[0], theirs[0])  # the coarsest sees no code
     assert not torch.equal(ours[1], theirs[1])
+
+
+def test_the_mel_goes_through_the_vocoder_and_is_learned_as_ever(
+    material: Material, make_material: MakeMaterial
+) -> None:
+    (mel, features), (vocoded, same) = (started(name, material) for name in ("mel", "mel-vocoder"))
+    assert torch.equal(features, same)
+    state = mel.state_dict()
+    assert state.keys() == vocoded.state_dict().keys()  # the vocoder is not stored with it
+    vocoded.load_state_dict(state)
+    code = mel.code(features).numpy()[:3]
+    sounds = [model.sound_of_code(code, 0) for model in (mel, vocoded)]
+    assert sounds[0].shape == sounds[1].shape and not np.allclose(*sounds)
+    with pytest.raises(UserError, match="mel: the arm mel-vocoder knows n_fft 1024"):
+        build("mel-vocoder", make_material(mel=MelSettings(n_mels=64)))

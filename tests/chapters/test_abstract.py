@@ -40,8 +40,9 @@ NUMBERS = {
     "squeezed_stoi": 0.81,
     "units_linear": 838.0,
     "identified": 0.62,
-    "codec_errors": 0.85,
-    "original_errors": 0.38,
+    "codec_words": 0.15,
+    "squeezed_words": 0.02,
+    "original_errors": 0.04,
 }
 
 
@@ -64,12 +65,12 @@ def test_verdicts_follow_the_numbers() -> None:
     words = abstract.verdicts(NUMBERS, "demo-1", 6.0, simulated=True)
     assert words["codec_verdict"] == (
         "with the weights demo-1, and by the note's bar (a STOI of 0.8), EnCodec at 6 kbps carries intelligible sound, "
-        "by STOI more than a mel spectrogram of the same size. A small recogniser gets 0.85 of its words wrong, and "
-        "0.38 of the original's."
+        "by STOI more than a mel spectrogram of the same size. Whisper reads 0.15 of its words wrong beyond the "
+        "original's."
     )
     assert words["diagnosis_verdict"] == (
         "an uncompressed mel spectrogram survives Griffin-Lim; behind a linear code of 838 numbers per TR, which takes "
-        "no training, it is intelligible."
+        "no training, it is intelligible. Whisper reads 0.02 of its words wrong beyond the original's."
     )
     assert words["brain_verdict"] == (
         f"{REMEASURED} By the latents that regression predicts from simulated brains, without any bottleneck, segments "
@@ -82,8 +83,28 @@ def test_verdicts_follow_the_numbers() -> None:
     assert (
         "measured brains" in worse["brain_verdict"] and "it is not intelligible" in worse["diagnosis_verdict"]
     )
-    unheard = abstract.verdicts({**NUMBERS, "original_errors": math.nan}, "demo-1", 6.0, simulated=True)
-    assert "recogniser" not in unheard["codec_verdict"]
+    unread = {"codec_words": math.nan, "squeezed_words": math.nan}
+    unheard = abstract.verdicts({**NUMBERS, **unread}, "demo-1", 6.0, simulated=True)
+    assert not any("Whisper" in sentence for sentence in unheard.values())
+
+
+def test_words_are_cited_of_sentences_that_can_be_guessed_at() -> None:
+    def row(metric: str, value: float, material: str = "play", **columns: object) -> dict[str, object]:
+        return {"metric": metric, "value": value, "material": material, "control": "none", **columns}
+
+    coded = {"representation": "encodec-codes", "bandwidth_kbps": 6.0}
+    codec = pd.DataFrame(
+        [
+            row("word_error_rate", 0.04, control="original"),
+            row("words_wrong", 0.1, **coded),
+            row("words_wrong", 0.9, "play-unpredictable", **coded),
+            row("words_wrong", 0.5, **{**coded, "bandwidth_kbps": 1.5}),
+        ]
+    )
+    problem = pd.DataFrame([row("words_wrong", 0.02, units=838.0), row("words_wrong", 0.7, units=62.0)])
+    found = abstract._words(problem, codec, 6.0, 838.0)
+    assert found == {"original_errors": 0.04, "codec_words": 0.1, "squeezed_words": 0.02}
+    assert math.isnan(abstract._words(problem, codec, 3.0, 838.0)["codec_words"])
 
 
 def test_what_is_undefined_is_not_judged() -> None:

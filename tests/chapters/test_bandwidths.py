@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from types import SimpleNamespace
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -59,11 +60,54 @@ def test_means_at_equal_bits_and_floors_once(tmp_path) -> None:
     assert wide["stoi"].tolist() == [0.7, 0.9, 0.6, 0.6, 0.3]
 
 
-def test_curves_have_a_panel_per_gate(tmp_path) -> None:
-    figure = bandwidths.curves(bandwidths.measured(table(tmp_path), "speech"), published())
-    assert [axis.get_ylabel() for axis in figure.axes] == ["SNR (dB)", "PESQ-WB", "STOI"]
-    ours = figure.axes[2].get_lines()[0]
-    assert ours.get_ydata().tolist() == [0.7, 0.9]
+def words(tmp_path) -> pd.DataFrame:
+    """The words that chapter 3 counts at two bandwidths, the floors at one."""
+    records = []
+    for kbps, wrong in ((1.5, 0.5), (6.0, 0.1)):
+        common = {"metric": "words_wrong", "unit": "1", "arm": "roundtrip", "n": 620, "bandwidth_kbps": kbps}
+        for material, value in (("play", wrong), ("play-unpredictable", 0.99)):
+            records.append(
+                Record(
+                    value=value,
+                    ci_low=value - 0.1,
+                    ci_high=value + 0.1,
+                    representation="encodec-codes",
+                    control="none",
+                    material=material,
+                    **common,
+                )
+            )
+    floor = {"metric": "words_wrong", "unit": "1", "material": "play", "n": 620}
+    records += [
+        Record(value=1.1, control="other-segment", **floor),
+        Record(value=0.8, control="mean", **floor),
+    ]
+    results.write(tmp_path / "words.csv", records)
+    table = results.read(tmp_path / "words.csv")
+    return bandwidths.words_in(SimpleNamespace(records=lambda chapter: table, material="play"))  # type: ignore[arg-type]
+
+
+def test_words_stand_beside_the_other_scores(tmp_path) -> None:
+    counted = words(tmp_path)
+    assert counted["value"].tolist() == [0.5, 0.1, 1.1, 0.8]
+    both = pd.concat([counted, bandwidths.measured(table(tmp_path), "speech")], ignore_index=True)
+    wide = bandwidths.table(both).set_index(["sound", "kbps"])
+    assert list(wide.columns[:2]) == ["words wrong", "snr_db"]
+    assert wide["words wrong"]["EnCodec"].tolist() == [0.5, 0.1]
+    assert wide["stoi"]["EnCodec"].tolist() == [0.7, 0.9]
+    assert wide["words wrong"]["floor: the codec's mean latent"].tolist() == [0.8]
+
+
+def test_curves_have_a_panel_per_gate_and_one_for_estoi_and_words(tmp_path) -> None:
+    rows = bandwidths.measured(table(tmp_path), "speech")
+    figure = bandwidths.curves(rows, words(tmp_path), published())
+    labels = [axis.get_ylabel() for axis in figure.axes]
+    assert labels == ["SNR (dB)", "PESQ-WB", "STOI", "ESTOI", "words wrong"]
+    gated = ["the note's gate" in [line.get_label() for line in axis.get_lines()] for axis in figure.axes]
+    assert gated == [True, True, True, False, False]
+    assert figure.axes[2].get_lines()[0].get_ydata().tolist() == [0.7, 0.9]
+    ours, floor = figure.axes[4].get_lines()
+    assert ours.get_ydata().tolist() == [0.5, 0.1] and floor.get_ydata()[0] == 0.8
     plt.close(figure)
 
 

@@ -36,34 +36,37 @@ def test_shapes_are_the_same_at_full_width_and_parameters_are_not(tiny_checkpoin
     assert codec.narrower(run) > 1
 
 
-@pytest.mark.parametrize(("starts", "mending"), [(["a", "a"], 0), (["a", "b"], 50)])
-def test_the_second_part_of_the_training_is_counted_by_itself(starts: list[str], mending: int) -> None:
+@pytest.mark.parametrize(("starts", "last_run"), [(["a", "a"], 150), (["a", "b"], 50)])
+def test_the_last_run_of_the_training_is_counted_by_itself(starts: list[str], last_run: int) -> None:
     last = [(0, 9.0), (2, -0.04), (8, 6.0)]
     rows = [(starts[0], 100, count, -5.0) for count, _ in last] + [(starts[1], 150, *row) for row in last]
     said = codec.trained(pd.DataFrame(rows, columns=["start", "step", "codebooks", "si_sdr_db"]))
-    assert (said["steps"], said["mending"]) == (150, mending)
+    assert (said["steps"], said["last_run"]) == (150, last_run)
     assert (said["si_sdr_many"], said["si_sdr_plain"]) == (6.0, 9.0)
     assert f"{said['si_sdr_few']:.1f}" == "0.0", "no minus nought"
 
 
 def test_the_demo_codec_is_compared_on_the_clips_of_both() -> None:
     rows = [
-        (REFERENCE_SET, "demo-1", 6.0, 1.7, 0.85),
-        (REFERENCE_SET, GENUINE, 6.0, 2.6, 0.95),
-        (REFERENCE_SET, "demo-1", 3.0, 9.0, 9.0),
-        ("music", "demo-1", 6.0, 9.0, 9.0),
+        (REFERENCE_SET, "demo-1", 6.0, 1.7, 0.85, 0.7),
+        (REFERENCE_SET, GENUINE, 6.0, 2.6, 0.95, 0.9),
+        (REFERENCE_SET, "demo-1", 3.0, 9.0, 9.0, 9.0),
+        ("music", "demo-1", 6.0, 9.0, 9.0, 9.0),
     ]
-    quality = pd.DataFrame(rows, columns=["set", "codec", "kbps", "pesq_wb", "stoi"])
+    quality = pd.DataFrame(rows, columns=["set", "codec", "kbps", "pesq_wb", "stoi", "estoi"])
     said = codec.beside_genuine(quality)
     assert list(said) == [
         "demo_pesq_wb",
         "demo_stoi",
+        "demo_estoi",
         "genuine_pesq_wb",
         "genuine_stoi",
+        "genuine_estoi",
         "short_pesq",
         "short_stoi",
+        "short_estoi",
     ]
-    assert list(said.values()) == pytest.approx([1.7, 0.85, 2.6, 0.95, 0.9, 0.1])
+    assert list(said.values()) == pytest.approx([1.7, 0.85, 0.7, 2.6, 0.95, 0.9, 0.9, 0.1, 0.2])
 
 
 def test_what_was_measured_on_recordings_names_both_codecs() -> None:

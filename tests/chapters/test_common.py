@@ -13,6 +13,7 @@ SAID = {
     "codes": "demo-1 and the bottleneck trained here",
     "finetuned": "demo-1, fine-tuned here",
     "mel": "the bottleneck trained here",
+    "mel-vocoder": "the bottleneck and the vocoder trained here",
     "complex-stft": "the bottleneck trained here",
 }
 

@@ -169,7 +169,7 @@ def test_the_windows_shown_are_those_that_train(opened: SimpleNamespace) -> None
     assert list(table.index) == list(ARM_LABELS.values())
     assert table.loc["codes", "features, window"] == "2 × 225"
     assert table.loc["frozen", "features, whole stimulus"] == "128 × 5400"
-    assert table.loc["mel + Griffin-Lim", "features, window"] == "20 × 200"
+    assert table.loc["mel + Griffin-Lim", "features, window"] == "128 × 200"
     assert set(table["BOLD, window"]) == {f"3 × {N_UNITS}"} and set(table["sound, window"]) == {"1 × 72000"}
 
 

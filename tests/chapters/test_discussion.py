@@ -20,7 +20,7 @@ from fmri_audio.experiments import scaling, scaling_table
 from fmri_audio.experiments.scaling import Cell
 
 COMMON = {"unit": "1", "segment": "speech", "fold": "held-out", "n": 3}
-CODES = {**COMMON, "metric": "stoi", "representation": "encodec-codes", "control": "none"}
+CODES = {**COMMON, "metric": "estoi", "representation": "encodec-codes", "control": "none"}
 
 
 def table(path: Path, rows: Iterable[dict[str, Any]]) -> pd.DataFrame:
@@ -49,7 +49,7 @@ def evaluated() -> list[dict[str, Any]]:
         measured("ridge", "none", "bits_per_tr_group", 0.9),
     ]
     for arm, stoi, gain in (("mel", 0.6, -2.0), ("frozen", 0.5, 1.0)):
-        for metric, free in (("stoi", stoi), ("mel_distance_db", 8.0)):
+        for metric, free in (("estoi", stoi), ("mel_distance_db", 8.0)):
             rows.append(
                 {
                     **COMMON,
@@ -62,8 +62,8 @@ def evaluated() -> list[dict[str, Any]]:
             )
         rows += [
             measured(arm, "no-brain", "mel_distance_db", 12.0),
-            measured(arm, "no-brain", "stoi", 0.2),
-            measured(arm, "none", "stoi", 0.3),
+            measured(arm, "no-brain", "estoi", 0.2),
+            measured(arm, "none", "estoi", 0.3),
             measured(arm, "none", "mel_distance_db", 12.0 - gain),
             measured(arm, "other-segment", "mel_distance_db", 12.0),
         ]
@@ -95,7 +95,7 @@ def before(tmp_path: Path) -> Before:
 
 def test_bits_stand_on_one_axis(before: Before) -> None:
     bits = discussion.bits_of(before)
-    assert bits.metric == "stoi" and bits.higher_is_better
+    assert bits.metric == "estoi" and bits.higher_is_better
     assert bits.of(ALONE).to_dict() == {1.5: 0.7, 6.0: 0.9} and bits.of(BEHIND).to_dict() == {
         1.5: 0.45,
         6.0: 0.5,
@@ -109,9 +109,9 @@ def test_bits_stand_on_one_axis(before: Before) -> None:
 
 
 def test_where_nobody_speaks_the_mel_distance_decides(before: Before) -> None:
-    silent = [one[one["metric"] != "stoi"] for one in (before.coded, before.trained)]
+    silent = [one[one["metric"] != "estoi"] for one in (before.coded, before.trained)]
     distances = [
-        one[one["metric"] == "stoi"].assign(metric="mel_distance_db")
+        one[one["metric"] == "estoi"].assign(metric="mel_distance_db")
         for one in (before.coded, before.trained)
     ]
     quiet = Before(
@@ -153,14 +153,14 @@ def test_what_is_read_from_brains_is_drawn_only_if_anything_is(before: Before) -
 
 
 def test_arms_are_ordered_and_measured_by_their_own_floors(before: Before) -> None:
-    ends = discussion.front_ends(before, "stoi")
+    ends = discussion.front_ends(before, "estoi")
     assert ends.free == {"mel": 0.6, "frozen": 0.5} and ends.silent == []
     said = discussion.front_ends_said(ends, discussion.bits_of(before), [])
     assert said["ranked"] == "mel + Griffin-Lim 0.60; frozen 0.50" and said["silent_said"] == ""
     assert said["own_floors"] == "mel + Griffin-Lim −2.00 dB; frozen +1.00 dB"
     assert said["other_floors"] == "mel + Griffin-Lim +0.00 dB; frozen +0.00 dB"
     assert said["front_said"].startswith(
-        "The pipeline that the note wants to replace still has the best STOI"
+        "The pipeline that the note wants to replace still has the best ESTOI"
     )
 
 

@@ -86,6 +86,18 @@ def test_floors_are_named_after_what_carries_nothing(run) -> None:
     assert table["sound"].to_list() == ["EnCodec", "floor: silence", "floor: other speech"]
 
 
+def test_every_metric_has_its_floors_and_its_ceiling(speech: Callable[..., np.ndarray]) -> None:
+    run = toy_edition(speech(4))
+    original = encodec.original(run)
+    assert len(original) == len(encodec.scored_windows(run)) and original["stoi"].to_numpy() == pytest.approx(
+        1
+    )
+    table = encodec.reference_points({"modulated-noise": scores(0.2)}, original, run).set_index("metric")
+    assert list(table.columns) == ["speech-shaped noise with its envelope", "original"]
+    assert table.loc["ESTOI"].to_list() == pytest.approx([0.2, 1.0])
+    assert len(table) == len(METRIC_NAMES)
+
+
 def test_passages_have_the_mel_where_it_is_asked_for(speech: Callable[..., np.ndarray]) -> None:
     sound = speech(1)
     run = toy_edition(sound, decoded=sound)

@@ -33,8 +33,10 @@ from fmri_audio.chapters.evaluation.decodes import ArmScores, ArmSounds
 from fmri_audio.chapters.evaluation.segments import Comparisons
 from fmri_audio.decoding.identification import Identified
 from fmri_audio.decoding.information import MOST_COMPONENTS, Bits
+from fmri_audio.edition.readings import Reading
 from fmri_audio.experiments import helped
 from fmri_audio.experiments.controls import CONTROL_LABELS
+from fmri_audio.sound.recognition import NO_RECOGNISER, Passage, SentencesIdentified, Words
 from fmri_audio.sound.scoring import METRIC_NAMES
 from fmri_audio.study.splits import contiguous_split
 
@@ -101,7 +103,11 @@ def test_what_holds_in_arms_names_them() -> None:
 def help_of(arm: str, trained: float) -> helped.Help:
     stoi = {helped.TRAINED: trained, helped.UNTRAINED: 0.5, helped.LINEAR: 0.6}
     return helped.Help(
-        arm, {name: {"stoi": value, "mel_distance_db": 10 - value} for name, value in stoi.items()}
+        arm,
+        {
+            name: {"stoi": value, "estoi": value - 0.1, "mel_distance_db": 10 - value}
+            for name, value in stoi.items()
+        },
     )
 
 
@@ -358,40 +364,72 @@ def test_the_calibration_s_table_says_what_failed() -> None:
     )
 
 
-@pytest.mark.parametrize(
-    ("original", "judges"), [(0.3, True), (0.4, True), (0.41, False), (float("nan"), False)]
-)
-def test_a_recogniser_that_errs_on_the_original_judges_nothing(original: float, judges: bool) -> None:
-    errors = {"original": original, "codec only, 6 kbps": 0.5, words.NOISE_FREE: 0.9}
-    said = words.errors_said(block(), errors)
-    assert words.can_judge(original) is judges
-    assert said == (
-        "the recogniser cannot judge this sound"
-        if not judges
-        else (
-            f"{original:.2f} of the original's words are wrong, 0.50 after the codec and 0.90 through the frozen "
-            "bottleneck without noise"
-        )
+def toy_sounds(
+    heard: dict[float, int], monkeypatch: pytest.MonkeyPatch
+) -> tuple[Any, dict[str, Any], dict[str, Any]]:
+    """A block of two sentences, its references and the sounds of one arm; what is read is noted by its first sample."""
+    spoken_here = [Passage(0.0, 0.5, "one two", "A", "0"), Passage(0.5, 1.0, "three four", "A", "1")]
+
+    def read(sound: np.ndarray, rate: int, passages: list[Passage], folder: object) -> Reading:
+        heard[round(float(sound[0]), 3)] = len(passages)
+        errors = 0 if sound[0] == 1 else 1
+        return Reading([Words(one, 2, errors, 0, 0) for one in passages], SentencesIdentified(1.0, 2, 0.5))
+
+    monkeypatch.setattr(words.spoken, "read", read)
+    monkeypatch.setattr(words.spoken, "find_recogniser", lambda: SimpleNamespace(name="W", licence="MIT"))
+    monkeypatch.setattr(words, "passages", lambda held_out: spoken_here)
+    monkeypatch.setattr(
+        words, "decode_latents", lambda held_out, latents: np.full(100, latents[0, 0], np.float32)
     )
+    monkeypatch.setattr(words, "features_of_block", lambda latents, *_: latents)
+    monkeypatch.setattr(words, "columns_of_block", lambda held_out: {"codec": "demo-1", "seed": 0})
+    monkeypatch.setattr(words, "columns_of_arm", lambda held_out, arm: {"arm": arm})
+    run = block().run
+    run.settings, run.cache, run.material = SimpleNamespace(seed=0), "here", "play"
+    run.encoding = SimpleNamespace(latents=np.array([[7.0, 9.0]]))
+    stimulus = SimpleNamespace(sample_rate=100)
+    own = np.ones(100, np.float32)
+    held_out = block(original=own, run=run, stimulus=stimulus, block=None, grid=None)
+    through = SimpleNamespace(noise_free=own * 2, without_brain=own * 3)
+    sounds = {"frozen": SimpleNamespace(through=through, voxel_noise=own * 4, measured={1: own * 5})}
+    return held_out, {"original": own, "codec only, 6 kbps": own * 6}, sounds
 
 
-def test_sounds_are_not_recognised_where_nothing_can_be_judged(monkeypatch: pytest.MonkeyPatch) -> None:
-    heard = []
-    monkeypatch.setattr(words.recognition, "word_error_rate", lambda sound, *rest: heard.append(sound) or 0.5)
-    monkeypatch.setattr(words, "passages", lambda held_out: ["a passage"])
-    through = SimpleNamespace(noise_free="free", without_brain="none")
-    sounds = {"frozen": SimpleNamespace(through=through, voxel_noise="noisy", measured={1: "decoded"})}
-    held_out = block(original="original", stimulus=SimpleNamespace(sample_rate=24_000))
-    errors = words.word_errors(held_out, {"original": "original", "codec only, 6 kbps": "codec"}, sounds)  # type: ignore
-    assert heard == ["original"] and list(errors) == [
+def test_every_sound_of_the_block_is_read_and_its_floors(monkeypatch: pytest.MonkeyPatch) -> None:
+    heard: dict[float, int] = {}
+    found, records = words.listen(*toy_sounds(heard, monkeypatch))
+    assert {1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0} <= set(heard) and set(heard.values()) == {2}
+    assert list(found.readings) == [
         "original",
         "codec only, 6 kbps",
         words.NOISE_FREE,
         "frozen: voxel noise, no brain",
         "frozen: decoded from subject 1",
         "frozen: no brain",
+        *words.spoken.FLOORS.values(),
     ]
-    assert errors["original"] == 0.5 and np.isnan(list(errors.values())[1:]).all()
+    rows = pd.DataFrame([vars(one) for one in records])
+    main = rows[rows["metric"] == "words_wrong"]
+    assert (
+        main["condition"].tolist()
+        == ["none"] * 2 + ["noise-free", "voxel-noise", "measured", "measured"] + ["none"] * 4
+    )
+    assert main["control"].tolist() == ["original", *["none"] * 4, "no-brain", *words.spoken.FLOORS]
+    assert main["codec"].isna().tolist()[0] and main["codec"].tolist()[1] == "demo-1"
+    assert main["value"].tolist()[:2] == [0.0, 0.5]
+
+
+def test_few_words_are_said_to_decide_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    held_out, references, sounds = toy_sounds({}, monkeypatch)
+    found, _ = words.listen(held_out, references, sounds)
+    said = words.said(held_out, found)
+    assert said.startswith(
+        "Of the original's words 0.00 are read wrong; beyond that, 0.50 (0.50 to 0.50) after the codec"
+    )
+    assert said.endswith("The block holds 4 words, too few to decide a target by.")
+    assert "simulated brains" in words.table(held_out, found).caption
+    monkeypatch.setattr(words.spoken, "find_recogniser", lambda: None)
+    assert words.said(held_out, found)[1:-1] == NO_RECOGNISER[1:]
 
 
 def test_one_sound_is_played_once() -> None:

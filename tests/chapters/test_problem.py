@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import SimpleNamespace
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -132,6 +134,24 @@ def test_what_a_linear_code_carries(stoi: float, carried: str, size: str) -> Non
     said = problem.squeezed_said(squeezed(stoi), halves(3.0, 4.0))
     assert (said["units"], said["fewest"], said["fewest_stoi"]) == (838, 62, 0.2)
     assert said["carried"] == carried and str(said["size_said"]).startswith(size)
+
+
+def test_estoi_and_words_are_drawn_beside_stoi() -> None:
+    def score(wrong: float) -> SimpleNamespace:
+        return SimpleNamespace(beyond=SimpleNamespace(value=wrong, low=wrong - 0.1, high=wrong + 0.1))
+
+    wrong = {"linear code of 62 numbers per TR": 0.6, "linear code of 838 numbers per TR": 0.1}
+    words = SimpleNamespace(score=lambda name: score(wrong[name]), beyond=lambda name: 0.02)
+    figure = problem.draw_squeezed(squeezed(0.8).assign(estoi=0.3), halves(3.0, 4.0), words)  # type: ignore[arg-type]
+    titles = [axis.get_title() for axis in figure.axes]
+    assert titles == ["STOI", "ESTOI", "words wrong beyond the original's"]
+    heights = [
+        {float(y) for dots in axis.collections for _, y in dots.get_offsets()} for axis in figure.axes[:2]
+    ]
+    assert heights == [{0.2, 0.8}, {0.3}]
+    lines = [list(line.get_ydata()) for line in figure.axes[2].get_lines()]
+    assert [line[0] for line in lines if len(line) == 1] == [0.6, 0.1] and lines[-1] == [0.02, 0.02]
+    plt.close(figure)
 
 
 @pytest.mark.parametrize(("stoi", "said"), [(0.97, "does not survive"), (0.6, "survives")])

@@ -98,7 +98,8 @@ def test_one_seed_that_has_not_converged_takes_its_level_out() -> None:
 def with_outcomes(converged: bool = True, improved: bool = True) -> Sweep:
     """A sweep over the balance whose outcomes are made up: the balance itself is the mel distance."""
     made = sweep_of(SweepSettings(arms=["frozen"], balances=[0.0, 1.0]))
-    frame = pd.DataFrame({"window": ["a"], "kind": "speech", "mel_distance_db": [0.0], "stoi": [0.5]})
+    frame = pd.DataFrame({"window": ["a"], "kind": "speech", "mel_distance_db": [0.0]})
+    frame = frame.assign(stoi=0.5, estoi=0.4)
     vars(made)["outcomes"] = [
         Outcome(
             point,
@@ -170,6 +171,7 @@ def test_words_table_and_figure_say_who_has_not_converged() -> None:
         assert [axis.get_ylabel() for axis in figure.axes] == [
             scoring.LABELS["mel_distance_db"],
             scoring.LABELS["stoi"],
+            scoring.LABELS["estoi"],
             "distance to BOLD, training",
             "distance to BOLD, held-out",
         ]

@@ -117,10 +117,13 @@ def test_bits_saved_and_bits_lost() -> None:
 
 def test_the_nearest_arm_is_named() -> None:
     scores = {"frozen": (0.5, 9.0), "finetuned": (0.6, 8.0), "mel": (0.4, 7.0)}
-    means = {name: {"stoi": stoi, "mel_distance_db": distance} for name, (stoi, distance) in scores.items()}
+    means = {
+        name: {"stoi": stoi, "estoi": stoi - 0.1, "mel_distance_db": distance}
+        for name, (stoi, distance) in scores.items()
+    }
     assert training.nearest_said(means) == {
         "better_arm": "closer",
-        "others_said": "mel + Griffin-Lim 0.400 and 7.00 dB",
+        "others_said": "mel + Griffin-Lim 0.400, 0.300 and 7.00 dB",
         "best_arm": "mel + Griffin-Lim",
     }
     del means["mel"]

@@ -387,6 +387,69 @@ def test_what_no_arm_was_trained_for_needs_no_help() -> None:
     assert verdict_of(claim_of([query], expect="> 0.8"), evidence_of(metric_rows(row))).verdict == HOLDS
 
 
+def words_of(*counts: float, **columns: Any) -> pd.DataFrame:
+    """Return rows of word errors counted on so many words each, one per bandwidth."""
+    common = {"metric": "words_wrong", "value": 0.05, "representation": "encodec-codes", **columns}
+    return metric_rows(
+        *({**common, "n": count, "bandwidth_kbps": float(k)} for k, count in enumerate(counts, 1))
+    )
+
+
+WRONG = {
+    "table": "metrics",
+    "metric": "words_wrong",
+    "where": {"representation": "encodec-codes"},
+    "each": ["bandwidth_kbps"],
+}
+
+
+def test_words_decide_from_six_hundred_on() -> None:
+    claim = claim_of([WRONG], expect="< 0.1")
+    assert verdict_of(claim, evidence_of(words_of(600))).verdict == HOLDS
+    for count, said in ((599.0, "599"), (math.nan, "an unknown number")):
+        few = verdict_of(claim, evidence_of(words_of(count)))
+        assert few.verdict == UNTESTED and not few.outcome and not few.cases
+        assert few.measured == f"fewer than 600 words: 1 kbps, {said}"
+    both = verdict_of(claim, evidence_of(words_of(599, 700)))
+    assert both.verdict == HOLDS and [case.label for case in both.cases] == ["2 kbps"]
+    other = claim_of([{**WRONG, "metric": "stoi"}], expect="< 0.1")
+    assert verdict_of(other, evidence_of(words_of(8, metric="stoi"))).verdict == HOLDS
+
+
+def test_the_same_words_are_not_added_up() -> None:
+    subjects = pd.concat([words_of(400, subject=str(name)) for name in (1, 2)], ignore_index=True)
+    assert verdict_of(claim_of([WRONG], expect="< 0.1"), evidence_of(subjects)).verdict == UNTESTED
+
+
+def test_what_is_compared_with_needs_its_words_too() -> None:
+    minus = {"table": "metrics", "metric": "words_wrong", "where": {"representation": "mel"}}
+    claim = claim_of([{**WRONG, "minus": minus}], expect="< 0.1")
+    for count, verdict in ((700, HOLDS), (80, UNTESTED)):
+        rows = pd.concat([words_of(700), words_of(count, representation="mel")], ignore_index=True)
+        assert verdict_of(claim, evidence_of(rows)).verdict == verdict
+
+
+def test_a_table_of_recordings_says_on_how_many_words_it_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in queries.FILES.values():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("metric,value\n")
+    monkeypatch.setattr(queries, "project_root", lambda: tmp_path)
+    test = {"table": "quality", "metric": "words_wrong", "each": ["set"]}
+    for head, values, verdict in (
+        (",words", ",650", HOLDS),
+        (",words", ",590", UNTESTED),
+        ("", "", UNTESTED),
+    ):
+        table = f"set,codec,kbps,snr_db,words_wrong{head},recordings\nall,demo-1,6,5,0.05{values},9\n"
+        (tmp_path / queries.FILES["quality"]).write_text(table)
+        evidence = Evidence.of_tables("toy", metric_rows(), simulated=True, training={}, metrics_file="m.csv")
+        assert verdict_of(claim_of([test], expect="< 0.1"), evidence).verdict == verdict
+        snr = {"table": "quality", "metric": "snr_db", "each": ["set"]}
+        assert verdict_of(claim_of([snr], expect="> 4"), evidence).verdict == HOLDS
+
+
 def test_the_row_with_more_windows_is_taken_where_two_chapters_scored_the_same() -> None:
     row = {"metric": "stoi", "value": 0.97, "representation": "mel", "n": 3.0}
     rows = metric_rows(row, {**row, "value": 0.98, "n": 8.0})

@@ -181,6 +181,17 @@ def test_a_metric_that_prefers_noise_is_told() -> None:
     assert {case.value for case in REGISTRY["tells_sound_from_floor"](worse)} == {"is below white noise"}
 
 
+def test_noise_with_the_envelope_of_speech_is_a_floor_too() -> None:
+    tables = scored(stoi=(0.48, 0.35), estoi=(0.3, 0.0))
+    modulated = {"segment": "speech", "arm": "roundtrip", "condition": "none", "control": "modulated-noise"}
+    rows = pd.DataFrame(
+        [{**modulated, "metric": "stoi", "value": 0.5}, {**modulated, "metric": "estoi", "value": -0.03}]
+    )
+    tables.metrics = pd.concat([tables.metrics, rows], ignore_index=True)
+    found = {case.label: case.value for case in REGISTRY["tells_sound_from_floor"](tables)}
+    assert found == {"STOI": "is below speech-shaped noise with its envelope", "ESTOI": "yes"}
+
+
 def test_a_metric_without_a_score_for_a_floor_is_told_and_so_is_one_that_prefers_what_no_brain_made() -> None:
     tables = scored(stoi=(0.98, float("nan")), pesq_wb=(3.4, 1.1), snr_db=(-3.0, -4.0))
     made = {"segment": "speech", "arm": "frozen", "fold": "held-out", "control": "random-sound"}

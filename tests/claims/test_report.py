@@ -164,8 +164,11 @@ def test_numbers_come_from_the_table_alone(project: Path) -> None:
     changed(project, stoi=0.123, mel_distance_db=77.25)
     text = report.write("demo")
     conditions = text.split("## Conditions")[1].split("## Claims")[0]
-    rows = [line for line in conditions.splitlines() if line.startswith("| ")][2:]
-    assert rows and all(line.split(" | ")[-2:] == ["0.123", "77.25 |"] or "silence" in line for line in rows)
+    heads, _, *rows = [
+        line.strip("| ").split(" | ") for line in conditions.splitlines() if line.startswith("|")
+    ]
+    stoi, mel = (heads.index(scoring.LABELS[metric]) for metric in ("stoi", "mel_distance_db"))
+    assert rows and all([row[stoi], row[mel]] == ["0.123", "77.25"] or "silence" in row[0] for row in rows)
     assert "uncompressed: 0.123" in text, "and the claims follow"
     assert "Links" in text.split("## Sounds")[1] or "links are relative" in text.split("## Sounds")[1]
     assert "](_static/audio/" in text and "](_images/" in text

@@ -309,8 +309,23 @@ def test_records_of_all_bandwidths_are_read_together(opened: Edition) -> None:
     table = opened.records("03-encodec", "02-problem")
     assert table["bandwidth_kbps"].tolist()[:2] == [1.5, 6.0]
     assert set(table["edition"]) == {"mine"} and table["hardware"].notna().all()
+    assert set(table["material"]) == {"recordings"} and table["decoder"].isna().all()
     with pytest.raises(UserError, match=r"07-evaluation\*.csv: not there yet"):
         opened.records("07-evaluation")
+
+
+def test_records_say_which_decoder_and_which_noise(opened: Edition) -> None:
+    made = {"metric": "stoi", "value": 0.5, "unit": "1"}
+    written = [
+        results.Record(**made, codec="demo", condition="noise-free"),
+        results.Record(**made, codec="demo", decoder="other", condition="voxel-noise"),
+        results.Record(**made, condition="measured", material="computed"),
+        results.Record(**made, condition="voxel-noise", noise=results.noise_of(2)),
+    ]
+    table = results.read(opened.write_records("07-evaluation", written))
+    assert table["decoder"].fillna("").tolist() == ["own", "other", "", ""]
+    assert table["noise"].fillna("").tolist() == ["none", "covarying x 1", "", "covarying x 2"]
+    assert table["material"].tolist() == ["recordings", "recordings", "computed", "recordings"]
 
 
 @pytest.mark.parametrize("bandwidth", [5.0, 48.0])
@@ -537,3 +552,44 @@ def test_the_steps_leave_their_markers(
     assert (
         facts["codec"] == tiny_checkpoint.id and facts["codebooks"] == 32 and facts["frames"] == 42 * 225 // 2
     )
+
+
+@pytest.fixture
+def vocos(tmp_path: Path, tiny_checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A second decoder of random weights in the place of the demo codec's, for 1.5 and 6 kbps."""
+    from fmri_audio.codec import second_decoder, vocoder
+
+    monkeypatch.setattr(second_decoder, "project_root", lambda: tmp_path)
+    network = vocoder.Vocoder({"dim": 8, "intermediate": 12, "layers": 1, "bandwidths": [1.5, 6.0]})
+    file = tmp_path / "checkpoints" / vocoder.DECODER_FILE
+    return vocoder.save(network, file, {"codec": tiny_checkpoint.id, "licence": "", "description": ""})
+
+
+def test_an_edition_may_have_its_codes_decoded_by_another_decoder(opened: Edition, vocos: Path) -> None:
+    settings = opened.settings.model_copy(update={"decoder": "vocos"})
+    other = Edition(settings, 6.0, opened.build)
+    assert other.decoder is not None and other.decoder.vocoder.source == str(vocos)
+    assert other.decoded.shape == opened.decoded.shape
+    assert not np.array_equal(other.decoded, opened.decoded)
+    assert np.array_equal(Edition(settings, 6.0, opened.build).decoded, other.decoded)
+    made = {"metric": "stoi", "value": 0.5, "unit": "1", "codec": "tiny"}
+    written = [
+        results.Record(**made, arm="roundtrip", representation="encodec-codes"),
+        results.Record(**made, arm="frozen", representation="encodec-latents"),
+    ]
+    assert results.read(other.write_records("03-encodec", written))["decoder"].tolist() == ["vocos", "own"]
+
+
+def test_resolving_checks_the_decoder(
+    tmp_path: Path, recording: Path, tiny_checkpoint_file: Path, vocos: Path
+) -> None:
+    written = resolve(tmp_path, recording, tiny_checkpoint_file, bandwidths="1.5 6", decoder="vocos")
+    assert written["decoder"] == "vocos"
+    assert "decoder vocos-demo-" in (tmp_path / "out" / "edition.yml").read_text()
+    with pytest.raises(UserError, match=r"decodes 1.5, 6 kbps, not 3"):
+        resolve(tmp_path, recording, tiny_checkpoint_file, bandwidths="1.5 3 6", decoder="vocos")
+    with pytest.raises(UserError, match="CODEC_DECODER='best': choose one of own, vocos"):
+        resolve(tmp_path, recording, tiny_checkpoint_file, decoder="best")
+    vocos.unlink()
+    with pytest.raises(UserError, match="does not exist.*make vocoder"):
+        resolve(tmp_path, recording, tiny_checkpoint_file, bandwidths="6", decoder="vocos")

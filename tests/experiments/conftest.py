@@ -11,6 +11,7 @@ import pytest
 import soundfile
 import yaml
 
+from fmri_audio.bottleneck.arms import ARMS
 from fmri_audio.edition.edition import Edition
 from fmri_audio.experiments.held_out import HeldOut
 
@@ -30,7 +31,7 @@ def edition(folder: Path, wave: np.ndarray, codec: Path, kinds: list[tuple[float
         "stimulus": {"source": str(sound)},
         "windows": {"seconds": 8, "n_windows": 3, "clip_seconds": 2},
         "study": {"n_subjects": 2, "shape": [20, 16, 16]},
-        "training": {"rank": 8, "steps": 4, "epochs": 2, "gap_trs": 12, "seeds": 2},
+        "training": {"rank": 8, "steps": 4, "epochs": 2, "gap_trs": 12, "seeds": 2, "arms": list(ARMS)},
     }
     path = folder / "mine.yml"
     path.write_text(yaml.safe_dump(settings))

@@ -19,11 +19,15 @@ from fmri_audio.experiments.helped import LINEAR, TRAINED, UNTRAINED, Help
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def help_of(trained: tuple[float, float], began: tuple[float, float], linear: tuple[float, float]) -> Help:
-    scores = {TRAINED: trained, UNTRAINED: began, LINEAR: linear}
-    return Help(
-        "frozen", {name: dict(zip(helped.DECIDING, pair, strict=True)) for name, pair in scores.items()}
-    )
+def help_of(
+    trained: tuple[float, float], began: tuple[float, float], linear: tuple[float, float], estoi: float = 0.0
+) -> Help:
+    """Scores by STOI and the mel distance; ESTOI is STOI, less so much for the trained arm."""
+    scores = {
+        name: {"stoi": stoi, "estoi": stoi - (estoi if name == TRAINED else 0), "mel_distance_db": distance}
+        for name, (stoi, distance) in {TRAINED: trained, UNTRAINED: began, LINEAR: linear}.items()
+    }
+    return Help("frozen", scores)
 
 
 @pytest.mark.parametrize(
@@ -46,9 +50,15 @@ def test_an_arm_is_helped_if_it_is_better_than_both_by_every_score(trained, bega
     assert help_of(trained, began, linear).helped is expected
 
 
+def test_stoi_alone_does_not_help():
+    assert help_of((0.8, 5), (0.5, 9), (0.7, 6), 0.05).helped
+    assert not help_of((0.8, 5), (0.5, 9), (0.7, 6), 0.15).helped
+
+
 def test_the_numbers_that_decide_are_said():
     assert help_of((0.47, 9), (0.5, 9.5), (0.64, 7)).said == (
         "frozen: STOI 0.470, untrained 0.500, block PCA 0.640; "
+        "ESTOI 0.470, untrained 0.500, block PCA 0.640; "
         "mel distance (dB) 9.00, untrained 9.50, block PCA 7.00"
     )
 

@@ -245,7 +245,7 @@ def test_scores_of_subjects_are_averaged_within_a_window() -> None:
     one, other = (
         pd.DataFrame(
             {"window": ["a", "b"], "kind": "speech", "mel_distance_db": values, "stoi": [np.nan, 0.5]}
-        )
+        ).assign(estoi=0.4)
         for values in ([1.0, 2.0], [3.0, 6.0])
     )
     mean = mean_of_subjects([one, other])

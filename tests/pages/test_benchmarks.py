@@ -22,6 +22,7 @@ def table(*rows: tuple[str, str, str, float]) -> pd.DataFrame:
 def test_everything_measured_has_a_reader_s_name() -> None:
     assert set(benchmarks.CODECS) == set(DIRECTIONS)
     assert set(benchmarks.RIDGE) == set(RIDGE)
+    assert {"launched", "package-float32"} < set(benchmarks.CODING)
     assert set(benchmarks.MASKING) == set(MASKING)
     assert set(benchmarks.BOOK_STEPS) == {RESOLVE, *STEPS, PAGES}
 
@@ -105,6 +106,20 @@ def test_a_gpu_is_told_of_where_it_was_measured_and_as_far_as_it_was() -> None:
     told = benchmarks.on_gpu(bench)
     assert "takes 0.80 (encoding) and 1.30 (decoding)" in told and "0.20 % differ" in told
     assert benchmarks.on_gpu(bench[bench["contender"] != "ours"]).endswith("codes were not compared.")
+    assert "before the stream replayed" in told and "switched off" not in told
+    recorded = pd.DataFrame(
+        [
+            *rows,
+            *((f"{way} gpu", "launched", "seconds", 3.0) for way in ("encode", "decode")),
+            *((f"{way} gpu", "network", "seconds", 1.5) for way in ("encode", "decode")),
+            *((f"{way} gpu", "ours", "first_seconds", 0.7) for way in ("encode", "decode")),
+            ("encode gpu", "ours", "codes_differing_first_8_float32", 0.00001),
+        ],
+        columns=bench.columns,
+    )
+    told = benchmarks.on_gpu(recorded)
+    assert "takes 2.00 and 2.00 times as long" in told and "takes 0.70 s and 0.70 s" in told
+    assert told.endswith("With TF32 switched off 0.001 % differ.") and "before the stream" not in told
     assert benchmarks.on_gpu(bench[bench["direction"] == "encode"]) == "On a GPU it was not measured."
 
 

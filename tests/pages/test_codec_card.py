@@ -90,6 +90,11 @@ def test_the_table_has_a_row_per_sound_and_maker_and_leaves_out_what_is_undefine
 def test_figures_can_be_drawn(quality: pd.DataFrame, play: pd.DataFrame) -> None:
     figure = codec_card.draw_quality(quality, play, ["pesq_wb"], "demo-1")
     assert len(figure.axes[0].lines) == 4, "codec, mel, one set of recordings, genuine"
+    others = [quality.assign(set=name) for name in ("recorded speech", "the play, Pico (never trained on)")]
+    others += [quality.assign(codec="demo-1 + vocos-2")]
+    again = codec_card.draw_quality(pd.concat([quality, *others]), play, ["pesq_wb"], "demo-1")
+    labels = [line.get_label() for line in figure.axes[0].lines]
+    assert [line.get_label() for line in again.axes[0].lines] == labels
     use = codec_card.code_use(np.zeros((3, 100), int), 1024)
     assert len(codec_card.draw_code_use(use, 1024).axes) == 2
     plt.close("all")

@@ -168,7 +168,7 @@ def test_table_marks_headings_and_undefined_values() -> None:
         {"sound": ["a<b", "c"], "STOI": [0.12345, np.nan], "n": [3, 4], "SNR": np.float32([-2.5, 0])}
     )
     text = table_html(frame, "A caption & more", {"STOI": ".3f", "SNR": ".1f"})
-    assert "<caption>A caption &amp; more</caption>" in text
+    assert "<caption><span>A caption &amp; more</span></caption>" in text
     assert '<th scope="col">STOI</th>' in text and '<th scope="row">a&lt;b</th>' in text
     assert "<td>0.123</td><td>3</td><td>\u22122.5</td>" in text and f"<td>{UNDEFINED}</td>" in text
 

@@ -32,6 +32,7 @@ def test_every_representation_says_what_it_is() -> None:
         "encodec-codes",
         "encodec-latents",
         "mel",
+        "mel-vocoder",
         "mel-quantised",
         "complex-stft",
     ]

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from fmri_audio.sound.metrics.base import METRIC_RATE, METRICS, Metric
-from tests.conftest import Speech
 
 
 @pytest.fixture(params=METRICS)
@@ -17,12 +16,11 @@ def metric(request: pytest.FixtureRequest) -> Metric:
 
 
 @pytest.fixture(scope="module")
-def sounds(speech: Speech) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
+def sounds(spoken: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
     """Five seconds of speech, the same with a little noise, and with much, at the metrics' rate."""
-    rate = METRIC_RATE
-    clean = np.asarray(speech(5.0, rate), np.float64)
+    clean = spoken[: 5 * METRIC_RATE]
     hiss = np.random.default_rng(0).standard_normal(len(clean)) * clean.std()
-    return clean, clean + 0.05 * hiss, clean + hiss, rate
+    return clean, clean + 0.05 * hiss, clean + hiss, METRIC_RATE
 
 
 def test_it_says_what_it_is(metric: Metric) -> None:
@@ -36,6 +34,14 @@ def test_more_noise_is_worse(metric: Metric, sounds: tuple[np.ndarray, np.ndarra
     clean, little, much, rate = sounds
     better, worse = (metric.function(clean, noisy, rate) for noisy in (little, much))
     assert metric.direction * better > metric.direction * worse
+
+
+def test_the_original_is_best_and_noise_is_much_worse(metric: Metric, spoken: np.ndarray) -> None:
+    noise = np.random.default_rng(0).standard_normal((2, len(spoken))) * spoken.std()
+    sounds = (spoken, spoken + 0.1 * noise[0], noise[1])
+    best, near, worst = (metric.direction * metric.function(spoken, sound, METRIC_RATE) for sound in sounds)
+    assert best > near > worst
+    assert best - worst > 0.3 * max(abs(best if math.isfinite(best) else near), abs(worst))
 
 
 def test_the_same_sounds_give_the_same_number_and_stay_as_they_are(

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from fmri_audio.base.kinds import Waveform
-from fmri_audio.base.results import Record
+from fmri_audio.base.results import Record, noise_of
 from fmri_audio.chapters.evaluation.opening import kind_of
 from fmri_audio.experiments import controls
 from fmri_audio.experiments.block_tables import columns_of_arm, records, score, score_other_segment
@@ -139,9 +139,8 @@ def score_scale(held_out: HeldOut, known: Mapping[str, Waveform]) -> dict[str, p
     floors = scoring.floors(
         held_out.original, held_out.stimulus.sample_rate, held_out.windows, held_out.run.settings.seed
     )
-    names = {"silence": "silence", "noise": "white noise", "other-segment": f"other {kind_of(held_out)}"}
     scores = {name: score(held_out, sound) for name, sound in known.items()}
-    return scores | {f"floor: {names[name]}": frame for name, frame in floors.items()}
+    return scores | {scoring.floor_label(name, kind_of(held_out)): frame for name, frame in floors.items()}
 
 
 def score_arms(held_out: HeldOut, sounds: Mapping[str, ArmSounds]) -> dict[str, ArmScores]:
@@ -198,4 +197,5 @@ def arm_records(held_out: HeldOut, scores: Mapping[str, ArmScores]) -> list[Reco
 def independent_records(held_out: HeldOut, arm: str, scores: pd.DataFrame) -> list[Record]:
     """Return the rows of noise without covariance."""
     described = columns_of_arm(held_out, arm)
+    described |= {"noise": noise_of(1, independent=True)}
     return records(held_out, scores, condition="voxel-noise", control="independent-noise", **described)

@@ -49,7 +49,7 @@ def table(held_out: HeldOut, found: Mapping[str, Help]) -> Table:
             for control, words in COMPARED.items():
                 column = f"{scoring.LABELS[metric]}, {words}"
                 row[column] = one.scores[control][metric]
-                formats[column] = ".3f" if metric == "stoi" else ".2f"
+                formats[column] = scoring.FORMATS[scoring.LABELS[metric]]
         rows.append({**row, "training helped": "yes" if one.helped else "no"})
     caption = (
         f"Validation sound of {held_out.run.stimulus.name} through each arm's noise-free bottleneck of rank "

@@ -9,7 +9,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from fmri_audio.base.results import Record
+from fmri_audio.base.results import Record, noise_of
 from fmri_audio.bottleneck.arms import ARM_LABELS
 from fmri_audio.chapters.common import brains_of
 from fmri_audio.chapters.evaluation.decodes import ArmScores, ArmSounds, codec_name, mel_distance
@@ -120,6 +120,7 @@ def level_records(held_out: HeldOut, by_level: LevelScores) -> list[Record]:
                 frame,
                 condition="voxel-noise" if level else "noise-free",
                 control=f"noise-times-{level:g}",
+                noise=noise_of(level),
                 wanted=scoring.CHEAP,
                 **columns_of_arm(held_out, arm),
             )

@@ -21,7 +21,7 @@ from fmri_audio.experiments.through_arm import ThroughArm
 from fmri_audio.pages.page import Table
 from fmri_audio.sound import scoring
 
-SCORED = ("stoi", "mel_distance_db")
+SCORED = ("mel_distance_db", "stoi", "estoi")
 """Metrics that are taken of every training."""
 
 CONDITIONS = ("noise-free", "voxel-noise", "measured")
@@ -61,7 +61,7 @@ def table(held_out: HeldOut, scores: SeedScores) -> Table:
     rows = []
     for arm, seed in dict.fromkeys((arm, seed) for arm, seed, _ in scores):
         row: dict[str, float | str] = {"arm": ARM_LABELS[arm], "seed": str(seed)}
-        for metric in reversed(SCORED):
+        for metric in SCORED:
             for condition in CONDITIONS:
                 column = f"{scoring.LABELS[metric]}, {condition.replace('-', ' ')}"
                 row[column] = scoring.means(scores[arm, seed, condition], kind)[metric]

@@ -1,19 +1,23 @@
-"""Do words arrive? What a small recogniser gets wrong of the held-out block's passages."""
+"""Do words arrive? What speech recognisers get wrong of the held-out block's passages."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-import pandas as pd
+import numpy as np
 
 from fmri_audio.base.kinds import Waveform
 from fmri_audio.base.results import Record
 from fmri_audio.bottleneck.arms import ARM_LABELS
+from fmri_audio.bottleneck.arms.base import features_of_block
+from fmri_audio.chapters import spoken
 from fmri_audio.chapters.common import brains_of
 from fmri_audio.chapters.evaluation.decodes import ArmSounds, codec_name
+from fmri_audio.chapters.spoken import Spoken
 from fmri_audio.experiments.block_tables import columns_of_arm, columns_of_block
 from fmri_audio.experiments.held_out import HeldOut
+from fmri_audio.experiments.through_codec import decode_latents
 from fmri_audio.pages.page import Table
 from fmri_audio.sound import recognition
 from fmri_audio.sound.recognition import WORST_ORIGINAL, Passage
@@ -26,14 +30,14 @@ WORST_PERCENT = 100 * WORST_ORIGINAL
 
 
 def passages(held_out: HeldOut) -> list[Passage]:
-    """Return what is said whole within the block, up to a minute of it."""
+    """Return what is said whole within the block, up to five minutes of it."""
     return recognition.passages(held_out.stimulus.segments, *held_out.seconds)
 
 
-def word_errors(
+def listen(
     held_out: HeldOut, references: Mapping[str, Waveform], sounds: Mapping[str, ArmSounds]
-) -> dict[str, float]:
-    """Return the word error rate of every sound; NaN where the recogniser errs too often on the original.
+) -> tuple[Spoken, list[Record]]:
+    """Have the words read of every sound that is heard, and of floors.
 
     Parameters
     ----------
@@ -42,83 +46,78 @@ def word_errors(
         The original sound and the codec alone.
     sounds : mapping
         Arm → its sounds.
+
+    Returns
+    -------
+    spoken : Spoken
+    records : list of Record
     """
-    spoken, rate = passages(held_out), held_out.stimulus.sample_rate
-    found = {"original": recognition.word_error_rate(held_out.original, rate, spoken)}
-    judged = {
-        name: sound for name, sound in _heard(held_out, references, sounds).items() if name != "original"
+    listed = {**_references(held_out, references), **_arms(held_out, sounds), **_floors(held_out)}
+    heard = {name: sound for name, (sound, _) in listed.items()}
+    found = spoken.listen_at(held_out.run, heard, held_out.stimulus.sample_rate, passages(held_out))
+    common = {**columns_of_block(held_out), "control": "none"}
+    described = {name: {**common, **own} for name, (_, own) in listed.items()}
+    return found, spoken.records(found, described, held_out.run)
+
+
+Named = dict[str, tuple[Waveform, dict[str, Any]]]
+"""Name → a sound of the block and its columns in the table of results."""
+
+
+def _references(held_out: HeldOut, references: Mapping[str, Waveform]) -> Named:
+    alone = {"arm": "roundtrip", "condition": "none"}
+    own: dict[str, dict[str, Any]] = {
+        spoken.ORIGINAL: {**alone, "control": "original", "codec": None},
+        codec_name(held_out): {**alone, "bandwidth_kbps": held_out.run.bandwidth},
     }
-    if not can_judge(found["original"]):
-        return found | dict.fromkeys(judged, float("nan"))
-    return found | {name: recognition.word_error_rate(sound, rate, spoken) for name, sound in judged.items()}
+    return {name: (references[name], columns) for name, columns in own.items()}
 
 
-def _heard(
-    held_out: HeldOut, references: Mapping[str, Waveform], sounds: Mapping[str, ArmSounds]
-) -> dict[str, Waveform]:
-    """The sounds that are recognised; of the decodes, those of the first subject."""
-    first, named = held_out.study.subjects[0], {ARM_LABELS[arm]: one for arm, one in sounds.items()}
+def _arms(held_out: HeldOut, sounds: Mapping[str, ArmSounds]) -> Named:
+    """Of the decodes those of the first subject; of what no brain had a part in, every arm's."""
+    first = held_out.study.subjects[0]
+    found: Named = {}
+    for arm, one in sounds.items():
+        label, own = ARM_LABELS[arm], columns_of_arm(held_out, arm)
+        measured = {"condition": "measured", **own}
+        found |= {
+            f"{label}: noise-free, no brain": (one.through.noise_free, {"condition": "noise-free", **own}),
+            f"{label}: voxel noise, no brain": (one.voxel_noise, {"condition": "voxel-noise", **own}),
+            f"{label}: decoded from subject {first}": (
+                one.measured[first],
+                {**measured, "subject": str(first)},
+            ),
+            f"{label}: no brain": (one.through.without_brain, {**measured, "control": "no-brain"}),
+        }
+    return found
+
+
+def _floors(held_out: HeldOut) -> Named:
+    latents = held_out.run.encoding.latents
+    same = np.broadcast_to(latents.mean(axis=1, keepdims=True), latents.shape)
+    mean = decode_latents(held_out, features_of_block(same, held_out.block, held_out.grid))
+    rate, seed = held_out.stimulus.sample_rate, held_out.run.settings.seed
     return {
-        **references,
-        **{f"{label}: noise-free, no brain": one.through.noise_free for label, one in named.items()},
-        **{f"{label}: voxel noise, no brain": one.voxel_noise for label, one in named.items()},
-        **{f"{label}: decoded from subject {first}": one.measured[first] for label, one in named.items()},
-        "frozen: no brain": sounds["frozen"].through.without_brain,
+        spoken.FLOORS[name]: (sound, {"arm": "roundtrip", "condition": "none", "control": name})
+        for name, sound in spoken.floors(held_out.original, rate, mean, seed).items()
     }
 
 
-def can_judge(original: float) -> bool:
-    """Whether the recogniser hears the original well enough to judge other sounds; not where nothing is said."""
-    return original <= WORST_ORIGINAL
-
-
-def table(held_out: HeldOut, errors: Mapping[str, float]) -> Table:
-    """Show the word error rate of every sound."""
-    spoken = passages(held_out)
-    seconds = sum(one.offset - one.onset for one in spoken)
-    caption = (
-        f"Word error rate over {len(spoken)} passages of speech ({seconds:.0f} s) of the held-out block; "
-        f"{held_out.run.checkpoint.id}, {brains_of(held_out)}. A dash: nothing was said whole within the block, or the "
-        "recogniser cannot judge."
+def table(held_out: HeldOut, heard: Spoken) -> Table:
+    """Show the words wrong of every sound of the block."""
+    return spoken.table(
+        heard, f"The held-out block; weights {held_out.run.checkpoint.id}, {brains_of(held_out)}."
     )
-    frame = pd.DataFrame({"sound": list(errors), "word error rate": list(errors.values())})
-    return Table(frame, caption, {"word error rate": ".2f"})
 
 
-def errors_said(held_out: HeldOut, errors: Mapping[str, float]) -> str:
-    """Say how many words are wrong before and after the codec, and behind the frozen bottleneck."""
-    if not can_judge(errors["original"]):
-        return "the recogniser cannot judge this sound"
+def said(held_out: HeldOut, heard: Spoken) -> str:
+    """Say how many words are wrong after the codec and behind the frozen bottleneck, and how few words these are."""
+    if heard.why_undefined:
+        return heard.why_undefined
+    words = heard.score(spoken.ORIGINAL).beyond
+    few = "" if words.decides else f" The block holds {words.said} words, too few to decide a target by."
     return (
-        f"{errors['original']:.2f} of the original's words are wrong, {errors[codec_name(held_out)]:.2f} after the "
-        f"codec and {errors[NOISE_FREE]:.2f} through the frozen bottleneck without noise"
+        f"Of the original's words {heard.original_wrong:.2f} are read wrong; beyond that, "
+        f"{spoken.told(heard, codec_name(held_out))} after the codec and {spoken.told(heard, NOISE_FREE)} through the "
+        f"frozen bottleneck without noise.{few}"
     )
-
-
-def word_records(
-    held_out: HeldOut, arms: Mapping[str, ArmSounds], errors: Mapping[str, float]
-) -> list[Record]:
-    """Return the rows of the table of results, in the order of :func:`word_errors`."""
-    described = {arm: columns_of_arm(held_out, arm) for arm in arms}
-    columns: list[dict[str, Any]] = [
-        {"arm": "roundtrip", "condition": "none", "control": "original", "codec": None},
-        {"arm": "roundtrip", "condition": "none", "bandwidth_kbps": held_out.run.bandwidth},
-        *({"condition": "noise-free", **one} for one in described.values()),
-        *({"condition": "voxel-noise", **one} for one in described.values()),
-        *(
-            {"condition": "measured", "subject": str(held_out.study.subjects[0]), **one}
-            for one in described.values()
-        ),
-        {"condition": "measured", "control": "no-brain", **described["frozen"]},
-    ]
-    common = {
-        **columns_of_block(held_out),
-        "control": "none",
-        "metric": "word_error_rate",
-        "unit": "1",
-        "n": len(passages(held_out)),
-    }
-    return [
-        Record(**{**common, **own}, value=float(value))
-        for own, value in zip(columns, errors.values(), strict=True)
-    ]

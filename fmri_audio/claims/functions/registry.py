@@ -23,6 +23,7 @@ class Case:
     basis : the table or the function that it comes from
     weights : whose learned weights are behind it
     brains : "simulated brains", "measured brains", or empty where none take part
+    said : words said that a share of words was counted on, NaN where nobody knows; None for everything else
     """
 
     label: str
@@ -30,6 +31,7 @@ class Case:
     basis: str
     weights: tuple[str, ...] = ()
     brains: str = ""
+    said: float | None = None
 
 
 class Tables(Protocol):

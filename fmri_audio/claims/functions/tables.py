@@ -25,11 +25,11 @@ def tells_sound_from_floor(tables: Tables) -> dict[str, Value]:
     heard = results.select(whole, representation="mel", condition="none", control="none")
     floors = pd.concat(
         [
-            results.select(whole, control=["silence", "noise", "other-segment"]),
+            results.select(whole, control=list(scoring.FLOORS)),
             results.select(rows, control=["no-brain", "random-sound"]),
         ]
     )
-    names = {"silence": "silence", "noise": "white noise", "other-segment": "other speech"}
+    names = {name: label.format(kind="speech") for name, label in scoring.FLOORS.items()}
     found: dict[str, Value] = {}
     for name in scoring.METRIC_NAMES:
         score = heard.loc[heard["metric"] == name, "value"].mean()

@@ -17,7 +17,7 @@ METRIC_RATE = 16_000
 """Sample rate in Hz at which scores are taken: the highest that PESQ has."""
 
 LEAST_SPEECH = 0.1
-"""Share of speech in the reference under which PESQ and STOI are undefined, where it has to be detected."""
+"""Share of speech in the reference under which models of speech are undefined, where it has to be detected."""
 
 _AT_ONCE = 1 << 22
 """Samples that sums are taken over at a time."""

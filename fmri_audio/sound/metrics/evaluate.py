@@ -12,10 +12,14 @@ from fmri_audio.base.kinds import Signal
 from fmri_audio.sound.audio import resample
 from fmri_audio.sound.lag import best_lag
 from fmri_audio.sound.metrics.base import LEAST_SPEECH, METRIC_RATE, blocks, constant, mean
+from fmri_audio.sound.metrics.dnsmos_ovrl import dnsmos_ovrl
+from fmri_audio.sound.metrics.estoi import estoi
 from fmri_audio.sound.metrics.pesq import pesq
 from fmri_audio.sound.metrics.si_sdr import si_sdr_db
 from fmri_audio.sound.metrics.snr import snr_db
 from fmri_audio.sound.metrics.stoi import stoi
+from fmri_audio.sound.metrics.visqol_speech import SHORTEST as VISQOL_SHORTEST
+from fmri_audio.sound.metrics.visqol_speech import visqol_speech
 from fmri_audio.sound.segments import speech_fraction
 
 UNITS = {
@@ -24,6 +28,9 @@ UNITS = {
     "pesq_wb": "MOS-LQO",
     "pesq_nb": "MOS-LQO",
     "stoi": "1",
+    "estoi": "1",
+    "visqol_speech": "MOS-LQO",
+    "dnsmos_ovrl": "MOS",
     "lag_samples": "samples",
     "speech_fraction": "1",
     "level_difference_db": "dB",
@@ -47,6 +54,9 @@ class Scores:
     pesq_wb: float
     pesq_nb: float
     stoi: float
+    estoi: float
+    visqol_speech: float
+    dnsmos_ovrl: float
     lag_samples: int
     speech_fraction: float
     level_difference_db: float = math.nan
@@ -103,6 +113,9 @@ def score(
         "pesq_wb": pesq(ref, deg, "wb") if speech else math.nan,
         "pesq_nb": pesq(ref, deg, "nb") if speech else math.nan,
         "stoi": stoi(ref, deg) if speech else math.nan,
+        "estoi": estoi(ref, deg) if speech else math.nan,
+        "visqol_speech": visqol_speech(ref, deg) if speech else math.nan,
+        "dnsmos_ovrl": dnsmos_ovrl(deg) if speech else math.nan,
         "level_difference_db": level_difference_db(ref, deg),
     }
     why = {name: _why(name, ref, deg, speech) for name, value in found.items() if not math.isfinite(value)}
@@ -139,8 +152,15 @@ def _why(name: str, reference: Signal, degraded: Signal, speech: bool) -> str:
         return "infinite: the two sounds are the same but for gain and offset"
     if not speech:
         return "less than a tenth of the reference is speech"
-    if name == "stoi":
+    if name in ("stoi", "estoi"):
         return "fewer than 30 frames (0.4 s) of the reference hold speech"
+    if name == "visqol_speech":
+        short = len(reference) < round(VISQOL_SHORTEST * METRIC_RATE)
+        return (
+            f"shorter than {VISQOL_SHORTEST:g} s"
+            if short
+            else "nothing of the degraded sound is left once it is aligned"
+        )
     return (
         "shorter than 0.25 s"
         if len(reference) < METRIC_RATE / 4

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 import torch
 
+from fmri_audio.codec.replay import Replay
 from programs.benchmarks import codec as bench
 from programs.benchmarks.table import write
 
@@ -24,7 +25,7 @@ def test_every_contender_is_timed_in_both_directions(tmp_path: Path) -> None:
     present = {"hugging-face"} if importlib.util.find_spec("transformers") else set()
     both = {"ours", "network", "bound", "loop", "package"} | present
     assert set(seconds[seconds.direction == "encode"].contender) == both | {"loop-all"}
-    assert set(seconds[seconds.direction == "decode"].contender) == both
+    assert set(seconds[seconds.direction == "decode"].contender) == both | {"vocos", "vocos-small"}
     assert (
         (seconds.n == 2).all()
         and (seconds.low <= seconds.value).all()
@@ -61,6 +62,54 @@ def test_the_bound_takes_all_products_of_all_pieces(monkeypatch: pytest.MonkeyPa
     assert calls == [60, 30]
     work()
     assert calls == [60, 30], "products alone"
+
+
+def test_what_stands_beside_it_on_a_gpu_is_the_same_work() -> None:
+    """Contenders that only a GPU has, on a processor."""
+    model = bench.random_codec({"n_filters": 2}).model
+    with torch.no_grad():
+        latents = model.encoder(WAVEFORM[None, None])
+        encoders: dict[str, bench.Work] = {"package": lambda: model.encoder(WAVEFORM[None, None])}
+        decoders: dict[str, bench.Work] = {"package": lambda: model.decoder(latents)}
+        bench._add_launched(encoders, decoders, model, WAVEFORM, latents[0].t())
+        bench._add_float32(encoders, decoders, torch.device("cpu"))
+        found = {name: work() for name, work in encoders.items()}
+        sound = {name: work() for name, work in decoders.items()}
+    assert set(found) == set(sound) == {"package", "launched", "package-float32"}
+    assert torch.equal(found["package"], found["package-float32"])
+    torch.testing.assert_close(torch.cat(found["launched"]).t()[None], latents, rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(
+        torch.cat(sound["launched"])[None, None], sound["package"], rtol=1e-4, atol=1e-6
+    )
+
+
+def test_the_first_of_two_rounds_is_noted_before_repetitions() -> None:
+    called = []
+    first = bench._first_round({"ours": lambda: called.append(1)}, lambda *_: None)
+    assert len(called) == 2 and set(first) == {"ours"} and first["ours"] > 0
+
+
+def test_the_bound_of_a_gpu_replays_a_piece(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a stand-in for the graph: whole pieces are replayed, what is left is launched."""
+    replayed = []
+
+    def record(work: Replay, example: torch.Tensor) -> Replay:
+        def replay(rows: torch.Tensor) -> torch.Tensor:
+            replayed.append(len(rows))
+            return work(rows)
+
+        return replay
+
+    monkeypatch.setattr(bench, "PIECE_FRAMES", 60)
+    monkeypatch.setattr(bench, "recorder_of", lambda device: record)
+    stream = bench.StreamingEncoder(bench.random_codec({"n_filters": 2}).model.encoder)
+    n_calls = len(list(stream.with_arithmetic()))
+    work = bench._bound(stream, WAVEFORM, 150)
+    [memory] = [layer for layer in stream.with_arithmetic() if hasattr(layer, "lstm")]
+    lengths = []
+    memory.lstm.register_forward_hook(lambda module, given, out: lengths.append(len(given[0])))
+    work()
+    assert n_calls > 10 and len(replayed) == 2 and lengths == [60, 60, 30]
 
 
 @pytest.mark.skipif(

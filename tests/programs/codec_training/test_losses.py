@@ -49,3 +49,13 @@ def test_levels_do_not_matter_and_silence_is_finite(loss: CodecLoss, noise: torc
     silence = loss(*levelled(torch.zeros(1, 4800), output), (256, 2048))
     torch.stack(list(silence.values())).sum().backward()
     assert output.grad is not None and torch.isfinite(output.grad).all()
+
+
+def test_loud_weighs_the_sound_and_mel_its_background(loss: CodecLoss, noise: torch.Tensor) -> None:
+    """A second as loud as speech is beside a second of its background, 40 dB below: which of them is wrong?"""
+    x = torch.cat([noise, 0.01 * noise], 1)
+    speech_off = torch.cat([0.5 * noise, 0.01 * noise], 1)
+    background_off = torch.cat([noise, 0.005 * noise], 1)
+    one, other = loss(x, speech_off, (1024,)), loss(x, background_off, (1024,))
+    assert one["mel"] < 2 * other["mel"]
+    assert one["loud"] > 4 * other["loud"]

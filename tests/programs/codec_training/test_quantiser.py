@@ -100,3 +100,16 @@ def test_frames_are_coded_before_the_codebooks_follow_them() -> None:
     before = quantiser.codebooks.clone()
     trained = quantiser.train()(x, stages, torch.Generator()).values
     assert torch.equal(still, trained) and not torch.equal(before[0], quantiser.codebooks[0])
+
+
+def test_an_order_that_comes_again_is_not_copied_again() -> None:
+    """A GPU that records a step refuses copies; the order is on the device by then."""
+    quantiser = TrainedQuantiser(2, 4, 3)
+    quantiser.take(torch.randn(2, 4, 3, generator=torch.Generator().manual_seed(0)))
+    stages, device = torch.tensor([0, 2, 1, 2]), torch.device("cpu")
+    order, back = quantiser._order(stages, device)
+    assert order.tolist() == [1, 3, 2, 0] and order[back].tolist() == [0, 1, 2, 3]
+    again = quantiser._order(stages.clone(), device)
+    assert again[0] is order and again[1] is back
+    other, _ = quantiser._order(torch.tensor([0, 2, 1, 0]), device)
+    assert other.tolist() == [1, 2, 0, 3]

@@ -12,11 +12,10 @@ import torch
 
 from fmri_audio.base.errors import UserError
 from fmri_audio.codec import checkpoints
-from programs.__main__ import main as program
 from programs.codec_training.corpus import Segments
 from programs.codec_training.export import export, write_log
-from programs.codec_training.losses import Weights
-from programs.codec_training.trainer import MENDING, RECIPES, Recipe, Trainer
+from programs.codec_training.network import Network
+from programs.codec_training.trainer import RECIPES, Recipe, Trainer, filters_of
 
 RECIPE = Recipe(
     n_filters=2,
@@ -107,7 +106,7 @@ def test_a_discriminator_joins_and_survives_an_interruption(pool: Path, tmp_path
 @pytest.mark.parametrize("share_c", [0.0, 1.0], ids=["all of it", "the decoder alone"])
 def test_a_run_may_go_on_from_a_checkpoint_of_its_width(pool: Path, tmp_path: Path, share_c: float) -> None:
     demo = checkpoints.load("demo")
-    recipe = replace(RECIPE, n_filters=12, start=demo.id, steps=1, share_a=0.0, share_c=share_c)
+    recipe = replace(RECIPE, n_filters=filters_of(demo), start=demo.id, steps=1, share_a=0.0, share_c=share_c)
     run = trainer(pool, tmp_path, recipe)
     assert not run.quantiser.ready
     run.begin_with(demo)
@@ -123,68 +122,80 @@ def test_a_run_may_go_on_from_a_checkpoint_of_its_width(pool: Path, tmp_path: Pa
     assert still == ((True, True) if share_c else (False, False))
 
 
-def test_a_checkpoint_of_another_width_is_refused(pool: Path, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="has 12 filters, this run 2"):
-        trainer(pool, tmp_path).begin_with(checkpoints.load("demo"))
+def test_a_run_may_go_on_wider_than_its_checkpoint(
+    tiny_checkpoint: checkpoints.Checkpoint, pool: Path, tmp_path: Path
+) -> None:
+    run = going_on(tiny_checkpoint, pool, tmp_path, 4)
+    wave = 0.1 * torch.randn(1, 3200, generator=torch.Generator().manual_seed(0))
+    ours = run.network.to_package().eval().encoder(wave[None])
+    torch.testing.assert_close(ours, tiny_checkpoint.model.encoder(wave[None]), atol=1e-4, rtol=1e-3)
+    books = torch.stack([layer._codebook.embed for layer in tiny_checkpoint.model.quantizer.vq.layers])
+    assert torch.equal(run.quantiser.codebooks, books) and filters_of(tiny_checkpoint) == 2
+    assert run.network.encoder[0].n_out == 3
+    run.run()
+    assert loads_as(export(run, tmp_path / "wide.safetensors", {})) == 3
 
 
-def test_the_decoder_alone_needs_a_checkpoint_to_keep(capsys: pytest.CaptureFixture[str]) -> None:
-    assert program(["codec", "--decoder-only"]) == 1
-    assert "--start" in capsys.readouterr().err
-
-
-@pytest.fixture(scope="module")
-def kinds(pool: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A corpus of every kind that mending asks for."""
-    folder = tmp_path_factory.mktemp("kinds")
-    for kind in MENDING.per_batch or ():
-        np.save(folder / f"{kind}.npy", np.load(pool / "synthetic.npy"))
-    return folder
-
-
-def mending(kinds: Path, folder: Path, steps: int) -> Trainer:
-    demo = checkpoints.load("demo")
-    recipe = replace(MENDING, steps=steps, seconds=0.16, start=demo.id, log_every=2, check_every=2)
-    segments = Segments(kinds, recipe.seconds, 1, recipe.per_batch)
-    run = Trainer(recipe, segments, Segments(kinds, 0.32, 2), folder)
-    run.begin_with(demo)
+def going_on(checkpoint: checkpoints.Checkpoint, pool: Path, folder: Path, steps: int) -> Trainer:
+    """A run of three filters that goes on from a checkpoint of two."""
+    recipe = replace(
+        RECIPE, n_filters=3, start=checkpoint.id, steps=steps, share_a=0.0, log_every=2, check_every=2
+    )
+    run = trainer(pool, folder, recipe)
+    run.begin_with(checkpoint)
     return run
 
 
-def test_mending_holds_speech_to_what_the_checkpoint_makes_of_it(kinds: Path, tmp_path: Path) -> None:
-    run = mending(kinds, tmp_path, 4)
-    wave = torch.from_numpy(run.segments.batch(0, run.recipe.batch))
-    stages = torch.full((len(wave),), 8)
-    target, held = run._kept(wave, stages)
-    kept = run.recipe.kept
-    assert held is not None and len(held) == kept
-    fresh = mending(kinds, tmp_path / "fresh", 4)
-    with torch.no_grad():
-        codes = fresh.quantiser.eval()(fresh.network.encode(wave[:kept]), stages[:kept], torch.Generator())
-        assert torch.equal(target[:kept], fresh.network.decode(codes.values))
-    assert torch.equal(target[kept:], wave[kept:])
-    run.run()
-    again, _ = run._kept(wave, stages)
-    assert torch.equal(again, target)  # however far the run has come
-    assert torch.equal(run.quantiser.codebooks, fresh.quantiser.codebooks)
-    assert not torch.equal(run.average.decoder[0].weight, run.kept[0].decoder[0].weight)  # type: ignore[index]
+def loads_as(path: Path) -> int:
+    return filters_of(checkpoints.load(str(path)))
 
 
-def test_the_squared_error_is_that_of_the_last_items(kinds: Path, tmp_path: Path) -> None:
-    run = mending(kinds, tmp_path, 4)
-    x = torch.from_numpy(run.segments.batch(0, run.recipe.batch))
-    for first, expected in ((0, 0.0), (len(x) - run.recipe.exact, 1.0)):
+def test_a_resumed_run_from_a_checkpoint_is_the_same_run(
+    tiny_checkpoint: checkpoints.Checkpoint, pool: Path, tmp_path: Path
+) -> None:
+    whole = going_on(tiny_checkpoint, pool, tmp_path / "whole", 4)
+    whole.run()
+    going_on(tiny_checkpoint, pool, tmp_path / "parts", 4).run(until=0.5)
+    resumed = going_on(tiny_checkpoint, pool, tmp_path / "parts", 4)
+    assert resumed.restore() and resumed.step == 2
+    resumed.run()
+    assert torch.equal(whole.average.decoder[0].weight, resumed.average.decoder[0].weight)
+    assert torch.equal(whole.quantiser.codebooks, resumed.quantiser.codebooks)
+
+
+def test_the_squared_error_is_that_of_the_last_items(pool: Path, tmp_path: Path) -> None:
+    run = trainer(pool, tmp_path, replace(RECIPE, batch=4, exact=2))
+    x = torch.from_numpy(run.segments.batch(0, 4))
+    for first, expected in ((0, 0.0), (2, 1.0)):
         y = x.clone()
         y[first : first + 2] += 1.0
         terms, gradient = run._judge(x, y.requires_grad_(), torch.Generator())
         assert float(terms["error"]) == pytest.approx(expected) and torch.isfinite(gradient).all()
 
 
-def test_the_log_goes_on_where_the_checkpoint_came_from(kinds: Path, pool: Path, tmp_path: Path) -> None:
+def test_the_discriminator_hears_the_first_items_alone(pool: Path, tmp_path: Path) -> None:
+    run = trainer(
+        pool, tmp_path, replace(RECIPE, adversarial_from=0.0, adversary_filters=2, adversary_items=1)
+    )
+    heard: list[torch.Tensor] = []
+    run.adversary.learn = lambda real, made: heard.append(made) or torch.zeros(())  # type: ignore[union-attr, method-assign]
+    x = torch.from_numpy(run.segments.batch(0, 2))
+    gradients = []
+    for louder in (1.0, 2.0):
+        y = (torch.tensor([[1.0], [louder]]) * x).requires_grad_()
+        terms, _ = run._judge(x, y, torch.Generator())
+        gradients.append((terms["adversarial"], terms["features"]))
+    assert [made.shape for made in heard] == [(1, x.shape[1])] * 2
+    assert gradients[0] == gradients[1], "what only the second item has changes nothing"
+
+
+def test_the_log_goes_on_where_the_checkpoint_came_from(
+    tiny_checkpoint: checkpoints.Checkpoint, pool: Path, tmp_path: Path
+) -> None:
     first = trainer(pool, tmp_path / "first")
     first.run()
     path = write_log(first, tmp_path / "log.csv")
-    then = mending(kinds, tmp_path / "then", 4)
+    then = going_on(tiny_checkpoint, pool, tmp_path / "then", 4)
     then.run()
     for _ in range(2):  # exported again it is the same
         rows = list(csv.DictReader(write_log(then, path).open()))
@@ -194,17 +205,6 @@ def test_the_log_goes_on_where_the_checkpoint_came_from(kinds: Path, pool: Path,
             (then.recipe.start, 22),
             (then.recipe.start, 24),
         ]
-
-
-def test_a_resumed_mending_is_the_same_mending(kinds: Path, tmp_path: Path) -> None:
-    whole = mending(kinds, tmp_path / "whole", 4)
-    whole.run()
-    mending(kinds, tmp_path / "parts", 4).run(until=0.5)
-    resumed = mending(kinds, tmp_path / "parts", 4)
-    assert resumed.restore() and resumed.step == 2
-    resumed.run()
-    assert torch.equal(whole.average.decoder[0].weight, resumed.average.decoder[0].weight)
-    assert torch.equal(whole.quantiser.codebooks, resumed.quantiser.codebooks)
 
 
 def test_a_damaged_run_is_not_resumed(pool: Path, tmp_path: Path) -> None:
@@ -219,17 +219,6 @@ def test_a_run_that_began_from_other_weights_is_not_resumed(pool: Path, tmp_path
         trainer(pool, tmp_path, replace(RECIPE, start="demo")).restore()
 
 
-@pytest.mark.parametrize(
-    ("options", "said"),
-    [(["--start", "random"], "goes on from a checkpoint"), (["--batch", "4"], "batches of 9")],
-)
-def test_mending_says_what_it_cannot_do(
-    options: list[str], said: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert program(["codec-mend", *options]) == 1
-    assert said in capsys.readouterr().err
-
-
 def test_a_run_by_the_clock_goes_through_every_stage(pool: Path, tmp_path: Path) -> None:
     run = trainer(pool, tmp_path, replace(RECIPE, minutes=0.05, log_every=1, check_every=10**6))
     run.run()
@@ -238,21 +227,42 @@ def test_a_run_by_the_clock_goes_through_every_stage(pool: Path, tmp_path: Path)
     assert rates[-1] < 0.2 * max(rates) and run.quantiser.ready
 
 
-def test_the_loss_changes_its_weights_on_the_way(pool: Path, tmp_path: Path) -> None:
-    run = trainer(
-        pool, tmp_path, replace(RECIPE, steps=4, weights_first=Weights(mel=1.0, wave=9.0), share_first=0.5)
-    )
-    run.run(until=0.5)
-    assert run.balancer.weights["wave"] == 9.0
-    run.run()
-    assert run.balancer.weights["wave"] == RECIPE.weights.wave
+@pytest.mark.parametrize("device", RECIPES)
+def test_each_device_has_a_recipe_that_its_trainer_takes(pool: Path, tmp_path: Path, device: str) -> None:
+    recipe = RECIPES[device]
+    kinds = [kinds for kinds, count in (recipe.per_batch or {}).items() for _ in range(count)]
+    assert len(kinds) == recipe.batch and set(kinds[-recipe.exact :]) == {"tones"}
+    assert "tones" not in kinds[: recipe.adversary_items] and recipe.steps % recipe.check_every == 0
+    assert recipe.share_a < 1 - recipe.share_c and 0 < sum(recipe.chances) == pytest.approx(1)
+    small = replace(recipe, n_filters=8, start="transform", steps=1, batch=1, seconds=0.16)
+    values = trainer(pool, tmp_path, small)._advance(torch.zeros(1, 3840))
+    assert {"error", "mel", "discriminator"} <= set(values)
 
 
-def test_each_device_has_a_recipe_that_its_trainer_takes(pool: Path, tmp_path: Path) -> None:
-    for recipe in RECIPES.values():
-        assert recipe.share_a < 1 - recipe.share_c and 0 < sum(recipe.chances) == pytest.approx(1)
-        small = replace(recipe, n_filters=8, steps=1, batch=1, seconds=0.16)
-        trainer(pool, tmp_path, small)._advance(torch.zeros(1, 3840))
+@pytest.mark.parametrize("device", RECIPES)
+def test_each_recipe_fills_a_checkpoint_that_may_be_committed(device: str) -> None:
+    parameters = sum(p.numel() for p in Network({"n_filters": RECIPES[device].n_filters}).parameters())
+    assert 15e6 < 2 * (parameters + 32 * 1024 * 128) < 18e6, "bytes in half precision"
+
+
+def test_on_a_gpu_every_kind_of_sound_has_few_and_many_codebooks(pool: Path, tmp_path: Path) -> None:
+    recipe = RECIPES["cuda"]
+    run = trainer(pool, tmp_path)
+    run.recipe, run.device = recipe, "cuda"
+    depths = run._depths(recipe.batch, torch.Generator())
+    shares = torch.tensor([(depths == count).sum() for count in recipe.stages_per_item]) / recipe.batch
+    torch.testing.assert_close(shares, torch.tensor(recipe.chances), atol=0.03, rtol=0)
+    assert torch.equal(depths, run._depths(recipe.batch, torch.Generator().manual_seed(1))), "the same always"
+    first = 0
+    for kinds, count in (recipe.per_batch or {}).items():
+        own = depths[first : first + count]
+        assert own.min() <= 2 and own.max() >= 8 and len(own.unique()) >= 3, kinds
+        first += count
+
+
+def test_a_gpu_takes_all_fft_sizes_in_every_step(pool: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="fft_sizes has to be 4"):
+        trainer(pool, tmp_path, replace(RECIPE, fft_sizes=2), "cuda")
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")

@@ -24,7 +24,7 @@ from fmri_audio.base.settings import dump_settings, load_settings
 def main(words):
     parser = argparse.ArgumentParser()
     parser.add_argument("step")
-    for name in ("edition", "stimulus", "codec", "bandwidths", "out", "build"):
+    for name in ("edition", "stimulus", "codec", "bandwidths", "decoder", "out", "build"):
         parser.add_argument("--" + name, default="")
     options = parser.parse_args(words)
     while Path("hold " + options.step).exists():
@@ -190,11 +190,14 @@ def lay_out(folder: Path) -> Toy:
         "edition/__init__",
         "edition/edition",
         "edition/resolve",
+        "sound/__init__",
+        "sound/recognition/__init__",
+        "sound/recognition/recogniser",
         "study/__init__",
         "study/stimulus",
     ):
         name = f"{name}.py"
-        (folder / "fmri_audio" / name).parent.mkdir(exist_ok=True)
+        (folder / "fmri_audio" / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / "fmri_audio" / name).write_text("from fmri_audio.base import errors\n")
     (folder / "fmri_audio" / "edition" / "steps.py").write_text(TOY_EDITION)
     (folder / "fmri_audio" / "tools.py").write_text("def double(value):\n    return 2 * value\n")

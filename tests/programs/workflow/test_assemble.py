@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from pathlib import Path
 
 import nbformat
@@ -20,6 +21,7 @@ from programs.workflow.assemble import (
     site_of_published,
 )
 from programs.workflow.digests import Hashes, code_cells
+from programs.workflow.plan import included
 from tests.programs.workflow.conftest import chapter
 
 
@@ -107,6 +109,19 @@ def test_pages_that_are_not_executed_come_with_the_book(tmp_path: Path) -> None:
     site_of_published((), tmp_path / "site")
     assert {"api.md", "references.md"} <= {path.name for path in (tmp_path / "site" / "book").iterdir()}
     assert (tmp_path / "site" / "references.bib").is_file()
+
+
+def test_texts_that_pages_take_passages_from_come_with_them(tmp_path: Path) -> None:
+    site_of_published((), tmp_path / "site")
+    page = (tmp_path / "site" / "book" / "voices.md").read_text()
+    wanted = re.findall(r'\{include\} (\S+)\n:start-after: "(.+)"\n(?::end-before: "(.+)"\n)?', page)
+    assert len(wanted) == 2
+    for name, after, before in wanted:
+        text = (tmp_path / "site" / "book" / name).read_text()
+        assert text.count(after) == 1 and text.count(before or after) == 1, name
+    (tmp_path / "book").mkdir()
+    (tmp_path / "book" / "page.md").write_text("```{include} ../there.md\n```\n")
+    assert included(tmp_path) == [tmp_path / "there.md"]
 
 
 def test_folder_is_replaced_as_a_whole(tmp_path: Path) -> None:

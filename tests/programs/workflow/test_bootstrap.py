@@ -15,7 +15,7 @@ from programs.workflow import bootstrap
 @pytest.fixture
 def calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     """Have the bootstrap work in an empty folder and note its commands instead of running them."""
-    for name in ("requirements.lock", "pyproject.toml", "bootstrap.lock"):
+    for name in ("requirements.lock", "pyproject.toml", "bootstrap.lock", "recogniser.lock"):
         (tmp_path / name).write_text(name)
     venv = tmp_path / ".venv"
     for name, value in {
@@ -24,6 +24,7 @@ def calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
         "UV": tmp_path / ".bootstrap" / "bin" / "uv",
         "PYTHON": venv / "bin" / "python",
         "STAMP": venv / "installed-from",
+        "RECOGNISER": venv / "recogniser",
     }.items():
         monkeypatch.setattr(bootstrap, name, value)
     made: list[list[str]] = []
@@ -84,6 +85,56 @@ def test_failed_step_leaves_an_environment_that_counts_as_unfinished(
     with pytest.raises(SystemExit):
         bootstrap.install()
     assert not bootstrap.STAMP.exists()
+
+
+def fake_uv(monkeypatch: pytest.MonkeyPatch, fails: bool) -> list[list[str]]:
+    """Have uv fetch the weights, or leave half of them and fail; note what it is asked for."""
+    asked: list[list[str]] = []
+
+    def status_of(*command: object) -> int:
+        words = [str(word) for word in command]
+        asked.append(words)
+        folder = Path(words[words.index("--target") + 1])
+        (folder / "model").mkdir(parents=True)
+        return int(fails)
+
+    monkeypatch.setattr(bootstrap, "status_of", status_of)
+    return asked
+
+
+def test_the_recogniser_is_a_step_of_its_own(
+    calls: list[list[str]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = fake_uv(monkeypatch, fails=False)
+    bootstrap.install()
+    bootstrap.install_recogniser()
+    (words,) = asked
+    assert words[1:3] == ["pip", "sync"], "install refuses constraints where hashes are required"
+    assert "--require-hashes" in words and words[-1] == "recogniser.lock"
+    assert (bootstrap.RECOGNISER / "model").is_dir()
+    bootstrap.install_recogniser()
+    assert len(asked) == 1, "what is there is not fetched again"
+    (bootstrap.ROOT / "recogniser.lock").write_text("newer")
+    bootstrap.install_recogniser()
+    assert len(asked) == 2 and capsys.readouterr().err == ""
+
+
+def test_without_the_recogniser_all_else_is_installed_and_it_is_tried_again(
+    calls: list[list[str]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = fake_uv(monkeypatch, fails=True)
+    for attempt in (1, 2):
+        bootstrap.install()
+        bootstrap.install_recogniser()
+        assert bootstrap.STAMP.is_file() and not bootstrap.RECOGNISER.exists()
+        assert capsys.readouterr().err == (
+            "words will be undefined, because the speech recogniser could not be installed (above); the same command "
+            "tries again\n"
+        )
+        assert len(asked) == attempt
+    fake_uv(monkeypatch, fails=False)
+    bootstrap.install_recogniser()
+    assert (bootstrap.RECOGNISER / "model").is_dir() and capsys.readouterr().err == ""
 
 
 def test_failing_command_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:

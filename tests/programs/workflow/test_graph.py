@@ -217,7 +217,7 @@ def test_wrong_options_are_one_sentence(toy: Toy, options: tuple[str, ...], sent
 def test_publish_refuses_anything_but_the_demo_edition(toy: Toy) -> None:
     made = toy.make("publish", "--stimulus", "config/demo.yml")
     assert made.returncode == 1
-    assert "leave out EDITION, STIMULUS, CODEC and BANDWIDTHS" in made.stderr
+    assert "leave out EDITION, STIMULUS, CODEC, CODEC_DECODER and BANDWIDTHS" in made.stderr
 
 
 def test_pages_of_the_published_book_need_no_execution(toy: Toy) -> None:

@@ -25,7 +25,10 @@ def table(tmp_path: Path) -> Path:
         Record(metric="stoi", value=0.8, representation="encodec-codes", bandwidth_kbps=6.0, n=8, **codec),
         Record(metric="pesq_wb", value=1.6, representation="encodec-codes", bandwidth_kbps=6.0, n=8, **codec),
         Record(metric="stoi", value=0.6, representation="mel-quantised", bandwidth_kbps=6.0, n=8, **codec),
+        Record(metric="estoi", value=0.75, representation="encodec-codes", bandwidth_kbps=6.0, n=8, **codec),
         Record(metric="stoi", value=0.3, **{**codec, "control": "noise", "codec": None}),
+        Record(metric="stoi", value=0.5, **{**codec, "control": "modulated-noise", "codec": None}),
+        Record(metric="estoi", value=-0.03, **{**codec, "control": "modulated-noise", "codec": None}),
     ]
     path = tmp_path / "metrics.csv"
     results.write(path, rows)
@@ -35,9 +38,11 @@ def table(tmp_path: Path) -> Path:
 def test_of_two_measurements_the_one_with_more_windows_counts(table: Path) -> None:
     shown = overview.read(table)
     assert shown.codec.loc[6.0, "stoi"] == 0.8
-    assert (shown.mel.loc[6.0, "stoi"], shown.floor, shown.checkpoint) == (0.6, 0.3, "demo-1")
+    assert (shown.mel.loc[6.0, "stoi"], shown.checkpoint) == (0.6, "demo-1")
+    assert shown.floor == {"stoi": 0.5, "estoi": -0.03}
     said = " ".join(publish.result_sentence(table).split())
-    assert "1.60 / 0.80 at 6 kbps" in said and said.endswith(REMEASURED)
+    assert "1.60 / 0.80 / 0.75 at 6 kbps" in said and "a STOI of 0.50 and an ESTOI of -0.03" in said
+    assert said.endswith(REMEASURED)
 
 
 def test_the_picture_is_small(table: Path, tmp_path: Path) -> None:

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from fmri_audio.base.errors import UserError
+from fmri_audio.sound.recognition import NO_RECOGNISER, recogniser
+from programs.workflow import front
 from programs.workflow.plan import Chapter
 from programs.workflow.publish import check_published, manifest
 from tests.programs.workflow.conftest import chapter
@@ -68,3 +70,11 @@ def test_manifest_that_cannot_be_read_is_named(tree: Path, content: bytes | None
     if content is not None:
         (tree / MANIFEST).write_bytes(content)
     refused(f"{MANIFEST} is missing or damaged: restore it with git checkout -- {MANIFEST}")
+
+
+def test_a_book_without_words_is_not_published(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(front, "make_edition", lambda options: pytest.fail("something was made"))
+    monkeypatch.setattr(recogniser, "find_recogniser", lambda: None)
+    with pytest.raises(UserError) as caught:
+        front.main(["publish"])
+    assert str(caught.value) == f"nothing is published: {NO_RECOGNISER}"

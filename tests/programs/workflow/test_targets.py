@@ -121,7 +121,12 @@ def check_sweep(toy: Toy) -> None:
 
 
 def check_publish(toy: Toy) -> None:
-    refuses(toy.folder, "leave out EDITION, STIMULUS, CODEC and BANDWIDTHS", "publish", "EDITION=smoke")
+    refuses(
+        toy.folder,
+        "leave out EDITION, STIMULUS, CODEC, CODEC_DECODER and BANDWIDTHS",
+        "publish",
+        "EDITION=smoke",
+    )
 
 
 def check_lint(toy: Toy) -> None:
@@ -145,10 +150,12 @@ def check_lock(toy: Toy) -> None:
     uv.parent.mkdir(parents=True)
     uv.write_text(UV)
     uv.chmod(0o755)
+    (toy.folder / "recogniser.lock").write_text("weights==1.0 --hash=sha256:0\n")
     works(toy, "lock")
     assert re.findall(r"--output-file (\S+)", (toy.folder / "uv.log").read_text()) == [
         "requirements.lock",
         "bootstrap.lock",
+        "recogniser.lock",
     ]
 
 
@@ -172,7 +179,8 @@ TARGETS: dict[str, Callable[[Toy], None]] = {
     "publish": check_publish,
     "calibrate": lambda toy: refuses(ROOT, NO_NUMBER, "calibrate", "JOBS=none"),
     "scaling": lambda toy: refuses(ROOT, NO_NUMBER, "scaling", "JOBS=none"),
-    "codec": lambda toy: refuses(ROOT, "leave out --data", "codec", "MEND=1", "DATA=stimulus"),
+    "codec": lambda toy: refuses(ROOT, "which nothing is trained on", "codec", "DATA=stimulus"),
+    "vocoder": lambda toy: refuses(ROOT, "leave out --corpus, or --data", "vocoder", "CORPUS=x", "DATA=x"),
     "bench": lambda toy: refuses(ROOT, "--only: invalid choice: 'nothing'", "bench", "ONLY=nothing"),
     "lock": check_lock,
     "clean": check_clean,
