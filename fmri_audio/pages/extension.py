@@ -4,7 +4,10 @@ Formulas become MathML while the book is built, so no page loads a formula rende
 a page may) and a screen reader can speak them. After the build the theme's icon script, which repeats what its icon
 font already gives, is emptied, and the font is cut down to the icons that the pages use.
 
-The page of the package names arrays by what they hold.
+Tables of running text get what those of the notebooks have: a caption, which is the sentence before them that ends with
+a colon, and headings of columns and rows that a screen reader can tell.
+
+The pages of the package name arrays by what they hold.
 """
 
 from __future__ import annotations
@@ -33,6 +36,8 @@ ICON_FONTS = "_static/vendor/fontawesome/webfonts"
 def setup(app: Sphinx) -> dict[str, Any]:
     """Register the formula renderer and the slimming step with Sphinx."""
     app.add_html_math_renderer("mathml", (visit_inline_formula, None), (visit_block_formula, None))
+    app.connect("doctree-read", head_tables)
+    app.add_node(nodes.entry, override=True, html=(visit_entry, HTML5Translator.depart_entry))
     app.connect("build-finished", slim_build)
     app.setup_extension("sphinx.ext.autodoc")
     app.connect("autodoc-process-signature", shorten_arrays)
@@ -46,6 +51,24 @@ def shorten_arrays(
     whole = re.compile(r"ndarray\[tuple\[.+?\], [\w.~]*dtype\[(.+?)\]\]")
     short = [text and whole.sub(r"ndarray[\1]", text) for text in (signature, returned)]
     return short[0], short[1]
+
+
+def head_tables(app: Sphinx, doctree: nodes.document) -> None:
+    """Make the sentence before a table its caption, if it ends with a colon, and the first column its rows' headings."""
+    for table in list(doctree.findall(nodes.table)):
+        before = table.parent[at - 1] if (at := table.parent.index(table)) else None
+        if isinstance(before, nodes.paragraph) and before.astext().endswith(":"):
+            before.parent.remove(before)
+            table.insert(0, nodes.title("", "", *before.children))
+        next(iter(table.findall(nodes.colspec)))["stub"] = 1
+
+
+def visit_entry(writer: HTML5Translator, node: nodes.entry) -> None:
+    """Write a table's cell, and of a heading whether it is a column's or a row's."""
+    begin = len(writer.body)
+    HTML5Translator.visit_entry(writer, node)
+    scope = "col" if isinstance(node.parent.parent, nodes.thead) else "row"
+    writer.body[begin] = writer.body[begin].replace("<th", f'<th scope="{scope}"', 1)
 
 
 def visit_inline_formula(writer: HTML5Translator, node: nodes.math) -> None:

@@ -340,7 +340,7 @@ def surrogate(features: Features, rng: np.random.Generator) -> Features:
     length = max(1, min(SURROGATE_SECONDS * FEATURE_RATE, n_frames // 4))
     values = features.values - features.values.mean(axis=1, keepdims=True)
     starts = range(0, n_frames - length + 1, max(1, length // 2))
-    taper = hann(length, sym=False)
+    taper = hann(length, sym=False) if length > 1 else np.ones(1)
     taper /= np.sqrt(len(starts) * (taper**2).mean() * length)
     random = np.zeros_like(values)
     for start in starts:

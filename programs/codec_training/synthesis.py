@@ -98,7 +98,7 @@ def sweeps(rng: np.random.Generator, seconds: float) -> np.ndarray:
         if rng.random() < 0.5:
             ends[1] = ends[0]
             if rng.random() < 1 / 3:
-                ends[:] = 1000 * np.ceil(ends[0] / 1000 - 0.5)
+                ends[:] = 1000 * max(1, round(ends[0] / 1000))
         tone = np.sin(2 * np.pi * np.cumsum(np.geomspace(ends[0], ends[1], n)) / SAMPLE_RATE)
         level = 0.0 if rng.random() < 0.2 else rng.uniform(0.02, 1)
         pieces.append(tone * level + 10 ** rng.uniform(-5, -2.5) * rng.standard_normal(n))
@@ -129,7 +129,7 @@ def tones(rng: np.random.Generator, t: np.ndarray) -> np.ndarray:
         if rng.random() < 0.6:
             ends[1] = ends[0]
             if rng.random() < 1 / 3:
-                ends[:] = 1000 * np.ceil(ends[0] / 1000 - 0.5)
+                ends[:] = 1000 * max(1, round(ends[0] / 1000))
         swing = 1 + 0.03 * rng.random() * (rng.random() < 0.4) * np.sin(2 * np.pi * rng.uniform(4, 30) * t)
         phase = 2 * np.pi * np.cumsum(np.geomspace(ends[0], ends[1], len(t)) * swing) / SAMPLE_RATE
         out += np.sin(phase + rng.uniform(0, 2 * np.pi)) * rng.uniform(0.2, 1.0)

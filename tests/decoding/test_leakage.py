@@ -39,7 +39,7 @@ TR, RATE, LAGS, SHIFT, GAP = Fraction(3, 2), Fraction(75), [2, 3], 3, 10
 RUNS = [(0, 44), (44, 80)]
 N_TRS, SUBJECTS, WINDOW_TRS, RANK = 80, (4, 7), 2, 4
 AFFINE = np.array([[-3.0, 0, 0, -40], [0, 3, 0, -35], [0, 0, 3, -4], [0, 0, 0, 1]])
-MEL = MelSettings(n_fft=512, hop_length=360, n_mels=8, n_iter=2)
+MEL = MelSettings(n_iter=2)  # else as the vocoder has learned it
 
 
 @pytest.fixture(scope="module")
@@ -328,6 +328,6 @@ def test_the_demo_codec_has_forgotten_before_the_gap_of_the_editions_is_over() -
     latents, codes = memory.beyond(0)
     assert latents > 0.01 and codes > 0, "the first TR remembers"
     latents, codes = memory.beyond(2)
-    assert latents < 1e-2 and codes < 0.02
+    assert latents < 0.02 and codes < 0.02
     latents, codes = memory.beyond(TrainingSettings().gap_trs)
     assert latents < 1e-5 and codes == 0

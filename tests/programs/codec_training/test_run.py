@@ -23,7 +23,7 @@ def unrendered(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) 
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--batch", "5"], "--batch 5: a batch has 8 segments, a set number of each kind of sound"),
+        (["--batch", "5"], "--batch 5: a batch has 16 segments, a set number of each kind of sound"),
         (["--decoder-only", "--start", "random"], "--decoder-only keeps a checkpoint's encoder"),
         (["--resume"], "there is no training state to resume; start without --resume"),
         (["--export-only"], "there is no training state to resume"),
@@ -90,7 +90,7 @@ def test_a_machine_without_voices_or_recordings_trains_all_the_same(
     tiny = checkpoints.load(str(tiny_checkpoint_file))
     assert trainer.recipe.start == tiny.id and trainer.recipe.steps == 10
     assert trainer.recipe.per_batch == RECIPES["cpu"].per_batch and trainer.recipe.share_a == 0
-    assert trainer.segments.batch(0, 8).shape == (8, round(0.64 * 24_000))
+    assert trainer.segments.batch(0, 16).shape == (16, round(0.64 * 24_000))
     made = checkpoints.load(str(out))
     assert "3 filters" in made.description and "synthesised sound alone" in made.description
     assert (tmp_path / "training-log.csv").is_file()
