@@ -54,7 +54,7 @@ def shorten_arrays(
 
 
 def head_tables(app: Sphinx, doctree: nodes.document) -> None:
-    """Make the sentence before a table its caption, if it ends with a colon, and the first column its rows' headings."""
+    """Make a table's first column its rows' headings, and a sentence before it that ends with a colon its caption."""
     for table in list(doctree.findall(nodes.table)):
         before = table.parent[at - 1] if (at := table.parent.index(table)) else None
         if isinstance(before, nodes.paragraph) and before.astext().endswith(":"):

@@ -67,6 +67,7 @@ class Recipe:
     check_every: int = 500
 
 
+_CODES = Recipe(steps=3600, weights=Weights(coherence=1.5, loud=2.0))
 _MEL = Recipe(kind="mel", weights=Weights(wave=0.0, coherence=0.0, mel=5.0, magnitude=5.0))
 _GPU: dict[str, Any] = {
     "steps": 20_000,
@@ -79,9 +80,9 @@ _GPU: dict[str, Any] = {
     "check_every": 2000,
 }
 RECIPES = {
-    ("cpu", "codes"): Recipe(),
+    ("cpu", "codes"): _CODES,
     ("cpu", "mel"): _MEL,
-    ("cuda", "codes"): replace(Recipe(), **_GPU),
+    ("cuda", "codes"): replace(_CODES, **_GPU),
     ("cuda", "mel"): replace(_MEL, **_GPU),
 }
 """What each kind trains by on each device unless told otherwise."""

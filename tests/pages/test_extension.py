@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from pathlib import Path
 
 import matplotlib
@@ -52,6 +53,8 @@ def built(tmp_path: Path) -> Path:
     )
     (source / "index.rst").write_text(
         "Title\n=====\n\nInline :math:`x^2`.\n\n.. math:: \\sum_t x_t\n   :label: sum\n"
+        "\nWho speaks, and where:\n\n==== =====\nwho  where\n==== =====\nAda  here\nBob  there\n==== =====\n"
+        "\nNot a caption.\n\n==== =====\none  two\n==== =====\n1    2\n==== =====\n"
     )
     app = Sphinx(
         str(source),
@@ -70,6 +73,17 @@ def test_page_has_formulas_and_no_script_for_them(built: Path) -> None:
     page = (built / "index.html").read_text(encoding="utf-8")
     assert page.count("<math ") == 2 and "(1)" in page
     assert "mathjax" not in page.lower()
+
+
+def test_table_of_running_text_has_a_caption_and_headings(built: Path) -> None:
+    page = (built / "index.html").read_text(encoding="utf-8")
+    first, second = re.findall("<table.*?</table>", page, re.DOTALL)
+    assert re.sub("<[^>]+>", "", re.search("<caption>.*?</caption>", first, re.DOTALL)[0]).startswith(
+        "Who speaks"
+    )
+    assert page.count("Who speaks") == 1
+    assert [len(re.findall(f'<th scope="{of}"', first)) for of in ("col", "row")] == [2, 2]
+    assert "<caption>" not in second and "<p>Not a caption.</p>" in page
 
 
 def test_theme_is_slimmed(built: Path) -> None:
