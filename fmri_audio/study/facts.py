@@ -34,6 +34,13 @@ class Run(Section):
     stimulus_lead : seconds, optional
         How much of that sound comes before the run's first TR (negative: the sound begins within the run). Without it
         the sound begins and ends with the run.
+    level : str, optional
+        A table of how loud that sound was, where the sound itself is not to be had
+        (:func:`fmri_audio.study.annotated.read_level`); its clock begins with the run's first TR.
+    words : str, optional
+        A table of who says what when (:func:`fmri_audio.study.annotated.read_words`).
+    words_lead : seconds
+        Time of that table at which the run's first TR begins.
     """
 
     name: str
@@ -42,6 +49,9 @@ class Run(Section):
     skip_trs: int = Field(0, ge=0, le=100_000)
     stimulus: str | None = None
     stimulus_lead: ExactSeconds | None = None
+    level: str | None = None
+    words: str | None = None
+    words_lead: ExactSeconds = Fraction(0)
 
     @property
     def last_tr(self) -> int:
