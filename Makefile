@@ -1,11 +1,12 @@
 # The front door. "make" alone prints this help; programs/workflow/ and the Snakefile do the work.
 
 .DEFAULT_GOAL := help
-.PHONY: help book html publish sweep report test quick lint calibrate scaling codec vocoder bench lock clean environment
+.PHONY: help book html publish sweep report test quick lint data calibrate scaling real-brains codec vocoder bench lock clean environment
 
 # What is asked for; empty means: as the edition says.
 EDITION ?= demo
 STIMULUS ?=
+STUDY ?= studyforrest
 CODEC ?=
 CODEC_DECODER ?=
 BANDWIDTHS ?=
@@ -20,7 +21,7 @@ BOOK_URL ?=
 OUT ?= build/report.md
 PYTHON ?=
 # By way of the environment, so that spaces and quotes in a path arrive as they are.
-export EDITION STIMULUS CODEC CODEC_DECODER BANDWIDTHS JOBS PROFILE DATA CORPUS KIND MINUTES ONLY BOOK_URL OUT
+export EDITION STIMULUS STUDY CODEC CODEC_DECODER BANDWIDTHS JOBS PROFILE DATA CORPUS KIND MINUTES ONLY BOOK_URL OUT
 
 # The oldest Python that will do is 3.11; "python3" is not always it.
 PYTHON3 := $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
@@ -39,6 +40,8 @@ help:
 	@echo 'make quick     make lint and the tests that are not slow: an answer within two minutes; nothing is executed'
 	@echo 'make lint      check style, the order of the rooms, and types, in the chapters too'
 	@echo 'make publish   make book for the demo edition, then rewrite the tracked notebooks, clips and results'
+	@echo 'make data      fetch an open data set and check every file: STUDY=studyforrest (187 MB); DATA=DIR says where to'
+	@echo 'make real-brains  rewrite results/real-brains.csv from it: what real brains give'
 	@echo 'make calibrate rewrite results/calibration.csv: false alarms and recovery of the decoding, over 1500 simulated studies'
 	@echo 'make scaling   rewrite results/scaling.csv: what subjects and minutes of sound buy, over simulated studies'
 	@echo 'make codec     train the demo checkpoint on synthesised sound; DATA=DIR adds recordings'
@@ -93,6 +96,12 @@ quick: lint
 test: lint
 	@$(PROGRAM) book --edition smoke --jobs "$$JOBS" --build build/tests --html build/tests/html --with-parent
 	@FMRI_AUDIO_BOOK="$(CURDIR)/build/tests/html" FMRI_AUDIO_BUILD="$(CURDIR)/build/tests/smoke" $(RUN) -m pytest -n 2 --dist loadfile
+
+data: environment
+	@$(PROGRAM) data "$$STUDY" $(if $(DATA),--out "$$DATA")
+
+real-brains: environment
+	@$(PROGRAM) real-brains "$${DATA:-data/studyforrest}"
 
 calibrate: environment
 	@$(PROGRAM) calibrate $(if $(JOBS),--jobs "$$JOBS")

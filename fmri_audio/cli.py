@@ -358,6 +358,22 @@ def data_check(arguments: argparse.Namespace) -> int:
     return 1 if report.problems else 0
 
 
+def study_decode(arguments: argparse.Namespace) -> None:
+    """Print what held-out runs of a study give: how well a target is decoded, and what chance makes of it."""
+    from fmri_audio.base.settings import project_root
+    from fmri_audio.decoding.series import PIPELINE_FILE, Pipeline
+    from fmri_audio.experiments import study_decoding
+    from fmri_audio.study.reader import Study
+
+    pipeline = Pipeline.read(arguments.pipeline or project_root() / PIPELINE_FILE)
+    study = Study.open(arguments.folder, task=arguments.task, story=arguments.story, space=arguments.space)
+    found = study_decoding.decode_study(study, arguments.target, pipeline, arguments.subjects, arguments.mask)
+    if arguments.json:
+        print(json.dumps(found.as_json()))
+        return
+    print("\n".join(found.lines()))
+
+
 def report(arguments: argparse.Namespace) -> None:
     """Write the report to the issue, and the command that would post it."""
     with from_extra("book"):
@@ -384,6 +400,7 @@ def parser() -> argparse.ArgumentParser:
     _add_evaluate(commands)
     _add_codec(commands.add_parser("codec", help="look at a checkpoint, encode, decode"))
     _add_data(commands.add_parser("data", help="simulate or check a study on disk"))
+    _add_study(commands.add_parser("study", help="decode what was heard from a measured study"))
     _add_report(commands)
     return top
 
@@ -492,6 +509,40 @@ def _add_data(data: argparse.ArgumentParser) -> None:
         "--mask", default="auditory", help="auditory (default), grey-matter, or the path of a NIfTI mask"
     )
     check.set_defaults(run=data_check)
+
+
+def _add_study(study: argparse.ArgumentParser) -> None:
+    commands = study.add_subparsers(dest="study_command", required=True, metavar="COMMAND")
+    decode = commands.add_parser(
+        "decode",
+        help="sound level or words per TR, from held-out runs",
+        description="Decodes sound level or words per TR from every subject's held-out runs by ridge regression, and "
+        "compares with the sound turned round: correlation per subject, their mean with its interval over runs and "
+        "over subjects, the null's spread, and p with the number of independent shifts that it rests on.",
+    )
+    decode.add_argument("folder", type=Path, metavar="FOLDER")
+    decode.add_argument(
+        "--target", choices=("level", "words"), required=True, help="sound level, or words that are said"
+    )
+    decode.add_argument("--subjects", nargs="+", metavar="S", help="some subjects (default: all)")
+    decode.add_argument(
+        "--pipeline",
+        type=Path,
+        metavar="FILE",
+        help="filter, lags, penalties, columns (default: config/real-brains.yml, all runs of the study)",
+    )
+    decode.add_argument("--task", help="which task of a BIDS data set")
+    decode.add_argument("--story", help="which story of that task (default: all that everybody heard)")
+    decode.add_argument(
+        "--space", default=BIDS_SPACE, help=f"standard space of its scans (default: {BIDS_SPACE})"
+    )
+    decode.add_argument(
+        "--mask",
+        default=None,
+        help="auditory (default where voxels have a place), grey-matter, all, or the path of a mask",
+    )
+    decode.add_argument("--json", action="store_true", help="print one JSON object")
+    decode.set_defaults(run=study_decode)
 
 
 def _add_report(commands: Any) -> None:

@@ -48,6 +48,8 @@ COMMANDS = {
     "cells": Entry("programs.cells"),
     "calibrate": Entry("fmri_audio.experiments.calibration"),
     "scaling": Entry("fmri_audio.experiments.scaling"),
+    "real-brains": Entry("fmri_audio.experiments.real_brains"),
+    "data": Entry("programs.data_sets.fetch"),
     "codec": Entry(f"{TRAINING}.run"),
     "codec-evaluate": Entry(f"{TRAINING}.evaluation"),
     "vocoder": Entry("programs.vocoder_training.run"),

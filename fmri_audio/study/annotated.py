@@ -68,7 +68,9 @@ def level_db(power: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def read_level(path: Path) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Read a table of a sound's level: ``onset``, ``duration`` (s) and ``rms`` (amplitude) of frames that follow each other.
+    """Read a table of a sound's level.
+
+    Its columns are ``onset`` and ``duration`` (s) and ``rms`` (amplitude), its rows frames that follow each other.
 
     Returns
     -------
@@ -168,7 +170,8 @@ def _levels(folder: Path, facts: StudyFile) -> NDArray[np.float64]:
         found = np.concatenate(power)
         if len(found) != facts.n_trs:
             raise UserError(
-                f"{folder / facts.stimulus}: holds {len(found)} of the study's {facts.n_trs} TRs; give the sound of all runs"
+                f"{folder / facts.stimulus}: holds {len(found)} of the study's {facts.n_trs} TRs; give the sound of "
+                "all runs"
             )
         return level_db(found)
     return level_db(np.concatenate([_level_of(folder, facts, run) for run in facts.runs]))
@@ -222,12 +225,12 @@ def _columns(path: Path, names: Sequence[str], what: str) -> pd.DataFrame:
         raise UserError(f"{path}, line {lines[int(wrong.argmax())]}: not a number; mend it")
     if not len(numbers):
         raise UserError(f"{path} is not {what}: it has no rows")
-    return numbers.astype(float)
+    return pd.DataFrame(numbers.astype(float))
 
 
 def _counted(
     onset: pd.Series | NDArray[np.float64], offset: pd.Series | NDArray[np.float64], text: pd.Series
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """Times as arrays, and the words of each text."""
-    count = text.fillna("").astype(str).str.split().str.len()
-    return np.asarray(onset, float), np.asarray(offset, float), count.to_numpy(float)
+    count = [len(str(said).split()) for said in text.fillna("")]
+    return np.asarray(onset, np.float64), np.asarray(offset, np.float64), np.asarray(count, np.float64)

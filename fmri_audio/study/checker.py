@@ -23,7 +23,7 @@ from fmri_audio.study.envelope import envelope_response
 from fmri_audio.study.facts import Found, Run, Scan, StudyFile, Subject, listed
 from fmri_audio.study.lags import Followed, suspicions
 from fmri_audio.study.reader import declared_filler, find_study, with_recognised
-from fmri_audio.study.scans import open_image, scan_volumes
+from fmri_audio.study.scans import open_scan, scan_volumes
 from fmri_audio.study.sync import (
     MOST_LAGS,
     EnvelopeCheck,
@@ -243,7 +243,7 @@ def _check_subject(
 def _open_subject(scans: Sequence[Scan], facts: StudyFile, reference: Any) -> tuple[list[Any], list[str]]:
     """Open the files of one subject and compare their headers with the study's; no images where one cannot be read."""
     try:
-        images = [open_image(scan.path) for scan in scans]
+        images = [open_scan(scan) for scan in scans]
     except UserError as error:
         return [], [str(error)]
     problems = []

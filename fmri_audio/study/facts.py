@@ -136,12 +136,16 @@ class StudyFile(Section):
 
 @dataclass(frozen=True)
 class Scan:
-    """Volumes of one file: ``n_trs`` of them from ``first_volume`` on; ``whole`` if the file holds no others."""
+    """Volumes of one file: ``n_trs`` of them from ``first_volume`` on; ``whole`` if the file holds no others.
+
+    Of a table, ``columns`` are those that are read; all of them if it is empty.
+    """
 
     path: Path
     first_volume: int
     n_trs: int
     whole: bool = False
+    columns: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from fmri_audio.base.errors import UserError
+from fmri_audio.brain import parcels
 from fmri_audio.brain.nifti import open_nifti, volumes
 from fmri_audio.study.facts import Scan
 
@@ -29,12 +30,20 @@ def open_image(path: Path) -> Any:
     return image
 
 
+def open_scan(scan: Scan) -> Any:
+    """Open the file of a scan as :func:`open_image` does; of a table, the columns that the scan names."""
+    if scan.path.suffix == parcels.ENDING:
+        return parcels.open_parcels(scan.path, scan.columns)
+    return open_image(scan.path)
+
+
 def scan_volumes(scan: Scan, image: Any) -> Iterator[np.ndarray]:
     """Yield the volumes of a scan that belong to the study.
 
     The file is read to its end in any case: only there does a compressed one show that its bytes are undamaged.
     """
     last = scan.first_volume + scan.n_trs
-    for k, volume in enumerate(volumes(scan.path, image)):
+    table = isinstance(image, parcels.ParcelTable)
+    for k, volume in enumerate(image.volumes() if table else volumes(scan.path, image)):
         if scan.whole or scan.first_volume <= k < last:
             yield volume
