@@ -25,7 +25,7 @@ from fmri_audio.base.kinds import Block, Matrix
 from fmri_audio.base.settings import project_root
 from fmri_audio.decoding import series
 from fmri_audio.decoding.series import PIPELINE_FILE, Pipeline, Recorded, Score, Series
-from fmri_audio.study.annotated import TARGETS, Target, heard
+from fmri_audio.study.annotated import TARGETS, Target, heard, level_db, read_level
 from fmri_audio.study.facts import Subject
 from fmri_audio.study.layouts.base import LAYOUTS
 from fmri_audio.study.reader import Study
@@ -44,6 +44,7 @@ HIGH_PASS_SECONDS = 128.0
 DRAWS = 20
 """Groups of subjects, and sets of training runs, that are drawn for each number of them."""
 EXCERPT_SECONDS = 40
+FRAME_SECONDS = 0.04
 
 HELD_BACK, FIXED_ON, EVERYBODY = "held back", "fixed on", "everybody"
 
@@ -368,27 +369,47 @@ def _drawn(rng: np.random.Generator, total: int, n: int) -> list[tuple[int, ...]
 
 
 def excerpt(
-    what: Recorded, pipeline: Pipeline, decoded: Decoded, run: str, first_second: int
+    study: Study, what: Recorded, pipeline: Pipeline, decoded: Decoded, run: str, first_second: int
 ) -> list[dict[str, float]]:
-    """The level of one stretch, as it was and as it is decoded, one row per TR, in dB.
+    """The level of one stretch of a run, as it was and as it is decoded, in dB, one row per frame of 40 ms.
 
-    Predictions shrink towards the mean, as those of ridge do, and are played as they are.
+    What has one value per TR has it in every frame of that TR. Predictions shrink towards the mean, as those of ridge
+    do, and stay as they are.
+
+    Raises
+    ------
+    UserError
+        The study has no table of the level, or no such run.
     """
-    block = what.runs[what.names.index(run)]
-    first = block[0] + round(first_second / float(what.tr))
-    rows = np.arange(first, first + round(EXCERPT_SECONDS / float(what.tr)))
+    if run not in what.names:
+        raise UserError(
+            f"--excerpt {run}:{first_second}: there is no run {run}; choose from {', '.join(what.names)}"
+        )
+    one = next(r for r in study.facts.runs if r.name == run)
+    if one.level is None:
+        raise UserError(f"{study.folder}: run {run} has no table of its level to play")
+    block, tr = what.runs[what.names.index(run)], float(what.tr)
+    held_back = [s for s in what.subjects if s not in pipeline.fixed_on]
     own = decoded.within["level"]
-    held_back = [one for one in what.subjects if one not in pipeline.fixed_on]
-    splits = pipeline.splits(what.runs, what.tr, what.shift)
     columns = {
-        "level": what.heard["level"],
+        "tr_level": what.heard["level"],
         "one_brain": own[held_back[0]],
-        "all_brains": np.mean([own[one] for one in what.subjects], axis=0),
-        "no_brain": series.without_brain(what.heard["level"], splits),
+        "all_brains": np.mean([own[s] for s in what.subjects], axis=0),
+        "no_brain": series.without_brain(
+            what.heard["level"], pipeline.splits(what.runs, what.tr, what.shift)
+        ),
     }
+    onset, _, power = read_level(study.folder / one.level)
+    seconds = one.skip_trs * tr + first_second + np.arange(0, EXCERPT_SECONDS, FRAME_SECONDS)
+    fine = level_db(np.interp(seconds, onset, power))
+    rows = block[0] + ((seconds - one.skip_trs * tr) / tr + 1e-9).astype(int)
     return [
-        {"seconds": float(k * what.tr), **{name: float(values[row]) for name, values in columns.items()}}
-        for k, row in enumerate(rows)
+        {
+            "seconds": round(float(moment - seconds[0]), 2),
+            "level": float(fine[k]),
+            **{name: float(values[rows[k]]) for name, values in columns.items()},
+        }
+        for k, moment in enumerate(seconds)
     ]
 
 
@@ -408,6 +429,7 @@ def account(study: Study, pipeline: Pipeline, what: Recorded) -> dict[str, objec
         HELD_BACK: [str(one) for one in what.subjects if one not in pipeline.fixed_on],
         "runs": what.names,
         "trs": len(next(iter(what.heard.values()))),
+        "tr": str(what.tr),
         "made_by": fingerprint("fmri_audio.experiments.real_brains", *LAYOUTS.modules()),
         "files": {name: sha256_of(path) for name, path in sorted(files.items())},
     }
@@ -481,7 +503,7 @@ def main(words: Sequence[str]) -> None:
     pipeline, study = Pipeline.read(options.pipeline), Study.open(options.folder)
     rows, what, decoded = compute(study, pipeline)
     run, _, second = options.excerpt.partition(":")
-    played = excerpt(what, pipeline, decoded, run, int(second))
+    played = excerpt(study, what, pipeline, decoded, run, int(second))
     write(rows, paths[0])
     with replacing(paths[1]) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.DictWriter(stream, list(played[0]), lineterminator="\n")
