@@ -192,9 +192,9 @@ def partials(real: Real) -> pd.DataFrame:
 def partials_caption(real: Real) -> str:
     """Standalone."""
     return (
-        "Correlation of decoded level with level, and of decoded words with words, as it is and with the other of the two held "
-        f"constant; held-out runs of {real.n_held_back} listeners on whom nothing was chosen, 95 % intervals over runs. Chance: "
-        "standard deviation with the sound turned round."
+        "Correlation of decoded level with level, and of decoded words with words, as it is and with the other of the "
+        f"two held constant; held-out runs of {real.n_held_back} listeners on whom nothing was chosen, 95 % intervals "
+        "over runs. Chance: standard deviation with the sound turned round."
     )
 
 

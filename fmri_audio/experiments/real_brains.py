@@ -347,10 +347,13 @@ def by_runs(
 def with_runs(split: Split, which: NDArray[np.int64]) -> Split:
     """Train a split on some of its blocks alone."""
     chosen = sorted(int(i) for i in which)
+    blocks = tuple(split.train_blocks[i] for i in chosen)
+    used = (*blocks, split.test_block)
     return replace(
         split,
-        train_blocks=tuple(split.train_blocks[i] for i in chosen),
+        train_blocks=blocks,
         bold_train=tuple(split.bold_train[i] for i in chosen),
+        runs=tuple(run for run in split.runs if any(run[0] <= first < run[1] for first, _ in used)),
     )
 
 
