@@ -1,7 +1,7 @@
 # The front door. "make" alone prints this help; programs/workflow/ and the Snakefile do the work.
 
 .DEFAULT_GOAL := help
-.PHONY: help book html publish sweep report test quick lint data calibrate scaling real-brains codec vocoder bench lock clean environment
+.PHONY: help book html publish sweep report test quick lint data calibrate scaling real-brains false-alarms codec vocoder bench lock clean environment
 
 # What is asked for; empty means: as the edition says.
 EDITION ?= demo
@@ -42,6 +42,7 @@ help:
 	@echo 'make publish   make book for the demo edition, then rewrite the tracked notebooks, clips and results'
 	@echo 'make data      fetch an open data set and check every file: STUDY=studyforrest (187 MB); DATA=DIR says where to'
 	@echo 'make real-brains  rewrite results/real-brains.csv from it: what real brains give'
+	@echo 'make false-alarms  rewrite one stage of results/false-alarms.csv: STAGE=development or confirmation'
 	@echo 'make calibrate rewrite results/calibration.csv: false alarms and recovery of the decoding, over 1500 simulated studies'
 	@echo 'make scaling   rewrite results/scaling.csv: what subjects and minutes of sound buy, over simulated studies'
 	@echo 'make codec     train the demo checkpoint on synthesised sound; DATA=DIR adds recordings'
@@ -102,6 +103,9 @@ data: environment
 
 real-brains: environment
 	@$(PROGRAM) real-brains "$${DATA:-data/studyforrest}"
+
+false-alarms: environment
+	@$(PROGRAM) false-alarms "$${DATA:-data/studyforrest}" --stage "$${STAGE:-development}"
 
 calibrate: environment
 	@$(PROGRAM) calibrate $(if $(JOBS),--jobs "$$JOBS")
