@@ -1,0 +1,69 @@
+"""What regions are like: agreement, explained share and residuals of brains whose make-up is known."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from fmri_audio.base.errors import UserError
+from fmri_audio.brain.response import canonical_response
+from fmri_audio.decoding.series import Pipeline, Recorded
+from fmri_audio.experiments import region_facts
+from fmri_audio.experiments.region_facts import Regions
+
+RUNS = [(0, 200), (200, 400), (400, 620)]
+TR = Fraction(2)
+
+
+def listeners(
+    n: int = 6, acoustic: float = 0.2, other: float = 0.2, common_noise: float = 0.0, seed: int = 0
+) -> Recorded:
+    """Regions of which the first six share so much variance with the level's response, and with something else."""
+    rng = np.random.default_rng(seed)
+    level = np.convolve(rng.standard_normal(640), np.hanning(9), "same")[:620]
+    response = np.concatenate(
+        [np.convolve(level[a:b] - level[a:b].mean(), canonical_response(0.5))[: b - a] for a, b in RUNS]
+    )
+    else_ = np.convolve(rng.standard_normal(640), np.hanning(7), "same")[:620]
+    parts = [(x - x.mean()) / x.std() for x in (response, else_)]
+    bold = {}
+    for k in range(n):
+        noise = rng.standard_normal((620, 10)) * np.sqrt(1 - common_noise)
+        noise += np.sqrt(common_noise) * rng.standard_normal((620, 1))
+        x = noise.copy()
+        x[:, :6] = np.sqrt(1 - acoustic - other) * noise[:, :6]
+        x[:, :6] += np.sqrt(acoustic) * parts[0][:, None] + np.sqrt(other) * parts[1][:, None]
+        bold[k + 1] = x.astype(np.float32)
+    return Recorded(bold, {"level": level}, RUNS, ["1", "2", "3"], TR, 0)
+
+
+def test_agreement_is_that_of_the_shares_and_half_of_it_is_explained() -> None:
+    what = listeners()
+    best = region_facts.best_regions(Regions.of(what))
+    assert set(best) <= set(range(6))
+    found = region_facts.facts_of(what, Pipeline(columns=6, folds=3), best)
+    assert found["pairs best"] == pytest.approx(0.4, abs=0.06)
+    expected = 0.4 / np.sqrt(0.4 + 0.6 / 5) / 1
+    assert found["isc best"] == pytest.approx(expected, abs=0.06)
+    assert found["explained"] == pytest.approx(0.5, abs=0.15)
+    assert found["level averaged"] >= found["level within"] > 0.3
+    assert abs(found["residual lag-1"]) < 0.2 and abs(found["residual between regions"]) < 0.1
+
+
+def test_what_all_regions_of_a_listener_share_shows_between_regions() -> None:
+    what = listeners(acoustic=0.1, other=0.1, common_noise=0.4)
+    found = region_facts.facts_of(what, Pipeline(columns=6, folds=3), np.arange(5))
+    assert found["residual between regions"] == pytest.approx(0.4, abs=0.08)
+
+
+def test_noise_agrees_and_explains_nothing() -> None:
+    what = listeners(acoustic=0.0, other=0.0)
+    found = region_facts.facts_of(what, Pipeline(columns=6, folds=3), np.arange(5))
+    assert abs(found["isc best"]) < 0.1 and abs(found["level within"]) < 0.2
+
+
+def test_too_few_regions_are_one_sentence() -> None:
+    with pytest.raises(UserError, match="fewer than the 11 best"):
+        region_facts.best_regions(Regions.of(listeners()), 11)
