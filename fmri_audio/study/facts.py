@@ -22,6 +22,28 @@ Subject = int | str
 Model = TypeVar("Model", bound=Section)
 
 
+class Clip(Section):
+    """A stretch of a sound that was played within a run.
+
+    Attributes
+    ----------
+    sound : str
+        Its path, counted from the study's folder.
+    onset : seconds
+        When it began, counted from the run's first TR; negative where that was before it.
+    start, length : seconds
+        Where in the sound the stretch begins, and how long it lasts.
+    fade : seconds
+        Over which it was faded in and out.
+    """
+
+    sound: str
+    onset: ExactSeconds
+    start: ExactSeconds
+    length: ExactSeconds
+    fade: ExactSeconds = Fraction(0)
+
+
 class Run(Section):
     """One scan: TRs ``first_tr <= k < first_tr + n_trs`` of the joined study.
 
@@ -34,6 +56,10 @@ class Run(Section):
     stimulus_lead : seconds, optional
         How much of that sound comes before the run's first TR (negative: the sound begins within the run). Without it
         the sound begins and ends with the run.
+    clips : list of Clip
+        Where many sounds were heard one after the other: those. ``stimulus`` is then the table that lists them.
+    segments : str, optional
+        A table of segments or aligned words of that sound, its path counted from the study's folder.
     """
 
     name: str
@@ -42,6 +68,8 @@ class Run(Section):
     skip_trs: int = Field(0, ge=0, le=100_000)
     stimulus: str | None = None
     stimulus_lead: ExactSeconds | None = None
+    clips: list[Clip] = Field(default_factory=list, max_length=10_000)
+    segments: str | None = None
 
     @property
     def last_tr(self) -> int:
