@@ -13,7 +13,8 @@ from xml.parsers.expat import ExpatError
 
 import nibabel as nib
 import numpy as np
-from nibabel.cifti2 import Cifti2HeaderError, SeriesAxis
+from nibabel.cifti2.cifti2 import Cifti2HeaderError
+from nibabel.cifti2.cifti2_axes import SeriesAxis
 from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError
 
@@ -112,12 +113,14 @@ def _open_hdf5(path: Path) -> MatrixImage:
             "as the data set does"
         )
 
+    n_trs, n_voxels = found[name]
+
     def rows() -> Iterator[np.ndarray]:
         with h5py.File(path, "r") as file:
-            for first in range(0, found[name][0], _ROWS):
+            for first in range(0, n_trs, _ROWS):
                 yield from file[name][first : first + _ROWS]
 
-    return MatrixImage(path, *found[name], 0.0, rows)
+    return MatrixImage(path, n_trs, n_voxels, 0.0, rows)
 
 
 def _open_cifti(path: Path) -> MatrixImage:
@@ -135,7 +138,7 @@ def _open_cifti(path: Path) -> MatrixImage:
     if not TR_SECONDS[0] <= series.step <= TR_SECONDS[1]:
         raise UserError(f"{path}: its header says a TR of {series.step:g} s; correct it")
     n_trs, n_voxels = len(series), len(grayordinates)
-    needed = int(image.nifti_header["vox_offset"]) + n_trs * n_voxels * image.get_data_dtype().itemsize
+    needed = int(image.dataobj.offset) + n_trs * n_voxels * image.get_data_dtype().itemsize
     if path.stat().st_size < needed:
         raise UserError(f"{path}: truncated, its header states {needed:,} bytes; fetch it again")
 

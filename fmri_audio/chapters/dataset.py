@@ -366,8 +366,9 @@ def shared_lines(shared: Shared) -> list[str]:
         "noise ceiling": shared.ceiling,
         "level of the sound": shared.level,
     }
+    which = "in all" if shared.grey.all() else "of grey matter"
     return [
-        f"{shared.grey.sum()} voxels {'in all' if shared.grey.all() else 'of grey matter'}, {shared.auditory.sum()} of them in the mask, "
+        f"{shared.grey.sum()} voxels {which}, {shared.auditory.sum()} of them in the mask, "
         f"{len(shared.by_subject)} subjects",
         *(
             f"{name:20} {_mean(values, shared.auditory):6.3f} in the mask, "

@@ -223,7 +223,7 @@ def lebel(
 ) -> Path:
     """A matrix per subject and story; ``stories`` has the volumes scanned, of which the matrices hold 20 fewer."""
     counts = {"adollshouse": 66, "wheretheressmoke": 70} if stories is None else stories
-    made.write_json(folder / "derivative/respdict.json", {**counts, "life": 450})
+    made.write_json(folder / "derivative/respdict.json", {"life": 450, **counts})
     made.write_json(
         folder / "dataset_description.json", {"DatasetDOI": "doi:10.18112/openneuro.ds003020.v3.1.0"}
     )

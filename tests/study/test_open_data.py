@@ -181,7 +181,7 @@ def test_a_scan_that_is_cropped_wrongly_is_not_decoded(tmp_path: Path, tiny_chec
     """What the tests above find, they find because of the clock."""
     opened = edition("sherlock-raw", tmp_path, tiny_checkpoint_file)
     readme = tmp_path / "data" / "README"
-    readme.write_text(readme.read_text().replace("4    \t6", "4    \t20"))
+    readme.write_text(readme.read_text().replace("4    \t6", "4    \t0"))
     found, _ = decoded(Edition.open(tmp_path / "edition.yml", build=tmp_path / "again"))
     right, wrong = found.per_subject[:, 0]
     assert opened.study.subjects == ["03", "04"] and right > 0.9 > 0.65 > wrong

@@ -1,9 +1,9 @@
 """Music of ten genres (Nakai et al. 2021, OpenNeuro ds003720): raw scans of 18 runs, each of 41 clips of GTZAN.
 
 The events name genre, track and second of every clip, and the tracks are the user's to bring: GTZAN (Tzanetakis & Cook
-2002), as ``blues.00000.au`` or ``.wav`` anywhere below ``stimuli/``. A run's first clip is the last one of another run,
-and is left out. In test runs all clips are heard four times, so that only the twelve training runs are joined unless
-the others are asked for.
+2002), as ``blues.00000.au`` or ``.wav`` anywhere below ``stimuli/``. A run's first clip is heard again at the end of
+another run, or of the same, and is left out. In test runs all clips are heard four times, so that only the twelve
+training runs are joined unless the others are asked for.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class MusicAuthors(Authors):
                 Clip(sound=seen_from(source.given, sound), onset=onset, start=start, length=length, fade=FADE)
             )
         ends = max(onset + length for onset, length, _, _ in rows)
-        again = rows[0][0] + rows[0][1]  # the first clip is another run's last
+        again = rows[0][0] + rows[0][1]  # the first clip is the last one of a run
         scanned = Scan(scan.path, 0, math.floor(ends / tr))
         name = f"{scan.entities['task']}-{scan.entities.get('run', 1)}"
         return Story(name, scanned, path, Fraction(0), math.ceil(again / tr), tuple(clips))
@@ -80,7 +80,7 @@ class MusicAuthors(Authors):
 
     def notes(self, facts: StudyFile) -> list[str]:
         """What is repeated."""
-        said = ["the first clip of every run is the last of another, and is left out"]
+        said = ["the first clip of every run is heard again at the end of one, and is left out"]
         if any(run.name.startswith(TEST) for run in facts.runs):
             said.append(
                 "every clip of a test run is heard four times there, so that what is held out of it was heard in "
