@@ -506,7 +506,7 @@ def _add_data(data: argparse.ArgumentParser) -> None:
         "--space", default=BIDS_SPACE, help=f"standard space of its scans (default: {BIDS_SPACE})"
     )
     check.add_argument(
-        "--mask", default="auditory", help="auditory (default), grey-matter, or the path of a NIfTI mask"
+        "--mask", default="auditory", help="auditory (default), grey-matter, all, or the path of a mask"
     )
     check.set_defaults(run=data_check)
 

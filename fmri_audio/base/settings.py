@@ -236,7 +236,7 @@ class StudySettings(Section):
     space: str = Field(BIDS_SPACE, description="standard space of a BIDS data set's scans")
     n_subjects: int = Field(3, gt=0, le=1_000, description="subjects simulated")
     shape: list[Extent] = Field([48, 20, 16], min_length=3, max_length=3, description="voxels along x, y, z")
-    mask: str = Field("auditory", description='"auditory", "grey-matter", or the path of a NIfTI mask')
+    mask: str = Field("auditory", description='"auditory", "grey-matter", "all", or the path of a mask')
     variant: Variant = Field("realistic", description=f"what simulated brains share: {', '.join(VARIANTS)}")
     features: list[Family] = Field(
         list(FAMILIES), min_length=1, description=f"families of features they follow: {', '.join(FAMILIES)}"

@@ -1,7 +1,6 @@
 """Scans that are tables: the mean of every parcel of an atlas at every volume, a column per parcel.
 
-Parcels have a name and no place, so a table is taken as an image of shape (parcels, 1, 1, volumes) whose header says
-nothing of where its voxels lie.
+Parcels have a name and no place, as the columns of other matrices (:mod:`fmri_audio.brain.matrices`).
 """
 
 from __future__ import annotations
@@ -9,58 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import nibabel as nib
 import numpy as np
 
 from fmri_audio.base.errors import UserError
 from fmri_audio.base.files import refuse_unfetched
+from fmri_audio.brain.matrices import MatrixImage
 
 ENDING = ".csv"
 _LONGEST_HEADER = 1 << 20
-
-
-class ParcelTable:
-    """A table of parcels over time, opened; see :func:`open_parcels`.
-
-    Attributes
-    ----------
-    path : Path
-    labels : tuple of str
-        Of the columns that are read.
-    shape : (parcels, 1, 1, volumes)
-    affine : array, shape [4, 4]
-        The identity: parcels have no place.
-    header : Nifti1Header
-        States neither a place nor a TR.
-    """
-
-    def __init__(self, path: Path, columns: Sequence[int], labels: Sequence[str], n_volumes: int) -> None:
-        self.path, self.labels, self._columns = path, tuple(labels), list(columns)
-        self.shape, self.affine = (len(self.labels), 1, 1, n_volumes), np.eye(4)
-        self.header = nib.Nifti1Header()
-        self.header.set_xyzt_units("mm", "sec")
-        self.header["pixdim"][4] = 0.0
-
-    def volumes(self) -> Iterator[np.ndarray]:
-        """Yield one volume after the other, float32 [parcels, 1, 1].
-
-        Raises
-        ------
-        UserError
-            A row is not one number per column.
-        """
-        width = len(labels_of(self.path))
-        with self.path.open(encoding="utf-8") as stream:
-            next(stream)
-            for number, line in enumerate(stream, start=2):
-                cells = line.split(",")
-                try:
-                    if len(cells) != width:
-                        raise ValueError(f"{len(cells)} cells, where the header has {width}")
-                    row = np.array([float(cells[i]) for i in self._columns], np.float32)
-                except ValueError as error:
-                    raise UserError(f"{self.path}, line {number}: {error}; fetch the file again") from None
-                yield row.reshape(self.shape[:3])
 
 
 def labels_of(path: Path) -> list[str]:
@@ -83,7 +38,7 @@ def labels_of(path: Path) -> list[str]:
     return labels
 
 
-def open_parcels(path: Path, labels: Sequence[str] = ()) -> ParcelTable:
+def open_parcels(path: Path, labels: Sequence[str] = ()) -> MatrixImage:
     """Open a table of parcels, without reading its numbers.
 
     Parameters
@@ -91,6 +46,12 @@ def open_parcels(path: Path, labels: Sequence[str] = ()) -> ParcelTable:
     path : Path
     labels : sequence of str
         Columns that are read, in this order; all of them unless given.
+
+    Returns
+    -------
+    MatrixImage
+        Its :meth:`~fmri_audio.brain.matrices.MatrixImage.volumes` name the line of a row that is not one number per
+        column.
 
     Raises
     ------
@@ -105,4 +66,21 @@ def open_parcels(path: Path, labels: Sequence[str] = ()) -> ParcelTable:
         n_volumes = sum(1 for line in stream if line.strip()) - 1
     if n_volumes < 1:
         raise UserError(f"{path}: holds no volume; fetch it again")
-    return ParcelTable(path, [known.index(label) for label in wanted], wanted, n_volumes)
+    columns = [known.index(label) for label in wanted]
+
+    def rows() -> Iterator[np.ndarray]:
+        with path.open(encoding="utf-8") as stream:
+            next(stream)
+            for number, line in enumerate(stream, start=2):
+                yield _row(path, number, line.split(","), columns, len(known))
+
+    return MatrixImage(path, n_volumes, len(wanted), 0.0, rows)
+
+
+def _row(path: Path, number: int, cells: Sequence[str], columns: Sequence[int], width: int) -> np.ndarray:
+    try:
+        if len(cells) != width:
+            raise ValueError(f"{len(cells)} cells, where the header has {width}")
+        return np.array([float(cells[i]) for i in columns], np.float32)
+    except ValueError as error:
+        raise UserError(f"{path}, line {number}: {error}; fetch the file again") from None

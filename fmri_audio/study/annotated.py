@@ -186,7 +186,7 @@ def _level_of(folder: Path, facts: StudyFile, run: Run) -> NDArray[np.float64]:
             f"{folder}: run {run.name} has neither a sound nor a table of its level; add one (level, in study.yml)"
         )
     _, path, lead = films_of_runs(folder, facts, [run], None)[0]
-    waveform, _ = read_film(path, run, facts.tr, lead)
+    waveform, _ = read_film(path, run, facts.tr, lead, folder)
     return _power(waveform, run.n_trs, facts.tr)
 
 
@@ -202,12 +202,13 @@ def _words(folder: Path, facts: StudyFile) -> NDArray[np.float64]:
 
 
 def _words_of(folder: Path, facts: StudyFile, run: Run) -> NDArray[np.float64]:
-    if run.words is None:
+    if run.words is None and run.segments is None:
         raise UserError(
             f"{folder}: run {run.name} has no table of words; add one (words, in study.yml), or decode the level"
         )
-    onset, offset, words = read_words(folder / run.words)
-    begins = float(run.words_lead)
+    onset, offset, words = read_words(folder / (run.words or run.segments or ""))
+    # A table of words has a clock of its own; aligned words have the sound's.
+    begins = float(run.words_lead if run.words else run.stimulus_lead or 0)
     return words_of_trs(onset - begins, offset - begins, words, run.n_trs, facts.tr)
 
 

@@ -22,6 +22,28 @@ Subject = int | str
 Model = TypeVar("Model", bound=Section)
 
 
+class Clip(Section):
+    """A stretch of a sound that was played within a run.
+
+    Attributes
+    ----------
+    sound : str
+        Its path, counted from the study's folder.
+    onset : seconds
+        When it began, counted from the run's first TR; negative where that was before it.
+    start, length : seconds
+        Where in the sound the stretch begins, and how long it lasts.
+    fade : seconds
+        Over which it was faded in and out.
+    """
+
+    sound: str
+    onset: ExactSeconds
+    start: ExactSeconds
+    length: ExactSeconds
+    fade: ExactSeconds = Fraction(0)
+
+
 class Run(Section):
     """One scan: TRs ``first_tr <= k < first_tr + n_trs`` of the joined study.
 
@@ -41,6 +63,10 @@ class Run(Section):
         A table of who says what when (:func:`fmri_audio.study.annotated.read_words`).
     words_lead : seconds
         Time of that table at which the run's first TR begins.
+    clips : list of Clip
+        Where many sounds were heard one after the other: those. ``stimulus`` is then the table that lists them.
+    segments : str, optional
+        A table of segments or aligned words of that sound, its path counted from the study's folder.
     """
 
     name: str
@@ -52,6 +78,8 @@ class Run(Section):
     level: str | None = None
     words: str | None = None
     words_lead: ExactSeconds = Fraction(0)
+    clips: list[Clip] = Field(default_factory=list, max_length=10_000)
+    segments: str | None = None
 
     @property
     def last_tr(self) -> int:

@@ -1,4 +1,4 @@
-"""Opening one scan: four dimensions, and the volumes that belong to the study."""
+"""Opening one scan, by what its name says it is, and the volumes that belong to the study."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 
 from fmri_audio.base.errors import UserError
 from fmri_audio.brain import parcels
+from fmri_audio.brain.matrices import MatrixImage, is_matrix, open_matrix
 from fmri_audio.brain.nifti import open_nifti, volumes
 from fmri_audio.study.facts import Scan
 
@@ -17,12 +18,17 @@ from fmri_audio.study.facts import Scan
 def open_image(path: Path) -> Any:
     """Open a scan without reading its data.
 
+    A matrix [TRs, voxels], in HDF5 or CIFTI, is taken as an image of shape (voxels, 1, 1, TRs) without a place
+    (:mod:`fmri_audio.brain.matrices`).
+
     Raises
     ------
     UserError
         It cannot be read (:func:`fmri_audio.brain.nifti.open_nifti`), or is not four-dimensional. Dimensions of 1
         after the fourth do not count.
     """
+    if is_matrix(path):
+        return open_matrix(path)
     image = open_nifti(path)
     n_dims = max((i + 1 for i, n in enumerate(image.shape) if n > 1 or i < 4), default=0)
     if n_dims != 4:
@@ -43,7 +49,7 @@ def scan_volumes(scan: Scan, image: Any) -> Iterator[np.ndarray]:
     The file is read to its end in any case: only there does a compressed one show that its bytes are undamaged.
     """
     last = scan.first_volume + scan.n_trs
-    table = isinstance(image, parcels.ParcelTable)
-    for k, volume in enumerate(image.volumes() if table else volumes(scan.path, image)):
+    read = image.volumes() if isinstance(image, MatrixImage) else volumes(scan.path, image)
+    for k, volume in enumerate(read):
         if scan.whole or scan.first_volume <= k < last:
             yield volume
