@@ -98,6 +98,23 @@ class Trial:
     admissible: NDArray[np.bool_]
 
 
+def effective_number(null: NDArray[np.float64]) -> float:
+    r"""How many independent values a series of neighbouring shifts is worth.
+
+    :math:`n / (1 + 2 \sum_k \rho_k)`, the sum up to the first autocorrelation that is not positive (Geyer 1992, as for
+    a chain).
+    """
+    n = len(null)
+    x = null - null.mean()
+    power = np.abs(np.fft.rfft(x, 2 * n)) ** 2
+    acf = np.fft.irfft(power)[:n]
+    if acf[0] <= 0:
+        return float(n)
+    rho = acf[1:] / acf[0]
+    stop = int(np.argmax(rho <= 0)) if (rho <= 0).any() else len(rho)
+    return float(n / (1 + 2 * rho[:stop].sum()))
+
+
 @dataclass(frozen=True)
 class Identified:
     """How often segments were told from others, and how often with the sound turned round.
@@ -131,6 +148,11 @@ class Identified:
         return np.asarray(means[np.isfinite(means)])
 
     @property
+    def effective_shifts(self) -> float:
+        """How many independent shifts the null is worth: those of neighbouring TRs say nearly the same."""
+        return effective_number(self.null)
+
+    @property
     def smallest_p(self) -> float:
         """The least p that so many shifts allow."""
         return 1 / (1 + len(self.null))
@@ -156,7 +178,10 @@ class Identified:
             return f"not testable: {have} enough distractors, at least {FEWEST_SEGMENTS} are needed"
         if not self.testable:
             return f"not testable: {n} admissible shifts, at least {FEWEST_SHIFTS} are needed"
-        return f"p = {self.p:.3f} ({n} shifts, smallest attainable {self.smallest_p:.3f})"
+        return (
+            f"p = {self.p:.3f} ({n} shifts, worth {self.effective_shifts:.0f} independent ones; smallest attainable "
+            f"{self.smallest_p:.3f})"
+        )
 
 
 def admissible_shifts(runs: Sequence[Block], gap: int) -> NDArray[np.int64]:

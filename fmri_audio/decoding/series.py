@@ -27,6 +27,7 @@ from fmri_audio.base.documents import load_yaml
 from fmri_audio.base.errors import UserError
 from fmri_audio.base.kinds import Block, Matrix
 from fmri_audio.base.settings import ExactSeconds, PositiveInt, Section
+from fmri_audio.decoding.identification import effective_number
 from fmri_audio.decoding.regression import cleaned_for, fit_ridge
 from fmri_audio.study.facts import Subject
 from fmri_audio.study.lag_windows import lagged
@@ -284,23 +285,6 @@ def partial(of: Series, given: Series, between: Series | float) -> Series:
     """
     least = np.sqrt(np.clip((1 - given**2) * (1 - np.square(between)), 1e-12, None))
     return np.asarray((of - given * between) / least)
-
-
-def effective_number(null: Series) -> float:
-    r"""How many independent values a series of neighbouring shifts is worth.
-
-    :math:`n / (1 + 2 \sum_k \rho_k)`, the sum up to the first autocorrelation that is not positive (Geyer 1992, as for
-    a chain).
-    """
-    n = len(null)
-    x = null - null.mean()
-    power = np.abs(np.fft.rfft(x, 2 * n)) ** 2
-    acf = np.fft.irfft(power)[:n]
-    if acf[0] <= 0:
-        return float(n)
-    rho = acf[1:] / acf[0]
-    stop = int(np.argmax(rho <= 0)) if (rho <= 0).any() else len(rho)
-    return float(n / (1 + 2 * rho[:stop].sum()))
 
 
 @dataclass(frozen=True)

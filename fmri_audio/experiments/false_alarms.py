@@ -29,6 +29,7 @@ from fmri_audio.base.kinds import Block, Matrix
 from fmri_audio.base.settings import PositiveInt, Section, project_root
 from fmri_audio.brain.response import canonical_response
 from fmri_audio.decoding import series, turning
+from fmri_audio.decoding.identification import effective_number
 from fmri_audio.decoding.series import PIPELINE_FILE, Pipeline, Recorded
 from fmri_audio.decoding.turning import Reader
 from fmri_audio.experiments.real_brains import recorded
@@ -178,7 +179,7 @@ class Trials:
     def effective(self, test: str, group: Sequence[int]) -> float:
         """How many independent replacements its null is worth: fewer than there are where shifts are neighbours."""
         null = self.null[test][list(group)].mean(axis=(0, 1))
-        return series.effective_number(null) if test in ("turned", "refitted") else float(len(null))
+        return effective_number(null) if test in ("turned", "refitted") else float(len(null))
 
 
 def try_pairing(

@@ -46,7 +46,9 @@ def test_a_true_prediction_is_identified_and_significant() -> None:
     assert len(found.null) == 240 - 2 * GAP - 1 == 215
     assert found.p == found.smallest_p == 1 / 216
     assert abs(found.null.mean() - 0.5) < 0.02
-    assert found.verdict == "p = 0.005 (215 shifts, smallest attainable 0.005)"
+    assert found.verdict.startswith("p = 0.005 (215 shifts, worth ")
+    assert found.verdict.endswith(" independent ones; smallest attainable 0.005)")
+    assert 10 < found.effective_shifts <= 215
 
 
 def test_accuracy_falls_with_noise_and_many_ways_are_harder() -> None:

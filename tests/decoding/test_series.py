@@ -11,6 +11,7 @@ import pytest
 from fmri_audio.base.errors import UserError
 from fmri_audio.base.settings import project_root
 from fmri_audio.decoding import series
+from fmri_audio.decoding.identification import effective_number
 from fmri_audio.decoding.series import Pipeline
 
 TR = Fraction(2)
@@ -104,9 +105,9 @@ def test_partial_correlation_is_that_of_residuals() -> None:
 
 def test_neighbouring_shifts_count_as_few() -> None:
     rng = np.random.default_rng(7)
-    assert series.effective_number(rng.standard_normal(400)) > 250
+    assert effective_number(rng.standard_normal(400)) > 250
     smooth = np.convolve(rng.standard_normal(500), np.ones(20) / 20, "valid")[:400]
-    assert 10 < series.effective_number(smooth) < 60
+    assert 10 < effective_number(smooth) < 60
 
 
 def test_segments_are_told_by_their_contour() -> None:
