@@ -55,10 +55,10 @@ def caption(rows: Sequence[AlarmRow], stage: str, settings: Settings) -> str:
     """Standalone."""
     some = [row for row in rows if row.stage == stage and not row.effect]
     return (
-        f"Share of studies of real BOLD with the sound of something else in which a test of the held-out correlation of level "
-        f"rejects at {settings.level:g} ({stage}; {some[0].n_runs} runs of StudyForrest, {some[0].n_pairings} pairings of scans and "
-        f"wrong sounds), with 99 % intervals over pairings; and the share found where a response to the wrong sound was "
-        "planted, as a share of the size that listeners' own sound has."
+        "Share of studies of real BOLD with the sound of something else in which a test of the held-out correlation of "
+        f"level rejects at {settings.level:g} ({stage}; {some[0].n_runs} runs of StudyForrest, {some[0].n_pairings} pairings "
+        "of scans and wrong sounds), with 99 % intervals over pairings; and the share found where a response to the wrong "
+        "sound was planted, as a share of the size that listeners' own sound has."
     )
 
 
