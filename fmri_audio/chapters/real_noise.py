@@ -56,9 +56,9 @@ def caption(rows: Sequence[AlarmRow], stage: str, settings: Settings) -> str:
     some = [row for row in rows if row.stage == stage and not row.effect]
     return (
         "Share of studies of real BOLD with the sound of something else in which a test of the held-out correlation of "
-        f"level rejects at {settings.level:g} ({stage}; {some[0].n_runs} runs of StudyForrest, {some[0].n_pairings} pairings "
-        "of scans and wrong sounds), with 99 % intervals over pairings; and the share found where a response to the wrong "
-        "sound was planted, as a share of the size that listeners' own sound has."
+        f"level rejects at {settings.level:g} ({stage}; {some[0].n_runs} runs of StudyForrest, {some[0].n_pairings} "
+        "pairings of scans and wrong sounds), with 99 % intervals over pairings; and the share found where a response "
+        "to the wrong sound was planted, as a share of the size that listeners' own sound has."
     )
 
 
