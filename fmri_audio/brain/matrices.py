@@ -93,7 +93,7 @@ def open_matrix(path: Path) -> MatrixImage:
 
 def _open_hdf5(path: Path) -> MatrixImage:
     """A matrix in HDF5, which states no TR: the only one there, or the one called ``data``."""
-    with from_extra("hdf5"):
+    with from_extra("matrices"):
         import h5py
 
     try:
