@@ -125,7 +125,7 @@ bench: environment
 
 lock: environment
 	@test -x .bootstrap/bin/uv || { echo "error: .bootstrap/bin/uv does not exist: run make lock without PYTHON, which installs it" >&2; exit 1; }
-	@.bootstrap/bin/uv pip compile pyproject.toml --extra book --extra workflow --extra recognition --extra hdf5 --extra test --universal \
+	@.bootstrap/bin/uv pip compile pyproject.toml --extra book --extra workflow --extra recognition --extra matrices --extra test --universal \
 		--generate-hashes --no-header --no-annotate --python-version 3.11 --output-file requirements.lock --quiet
 	@echo "uv==$$(.bootstrap/bin/uv --version | cut -d' ' -f2)" | .bootstrap/bin/uv pip compile - --universal \
 		--generate-hashes --no-header --no-annotate --python-version 3.11 --output-file bootstrap.lock --quiet

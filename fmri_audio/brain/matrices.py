@@ -93,7 +93,7 @@ def open_matrix(path: Path) -> MatrixImage:
 
 def _open_hdf5(path: Path) -> MatrixImage:
     """A matrix in HDF5, which states no TR: the only one there, or the one called ``data``."""
-    with from_extra("hdf5"):
+    with from_extra("matrices"):
         import h5py
 
     try:
@@ -138,13 +138,14 @@ def _open_cifti(path: Path) -> MatrixImage:
     if not TR_SECONDS[0] <= series.step <= TR_SECONDS[1]:
         raise UserError(f"{path}: its header says a TR of {series.step:g} s; correct it")
     n_trs, n_voxels = len(series), len(grayordinates)
-    needed = int(image.dataobj.offset) + n_trs * n_voxels * image.get_data_dtype().itemsize
+    stored: Any = image.dataobj
+    needed = int(stored.offset) + n_trs * n_voxels * image.get_data_dtype().itemsize
     if path.stat().st_size < needed:
         raise UserError(f"{path}: truncated, its header states {needed:,} bytes; fetch it again")
 
     def rows() -> Iterator[np.ndarray]:
         for first in range(0, n_trs, _ROWS):
-            yield from np.asarray(image.dataobj[first : first + _ROWS])
+            yield from np.asarray(stored[first : first + _ROWS])
 
     return MatrixImage(path, n_trs, n_voxels, float(series.step), rows)
 

@@ -326,6 +326,8 @@ class Shared:
         Correlation with the level of the sound, mean over subjects.
     by_subject : array, shape [subjects, voxels of the mask]
         Leave-one-out correlation of each subject.
+    placed : bool
+        Whether the scans say where their voxels lie.
     """
 
     grey: NDArray[np.bool_]
@@ -334,6 +336,7 @@ class Shared:
     ceiling: NDArray[np.float64]
     level: NDArray[np.float64]
     by_subject: NDArray[np.float64]
+    placed: bool = True
 
 
 def shared_by_brains(held_out: HeldOut) -> Shared:
@@ -356,6 +359,7 @@ def shared_by_brains(held_out: HeldOut) -> Shared:
         agreement.noise_ceiling(everyone),
         np.mean(levels, axis=0),
         agreement.leave_one_out_isc([one[:, auditory] for one in everyone]),
+        study.placed,
     )
 
 
@@ -366,7 +370,7 @@ def shared_lines(shared: Shared) -> list[str]:
         "noise ceiling": shared.ceiling,
         "level of the sound": shared.level,
     }
-    which = "in all" if shared.grey.all() else "of grey matter"
+    which = "of grey matter" if shared.placed else "in all"
     return [
         f"{shared.grey.sum()} voxels {which}, {shared.auditory.sum()} of them in the mask, "
         f"{len(shared.by_subject)} subjects",

@@ -49,7 +49,7 @@ def test_what_is_no_time_series_of_grayordinates_is_one_sentence(tmp_path: Path)
 
 
 def test_a_matrix_in_hdf5_is_the_only_one_or_the_one_called_data(tmp_path: Path) -> None:
-    h5py = pytest.importorskip("h5py", reason="needs the extra hdf5")
+    h5py = pytest.importorskip("h5py", reason="needs the extra matrices")
     image = open_image(write_hdf5(tmp_path / "x.hf5", ROWS, repeats=3))
     assert image.shape == (9, 1, 1, 70) and nifti.seconds_per_volume(image) == 0
     np.testing.assert_array_equal(np.stack(list(image.volumes()))[..., 0, 0], ROWS)

@@ -165,7 +165,7 @@ def test_an_edition_runs_from_the_data_sets_files_to_the_first_decoded_table(
     tmp_path: Path, tiny_checkpoint_file: Path, name: str
 ) -> None:
     if name == "lebel":
-        pytest.importorskip("h5py", reason="needs the extra hdf5")
+        pytest.importorskip("h5py", reason="needs the extra matrices")
     opened = edition(name, tmp_path, tiny_checkpoint_file)
     assert float(opened.stimulus.tr) == DATA_SETS[name].tr == float(opened.study.tr)
     found, shown = decoded(opened)

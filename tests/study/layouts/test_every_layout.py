@@ -28,7 +28,7 @@ def bids(folder: Path) -> Path:
 
 
 def lebel(folder: Path) -> Path:
-    pytest.importorskip("h5py", reason="needs the extra hdf5")
+    pytest.importorskip("h5py", reason="needs the extra matrices")
     return open_data.lebel(folder)
 
 

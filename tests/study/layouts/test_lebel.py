@@ -12,7 +12,7 @@ from fmri_audio.study.checker import check_study
 from fmri_audio.study.reader import Study, find_study
 from tests.study import open_data
 
-pytest.importorskip("h5py", reason="needs the extra hdf5")
+pytest.importorskip("h5py", reason="needs the extra matrices")
 
 
 def test_a_story_is_a_run_that_begins_ten_seconds_into_the_sound(tmp_path: Path) -> None:
