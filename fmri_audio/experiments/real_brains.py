@@ -222,7 +222,7 @@ def rows_of(
 def kept(what: Recorded) -> list[tuple[str, series.Prepare]]:
     """What is kept of a series before it is compared, with its name: all, what is fast, and every octave."""
     bands = [
-        (f"{shortest:g} to {longest:g} s", series.band(what.tr, shortest, longest))
+        (f"{shortest or 2 * float(what.tr):g} to {longest:g} s", series.band(what.tr, shortest, longest))
         for shortest, longest in series.octaves(what.tr)
     ]
     fast = (f"{HIGH_PASS_SECONDS:g} s and faster", series.high_pass(what.tr, HIGH_PASS_SECONDS))
