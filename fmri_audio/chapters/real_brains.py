@@ -275,7 +275,7 @@ def _longest(detail: str) -> float:
 
 def draw_growth(real: Real) -> Figure:
     """Correlation against the number of subjects averaged, and of runs trained on."""
-    figure, axes = plt.subplots(1, 2, figsize=(8, 3), sharey=True)
+    figure, axes = plt.subplots(1, 2, figsize=(8, 3.4), sharey=True)
     for target, colour in zip(LABELS, ("C0", "C3"), strict=True):
         for detail, style in (("as it is", "o-"), (FAST, "o--")):
             rows = [
@@ -299,8 +299,9 @@ def draw_growth(real: Real) -> Figure:
             )
     axes[0].set(xlabel="listeners whose predictions are averaged", ylabel="correlation")
     axes[1].set(xlabel="runs trained on")
-    axes[1].legend(frameon=False, fontsize=7)
-    figure.tight_layout()
+    shown = axes[1].get_legend_handles_labels()
+    figure.legend(*shown, loc="lower center", ncols=2, frameon=False, fontsize=7)
+    figure.tight_layout(rect=(0, 0.12, 1, 1))
     return figure
 
 
