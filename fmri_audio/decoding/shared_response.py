@@ -179,8 +179,9 @@ def fit_shared_response(
 def shared_variance(response: SharedResponse, bold: Brains, rows: NDArray[np.int64]) -> float:
     r"""Share of each subject's variance that the others' shared response predicts, mean over subjects.
 
-    :math:`1 - \lVert X_i - S_{-i} W_i^\top \rVert^2 / \lVert X_i \rVert^2`, with :math:`S_{-i}` the mean over all
-    but *i*. Below 0 where the others tell less than the mean.
+    The prediction is :math:`S_{-i} W_i^\top`, with :math:`S_{-i}` the mean over all but *i*. It is taken with the one
+    scale that fits best, because the mean of a few brains is louder than what they share: what counts is the squared
+    correlation over all volumes and voxels, with its sign.
 
     Parameters
     ----------
@@ -201,10 +202,12 @@ def shared_variance(response: SharedResponse, bold: Brains, rows: NDArray[np.int
     total = np.sum([*mapped.values()], axis=0)
     shares = []
     for subject, one in bold.items():
-        true = one[rows] - response.means[subject]
-        others = (total - mapped[subject]) / (len(bold) - 1)
-        left = true - others @ response.maps[subject].T
-        shares.append(1 - float(np.sum(left**2) / np.sum(true**2)))
+        own = mapped[subject].astype(np.float64)
+        others = (total - own) / (len(bold) - 1)
+        # The map has orthonormal columns, so that both products can be taken on the shared axes.
+        product, power = np.sum(own * others), np.sum(others**2)
+        power *= np.sum((one[rows] - response.means[subject]) ** 2)
+        shares.append(float(product * abs(product) / power) if power > 0 else 0.0)
     return float(np.mean(shares))
 
 

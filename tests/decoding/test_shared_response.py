@@ -174,14 +174,20 @@ def test_it_beats_averaging_where_maps_differ_and_not_where_they_are_the_same() 
     assert abs(gains["same"][1]) < 0.1
 
 
-def test_shared_variance_is_what_the_others_leave_over() -> None:
-    bold, _, _ = brains(noise=0)
+def test_shared_variance_is_the_squared_correlation_with_what_the_others_say() -> None:
+    bold, _, _ = brains(noise=0.5)
     found = fit_shared_response(bold, TRAIN, K)
-    silent = {subject: np.zeros_like(one) + found.means[subject] for subject, one in bold.items()}
-    alone = {**silent, 1: bold[1]}
-    with np.errstate(divide="ignore", invalid="ignore"):
-        assert not shared_variance(found, alone, TEST) > 0
-    assert shared_variance(found, {1: bold[1], 2: bold[2]}, TEST) > 0.999
+    expected = []
+    for subject in bold:
+        others = {name: one[TEST] for name, one in bold.items() if name != subject}
+        said = found.reconstructed(subject, found.mean_of(others)) - found.means[subject]
+        true = bold[subject][TEST] - found.means[subject]
+        expected.append(np.sum(said * true) ** 2 / np.sum(said**2) / np.sum(true**2))
+    assert shared_variance(found, bold, TEST) == pytest.approx(np.mean(expected), rel=1e-4)
+    silent = {subject: np.tile(found.means[subject], (N, 1)) for subject in bold}
+    assert shared_variance(found, silent, TEST) == 0
+    against = {1: bold[1], 2: np.float32(2 * found.means[2] - bold[2])}
+    assert shared_variance(found, against, TEST) < 0
     with pytest.raises(UserError, match="at least 2 subjects"):
         shared_variance(found, {1: bold[1]}, TEST)
 
