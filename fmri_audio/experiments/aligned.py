@@ -83,7 +83,9 @@ def aligned(
     bold : mapping of subject to array, shape [TRs, voxels]
         As read; cleaned here for every split. Voxels have to match, for averages.
     target : array, shape [TRs, targets]
-        Of the whole stimulus; of each split only training TRs are fitted.
+        Of the whole stimulus; of each split only training TRs are fitted. BOLD loses here what is slower than 128 s: a
+        slow target asks for the same filter, run by run (:func:`fmri_audio.brain.cleaning.clean_blocks`), or else is
+        scored for what no volume tells any more.
     runs : sequence of (first, last)
         TRs of each run.
     comparison : Comparison
