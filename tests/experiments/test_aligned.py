@@ -1,0 +1,60 @@
+"""The table of what alignment buys, from tiny brains whose voxels do not match."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from fmri_audio.base.errors import UserError
+from fmri_audio.decoding.group import Reading
+from fmri_audio.experiments import aligned
+from fmri_audio.experiments.aligned import Comparison, groups
+from tests.decoding.test_group import GAP, LAGS, N_TRS, RUNS, TR, K, brains
+
+ASKED = Comparison(Reading(LAGS, 0, 3), ks=[K], counts=[1, 2, 4], n_groups=2, newcomers=[1, 4])
+
+
+def test_groups_go_round_the_circle() -> None:
+    assert groups("abcd", 3, 2) == [["a", "b", "c"], ["c", "d", "a"]]
+    assert groups("abcd", 1, 9) == [["a"], ["b"], ["c"], ["d"]]
+    assert groups("abcd", 4, 3) == [["a", "b", "c", "d"]]
+
+
+def test_the_table_is_tidy_and_the_shared_response_leads_where_voxels_do_not_match() -> None:
+    bold, target = brains(turned=True)
+    table = aligned.aligned(bold, target, RUNS, ASKED, tr=TR, gap=GAP)
+    assert tuple(table.columns) == aligned.COLUMNS
+    counted = table.groupby(["method", "n_subjects"]).size().to_dict()
+    sizes = {
+        (name, count): 2 * (1 if count == 4 else 2)
+        for name in ("bold", "predictions", "shared")
+        for count in (1, 2, 4)
+    }
+    assert counted == {**sizes, ("within", 1): 8, ("bold-new", 3): 4, ("shared-new", 3): 4}
+    assert set(table["run"]) == {1, 2} and table["r"].between(-1, 1).all()
+    keyed = table.set_index([*aligned.COLUMNS[:-1]])["r"]
+    assert keyed.index.is_unique
+    for run in (1, 2):
+        assert keyed["bold", 1, 3, run] == keyed["predictions", 1, 3, run] == keyed["within", 1, 3, run]
+    mean = table.groupby(["method", "n_subjects"])["r"].mean()
+    assert mean["shared", 4] > mean["bold", 4] + 0.1
+    assert mean["shared-new", 3] > mean["bold-new", 3] + 0.1
+
+
+def test_what_does_not_fit_is_said_before_anything_is_fitted() -> None:
+    bold, target = brains(turned=True, n_subjects=2)
+    asked = dataclasses.replace(ASKED, counts=[1], newcomers=[])
+    times = {"tr": TR, "gap": GAP}
+    with pytest.raises(UserError, match="groups of 4 of 2 subjects are impossible; ask for 1 to 2"):
+        aligned.aligned(bold, target, RUNS, dataclasses.replace(asked, counts=[1, 4]), **times)
+    with pytest.raises(UserError, match="subject 4 has no BOLD .* name one of 1, 2"):
+        aligned.aligned(bold, target, RUNS, dataclasses.replace(asked, newcomers=[4]), **times)
+    with pytest.raises(UserError, match="a newcomer is decoded by others; give at least 2 subjects"):
+        aligned.aligned({1: bold[1]}, target, RUNS, dataclasses.replace(asked, newcomers=[1]), **times)
+    with pytest.raises(UserError, match="subject 2: fewer than the 150 TRs"):
+        aligned.aligned({**bold, 2: bold[2][:-1]}, target, RUNS, asked, **times)
+    with pytest.raises(UserError, match="the target: fewer than the 150 TRs"):
+        aligned.aligned(bold, target[:-1], RUNS, asked, **times)
+    with pytest.raises(UserError, match="at least 2 runs"):
+        aligned.aligned(bold, target, [(0, N_TRS)], asked, **times)
