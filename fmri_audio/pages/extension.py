@@ -12,6 +12,7 @@ The pages of the package name arrays by what they hold.
 
 from __future__ import annotations
 
+import html
 import io
 import re
 from collections.abc import Iterable
@@ -59,7 +60,9 @@ def head_tables(app: Sphinx, doctree: nodes.document) -> None:
         before = table.parent[at - 1] if (at := table.parent.index(table)) else None
         if isinstance(before, nodes.paragraph) and before.astext().endswith(":"):
             before.parent.remove(before)
-            table.insert(0, nodes.title("", "", *before.children))
+            # Not a title, which Sphinx would number among the figures.
+            caption = f"<caption>{html.escape(before.astext())}</caption>"
+            table.insert(0, nodes.raw("", caption, format="html"))
         next(iter(table.findall(nodes.colspec)))["stub"] = 1
 
 

@@ -50,12 +50,14 @@ def built(tmp_path: Path) -> Path:
     source.mkdir()
     (source / "conf.py").write_text(
         'extensions = ["fmri_audio.pages.extension"]\nhtml_theme = "sphinx_book_theme"\nhtml_math_renderer = "mathml"\n'
+        "numfig = True\n"
     )
     (source / "index.rst").write_text(
         "Title\n=====\n\nInline :math:`x^2`.\n\n.. math:: \\sum_t x_t\n   :label: sum\n"
         "\nWho speaks, and where:\n\n==== =====\nwho  where\n==== =====\nAda  here\nBob  there\n==== =====\n"
         "\nNot a caption.\n\n==== =====\none  two\n==== =====\n1    2\n==== =====\n"
     )
+    warnings = io.StringIO()
     app = Sphinx(
         str(source),
         str(source),
@@ -63,9 +65,10 @@ def built(tmp_path: Path) -> Path:
         str(tmp_path / "trees"),
         "html",
         status=None,
-        warning=None,
+        warning=warnings,
     )
     app.build()
+    assert "not assigned for table" not in warnings.getvalue()
     return tmp_path / "out"
 
 
