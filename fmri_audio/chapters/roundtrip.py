@@ -104,11 +104,15 @@ def vocoders_said(scored: Mapping[str, pd.DataFrame], run: Edition, kind: str) -
     )
 
 
+def kbps_of(way: MelGriffinLim, run: Edition) -> float:
+    """Return the bit rate a way is shown at: the codec's that it stands beside, or its own."""
+    return run.bandwidth if isinstance(way, QuantisedMel) else way.bits_per_second / 1000
+
+
 def vocoder_records(scored: Mapping[str, pd.DataFrame], run: Edition) -> list[Record]:
     """Return the scores of vocoders as results: ``representation`` is mel-vocoder, or mel-vocoder-quantised."""
     found: list[Record] = []
     for frame, way in zip(scored.values(), vocoders(run).values(), strict=True):
-        kbps = run.bandwidth if isinstance(way, QuantisedMel) else way.bits_per_second / 1000
-        own = {**columns(run), "control": "none", "bandwidth_kbps": kbps}
+        own = {**columns(run), "control": "none", "bandwidth_kbps": kbps_of(way, run)}
         found += scoring.to_records(frame, representation=way.name, **own)
     return found

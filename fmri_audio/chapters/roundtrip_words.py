@@ -13,7 +13,7 @@ from fmri_audio.base.kinds import Waveform
 from fmri_audio.base.results import Record
 from fmri_audio.bottleneck.block_code import BlockCode
 from fmri_audio.chapters import spoken
-from fmri_audio.chapters.roundtrip import columns, equal_mel, plain_mel, setting_of, vocoders
+from fmri_audio.chapters.roundtrip import columns, equal_mel, kbps_of, plain_mel, setting_of, vocoders
 from fmri_audio.chapters.spoken import Spoken
 from fmri_audio.edition import Edition
 from fmri_audio.edition.reel import Reel, reel_of
@@ -142,7 +142,7 @@ def _at_equal_bits(run: Edition, reel: Reel, equal: str, coded: str) -> list[Way
 
 def _vocoded(run: Edition, reel: Reel) -> Iterator[Way]:
     for name, way in vocoders(run).items():
-        own = {"representation": way.name, "bandwidth_kbps": way.bits_per_second / 1000}
+        own = {"representation": way.name, "bandwidth_kbps": kbps_of(way, run)}
         yield Way(name, through(way, reel.waveform), own)
 
 

@@ -151,7 +151,9 @@ def listen_at(
     return Spoken(readings, run.settings.seed)
 
 
-def beside(table: pd.DataFrame, spoken: Spoken, before: str, names: str) -> pd.DataFrame:
+def beside(
+    table: pd.DataFrame, spoken: Spoken, before: str, names: str, kind: str | None = None
+) -> pd.DataFrame:
     """Put the words wrong into a table of scores.
 
     Parameters
@@ -163,10 +165,14 @@ def beside(table: pd.DataFrame, spoken: Spoken, before: str, names: str) -> pd.D
         Column that the new one goes before; at the end if there is none of that name.
     names : str
         Column that names the sounds.
+    kind : str, optional
+        Segments whose words were read: rows of other ones, by their column ``segments``, have none.
     """
     place = list(table.columns).index(before) if before in table else len(table.columns)
     with_words = table.copy()
     with_words.insert(place, WORDS, [spoken.beyond(str(name)) for name in table[names]])
+    if kind is not None:
+        with_words.loc[table["segments"] != kind, WORDS] = math.nan
     return with_words
 
 

@@ -12,6 +12,7 @@ import pytest
 
 from fmri_audio.base.settings import WordsSettings
 from fmri_audio.chapters import encodec, problem, roundtrip_words, spoken
+from fmri_audio.chapters.roundtrip import equal_mel, plain_mel
 from fmri_audio.chapters.spoken import Spoken
 from fmri_audio.codec.checkpoints import Checkpoint
 from fmri_audio.edition.readings import Reading
@@ -153,3 +154,18 @@ def test_why_words_are_undefined_is_said_instead(run: Any, monkeypatch: pytest.M
     monkeypatch.setattr(spoken, "find_recogniser", lambda: None)
     assert encodec.words_said(unheard, run) == unheard.why_undefined != ""
     assert problem.words_said(unheard, {838: None}, run)["words_behind"] == unheard.why_undefined  # type: ignore[dict-item]
+
+
+def test_a_spectrogram_of_equal_bits_is_written_down_at_the_codecs_bandwidth(
+    run: Any, heard: list[tuple[int, np.ndarray]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its own bit rate is what a split into bands, frames and bits comes to: near that, and not the same."""
+    equal, plain = equal_mel(run), plain_mel(run)
+    assert equal.bits_per_second / 1000 != run.bandwidth
+    monkeypatch.setattr(
+        roundtrip_words, "vocoders", lambda run: {"plain, vocoded": plain, "equal, vocoded": equal}
+    )
+    rows = written(roundtrip_words.of_codec(run, *encodec.names(run))[1])
+    quantised = rows[rows["representation"] == "mel-quantised"]
+    assert quantised["bandwidth_kbps"].tolist() == [6.0, 6.0]
+    assert rows[rows["representation"] == "mel"]["bandwidth_kbps"].nunique() == 1

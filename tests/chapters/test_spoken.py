@@ -71,6 +71,9 @@ def test_words_go_beside_other_scores(counted: Spoken) -> None:
     assert list(table) == ["sound", "PESQ", "words wrong", "STOI"]
     assert table["words wrong"][0] == 1.0 and math.isnan(table["words wrong"][1])
     assert list(spoken.beside(scores, counted, before="none", names="sound"))[-1] == "words wrong"
+    rows = pd.DataFrame({"sound": ["bad", "bad"], "segments": ["speech", "music"]})
+    of_speech = spoken.beside(rows, counted, before="none", names="sound", kind="speech")["words wrong"]
+    assert of_speech[0] == 1.0 and math.isnan(of_speech[1]), "nobody read the words of music"
 
 
 def test_agreement_is_over_sounds_that_were_read_whole(counted: Spoken) -> None:
