@@ -61,7 +61,7 @@ def head_tables(app: Sphinx, doctree: nodes.document) -> None:
         if isinstance(before, nodes.paragraph) and before.astext().endswith(":"):
             before.parent.remove(before)
             # Not a title, which Sphinx would number among the figures.
-            caption = f"<caption>{html.escape(before.astext())}</caption>"
+            caption = f"<caption>{html.escape(before.astext().removesuffix(':'))}</caption>"
             table.insert(0, nodes.raw("", caption, format="html"))
         next(iter(table.findall(nodes.colspec)))["stub"] = 1
 
