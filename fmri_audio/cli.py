@@ -20,7 +20,7 @@ from fmri_audio.base.command import command
 from fmri_audio.base.errors import UserError
 from fmri_audio.base.extras import from_extra
 from fmri_audio.base.files import check_writable, replacing, write_text
-from fmri_audio.base.settings import BIDS_SPACE, DECODERS, FAMILIES, NAMED_CODECS, VARIANTS
+from fmri_audio.base.settings import BIDS_SPACE, DECODERS, FAMILIES, NAMED_CODECS, VARIANTS, VOXELS
 
 if TYPE_CHECKING:
     from fmri_audio.codec.checkpoints import Checkpoint
@@ -333,6 +333,7 @@ def data_simulate(arguments: argparse.Namespace) -> None:
         seed=arguments.seed,
         strength=arguments.strength,
         variant=arguments.variant,
+        voxels=arguments.voxels,
         features=arguments.features,
         runs=runs,
     )
@@ -475,8 +476,15 @@ def _add_data(data: argparse.ArgumentParser) -> None:
     simulate.add_argument(
         "--variant",
         choices=VARIANTS,
-        default="realistic",
-        help="null: noise only; null-shared: brains share a signal that has nothing to do with the sound",
+        default="matched",
+        help="matched: to the regions of real listeners; null: noise only; null-shared: brains share a signal that has "
+        "nothing to do with the sound",
+    )
+    simulate.add_argument(
+        "--voxels",
+        choices=VOXELS,
+        default="between",
+        help="how a region's response is spread over its voxels, which real regions do not say",
     )
     simulate.add_argument(
         "--strength", type=float, help="share of variance that subjects share (default: the variant's own)"
@@ -529,7 +537,7 @@ def _add_study(study: argparse.ArgumentParser) -> None:
         "--pipeline",
         type=Path,
         metavar="FILE",
-        help="filter, lags, penalties, columns (default: config/real-brains.yml, all runs of the study)",
+        help="filter, lags, penalties, columns (default: config/analyses/real-brains.yml, all runs of the study)",
     )
     decode.add_argument("--task", help="which task of a BIDS data set")
     decode.add_argument("--story", help="which story of that task (default: all that everybody heard)")

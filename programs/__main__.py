@@ -49,6 +49,7 @@ COMMANDS = {
     "calibrate": Entry("fmri_audio.experiments.calibration"),
     "scaling": Entry("fmri_audio.experiments.scaling"),
     "real-brains": Entry("fmri_audio.experiments.real_brains"),
+    "matched-brains": Entry("fmri_audio.experiments.matched_brains"),
     "false-alarms": Entry("fmri_audio.experiments.false_alarms"),
     "data": Entry("programs.data_sets.fetch"),
     "codec": Entry(f"{TRAINING}.run"),

@@ -54,7 +54,7 @@ class Ridge:
     def predict(self, predictors: Matrix) -> Matrix:
         """Predictions [TRs, targets] from predictors [TRs, features] standardised as in training."""
         with solver() as backend:
-            weighed = _products(predictors, self.predictors, backend) @ backend.asarray(self.dual)
+            weighed = products(predictors, self.predictors, backend) @ backend.asarray(self.dual)
             return np.asarray(backend.to_numpy(weighed) + self.mean, np.float32)
 
     @property
@@ -215,13 +215,13 @@ def fit_ridge(
             dual = (centred - given @ primal.coef_) / best
         else:
             model = KernelRidgeCV(alphas=penalties, kernel="precomputed", cv=folds, warn=False)
-            model.fit(_products(predictors, predictors, backend), centred)
+            model.fit(products(predictors, predictors, backend), centred)
             dual, best = model.dual_coef_, model.best_alphas_
         weights, chosen = (np.asarray(backend.to_numpy(values), np.float64) for values in (dual, best))
     return Ridge(predictors, weights, mean, chosen)
 
 
-def _products(a: Matrix, b: Matrix, backend: ModuleType) -> Any:
+def products(a: Matrix, b: Matrix, backend: ModuleType) -> Any:
     """Inner products of rows of ``a`` [n, features] with rows of ``b`` [m, features], in double precision, [n, m].
 
     Summed over slices of the features, so that no copy of either in double precision is made. It is an array of the

@@ -35,11 +35,11 @@ from fmri_audio.study.splits import Split, least_gap, leave_one_run_out
 
 Series = NDArray[np.float64]
 
-PIPELINE_FILE = "config/real-brains.yml"
+PIPELINE_FILE = "config/analyses/real-brains.yml"
 
 
 class Pipeline(Section):
-    """How a series is decoded; see ``config/real-brains.yml``, which says what it was fixed on.
+    """How a series is decoded; see ``config/analyses/real-brains.yml``, which says what it was fixed on.
 
     Attributes
     ----------

@@ -17,14 +17,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import cho_factor, cho_solve
 
 from fmri_audio.base.kinds import Block, Matrix
-from fmri_audio.decoding.regression import cleaned_for
+from fmri_audio.brain.solver import solver
+from fmri_audio.decoding.regression import products
 from fmri_audio.study.lag_windows import lagged
 from fmri_audio.study.splits import Split
 
@@ -48,39 +48,41 @@ class Reader:
     @classmethod
     def of(
         cls,
-        bold: Matrix,
+        bold_of: Callable[[Split], Matrix],
         splits: Sequence[Split],
         *,
         lags: Sequence[int],
         shift: int,
-        tr: Fraction,
-        penalty: float,
-        high_pass: float | None,
+        penalty: float | None = None,
     ) -> Reader:
         """Fit, but for the sound.
 
         Parameters
         ----------
-        bold : array, shape [TRs, columns]
-            As read.
-        splits, lags, shift, tr
-            As in :func:`fmri_audio.decoding.series.decode`.
-        penalty : float
-        high_pass : float, optional
-            Longest period of BOLD (s) that is kept.
+        bold_of : callable
+            The subject's BOLD [TRs, columns], cleaned and standardised for a split, as
+            :func:`fmri_audio.decoding.regression.cleaned_for` returns it.
+        splits, lags, shift
+            As in :func:`fmri_audio.decoding.regression.predict_folds`.
+        penalty : float, optional
+            The number of predictors unless given, which is what each training TR has for a sum of squares. It is not
+            chosen by the sound, so that no replacement of the sound is at a disadvantage.
         """
         hats = []
         for split in splits:
-            clean = cleaned_for(bold, split, tr, high_pass)
-            train, test = (
-                np.asarray(lagged(clean, rows, lags, shift), np.float64) for rows in (split.train, split.test)
-            )
-            # The sound is centred by its training mean, so predictors are, too.
-            mean = train.mean(axis=0)
-            train, test = train - mean, test - mean
-            kernel = cho_factor(train @ train.T + penalty * np.eye(len(train)))
-            hats.append(cho_solve(kernel, train @ test.T).T)
+            clean = bold_of(split)
+            train, test = (lagged(clean, rows, lags, shift) for rows in (split.train, split.test))
+            kernel, across = _centred(train, test)
+            own = penalty if penalty is not None else float(train.shape[1])
+            factor = cho_factor(kernel + own * np.eye(len(kernel)))
+            hats.append(cho_solve(factor, across.T).T)
         return cls(splits, hats)
+
+    @classmethod
+    def mean(cls, readers: Sequence[Reader]) -> Reader:
+        """The reader whose predictions are the mean of theirs."""
+        hats = [np.mean(several, axis=0) for several in zip(*(one.hats for one in readers), strict=True)]
+        return cls(readers[0].splits, hats)
 
     def read(self, sounds: Sounds) -> list[Sounds]:
         """Predict the held-out part of every sound from its training part, one array per split."""
@@ -111,6 +113,15 @@ class Reader:
             turned = np.stack([np.roll(true, s) for s in (0, *shifts)], axis=1)
             rows.append(_matched(np.repeat(predicted, turned.shape[1], axis=1), turned))
         return np.stack(rows)
+
+
+def _centred(train: Matrix, test: Matrix) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Products of predictors less their training mean: of training TRs with one another, and of test with training."""
+    with solver() as backend:
+        own, across = (backend.to_numpy(products(rows, train, backend)) for rows in (train, test))
+    mean = own.mean(axis=0)
+    kernel = own - mean - mean[:, None] + mean.mean()
+    return kernel, across - mean - across.mean(axis=1, keepdims=True) + mean.mean()
 
 
 def _matched(a: Sounds, b: Sounds) -> NDArray[np.float64]:

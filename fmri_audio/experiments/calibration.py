@@ -1,20 +1,22 @@
 """Calibration: whether the decoding rejects as often as it says, and recovers what can be recovered.
 
 ``make calibrate`` simulates brains many times over, each time to another excerpt of the embedded play. They go, in
-memory, through the pipeline that the book uses: every block is cleaned on its own, ridge regression chooses its
-penalties within training, every TR is held out once, and segments are identified against the null of joint circular
-shifts.
+memory, through the pipeline that the book uses: every block is cleaned on its own, every TR is held out once, and
+segments are identified by ridge regression that is fitted anew under every joint circular shift.
 
 Excerpts differ because the slow course of any one sound agrees by accident with the slow courses of drift, a little
 better or a little worse than not at all. Over studies of one excerpt that accident never averages out, however many
 there are; over excerpts it does. ``null-one-excerpt`` shows its size.
 
+What depends on how a region's response is spread over its voxels is computed for all three models of a voxel.
+
 ``null``, ``null-shared``
     Brains that do not hear the sound; in the second they share a response to something else. The share of
-    repetitions with p ≤ .05 is the rate of false alarms.
+    repetitions with p ≤ .05 is the rate of false alarms. With 3 subjects for every model of a voxel, and with 17.
 ``null-one-excerpt``
-    As ``null``, but all studies hear the opening of the play: how far the expectation for one sound lies from one half,
-    beside how far those of the same sound turned round lie from it.
+    As ``null``, but all studies hear the opening of the play: whether the rate holds for one sound too.
+``matched``
+    Brains matched to the regions of real ones: how often so small a study finds them.
 ``strong``
     Brains that follow the sound closely. The response that all subjects share, which the simulation knows, should
     correlate with each subject's BOLD as much as is attainable; ridge regression from the true features should come
@@ -49,12 +51,12 @@ from fmri_audio.base.errors import UserError
 from fmri_audio.base.files import check_writable, replacing, sha256_of
 from fmri_audio.base.fingerprint import fingerprint
 from fmri_audio.base.kinds import Matrix
-from fmri_audio.base.settings import FAMILIES, Variant, load_settings, project_root
+from fmri_audio.base.settings import FAMILIES, VOXELS, Variant, Voxels, load_settings, project_root
 from fmri_audio.brain import agreement, cleaning
 from fmri_audio.decoding import regression
-from fmri_audio.decoding.identification import Identified, SoundFacts, Trial, identify_segments, trials
+from fmri_audio.decoding.identification import Identified, SoundFacts, Trial, identify_refitted, trials
 from fmri_audio.decoding.leakage import Built, perturbation_report
-from fmri_audio.decoding.regression import FoldPrediction
+from fmri_audio.decoding.turning import Reader
 from fmri_audio.simulation.brains import Simulation, plan_simulation, simulate_bold
 from fmri_audio.simulation.grid import Grid
 from fmri_audio.sound.acoustics import FEATURE_RATE, Features, acoustic_features
@@ -70,7 +72,9 @@ SHAPE = (16, 14, 14)
 LAGS, SHIFT, GAP, CV_FOLDS = (2, 3, 4, 5), 3, 12, 4
 ALPHA, CONFIDENCE = 0.05, 0.99
 FEWEST_REPETITIONS = 500
-STRONG_REPETITIONS = 40
+STRONG_REPETITIONS, MATCHED_REPETITIONS = 40, 200
+#: As many as the Sherlock release has.
+MANY_SUBJECTS = 17
 #: The stream of random numbers that draws excerpts; brains have streams of their own.
 _EXCERPT = 0
 
@@ -91,6 +95,8 @@ class CalibrationRow:
     holds: bool
     seed: int
     made_by: str
+    voxels: str = "between"
+    subjects: int = 3
 
 
 @dataclass(frozen=True)
@@ -155,7 +161,7 @@ class Heard:
         blocks = [split.test_block for split in self.splits]
         return trials(blocks, self.runs, n_trs=SEGMENT_TRS, gap=GAP, facts=self.facts if matched else None)
 
-    def simulate(self, variant: Variant, seed: int) -> Simulation:
+    def simulate(self, variant: Variant, seed: int, voxels: Voxels = "between") -> Simulation:
         """Plan one study."""
         return plan_simulation(
             self.acoustic,
@@ -165,6 +171,7 @@ class Heard:
             seed=seed,
             families=FAMILIES,
             variant=variant,
+            voxels=voxels,
         )
 
 
@@ -196,33 +203,36 @@ def cleaned(bold: Matrix, split: Split) -> Matrix:
     return regression.cleaned_for(bold, split, TR)
 
 
-def predict_subjects(
-    sound: Heard, variant: Variant, seed: int, n_subjects: int
-) -> list[list[FoldPrediction]]:
-    """One study: held-out predictions of every subject, one per fold."""
-    simulation, splits = sound.simulate(variant, seed), sound.splits
+def read_subjects(
+    sound: Heard, variant: Variant, seed: int, n_subjects: int, voxels: Voxels = "between"
+) -> list[Reader]:
+    """One study: how every subject's brain reads whatever was heard."""
+    simulation, splits = sound.simulate(variant, seed, voxels), sound.splits
     return [
-        regression.predict_folds(
-            partial(cleaned, simulate_bold(simulation, subject)),
-            sound.decoded,
-            splits,
-            lags=LAGS,
-            shift=SHIFT,
-            n_folds=CV_FOLDS,
-        )
+        Reader.of(partial(cleaned, simulate_bold(simulation, subject)), splits, lags=LAGS, shift=SHIFT)
         for subject in range(1, n_subjects + 1)
     ]
 
 
-def identify_once(sound: Heard, variant: Variant, seed: int) -> Identified:
+def identify(sound: Heard, readers: Sequence[Reader], matched: bool = True, ways: int = 2) -> Identified:
+    """Identify a sound's segments by decoders that are fitted anew under every shift."""
+    return identify_refitted(
+        readers, sound.decoded, sound.runs, sound.layout(matched), n_trs=SEGMENT_TRS, gap=GAP, ways=ways
+    )
+
+
+def identify_once(
+    sound: Heard, variant: Variant, seed: int, voxels: Voxels = "between", n_subjects: int = N_SUBJECTS
+) -> Identified:
     """One study of a sound, decoded and identified."""
-    predictions = predict_subjects(sound, variant, seed, N_SUBJECTS)
-    return identify_segments(predictions, sound.decoded, sound.runs, sound.layout(), n_trs=SEGMENT_TRS)
+    return identify(sound, read_subjects(sound, variant, seed, n_subjects, voxels))
 
 
-def identify_drawn(play: Heard, variant: Variant, seed: int) -> Identified:
+def identify_drawn(
+    play: Heard, variant: Variant, seed: int, voxels: Voxels = "between", n_subjects: int = N_SUBJECTS
+) -> Identified:
     """One study of the excerpt that belongs to its seed."""
-    return identify_once(play.drawn_excerpt(N_TRS, seed), variant, seed)
+    return identify_once(play.drawn_excerpt(N_TRS, seed), variant, seed, voxels, n_subjects)
 
 
 def recover_once(sound: Heard, seed: int) -> tuple[float, float, float]:
@@ -269,72 +279,64 @@ def mean_interval(values: NDArray[np.float64], confidence: float = CONFIDENCE) -
 
 
 def rejections(
-    variant: str, found: Sequence[Identified], expected_rate: bool, seed: int, made_by: str
+    variant: str,
+    found: Sequence[Identified],
+    expected_rate: bool,
+    seed: int,
+    made_by: str,
+    voxels: str = "between",
 ) -> list[CalibrationRow]:
     """How often p ≤ .05, and how often segments were identified."""
     hits, n = sum(one.p <= ALPHA for one in found), len(found)
     low, high = exact_interval(hits, n)
     accuracy = np.array([one.accuracy for one in found])
     bounds = mean_interval(accuracy)
-    at_chance = "the interval holds .5" if expected_rate else "above .5"
-    return [
-        CalibrationRow(
-            variant,
+    rows = (
+        (
             "rejection_rate",
-            hits / n,
-            low,
-            high,
-            n,
+            (hits / n, low, high),
             f"the interval holds {ALPHA:g}" if expected_rate else f"above {ALPHA:g}",
             low <= ALPHA <= high if expected_rate else low > ALPHA,
-            seed,
-            made_by,
         ),
-        CalibrationRow(
-            variant,
+        (
             "pairwise_identification",
-            float(accuracy.mean()),
-            *bounds,
-            n,
-            at_chance,
+            (float(accuracy.mean()), *bounds),
+            "the interval holds .5" if expected_rate else "above .5",
             bounds[0] <= 0.5 <= bounds[1] if expected_rate else bounds[0] > 0.5,
-            seed,
-            made_by,
         ),
+    )
+    subjects = len(found[0].per_subject)
+    return [
+        CalibrationRow(variant, name, *value, n, expected, holds, seed, made_by, voxels, subjects)
+        for name, value, expected, holds in rows
     ]
 
 
 def one_excerpt(found: Sequence[Identified], seed: int, made_by: str) -> list[CalibrationRow]:
-    """Where one sound as it was heard stands among the same sound turned round.
+    """Whether the rate of false alarms holds for one sound, and what its accident is worth.
 
-    Every admissible shift is taken for the true pairing in turn, and has over all studies an accuracy and a share of
-    p ≤ .05 of its own. These differ by more than chance leaves over so many studies: each is an accident of how the
-    slow courses of sound and drift lie. As it was heard, the sound should be one of them.
+    The accident is by how much segments are identified better than with the same sound turned round, mean over studies.
+    It may differ from 0, as turned-round sounds do from one another; the rate may not differ from what is stated.
     """
+    [rate, _] = rejections("null-one-excerpt", found, True, seed, made_by)
     accuracy = np.stack([one.per_subject.mean(axis=0) for one in found])
     accuracy = accuracy[:, np.isfinite(accuracy).all(axis=0)]
-    better = np.stack([(one >= one[:, None]).mean(axis=1) for one in accuracy])
-    rows = []
-    for quantity, values in (
-        ("rejection_rate", (better <= ALPHA).mean(axis=0)),
-        ("pairwise_identification", accuracy.mean(axis=0)),
-    ):
-        low, high = np.quantile(values[1:], [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
-        rows.append(
-            CalibrationRow(
-                "null-one-excerpt",
-                quantity,
-                float(values[0]),
-                None,
-                None,
-                len(found),
-                f"among {CONFIDENCE:.0%} of the same sound turned round ({low:.3f} to {high:.3f})",
-                bool(low <= values[0] <= high),
-                seed,
-                made_by,
-            )
-        )
-    return rows
+    by_shift = accuracy.mean(axis=0)
+    low, high = np.quantile(by_shift[1:], [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+    accident = CalibrationRow(
+        "null-one-excerpt",
+        "pairwise_identification",
+        float(by_shift[0]),
+        None,
+        None,
+        len(found),
+        f"among {CONFIDENCE:.0%} of the same sound turned round ({low:.3f} to {high:.3f})",
+        bool(low <= by_shift[0] <= high),
+        seed,
+        made_by,
+        subjects=len(found[0].per_subject),
+    )
+    return [rate, accident]
 
 
 def recovery(rows: Sequence[tuple[float, float, float]], seed: int, made_by: str) -> list[CalibrationRow]:
@@ -468,14 +470,22 @@ def calibrate(repetitions: int, seed: int, jobs: int, say: Callable[[str], None]
     play, made_by = Heard.of(whole_play()), decided_by()
     run = joblib.Parallel(n_jobs=jobs)
     rows: list[CalibrationRow] = []
-    for variant, count in (
-        ("null", repetitions),
-        ("null-shared", repetitions),
-        ("strong", STRONG_REPETITIONS),
+    for variant, count, several in (
+        ("null", repetitions, VOXELS),
+        ("null-shared", repetitions, VOXELS),
+        ("matched", MATCHED_REPETITIONS, VOXELS),
+        ("strong", STRONG_REPETITIONS, ("between",)),
     ):
-        say(f"{variant}: {count} studies of {N_SUBJECTS} subjects, an excerpt each")
-        found = run(joblib.delayed(identify_drawn)(play, variant, seed + i) for i in range(count))
-        rows += rejections(variant, found, variant != "strong", seed, made_by)
+        for voxels in several:
+            say(f"{variant}, {voxels}: {count} studies of {N_SUBJECTS} subjects, an excerpt each")
+            found = run(joblib.delayed(identify_drawn)(play, variant, seed + i, voxels) for i in range(count))
+            rows += rejections(variant, found, variant.startswith("null"), seed, made_by, voxels)
+    say(f"null-shared: {repetitions} studies of {MANY_SUBJECTS} subjects")
+    found = run(
+        joblib.delayed(identify_drawn)(play, "null-shared", seed + i, "between", MANY_SUBJECTS)
+        for i in range(repetitions)
+    )
+    rows += rejections("null-shared", found, True, seed, made_by)
     say(f"null: {repetitions} studies of one excerpt")
     opening = play.excerpt(0, N_TRS)
     rows += one_excerpt(
@@ -516,6 +526,62 @@ def read(path: Path, made_by: str = "make calibrate") -> list[dict[str, str]]:
         return list(csv.DictReader(stream))
 
 
+@dataclass(frozen=True)
+class Span:
+    """A figure of the table with all models of a voxel that it was computed for, from the lowest to the highest.
+
+    Attributes
+    ----------
+    low, high : float
+    ci_low, ci_high : float
+        The lower bound of the lowest interval, the upper one of the highest.
+    n : int
+        Studies of each.
+    holds : bool
+        Whether all are what was expected.
+    """
+
+    low: float
+    high: float
+    ci_low: float
+    ci_high: float
+    n: int
+    holds: bool
+
+    @property
+    def said(self) -> str:
+        """In words."""
+        value = f"{self.low:.3f}" if self.low == self.high else f"{self.low:.3f} to {self.high:.3f}"
+        return f"{value} ({self.ci_low:.3f} to {self.ci_high:.3f})"
+
+
+def span(rows: Sequence[Mapping[str, str]], variant: str, quantity: str, subjects: int = N_SUBJECTS) -> Span:
+    """Find a figure of the table, as :func:`read` returns it.
+
+    Raises
+    ------
+    KeyError
+        It is not there.
+    """
+    asked = (variant, quantity, str(subjects))
+    found = [row for row in rows if (row["variant"], row["quantity"], row["subjects"]) == asked]
+    if not found:
+        raise KeyError(asked)
+
+    def all_of(name: str) -> list[float]:
+        return [float(row[name]) for row in found]
+
+    value = all_of("value")
+    return Span(
+        min(value),
+        max(value),
+        min(all_of("ci_low")),
+        max(all_of("ci_high")),
+        int(found[0]["n"]),
+        all(row["holds"] == "True" for row in found),
+    )
+
+
 def main(words: Sequence[str]) -> int:
     """Make the table and print it; return the exit status: 1 where something does not hold."""
     parser = argparse.ArgumentParser("make calibrate", description=str(__doc__).split("\n\n")[0])
@@ -534,5 +600,8 @@ def main(words: Sequence[str]) -> int:
     for row in rows:
         interval = "" if row.ci_low is None else f" ({row.ci_low:.3f} to {row.ci_high:.3f})"
         verdict = "yes" if row.holds else "NO"
-        print(f"{row.variant:12} {row.quantity:44} {row.value:.3f}{interval}: {row.expected}, {verdict}")
+        print(
+            f"{row.variant:16} {row.voxels:8} {row.subjects:2} {row.quantity:44} {row.value:.3f}{interval}: "
+            f"{row.expected}, {verdict}"
+        )
     return 0 if all(row.holds for row in rows) else 1

@@ -4,7 +4,7 @@
 they were or backwards. Each such pairing is a study in which there is nothing to be found. What every candidate makes
 of them is a row of ``results/false-alarms.csv``; so is what it finds when a response to the wrong sound is planted in
 that BOLD, in the size that listeners' own sound has. Candidates, cells and the rule of choice are
-``config/false-alarms.yml``.
+``config/analyses/false-alarms.yml``.
 
 Pairings share BOLD and sound, so intervals are of means over pairings, and their number stands beside each rate.
 """
@@ -16,6 +16,8 @@ import csv
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
+from fractions import Fraction
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -30,14 +32,16 @@ from fmri_audio.base.settings import PositiveInt, Section, project_root
 from fmri_audio.brain.response import canonical_response
 from fmri_audio.decoding import series, turning
 from fmri_audio.decoding.identification import effective_number
+from fmri_audio.decoding.regression import cleaned_for
 from fmri_audio.decoding.series import PIPELINE_FILE, Pipeline, Recorded
 from fmri_audio.decoding.turning import Reader
 from fmri_audio.experiments.real_brains import recorded
 from fmri_audio.study.facts import Subject
 from fmri_audio.study.reader import Study
+from fmri_audio.study.splits import Split
 
 TABLE = Path("results/false-alarms.csv")
-SETTINGS = Path("config/false-alarms.yml")
+SETTINGS = Path("config/analyses/false-alarms.yml")
 CONFIDENCE = 0.99
 CANDIDATES = ("turned", "refitted", "phases", "blocks", "corrected")
 
@@ -54,7 +58,7 @@ class Cells(Section):
 
 
 class Settings(Section):
-    """What ``config/false-alarms.yml`` says."""
+    """What ``config/analyses/false-alarms.yml`` says."""
 
     level: float = Field(gt=0, lt=0.5)
     limit: float = Field(gt=0, lt=1)
@@ -255,16 +259,18 @@ def readers_of(what: Recorded, pipeline: Pipeline, penalty: float) -> list[Reade
     lags = pipeline.lags(what.tr)
     return [
         Reader.of(
-            bold,
+            partial(_cleaned, bold, what.tr, pipeline.high_pass_seconds),
             splits,
             lags=lags,
             shift=what.shift,
-            tr=what.tr,
             penalty=penalty,
-            high_pass=pipeline.high_pass_seconds,
         )
         for bold in what.bold.values()
     ]
+
+
+def _cleaned(bold: Matrix, tr: Fraction, high_pass: float | None, split: Split) -> Matrix:
+    return cleaned_for(bold, split, tr, high_pass)
 
 
 def plant(

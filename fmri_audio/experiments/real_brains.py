@@ -2,7 +2,8 @@
 
 ``python -m programs real-brains FOLDER`` writes ``results/real-brains.csv``, one row per quantity with its intervals
 and its null, ``results/real-brains-excerpt.csv``, what is played, and ``results/real-brains.json``, hashes of all that
-went in. The pipeline is ``config/real-brains.yml``; subjects it was fixed on are in no row of the group ``held back``.
+went in. The pipeline is ``config/analyses/real-brains.yml``; subjects it was fixed on are in no row of the group
+``held back``.
 """
 
 from __future__ import annotations

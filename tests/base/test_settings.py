@@ -79,8 +79,9 @@ def test_all_editions_are_listed() -> None:
         ({"codec": True}, "codec: should be a valid string, not True"),
         (
             {"study": {"variant": "weak"}},
-            "study.variant: should be 'realistic', 'null', 'null-shared' or 'strong'",
+            "study.variant: should be 'matched', 'null', 'null-shared' or 'strong'",
         ),
+        ({"study": {"voxels": "big"}}, "study.voxels: should be 'smooth', 'between' or 'fine'"),
         (
             {"study": {"features": ["mel"]}},
             "study.features.0: should be 'bands', 'envelope', 'modulation' or 'pitch'",

@@ -356,10 +356,10 @@ def test_the_calibration_s_table_says_what_failed() -> None:
     assert said["calibration_failed"] == "nothing"
     low, high = str(said["one_excerpt_expected"]).split(" to ")
     assert 0 < float(low) < float(high) < 1
-    rows.loc[0, "holds"] = "no"
+    rows[0]["holds"] = "False"
     failed = calibrated.failed_said(rows)
     assert (
-        failed.startswith("rejection rate in null studies is 0.")
+        failed.startswith("rejection rate in null studies (smooth voxels, 3 subjects) is 0.")
         and "expected: the interval holds 0.05" in failed
     )
 

@@ -19,13 +19,11 @@ PIPELINE = Pipeline(columns=6)
 
 def reader(bold: np.ndarray) -> turning.Reader:
     return turning.Reader.of(
-        bold,
+        lambda split: cleaned_for(bold, split, TR, None),
         PIPELINE.splits(RUNS, TR, 0),
         lags=PIPELINE.lags(TR),
         shift=0,
-        tr=TR,
         penalty=100.0,
-        high_pass=None,
     )
 
 
@@ -43,6 +41,25 @@ def test_the_map_of_the_sound_is_ridge_regression(bold: np.ndarray) -> None:
         mean = train.mean(axis=0)
         ridge = fit_ridge(train - mean, sounds[split.train], split.train, n_folds=3, gap=2, alphas=[100.0])
         assert found == pytest.approx(ridge.predict(test - mean), abs=1e-4)
+
+
+def test_the_mean_of_readers_predicts_the_mean(bold: np.ndarray) -> None:
+    sounds = np.random.default_rng(1).standard_normal((360, 3))
+    several = [reader(bold), reader(bold[::-1].copy())]
+    means = turning.Reader.mean(several).read(sounds)
+    for k, found in enumerate(means):
+        assert found == pytest.approx(np.mean([one.read(sounds)[k] for one in several], axis=0))
+
+
+def test_the_penalty_is_the_number_of_predictors_unless_given(bold: np.ndarray) -> None:
+    splits, lags = PIPELINE.splits(RUNS, TR, 0), PIPELINE.lags(TR)
+    one, other = (
+        turning.Reader.of(
+            lambda split: cleaned_for(bold, split, TR, None), splits, lags=lags, shift=0, penalty=penalty
+        )
+        for penalty in (None, 6.0 * len(lags))
+    )
+    assert one.hats[0] == pytest.approx(other.hats[0])
 
 
 def test_a_sound_beside_itself_has_the_correlation_of_by_hand(bold: np.ndarray) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -11,7 +12,7 @@ from fmri_audio.base.errors import UserError
 from fmri_audio.brain.response import canonical_response
 from fmri_audio.decoding.series import Pipeline, Recorded
 from fmri_audio.experiments import region_facts
-from fmri_audio.experiments.region_facts import Regions
+from fmri_audio.experiments.region_facts import Chosen, Regions
 
 RUNS = [(0, 200), (200, 400), (400, 620)]
 TR = Fraction(2)
@@ -39,31 +40,59 @@ def listeners(
     return Recorded(bold, {"level": level}, RUNS, ["1", "2", "3"], TR, 0)
 
 
+FIRST = Chosen(np.arange(5), np.arange(5))
+
+
 def test_agreement_is_that_of_the_shares_and_half_of_it_is_explained() -> None:
     what = listeners()
-    best = region_facts.best_regions(Regions.of(what))
-    assert set(best) <= set(range(6))
-    found = region_facts.facts_of(what, Pipeline(columns=6, folds=3), best)
-    assert found["pairs best"] == pytest.approx(0.4, abs=0.06)
-    expected = 0.4 / np.sqrt(0.4 + 0.6 / 5) / 1
-    assert found["isc best"] == pytest.approx(expected, abs=0.06)
-    assert found["explained"] == pytest.approx(0.5, abs=0.15)
-    assert found["level averaged"] >= found["level within"] > 0.3
+    chosen = region_facts.choose_regions(Regions.of(what))
+    assert set(chosen.sound) | set(chosen.best) <= set(range(6))
+    found = region_facts.facts_of(what, chosen)
+    assert found["pairs"] == pytest.approx(0.4, abs=0.06)
+    assert found["agreement"] == pytest.approx(0.4 / np.sqrt(0.4 + 0.6 / 5), abs=0.06)
+    assert found["level r"] == pytest.approx(np.sqrt(0.2), abs=0.08)
+    assert found["explained by level"] == pytest.approx(0.5, abs=0.15)
+    assert found["explained by level"] == found["explained by sound"]
     assert abs(found["residual lag-1"]) < 0.2 and abs(found["residual between regions"]) < 0.1
+
+
+def test_all_that_was_heard_explains_what_the_level_does_not() -> None:
+    what = listeners()
+    response = what.heard["level"] + 0.1 * np.random.default_rng(5).standard_normal(620)
+    both = replace(what, heard={"level": np.random.default_rng(6).standard_normal(620), "words": response})
+    found = region_facts.facts_of(both, FIRST)
+    assert found["explained by sound"] > 0.3 > 0.1 > found["explained by level"]
+
+
+def test_the_level_is_decoded_from_more_listeners_better() -> None:
+    found = region_facts.decoded_facts(listeners(acoustic=0.1), Pipeline(columns=6, folds=3))
+    assert found["level of all averaged"] >= found["level of 3 averaged"] >= found["level within"] > 0.3
+    assert 0 < found["level after one run"] < found["level within"]
+    assert any(name.startswith("level 8 to") for name in found)
+
+
+def test_volumes_that_were_moved_back_have_the_same_facts() -> None:
+    """Two TRs, within every run; the ends of runs are noise."""
+    what = listeners()
+    moved = {k: np.concatenate([np.roll(x[a:b], -2, axis=0) for a, b in RUNS]) for k, x in what.bold.items()}
+    shifted = replace(what, bold=moved, shift=2)
+    a, b = (region_facts.facts_of(one, FIRST) for one in (what, shifted))
+    assert a["level r"] == pytest.approx(b["level r"], abs=0.03)
+    assert a["explained by sound"] == pytest.approx(b["explained by sound"], abs=0.06)
 
 
 def test_what_all_regions_of_a_listener_share_shows_between_regions() -> None:
     what = listeners(acoustic=0.1, other=0.1, common_noise=0.4)
-    found = region_facts.facts_of(what, Pipeline(columns=6, folds=3), np.arange(5))
-    assert found["residual between regions"] == pytest.approx(0.4, abs=0.08)
+    assert region_facts.facts_of(what, FIRST)["residual between regions"] == pytest.approx(0.4, abs=0.08)
 
 
 def test_noise_agrees_and_explains_nothing() -> None:
     what = listeners(acoustic=0.0, other=0.0)
-    found = region_facts.facts_of(what, Pipeline(columns=6, folds=3), np.arange(5))
-    assert abs(found["isc best"]) < 0.1 and abs(found["level within"]) < 0.2
+    found = region_facts.facts_of(what, FIRST)
+    assert abs(found["agreement"]) < 0.1 and abs(found["level r"]) < 0.1
+    assert abs(region_facts.decoded_facts(what, Pipeline(columns=6, folds=3))["level within"]) < 0.2
 
 
 def test_too_few_regions_are_one_sentence() -> None:
     with pytest.raises(UserError, match="fewer than the 11 best"):
-        region_facts.best_regions(Regions.of(listeners()), 11)
+        region_facts.choose_regions(Regions.of(listeners()), 11)
