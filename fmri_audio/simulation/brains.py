@@ -422,6 +422,10 @@ def _population(
     weights = np.sqrt(smooth) * mixed(tuned)
     if smooth < 1:
         weights = weights + np.sqrt(1 - smooth) * mixed(rng.standard_normal(tuned.shape))
+        # Where a voxel's own tuning is against that of its neighbours, what is heard would be left with too little.
+        for members, part in ((of_family == UNHEARD, unheard), (of_family != UNHEARD, 1 - unheard)):
+            spread = (design[:, members] @ weights[members]).std(axis=0)
+            weights[members] *= _ratio(np.full(len(share), np.sqrt(part)), spread)
         weights = weights * _ratio(np.ones(len(share)), (design @ weights).std(axis=0))
     return Population(process, design, weights, design @ weights, share)
 
