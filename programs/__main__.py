@@ -50,6 +50,7 @@ COMMANDS = {
     "scaling": Entry("fmri_audio.experiments.scaling"),
     "real-brains": Entry("fmri_audio.experiments.real_brains"),
     "matched-brains": Entry("fmri_audio.experiments.matched_brains"),
+    "aligned": Entry("fmri_audio.experiments.aligned"),
     "false-alarms": Entry("fmri_audio.experiments.false_alarms"),
     "data": Entry("programs.data_sets.fetch"),
     "codec": Entry(f"{TRAINING}.run"),

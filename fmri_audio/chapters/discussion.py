@@ -17,7 +17,6 @@ from nilearn.glm.first_level import spm_hrf
 from numpy.typing import NDArray
 
 from fmri_audio.base.results import select
-from fmri_audio.base.settings import project_root
 from fmri_audio.base.words import REMEASURED
 from fmri_audio.bottleneck.arms import ARM_LABELS
 from fmri_audio.chapters.abstract import HELD_OUT, held_out_kind, pick
@@ -27,6 +26,7 @@ from fmri_audio.decoding import limits
 from fmri_audio.decoding.information import identification_bits
 from fmri_audio.edition import Edition
 from fmri_audio.experiments import calibration, scaling, scaling_table
+from fmri_audio.experiments.calibration import CalibrationRow
 from fmri_audio.experiments.helped import helps
 from fmri_audio.experiments.scaling import Cell
 from fmri_audio.experiments.scaling_table import Span
@@ -586,7 +586,7 @@ def limits_said(before: Before) -> dict[str, float | str]:
         "segments": run.stimulus.segment_source,
         "brains_said": brains_said(simulated=run.study.simulated),
         "unfinished": unfinished_said(unfinished, run.settings.training.steps),
-        **calibration_said(calibration.read(project_root() / calibration.TABLE)),
+        **calibration_said(calibration.read()),
         "primary": f"{primary:.2f}" if np.isfinite(primary) else "no number",
         "p": f"p = {p:.3f}" if np.isfinite(p) else "not testable",
     }
@@ -626,7 +626,7 @@ def unfinished_said(arms: Sequence[str], steps: int) -> str:
     )
 
 
-def calibration_said(rows: Sequence[Mapping[str, str]]) -> dict[str, float | str]:
+def calibration_said(rows: Sequence[CalibrationRow]) -> dict[str, float | str]:
     """Return how often segments are identified, and how often the test rejects, where there is no signal.
 
     Parameters
@@ -634,27 +634,20 @@ def calibration_said(rows: Sequence[Mapping[str, str]]) -> dict[str, float | str
     rows
         Of the table that ``make calibrate`` writes.
     """
-    null = calibration.span(rows, "null", "pairwise_identification")
+    null, excerpt = calibration.span(rows, "null", "pairwise_identification"), calibration.accident(rows)
     rates = {
         "null": calibration.span(rows, "null", "rejection_rate"),
         "shared": calibration.span(rows, "null-shared", "rejection_rate"),
         "many": calibration.span(rows, "null-shared", "rejection_rate", calibration.MANY_SUBJECTS),
     }
-    excerpt = next(
-        row
-        for row in rows
-        if (row["variant"], row["quantity"]) == ("null-one-excerpt", "pairwise_identification")
-    )
     return {
         "null": null.said,
-        "excerpt": f"{float(excerpt['value']):.3f}",
+        "excerpt": f"{excerpt.value:.3f}",
         "null_said": "as it should be"
         if null.holds
         else "which is not one half, so that an excess of that size must not be believed",
-        "excerpt_said": excerpt["expected"]
-        .removeprefix("among 99% of the same sound turned round ")
-        .strip("()"),
-        "excerpt_n": int(excerpt["n"]),
+        "excerpt_said": excerpt.expected.removeprefix(calibration.TURNED).strip("()"),
+        "excerpt_n": excerpt.n,
         **{f"rate_{name}": one.said for name, one in rates.items()},
         "alpha": calibration.ALPHA,
         "rate_said": rates_said(list(rates.values())),

@@ -11,18 +11,34 @@ more: nothing that the newcomer's brain said is known together with the target.
 ``bold-new``      a decoder of the others' averaged BOLD, which reads a subject that it was not trained on
 ``shared-new``    a decoder of the others' shared response, onto which that subject's training BOLD was turned
 ================  ====================================================================================================
+
+``python -m programs aligned FOLDER`` compares them on the level of a measured study, both sides without what takes
+longer than 128 s, and writes ``results/aligned.csv``. Beside every figure stands what the same gives with the level of
+every run turned round (``null``).
 """
 
 from __future__ import annotations
 
+import argparse
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
 
+import numpy as np
 import pandas as pd
+from joblib import Parallel, delayed
+from scipy.stats import t
 
+from fmri_audio.base.command import processes
 from fmri_audio.base.errors import UserError
+from fmri_audio.base.files import check_writable
+from fmri_audio.base.fingerprint import fingerprint
 from fmri_audio.base.kinds import Block, Matrix
+from fmri_audio.base.rows import read_rows, write_rows
+from fmri_audio.base.settings import project_root
+from fmri_audio.brain.cleaning import clean_blocks
 from fmri_audio.decoding.group import (
     Reading,
     averaged_predictions,
@@ -32,10 +48,13 @@ from fmri_audio.decoding.group import (
     fit_shared_decoder,
 )
 from fmri_audio.decoding.regression import cleaned_for, prediction_correlation
+from fmri_audio.decoding.series import PIPELINE_FILE, Pipeline
 from fmri_audio.decoding.shared_response import Brains
+from fmri_audio.experiments.real_brains import recorded
 from fmri_audio.study.facts import Subject
 from fmri_audio.study.lag_windows import lagged
-from fmri_audio.study.splits import Split, leave_one_run_out
+from fmri_audio.study.reader import Study
+from fmri_audio.study.splits import Split, least_gap, leave_one_run_out
 
 COLUMNS = ("method", "n_subjects", "subject", "run", "r")
 """Of the table: ``subject`` is the one decoded, or the first of a group; ``run`` counts from 1."""
@@ -183,6 +202,144 @@ class _Scored:
             yield "bold-new", len(others), subject, ridge.predict(read)
             decoder = fit_shared_decoder(others, *common, ks=asked.ks).with_subject(subject, own)
             yield "shared-new", len(others), subject, decoder.predict({subject: own}, self.split.test)
+
+
+# -- the table ------------------------------------------------------------------------------------------------
+
+TABLE = Path("results/aligned.csv")
+KS, N_FOLDS, GROUP_SIZES, N_GROUPS = (40, 160), 3, (3,), 3
+#: The level of every run is turned round by these shares of it, for chance.
+TURNS = (0.3, 0.5, 0.7)
+AGAINST = {"predictions": "bold", "shared": "bold", "shared-new": "bold-new"}
+"""What a method is compared with, group by group and run by run."""
+
+
+@dataclass(frozen=True)
+class AlignedRow:
+    """One method and number of subjects.
+
+    Attributes
+    ----------
+    method : str
+    n_subjects : int
+        Whose brains the decoder was made of.
+    r, low, high : float
+        Correlation with the held-out level, mean over groups and runs, with a 95 % interval over runs.
+    null : float
+        The same with the level turned round, mean over turns.
+    less : str
+        The method that it is compared with; empty where there is none.
+    difference, difference_low, difference_high : float, optional
+        By how much it is better, with a 95 % interval over runs.
+    n_groups, n_runs : int
+    made_by : str
+        Hash of code and libraries.
+    """
+
+    method: str
+    n_subjects: int
+    r: float
+    low: float
+    high: float
+    null: float
+    less: str
+    difference: float | None
+    difference_low: float | None
+    difference_high: float | None
+    n_groups: int
+    n_runs: int
+    made_by: str
+
+
+def summarised(found: pd.DataFrame, null: pd.DataFrame, made_by: str) -> list[AlignedRow]:
+    """Average groups within runs, then over runs.
+
+    Parameters
+    ----------
+    found, null : DataFrame
+        Of :func:`aligned`, with the level in its place and turned round.
+    made_by : str
+    """
+    keys = ["method", "n_subjects", "run"]
+    by_run = found.groupby(keys)["r"].mean()
+    rows = []
+    for (method, count), own in by_run.groupby(level=["method", "n_subjects"]):
+        values = own.droplevel(["method", "n_subjects"])
+        mean, low, high = _with_interval(values)
+        less = AGAINST.get(method, "") if count > 1 else ""
+        better = _with_interval(values - by_run[less, count]) if less else (None, None, None)
+        same = (null["method"] == method) & (null["n_subjects"] == count)
+        groups_of = found[(found["method"] == method) & (found["n_subjects"] == count)]["subject"].nunique()
+        chance = float(null.loc[same, "r"].mean())
+        rows.append(
+            AlignedRow(
+                method, int(count), mean, low, high, chance, less, *better, groups_of, len(values), made_by
+            )
+        )
+    return rows
+
+
+def _with_interval(values: pd.Series) -> tuple[float, float, float]:
+    mean = float(values.mean())
+    half = float(t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values)))
+    return mean, mean - half, mean + half
+
+
+def turned_level(level: Matrix, runs: Sequence[Block], share: float) -> Matrix:
+    """The level [TRs, 1] of every run turned round by a share of it."""
+    turned = np.array(level)
+    for first, last in runs:
+        turned[first:last] = np.roll(level[first:last], round(share * (last - first)), axis=0)
+    return turned
+
+
+def read(path: Path | None = None) -> list[AlignedRow]:
+    """Read the table of the project, or another one.
+
+    Raises
+    ------
+    UserError
+        It is not there.
+    """
+    return read_rows(AlignedRow, path or project_root() / TABLE, "python -m programs aligned FOLDER")
+
+
+def made_by() -> str:
+    """Hash of the code and libraries behind the table."""
+    return fingerprint("fmri_audio.experiments.aligned")[:16]
+
+
+def main(words: Sequence[str]) -> int:
+    """Make the table and print it; return the exit status."""
+    parser = argparse.ArgumentParser("aligned", description=str(__doc__).split("\n\n")[0])
+    parser.add_argument("folder", type=Path, help="study of parcels, see make data STUDY=studyforrest")
+    parser.add_argument("--pipeline", type=Path, default=project_root() / PIPELINE_FILE)
+    parser.add_argument("--jobs", type=processes, default=1, help="processes")
+    parser.add_argument("--out", type=Path, default=project_root() / TABLE)
+    asked = parser.parse_args(words)
+    check_writable(asked.out)
+    pipeline, study = Pipeline.read(asked.pipeline), Study.open(asked.folder)
+    held_back = [one for one in study.subjects if str(one) not in map(str, pipeline.fixed_on)]
+    what = recorded(study, pipeline, ("level",), held_back)
+    lags = pipeline.lags(what.tr)
+    level = clean_blocks(what.heard["level"][:, None].astype(np.float32), what.runs, what.tr)
+    everybody, columns = len(what.bold), next(iter(what.bold.values())).shape[1]
+    sizes = (*(count for count in GROUP_SIZES if count < everybody), everybody)
+    ks = sorted({min(k, columns) for k in KS})
+    asking = Comparison(Reading(lags, what.shift, N_FOLDS), ks, sizes, N_GROUPS, held_back)
+    run = Parallel(n_jobs=asked.jobs)
+    tasks = [level, *(turned_level(level, what.runs, share) for share in TURNS)]
+    print(f"{everybody} subjects, {len(what.runs)} runs, once and with {len(TURNS)} turns", file=sys.stderr)
+    found, *null = run(
+        delayed(aligned)(what.bold, target, what.runs, asking, tr=what.tr, gap=least_gap(lags, what.tr))
+        for target in tasks
+    )
+    rows = summarised(found, pd.concat(null), made_by())
+    write_rows(rows, asked.out, digits=4)
+    for row in rows:
+        versus = "" if row.difference is None else f", {row.difference:+.3f} against {row.less}"
+        print(f"{row.method:12} {row.n_subjects:2} {row.r:.3f} ({row.low:.3f} to {row.high:.3f}){versus}")
+    return 0
 
 
 def _check(bold: Brains, target: Matrix, runs: Sequence[Block], comparison: Comparison) -> None:

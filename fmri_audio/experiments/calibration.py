@@ -31,11 +31,10 @@ the same machine with the same seed could change.
 from __future__ import annotations
 
 import argparse
-import csv
 import hashlib
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
@@ -48,9 +47,10 @@ from scipy.stats import beta, t
 
 from fmri_audio.base import command, timeline
 from fmri_audio.base.errors import UserError
-from fmri_audio.base.files import check_writable, replacing, sha256_of
+from fmri_audio.base.files import check_writable, sha256_of
 from fmri_audio.base.fingerprint import fingerprint
 from fmri_audio.base.kinds import Matrix
+from fmri_audio.base.rows import read_rows, write_rows
 from fmri_audio.base.settings import FAMILIES, VOXELS, Variant, Voxels, load_settings, project_root
 from fmri_audio.brain import agreement, cleaning
 from fmri_audio.decoding import regression
@@ -79,6 +79,8 @@ MANY_SUBJECTS = 17
 _EXCERPT = 0
 
 TABLE = Path("results") / "calibration.csv"
+#: How the expectation of a single excerpt begins.
+TURNED = f"among {CONFIDENCE:.0%} of the same sound turned round "
 
 
 @dataclass(frozen=True)
@@ -323,20 +325,20 @@ def one_excerpt(found: Sequence[Identified], seed: int, made_by: str) -> list[Ca
     accuracy = accuracy[:, np.isfinite(accuracy).all(axis=0)]
     by_shift = accuracy.mean(axis=0)
     low, high = np.quantile(by_shift[1:], [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
-    accident = CalibrationRow(
+    beside = CalibrationRow(
         "null-one-excerpt",
         "pairwise_identification",
         float(by_shift[0]),
         None,
         None,
         len(found),
-        f"among {CONFIDENCE:.0%} of the same sound turned round ({low:.3f} to {high:.3f})",
+        f"{TURNED}({low:.3f} to {high:.3f})",
         bool(low <= by_shift[0] <= high),
         seed,
         made_by,
         subjects=len(found[0].per_subject),
     )
-    return [rate, accident]
+    return [rate, beside]
 
 
 def recovery(rows: Sequence[tuple[float, float, float]], seed: int, made_by: str) -> list[CalibrationRow]:
@@ -502,28 +504,15 @@ def calibrate(repetitions: int, seed: int, jobs: int, say: Callable[[str], None]
     return rows + leaks(seed, made_by)
 
 
-def write(rows: Sequence[Any], path: Path) -> None:
-    """Write rows of one dataclass as a table, whole or not at all."""
-    with replacing(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as stream:
-        table = csv.DictWriter(stream, [field.name for field in fields(rows[0])], lineterminator="\n")
-        table.writeheader()
-        for row in rows:
-            shown = {k: f"{v:.6g}" if isinstance(v, float) else v for k, v in asdict(row).items()}
-            table.writerow(shown)
-
-
-def read(path: Path, made_by: str = "make calibrate") -> list[dict[str, str]]:
-    """Read a table.
+def read(path: Path | None = None) -> list[CalibrationRow]:
+    """Read the table of the project, or another one.
 
     Raises
     ------
     UserError
         It is not there; the sentence names the command that makes it.
     """
-    if not path.is_file():
-        raise UserError(f"{path}: not there; make it with `{made_by}`")
-    with open(path, newline="", encoding="utf-8") as stream:
-        return list(csv.DictReader(stream))
+    return read_rows(CalibrationRow, path or project_root() / TABLE, "make calibrate")
 
 
 @dataclass(frozen=True)
@@ -555,31 +544,32 @@ class Span:
         return f"{value} ({self.ci_low:.3f} to {self.ci_high:.3f})"
 
 
-def span(rows: Sequence[Mapping[str, str]], variant: str, quantity: str, subjects: int = N_SUBJECTS) -> Span:
-    """Find a figure of the table, as :func:`read` returns it.
+def span(rows: Sequence[CalibrationRow], variant: str, quantity: str, subjects: int = N_SUBJECTS) -> Span:
+    """Find a figure that has intervals.
 
     Raises
     ------
     KeyError
         It is not there.
     """
-    asked = (variant, quantity, str(subjects))
-    found = [row for row in rows if (row["variant"], row["quantity"], row["subjects"]) == asked]
+    asked = (variant, quantity, subjects)
+    found = [row for row in rows if (row.variant, row.quantity, row.subjects) == asked]
     if not found:
         raise KeyError(asked)
-
-    def all_of(name: str) -> list[float]:
-        return [float(row[name]) for row in found]
-
-    value = all_of("value")
     return Span(
-        min(value),
-        max(value),
-        min(all_of("ci_low")),
-        max(all_of("ci_high")),
-        int(found[0]["n"]),
-        all(row["holds"] == "True" for row in found),
+        min(row.value for row in found),
+        max(row.value for row in found),
+        min(row.ci_low for row in found if row.ci_low is not None),
+        max(row.ci_high for row in found if row.ci_high is not None),
+        found[0].n,
+        all(row.holds for row in found),
     )
+
+
+def accident(rows: Sequence[CalibrationRow]) -> CalibrationRow:
+    """Find what one sound's accident is worth."""
+    asked = ("null-one-excerpt", "pairwise_identification")
+    return next(row for row in rows if (row.variant, row.quantity) == asked)
 
 
 def main(words: Sequence[str]) -> int:
@@ -596,7 +586,7 @@ def main(words: Sequence[str]) -> int:
     rows = calibrate(
         asked.repetitions, asked.seed, asked.jobs, lambda line: print(line, file=sys.stderr, flush=True)
     )
-    write(rows, asked.out)
+    write_rows(rows, asked.out)
     for row in rows:
         interval = "" if row.ci_low is None else f" ({row.ci_low:.3f} to {row.ci_high:.3f})"
         verdict = "yes" if row.holds else "NO"

@@ -12,10 +12,9 @@ Pairings share BOLD and sound, so intervals are of means over pairings, and thei
 from __future__ import annotations
 
 import argparse
-import csv
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
@@ -26,8 +25,9 @@ from pydantic import Field, ValidationError
 
 from fmri_audio.base.documents import load_yaml
 from fmri_audio.base.errors import UserError
-from fmri_audio.base.files import check_writable, replacing
+from fmri_audio.base.files import check_writable
 from fmri_audio.base.kinds import Block, Matrix
+from fmri_audio.base.rows import read_rows, write_rows
 from fmri_audio.base.settings import PositiveInt, Section, project_root
 from fmri_audio.brain.response import canonical_response
 from fmri_audio.decoding import series, turning
@@ -469,25 +469,14 @@ def choose(rows: Sequence[AlarmRow], limit: float) -> str | None:
 
 
 def read(path: Path | None = None) -> list[AlarmRow]:
-    """Read the table of the project, or another one."""
-    path = path or project_root() / TABLE
-    if not path.is_file():
-        raise UserError(f"{path} does not exist: restore it with git checkout, or run make false-alarms")
-    kinds: dict[str, Callable[[str], object]] = {"int": int, "float": float, "str": str}
-    with path.open(newline="", encoding="utf-8") as stream:
-        return [
-            AlarmRow(**{f.name: kinds[str(f.type)](row[f.name]) for f in fields(AlarmRow)})  # type: ignore[arg-type]
-            for row in csv.DictReader(stream)
-        ]
+    """Read the table of the project, or another one.
 
-
-def write(rows: Sequence[AlarmRow], path: Path) -> None:
-    """Write the table."""
-    with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.DictWriter(stream, [f.name for f in fields(AlarmRow)], lineterminator="\n")
-        writer.writeheader()
-        for row in rows:
-            writer.writerow({k: f"{v:.4g}" if isinstance(v, float) else v for k, v in asdict(row).items()})
+    Raises
+    ------
+    UserError
+        It is not there.
+    """
+    return read_rows(AlarmRow, path or project_root() / TABLE, "python -m programs false-alarms FOLDER")
 
 
 def main(words: Sequence[str]) -> None:
@@ -519,7 +508,7 @@ def main(words: Sequence[str]) -> None:
             stage = Stage.of("confirmation", whole, cells, settings)
             rows += stage_rows(stage, pipeline, settings, told[0], cells.seed, print)
     kept = [row for row in before if row.stage != options.stage]
-    write([*kept, *rows], options.out)
+    write_rows([*kept, *rows], options.out, digits=4)
     for row in rows:
         print(
             f"{row.test:10} effect {row.effect:<4g} {row.n_subjects:2} listeners: {row.rate:.3f} "

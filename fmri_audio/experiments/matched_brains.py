@@ -15,7 +15,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -28,6 +28,7 @@ from fmri_audio.base.command import whole
 from fmri_audio.base.errors import UserError
 from fmri_audio.base.files import check_writable
 from fmri_audio.base.kinds import Matrix
+from fmri_audio.base.rows import read_rows, write_rows
 from fmri_audio.base.settings import FAMILIES, VOXELS, Voxels, project_root
 from fmri_audio.base.timeline import pooled
 from fmri_audio.brain.agreement import leave_one_out_isc, pairwise_isc
@@ -45,6 +46,7 @@ from fmri_audio.study.facts import Run
 from fmri_audio.study.reader import Study
 
 TABLE = Path("results/matched-brains.csv")
+MADE_BY = "python -m programs matched-brains FOLDER"
 FITTED_RUNS, CHECKED_RUNS = ("1", "3", "5", "7"), ("2", "4", "6")
 #: Of both hemispheres around auditory cortex; a region has as many voxels as a parcel of the Shen atlas has on average.
 SHAPE, REGION_VOXELS = (48, 20, 16), 190
@@ -310,12 +312,7 @@ def read(path: Path | None = None) -> list[MatchedRow]:
     UserError
         It is not there.
     """
-    rows = calibration.read(path or project_root() / TABLE, "python -m programs matched-brains FOLDER")
-    kinds: dict[str, Callable[[str], object]] = {"float": float, "str": str, "bool": "True".__eq__}
-    return [
-        MatchedRow(**{field.name: kinds[str(field.type)](row[field.name]) for field in fields(MatchedRow)})  # type: ignore[arg-type]
-        for row in rows
-    ]
+    return read_rows(MatchedRow, path or project_root() / TABLE, MADE_BY)
 
 
 def main(words: Sequence[str]) -> int:
@@ -344,7 +341,7 @@ def main(words: Sequence[str]) -> int:
         return 0
     check_writable(asked.out)
     rows = compare(study, pipeline, range(asked.seeds), say)
-    calibration.write(rows, asked.out)
+    write_rows(rows, asked.out, digits=4)
     for row in rows:
         print(
             f"{row.of:20} {row.quantity:26} real {row.real:.3f}  smooth {row.smooth:.3f}  between {row.between:.3f}  "

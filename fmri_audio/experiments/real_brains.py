@@ -13,7 +13,7 @@ import csv
 import itertools
 import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +23,7 @@ from fmri_audio.base.errors import UserError
 from fmri_audio.base.files import check_writable, replacing, sha256_of, write_text
 from fmri_audio.base.fingerprint import fingerprint
 from fmri_audio.base.kinds import Block, Matrix
+from fmri_audio.base.rows import read_rows, write_rows
 from fmri_audio.base.settings import project_root
 from fmri_audio.decoding import series
 from fmri_audio.decoding.series import PIPELINE_FILE, Pipeline, Recorded, Score, Series
@@ -460,34 +461,7 @@ def read(path: Path | None = None) -> list[Row]:
     UserError
         It is not there.
     """
-    path = path or project_root() / TABLE
-    if not path.is_file():
-        raise UserError(f"{path} does not exist: restore it with git checkout, or run make real-brains")
-    with path.open(newline="", encoding="utf-8") as stream:
-        return [
-            Row(**{f.name: _value(row[f.name], str(f.type)) for f in fields(Row)})
-            for row in csv.DictReader(stream)
-        ]  # type: ignore[arg-type]
-
-
-def _value(text: str, kind: str) -> object:
-    if kind.endswith("None") and not text:
-        return None
-    return text if kind == "str" else int(text) if kind.startswith("int") else float(text)
-
-
-def write(rows: Sequence[Row], path: Path) -> None:
-    """Write a table, numbers to four digits that count."""
-    with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.DictWriter(stream, [f.name for f in fields(Row)], lineterminator="\n")
-        writer.writeheader()
-        for row in rows:
-            writer.writerow(
-                {
-                    k: "" if v is None else f"{v:.4g}" if isinstance(v, float) else v
-                    for k, v in asdict(row).items()
-                }
-            )
+    return read_rows(Row, path or project_root() / TABLE, "make real-brains")
 
 
 def main(words: Sequence[str]) -> None:
@@ -508,7 +482,7 @@ def main(words: Sequence[str]) -> None:
     rows, what, decoded = compute(study, pipeline)
     run, _, second = options.excerpt.partition(":")
     played = excerpt(study, what, pipeline, decoded, run, int(second))
-    write(rows, paths[0])
+    write_rows(rows, paths[0], digits=4)
     with replacing(paths[1]) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.DictWriter(stream, list(played[0]), lineterminator="\n")
         writer.writeheader()

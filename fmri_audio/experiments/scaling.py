@@ -34,6 +34,7 @@ from fmri_audio.base import command
 from fmri_audio.base.errors import UserError
 from fmri_audio.base.files import check_writable
 from fmri_audio.base.kinds import Matrix
+from fmri_audio.base.rows import write_rows
 from fmri_audio.base.settings import VOXELS, Voxels, project_root
 from fmri_audio.decoding.identification import (
     FEWEST_SHIFTS,
@@ -299,7 +300,7 @@ def main(words: Sequence[str]) -> int:
     check_writable(asked.out)
     play = Heard.of(calibration.whole_play())
     rows = scale(play, studies, asked.seed, asked.jobs, lambda line: print(line, file=sys.stderr, flush=True))
-    calibration.write(rows, asked.out)
+    write_rows(rows, asked.out)
     for row in rows:
         print(
             f"{row.voxels:8} {row.minutes:3} min {row.subjects:3} subjects {row.decoder:6} {row.quantity:11} "

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 
+from fmri_audio.base.rows import read_rows
 from fmri_audio.base.settings import VOXELS, project_root
-from fmri_audio.experiments import calibration
 from fmri_audio.experiments.calibration import ALPHA
 from fmri_audio.experiments.scaling import TABLE, Cell
 
@@ -28,11 +28,7 @@ def read(path: Path | None = None) -> list[Cell]:
     UserError
         It is not there.
     """
-    kinds = {"int": int, "float": float, "str": str}
-    return [
-        Cell(**{field.name: kinds[str(field.type)](row[field.name]) for field in fields(Cell)})
-        for row in calibration.read(path or project_root() / TABLE, "make scaling")
-    ]
+    return read_rows(Cell, path or project_root() / TABLE, "make scaling")
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from fmri_audio.base.settings import VOXELS
 from fmri_audio.chapters import discussion
 from fmri_audio.chapters.discussion import ALONE, BEHIND, Before, BitRates, FrontEnds
 from fmri_audio.experiments import calibration, scaling, scaling_table
+from fmri_audio.experiments.calibration import CalibrationRow
 from fmri_audio.experiments.scaling import Cell
 
 COMMON = {"unit": "1", "segment": "speech", "fold": "held-out", "n": 3}
@@ -269,20 +270,11 @@ def test_whose_brains_they_are_is_said_either_way() -> None:
     assert discussion.brains_said(simulated=False).startswith("The brains of this edition are measured.")
 
 
-def calibrated(holds: bool = True, rates: tuple[float, float] = (0.04, 0.06)) -> list[dict[str, str]]:
-    def row(variant: str, quantity: str, value: float, expected: str = "", n: int = 3) -> dict[str, str]:
-        return {
-            "voxels": "between",
-            "subjects": str(n),
-            "variant": variant,
-            "quantity": quantity,
-            "value": str(value),
-            "ci_low": "0.01",
-            "ci_high": "0.99",
-            "n": "500",
-            "holds": str(holds),
-            "expected": expected,
-        }
+def calibrated(holds: bool = True, rates: tuple[float, float] = (0.04, 0.06)) -> list[CalibrationRow]:
+    def row(variant: str, quantity: str, value: float, expected: str = "", n: int = 3) -> CalibrationRow:
+        return CalibrationRow(
+            variant, quantity, value, 0.01, 0.99, 500, expected, holds, 0, "abc", "between", n
+        )
 
     turned = "among 99% of the same sound turned round (0.44 to 0.56)"
     return [

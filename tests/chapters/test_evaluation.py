@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 from types import SimpleNamespace
 from typing import Any
@@ -34,7 +35,7 @@ from fmri_audio.chapters.evaluation.segments import Comparisons
 from fmri_audio.decoding.identification import Identified
 from fmri_audio.decoding.information import MOST_COMPONENTS, Bits
 from fmri_audio.edition.readings import Reading
-from fmri_audio.experiments import helped
+from fmri_audio.experiments import calibration, helped
 from fmri_audio.experiments.controls import CONTROL_LABELS
 from fmri_audio.sound.recognition import NO_RECOGNISER, Passage, SentencesIdentified, Words
 from fmri_audio.sound.scoring import METRIC_NAMES
@@ -351,12 +352,13 @@ def test_a_ceiling_of_the_whole_run_is_cited_where_there_is_one(whole: list[floa
 
 
 def test_the_calibration_s_table_says_what_failed() -> None:
-    rows = calibrated.read()
+    rows = calibration.read()
     said = calibrated.values(rows)
     assert said["calibration_failed"] == "nothing"
     low, high = str(said["one_excerpt_expected"]).split(" to ")
     assert 0 < float(low) < float(high) < 1
-    rows[0]["holds"] = "False"
+    rows[0] = replace(rows[0], holds=False)
+    assert calibrated.table(rows).frame["holds"].tolist().count("no") == 1
     failed = calibrated.failed_said(rows)
     assert (
         failed.startswith("rejection rate in null studies (smooth voxels, 3 subjects) is 0.")

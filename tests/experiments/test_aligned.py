@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from fmri_audio.base.errors import UserError
 from fmri_audio.decoding.group import Reading
 from fmri_audio.experiments import aligned
 from fmri_audio.experiments.aligned import Comparison, groups
+from programs.__main__ import main as program
 from tests.decoding.test_group import GAP, LAGS, N_TRS, RUNS, TR, K, brains
+from tests.study.forrest import forrest
 
 ASKED = Comparison(Reading(LAGS, 0, 3), ks=[K], counts=[1, 2, 4], n_groups=2, newcomers=[1, 4])
 
@@ -40,6 +44,58 @@ def test_the_table_is_tidy_and_the_shared_response_leads_where_voxels_do_not_mat
     mean = table.groupby(["method", "n_subjects"])["r"].mean()
     assert mean["shared", 4] > mean["bold", 4] + 0.1
     assert mean["shared-new", 3] > mean["bold-new", 3] + 0.1
+
+
+def test_methods_are_compared_group_by_group_and_run_by_run() -> None:
+    found = pd.DataFrame(
+        [
+            (method, 2, subject, run, r + 0.01 * run + (0.1 if subject == 2 else 0))
+            for method, r in (("bold", 0.4), ("shared", 0.5), ("within", 0.3))
+            for subject in (1, 2)
+            for run in (1, 2, 3)
+        ],
+        columns=[*aligned.COLUMNS],
+    )
+    rows = {row.method: row for row in aligned.summarised(found, found.assign(r=0.0), "abc")}
+    assert rows["bold"].r == pytest.approx(0.47) and rows["bold"].difference is None
+    shared = rows["shared"]
+    assert (shared.less, shared.n_groups, shared.n_runs, shared.null) == ("bold", 2, 3, 0.0)
+    assert shared.difference == pytest.approx(0.1)
+    # The same in every run: no spread, though the runs themselves differ.
+    assert (shared.difference_low, shared.difference_high) == pytest.approx((0.1, 0.1))
+    assert shared.low < shared.r < shared.high
+
+
+def test_the_table_of_a_study_finds_what_was_planted_and_nothing_in_a_level_turned_round(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tree, out = forrest(tmp_path / "study"), tmp_path / "aligned.csv"
+    (tmp_path / "pipeline.yml").write_text(
+        "columns: 3\nfolds: 3\nfixed_on: ['01']\nlog10_alphas: [1, 4, 4]\n"
+    )
+    monkeypatch.setattr(aligned, "GROUP_SIZES", (1,))
+    words = ["aligned", str(tree), "--pipeline", str(tmp_path / "pipeline.yml"), "--out", str(out)]
+    assert program(words) == 0
+    rows = {(row.method, row.n_subjects): row for row in aligned.read(out)}
+    assert {name for name, _ in rows} == {
+        "within", "bold", "predictions", "shared", "bold-new", "shared-new"
+    }  # fmt: skip
+    assert rows["within", 1].r > 0.4 and abs(rows["within", 1].null) < 0.25
+    assert rows["shared", 2].less == "bold" and rows["shared", 2].difference is not None
+    assert {row.made_by for row in rows.values()} == {aligned.made_by()}
+
+
+def test_the_table_is_that_of_this_code() -> None:
+    rows = aligned.read()
+    assert {row.made_by for row in rows} == {aligned.made_by()}, (
+        "stale: run `python -m programs aligned FOLDER`"
+    )
+    assert {(row.method, row.n_subjects) for row in rows} >= {
+        ("bold", 11),
+        ("shared", 11),
+        ("shared-new", 10),
+    }
+    assert max(abs(row.null) for row in rows) < 0.1
 
 
 def test_what_does_not_fit_is_said_before_anything_is_fitted() -> None:

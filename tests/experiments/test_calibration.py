@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from fmri_audio.base.errors import UserError
-from fmri_audio.base.settings import VOXELS, project_root
+from fmri_audio.base.settings import VOXELS
 from fmri_audio.decoding.identification import Identified
 from fmri_audio.experiments import calibration
 
@@ -113,12 +112,9 @@ def test_one_excerpt_fails_where_its_rate_is_wrong_or_its_accident_large() -> No
 
 def test_a_span_goes_over_all_models_of_a_voxel() -> None:
     rows = [
-        {name: str(value) for name, value in asdict(row).items()}
-        for row in (
-            calibration.CalibrationRow("null", "rate", 0.04, 0.02, 0.07, 500, "", True, 0, "abc", "smooth"),
-            calibration.CalibrationRow("null", "rate", 0.06, 0.03, 0.09, 500, "", False, 0, "abc", "fine"),
-            calibration.CalibrationRow("null", "rate", 0.5, 0.4, 0.6, 500, "", True, 0, "abc", "fine", 17),
-        )
+        calibration.CalibrationRow("null", "rate", 0.04, 0.02, 0.07, 500, "", True, 0, "abc", "smooth"),
+        calibration.CalibrationRow("null", "rate", 0.06, 0.03, 0.09, 500, "", False, 0, "abc", "fine"),
+        calibration.CalibrationRow("null", "rate", 0.5, 0.4, 0.6, 500, "", True, 0, "abc", "fine", 17),
     ]
     found = calibration.span(rows, "null", "rate")
     assert found == calibration.Span(0.04, 0.06, 0.02, 0.09, 500, False)
@@ -129,30 +125,19 @@ def test_a_span_goes_over_all_models_of_a_voxel() -> None:
 
 
 def test_the_table_is_that_of_this_code() -> None:
-    rows = calibration.read(project_root() / calibration.TABLE)
-    assert {row["made_by"] for row in rows} == {calibration.decided_by()}, "stale: run `make calibrate`"
-    rates = [row for row in rows if row["quantity"] == "rejection_rate" and row["variant"].startswith("null")]
-    assert {(row["variant"], row["voxels"], row["subjects"]) for row in rates} == {
-        *(("null", name, "3") for name in VOXELS),
-        *(("null-shared", name, "3") for name in VOXELS),
-        ("null-shared", "between", "17"),
-        ("null-one-excerpt", "between", "3"),
+    rows = calibration.read()
+    assert {row.made_by for row in rows} == {calibration.decided_by()}, "stale: run `make calibrate`"
+    rates = [row for row in rows if row.quantity == "rejection_rate" and row.variant.startswith("null")]
+    assert {(row.variant, row.voxels, row.subjects) for row in rates} == {
+        *(("null", name, 3) for name in VOXELS),
+        *(("null-shared", name, 3) for name in VOXELS),
+        ("null-shared", "between", 17),
+        ("null-one-excerpt", "between", 3),
     }
     for row in rates:
-        assert int(row["n"]) >= 500
-        assert calibration.exact_interval(
-            round(float(row["value"]) * int(row["n"])), int(row["n"])
-        ) == pytest.approx((float(row["ci_low"]), float(row["ci_high"])), abs=1e-5)
-        assert float(row["ci_low"]) <= 0.05 <= float(row["ci_high"])
-    assert [(row["variant"], row["quantity"]) for row in rows if row["holds"] != "True"] == []
-
-
-def test_a_table_is_written_as_it_is_read(tmp_path: Path) -> None:
-    row = calibration.CalibrationRow(
-        "null", "rejection_rate", 0.05, 0.03, 0.08, 500, "the interval holds 0.05", True, 0, "abc"
-    )
-    calibration.write([row], tmp_path / "t.csv")
-    [found] = calibration.read(tmp_path / "t.csv")
-    assert found == {name: str(value) for name, value in asdict(row).items()}
-    with pytest.raises(UserError, match="make it with `make calibrate`"):
-        calibration.read(tmp_path / "none.csv")
+        assert row.n >= 500 and row.ci_low is not None and row.ci_high is not None
+        assert calibration.exact_interval(round(row.value * row.n), row.n) == pytest.approx(
+            (row.ci_low, row.ci_high), abs=1e-5
+        )
+        assert row.ci_low <= 0.05 <= row.ci_high
+    assert [(row.variant, row.quantity) for row in rows if not row.holds] == []

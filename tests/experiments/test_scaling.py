@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from fmri_audio.base.errors import UserError
+from fmri_audio.base.rows import write_rows
 from fmri_audio.base.settings import VOXELS, project_root
 from fmri_audio.decoding.identification import FEWEST_SHIFTS
 from fmri_audio.experiments import calibration, scaling, scaling_table
@@ -71,7 +72,7 @@ def test_smaller_studies_are_the_first_subjects_of_larger_ones(play: Heard) -> N
 def test_the_same_seed_gives_the_same_table_whatever_the_processes(play: Heard, tmp_path: Path) -> None:
     for jobs in (1, 2):
         rows = scaling.scale(play, {6: 2}, 7, jobs, lambda line: None, subjects=(1, 2))
-        calibration.write(rows, tmp_path / f"{jobs}.csv")
+        write_rows(rows, tmp_path / f"{jobs}.csv")
     assert (tmp_path / "1.csv").read_bytes() == (tmp_path / "2.csv").read_bytes()
     assert len(rows) == len(VOXELS) * 2 * 2 * 4 and {one.voxels for one in rows} == set(VOXELS)
     known = scaling_table.read(tmp_path / "1.csv")

@@ -2,36 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import asdict
 
 import numpy as np
 import pandas as pd
 
-from fmri_audio.base.settings import project_root
 from fmri_audio.experiments import calibration
+from fmri_audio.experiments.calibration import CalibrationRow
 from fmri_audio.pages.page import Table
 
 SHOWN = ("variant", "voxels", "subjects", "quantity", "value", "interval", "n", "expected", "holds")
 """Columns of the table."""
 
-TURNED = "among 99% of the same sound turned round "
-"""How the expectation of a single excerpt begins."""
 
-
-def read() -> list[dict[str, str]]:
-    """Read the calibration's table."""
-    return calibration.read(project_root() / calibration.TABLE)
-
-
-def table(rows: Sequence[Mapping[str, str]]) -> Table:
+def table(rows: Sequence[CalibrationRow]) -> Table:
     """Show every quantity beside what was expected of it."""
-    frame = pd.DataFrame(rows)
-    bounds = zip(frame["ci_low"], frame["ci_high"], strict=True)
+    frame = pd.DataFrame([asdict(row) for row in rows])
     shown = frame.assign(
-        value=frame["value"].astype(float),
-        interval=[_interval(low, high) for low, high in bounds],
+        interval=[_interval(row) for row in rows],
         quantity=frame["quantity"].str.replace("_", " "),
-        holds=np.where(frame["holds"] == "True", "yes", "no"),
+        holds=np.where(frame["holds"], "yes", "no"),
     )
     caption = (
         "Simulated brains: what the decoding does where the truth is known. Intervals: 99 %, exact for rates, "
@@ -40,47 +31,40 @@ def table(rows: Sequence[Mapping[str, str]]) -> Table:
     return Table(shown[list(SHOWN)], caption, {"value": ".3f"})
 
 
-def _interval(low: str, high: str) -> str:
-    return f"{float(low):.3f} – {float(high):.3f}" if low else "–"
+def _interval(row: CalibrationRow) -> str:
+    return "–" if row.ci_low is None or row.ci_high is None else f"{row.ci_low:.3f} – {row.ci_high:.3f}"
 
 
-def values(rows: Sequence[Mapping[str, str]]) -> dict[str, float | str]:
+def values(rows: Sequence[CalibrationRow]) -> dict[str, float | str]:
     """Return the rates of false alarms, what did not hold, and what a single excerpt gives."""
     null = calibration.span(rows, "null", "rejection_rate")
     many = calibration.span(rows, "null-shared", "rejection_rate", calibration.MANY_SUBJECTS)
-    matched = calibration.span(rows, "matched", "rejection_rate")
-    one = next(
-        row
-        for row in rows
-        if (row["variant"], row["quantity"]) == ("null-one-excerpt", "pairwise_identification")
-    )
+    one = calibration.accident(rows)
     return {
         "rate_null": null.said,
         "rate_null_shared": calibration.span(rows, "null-shared", "rejection_rate").said,
         "rate_many": many.said,
         "many_subjects": calibration.MANY_SUBJECTS,
         "rate_one_excerpt": calibration.span(rows, "null-one-excerpt", "rejection_rate").said,
-        "matched_found": matched.said,
+        "matched_found": calibration.span(rows, "matched", "rejection_rate").said,
         "calibration_n": null.n,
         "calibration_trs": calibration.N_TRS,
         "calibration_subjects": calibration.N_SUBJECTS,
         "calibration_failed": failed_said(rows),
-        "one_excerpt": float(one["value"]),
-        "one_excerpt_expected": one["expected"].removeprefix(TURNED).strip("()"),
-        "one_excerpt_n": int(one["n"]),
+        "one_excerpt": one.value,
+        "one_excerpt_expected": one.expected.removeprefix(calibration.TURNED).strip("()"),
+        "one_excerpt_n": one.n,
     }
 
 
-def failed_said(rows: Sequence[Mapping[str, str]]) -> str:
+def failed_said(rows: Sequence[CalibrationRow]) -> str:
     """Say what did not hold, or that nothing failed to."""
-    failed = [row for row in rows if row["holds"] != "True"]
     return (
         "; ".join(
-            f"{row['quantity'].replace('_', ' ')} in {row['variant']} studies ({row['voxels']} voxels, "
-            f"{row['subjects']} subjects) is {float(row['value']):.3f} (99 % interval: "
-            f"{_interval(row['ci_low'], row['ci_high'])}), "
-            f"expected: {row['expected']}"
-            for row in failed
+            f"{row.quantity.replace('_', ' ')} in {row.variant} studies ({row.voxels} voxels, {row.subjects} "
+            f"subjects) is {row.value:.3f} (99 % interval: {_interval(row)}), expected: {row.expected}"
+            for row in rows
+            if not row.holds
         )
         or "nothing"
     )
