@@ -152,7 +152,7 @@ def correlations(real: Real) -> pd.DataFrame:
                         "over runs": _range(row.runs_low, row.runs_high),
                         "over subjects": _range(row.subjects_low, row.subjects_high),
                         "chance (sd)": row.null_spread,
-                        "independent shifts": row.effective_shifts,
+                        "independent shifts": None if row.p is None else row.effective_shifts,
                         "p": row.p,
                     }
                 )
@@ -164,8 +164,8 @@ def correlations_caption(real: Real) -> str:
     return (
         f"Correlation of what is decoded from held-out runs with what was heard, {real.n_held_back} listeners on whom "
         f"nothing was chosen ({real.account['study']}), mean over {len(real.account['runs'])} runs and over listeners, "
-        "with 95 % intervals over either. Chance: standard deviation with the sound turned round; p is approximate, "
-        "because so many shifts of slow sound are worth only as many independent ones as stated."
+        "with 95 % intervals over either. Chance: standard deviation with the sound turned round. p: of decoders fitted "
+        "anew under every shift, which are worth as many independent ones as stated; a dash where none were."
     )
 
 
@@ -353,7 +353,6 @@ def segments(real: Real) -> pd.DataFrame:
                     "one brain": one.value,
                     "over runs": _range(one.runs_low, one.runs_high),
                     "chance (sd)": one.null_spread,
-                    "p": one.p,
                     "all brains": every.value,
                     "all, over runs": _range(every.runs_low, every.runs_high),
                 }
@@ -361,7 +360,7 @@ def segments(real: Real) -> pd.DataFrame:
     return pd.DataFrame(shown)
 
 
-SEGMENT_FORMATS = {"one brain": ".2f", "chance (sd)": ".2f", "p": ".3f", "all brains": ".2f"}
+SEGMENT_FORMATS = {"one brain": ".2f", "chance (sd)": ".2f", "all brains": ".2f"}
 
 
 def segments_caption(real: Real) -> str:

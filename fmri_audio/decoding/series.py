@@ -3,9 +3,10 @@ r"""One number per TR (how loud the sound was, how many words were said) decoded
 Every run is held out once. What is chosen (the columns that are read, the penalty) is chosen within the other runs. The
 pipeline is a file of ``config/``, fixed on some subjects before the others are looked at.
 
-Correlations are taken within runs. Chance is known by turning the sound of every held-out run round, by the same shift
-for all subjects and runs; because sound and predictions are slow, shifts are not independent, and how many independent
-ones they are worth (:func:`effective_number`) is said beside every p.
+Correlations are taken within runs. What chance gives is seen by turning the sound of every held-out run round, by the
+same shift for all subjects and runs. A p asks for more: the sound of all runs is turned round and the decoder fitted
+anew. Because sound and predictions are slow, shifts are not independent, and how many independent ones they are worth
+(:func:`effective_number`) is said beside every p.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial as partial_call
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -29,6 +31,7 @@ from fmri_audio.base.kinds import Block, Matrix
 from fmri_audio.base.settings import ExactSeconds, PositiveInt, Section
 from fmri_audio.decoding.identification import effective_number
 from fmri_audio.decoding.regression import cleaned_for, fit_ridge
+from fmri_audio.decoding.turning import Reader, p_value, shifts_of, turned_round
 from fmri_audio.study.facts import Subject
 from fmri_audio.study.lag_windows import lagged
 from fmri_audio.study.splits import Split, least_gap, leave_one_run_out
@@ -295,11 +298,14 @@ class Score:
     ----------
     per_subject_run : array, shape [subjects, runs]
     null : array, shape [shifts]
-        Means over subjects and runs with the sound turned round.
+        Means over subjects and runs with the sound turned round after fitting.
+    anew : array, shape [1 + shifts], optional
+        Of decoders that were fitted anew under every shift (:func:`fitted_anew`): what p rests on.
     """
 
     per_subject_run: Series
     null: Series
+    anew: Series | None = None
 
     @property
     def mean(self) -> float:
@@ -308,13 +314,56 @@ class Score:
 
     @property
     def effective_shifts(self) -> float:
-        """How many independent shifts the null is worth."""
-        return effective_number(self.null)
+        """How many independent shifts the null is worth, of decoders fitted anew where there are any."""
+        return effective_number(self.null if self.anew is None else self.anew[1:])
 
     @property
-    def p(self) -> float:
-        """Share of shifts that are at least as good, the true pairing counted among them."""
-        return float((1 + (self.null >= self.mean).sum()) / (1 + len(self.null)))
+    def p(self) -> float | None:
+        """Share of shifts that are at least as good, the true pairing counted among them.
+
+        None without decoders that were fitted anew: turned round after fitting, slow sound is found in noise too often.
+        """
+        return None if self.anew is None else p_value(self.anew[1:], float(self.anew[0]))
+
+
+def readers(
+    bold: Sequence[Matrix], splits: Sequence[Split], pipeline: Pipeline, tr: Fraction, shift: int
+) -> list[Reader]:
+    """How every brain reads whatever was heard, from all its columns."""
+    lags = pipeline.lags(tr)
+    return [
+        Reader.of(
+            partial_call(cleaned_by, one, tr, pipeline.high_pass_seconds), splits, lags=lags, shift=shift
+        )
+        for one in bold
+    ]
+
+
+def cleaned_by(bold: Matrix, tr: Fraction, high_pass_seconds: float | None, split: Split) -> Matrix:
+    """BOLD as read, prepared for a split."""
+    return cleaned_for(bold, split, tr, high_pass_seconds)
+
+
+def fitted_anew(several: Sequence[Reader], true: Series, runs: Sequence[Block], gap: int) -> Series:
+    """Correlate held-out runs with what decoders read that were fitted anew for the sound under every shift.
+
+    Parameters
+    ----------
+    several : sequence of Reader
+        One per subject; of the mean of all, :meth:`~fmri_audio.decoding.turning.Reader.mean` of them.
+    true : array, shape [TRs]
+    runs : sequence of (first, last)
+    gap : int
+        Shifts nearer than so many TRs, from either side, are no chance.
+
+    Returns
+    -------
+    array, shape [1 + shifts]
+        Mean over subjects and runs; the true pairing comes first.
+    """
+    shifts = np.concatenate([[0], shifts_of(runs, gap)])
+    sounds = turned_round(np.asarray(true, np.float64), runs, shifts)
+    return np.asarray(np.mean([one.correlations(sounds) for one in several], axis=(0, 1)))
 
 
 def score(
@@ -324,6 +373,7 @@ def score(
     gap: int,
     prepare: Prepare = as_it_is,
     given: Series | None = None,
+    anew: Series | None = None,
 ) -> Score:
     """Correlate predictions of several subjects with the truth, run by run, and with the truth turned round.
 
@@ -340,6 +390,8 @@ def score(
         Such as :func:`band`.
     given : array, shape [TRs], optional
         Something else that was heard: the correlation is then the partial one, with that held constant.
+    anew : array, optional
+        From :func:`fitted_anew`, for p.
 
     Raises
     ------
@@ -362,7 +414,7 @@ def score(
                 between = shifted_correlations(true[within], given[within], prepare)[0]
                 turned = partial(turned, other, between)
             rows[i, j] = turned[np.concatenate([[0], shifts])]
-    return Score(rows[:, :, 0], rows[:, :, 1:].mean(axis=(0, 1)))
+    return Score(rows[:, :, 0], rows[:, :, 1:].mean(axis=(0, 1)), anew)
 
 
 def shared_bits(
@@ -471,7 +523,7 @@ def identified(
                 won = (right > compared) + 0.5 * (right == compared)
                 some = far.any(axis=1)
                 rows[i, j, k] = np.mean((won * far)[some].sum(axis=1) / far[some].sum(axis=1))
-    return Score(rows[:, :, 0], rows[:, :, 1:].mean(axis=(0, 1)))
+    return Score(rows[:, :, 0], rows[:, :, 1:].mean(axis=(0, 1)), anew)
 
 
 def _unit_rows(rows: Series) -> Series:

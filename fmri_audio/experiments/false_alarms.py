@@ -15,7 +15,6 @@ import argparse
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from fractions import Fraction
 from functools import partial
 from pathlib import Path
 
@@ -32,13 +31,11 @@ from fmri_audio.base.settings import PositiveInt, Section, project_root
 from fmri_audio.brain.response import canonical_response
 from fmri_audio.decoding import series, turning
 from fmri_audio.decoding.identification import effective_number
-from fmri_audio.decoding.regression import cleaned_for
 from fmri_audio.decoding.series import PIPELINE_FILE, Pipeline, Recorded
 from fmri_audio.decoding.turning import Reader
 from fmri_audio.experiments.real_brains import recorded
 from fmri_audio.study.facts import Subject
 from fmri_audio.study.reader import Study
-from fmri_audio.study.splits import Split
 
 TABLE = Path("results/false-alarms.csv")
 SETTINGS = Path("config/analyses/false-alarms.yml")
@@ -256,21 +253,16 @@ def of_parity(subjects: Sequence[Subject], which: str) -> list[Subject]:
 def readers_of(what: Recorded, pipeline: Pipeline, penalty: float) -> list[Reader]:
     """One per listener."""
     splits = pipeline.splits(what.runs, what.tr, what.shift)
-    lags = pipeline.lags(what.tr)
     return [
         Reader.of(
-            partial(_cleaned, bold, what.tr, pipeline.high_pass_seconds),
+            partial(series.cleaned_by, bold, what.tr, pipeline.high_pass_seconds),
             splits,
-            lags=lags,
+            lags=pipeline.lags(what.tr),
             shift=what.shift,
             penalty=penalty,
         )
         for bold in what.bold.values()
     ]
-
-
-def _cleaned(bold: Matrix, tr: Fraction, high_pass: float | None, split: Split) -> Matrix:
-    return cleaned_for(bold, split, tr, high_pass)
 
 
 def plant(

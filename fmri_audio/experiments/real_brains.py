@@ -27,6 +27,7 @@ from fmri_audio.base.rows import read_rows, write_rows
 from fmri_audio.base.settings import project_root
 from fmri_audio.decoding import series
 from fmri_audio.decoding.series import PIPELINE_FILE, Pipeline, Recorded, Score, Series
+from fmri_audio.decoding.turning import Reader
 from fmri_audio.study.annotated import TARGETS, Target, heard, level_db, read_level
 from fmri_audio.study.facts import Subject
 from fmri_audio.study.layouts.base import LAYOUTS
@@ -43,6 +44,7 @@ DISTANCE_TRS = 12
 SHIFT_GAP_SECONDS = 40
 """Shifts nearer than this are no chance: sound level is slow."""
 HIGH_PASS_SECONDS = 128.0
+AS_IT_IS = "as it is"
 DRAWS = 20
 """Groups of subjects, and sets of training runs, that are drawn for each number of them."""
 EXCERPT_SECONDS = 40
@@ -67,7 +69,8 @@ class Row:
     value : mean over subjects (or groups of them) and runs
     runs_low, runs_high, subjects_low, subjects_high : 95 % intervals over runs and over subjects; empty for one subject
     null_mean, null_spread, null_high : mean, standard deviation and 95 % quantile with the sound turned round
-    n_shifts, effective_shifts, p : of the null; empty where there is none
+    n_shifts, effective_shifts : of the null, or of decoders fitted anew where there is a p; empty where there is none
+    p : of decoders that were fitted anew under every shift; empty where there are none
     n : subjects (or groups) times runs
     """
 
@@ -201,7 +204,13 @@ def rows_of(
     """All quantities of one group: within, across, and from the mean of their predictions."""
     blocks = [split.test_block for split in pipeline.splits(what.runs, what.tr, what.shift)]
     gap = round(SHIFT_GAP_SECONDS / float(what.tr))
+    splits = pipeline.splits(what.runs, what.tr, what.shift)
+    several = series.readers([what.bold[one] for one in subjects], splits, pipeline, what.tr, what.shift)
     for target, true in what.heard.items():
+        anew = {
+            arm: series.fitted_anew(readers, true, what.runs, gap)
+            for arm, readers in (("within", several), ("averaged", [Reader.mean(several)]))
+        }
         arms = {"within": [decoded.within[target][one] for one in subjects]}
         if len(subjects) > 1:
             arms["across"] = [decoded.across[target][one] for one in subjects]
@@ -209,7 +218,10 @@ def rows_of(
         for arm, predicted in arms.items():
             label = (target, arm, group, len(subjects) if arm == "averaged" else 1, len(blocks) - 1)
             for detail, prepare in kept(what):
-                yield _row("r", detail, series.score(predicted, true, blocks, gap, prepare), *label)
+                found = series.score(
+                    predicted, true, blocks, gap, prepare, anew=anew.get(arm) if detail == AS_IT_IS else None
+                )
+                yield _row("r", detail, found, *label)
             for other, given in what.heard.items():
                 if other != target:
                     found = series.score(predicted, true, blocks, gap, given=given)
@@ -228,7 +240,7 @@ def kept(what: Recorded) -> list[tuple[str, series.Prepare]]:
         for shortest, longest in series.octaves(what.tr)
     ]
     fast = (f"{HIGH_PASS_SECONDS:g} s and faster", series.high_pass(what.tr, HIGH_PASS_SECONDS))
-    return [("as it is", series.as_it_is), fast, *bands]
+    return [(AS_IT_IS, series.as_it_is), fast, *bands]
 
 
 def _row(

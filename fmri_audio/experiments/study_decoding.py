@@ -57,7 +57,7 @@ class StudyDecoded:
             },
             "shifts": len(null),
             "effective_shifts": round(self.score.effective_shifts, 1),
-            "p": round(self.score.p, 4),
+            "p": round(self.score.p or 0.0, 4),
             "fixed_on": [str(s) for s in self.fixed_on],
         }
 
@@ -74,9 +74,12 @@ class StudyDecoded:
         text.append(f"  mean r = {said['mean']:.3f} ({over})")
         text.append(
             f"  chance: {null['mean']:.3f}, spread {null['spread']:.3f}, 95 % below {null['high']:.3f} "
-            f"({said['shifts']} circular shifts, worth {said['effective_shifts']:.0f} independent ones)"
+            f"({said['shifts']} circular shifts)"
         )
-        text.append(f"  p = {said['p']:.4f}, approximate: it rests on so few independent shifts")
+        text.append(
+            f"  p = {said['p']:.4f}, fitted anew under every shift; these are worth {said['effective_shifts']:.0f} "
+            "independent ones"
+        )
         if self.fixed_on:
             text.append(f"  the pipeline was chosen on {listed(self.fixed_on)}: theirs is no test of it")
         return text
@@ -112,7 +115,9 @@ def decode_study(
         raise UserError(f"{study.folder}: the {LABELS[target]} does not vary; there is nothing to decode")
     predicted = [series.decode(what.bold[one], true, splits, pipeline, what.tr, what.shift) for one in wanted]
     gap = round(SHIFT_GAP_SECONDS / float(what.tr))
-    found = series.score(predicted, true, [split.test_block for split in splits], gap)
+    several = series.readers([what.bold[one] for one in wanted], splits, pipeline, what.tr, what.shift)
+    anew = series.fitted_anew(several, true, what.runs, gap)
+    found = series.score(predicted, true, [split.test_block for split in splits], gap, anew=anew)
     own = [one for one in wanted if one in pipeline.fixed_on]
     return StudyDecoded(study.name, target, list(wanted), what.names, own, found)
 

@@ -13,6 +13,7 @@ from fmri_audio.base.settings import project_root
 from fmri_audio.decoding import series
 from fmri_audio.decoding.identification import effective_number
 from fmri_audio.decoding.series import Pipeline
+from fmri_audio.decoding.turning import Reader
 
 TR = Fraction(2)
 RUNS = [(0, 150), (150, 290), (290, 450)]
@@ -45,6 +46,24 @@ def test_a_target_is_recovered_from_held_out_runs_and_nothing_from_noise(target:
         found = series.score([predicted], target, blocks, 20)
         assert low < found.mean < high
         assert abs(found.null.mean()) < 0.1
+
+
+def test_p_is_that_of_decoders_fitted_anew_and_without_them_there_is_none(target: np.ndarray) -> None:
+    splits = PIPELINE.splits(RUNS, TR, 0)
+    blocks = [split.test_block for split in splits]
+    several = series.readers([brains(target, k, 1.5) for k in (1, 2)], splits, PIPELINE, TR, 0)
+    anew = series.fitted_anew(several, target, RUNS, 20)
+    predicted = series.decode(brains(target, 1, 1.5), target, splits, PIPELINE, TR, 0)
+    assert series.score([predicted], target, blocks, 20).p is None
+    found = series.score([predicted], target, blocks, 20, anew=anew)
+    assert found.p == 1 / len(anew) and found.effective_shifts == effective_number(anew[1:])
+    # What stands under a shift is what the sound turned round would have in its place.
+    turned = target.copy()
+    for first, last in RUNS:
+        turned[first:last] = np.roll(target[first:last], 33)
+    assert series.fitted_anew(several, turned, RUNS, 20)[0] == pytest.approx(anew[1 + 33 - 21])
+    mean = series.fitted_anew([Reader.mean(several)], target, RUNS, 20)
+    assert mean[0] >= anew[0] - 0.02
 
 
 def test_chosen_columns_are_those_that_follow_the_target_in_training(target: np.ndarray) -> None:
