@@ -164,8 +164,8 @@ def correlations_caption(real: Real) -> str:
     return (
         f"Correlation of what is decoded from held-out runs with what was heard, {real.n_held_back} listeners on whom "
         f"nothing was chosen ({real.account['study']}), mean over {len(real.account['runs'])} runs and over listeners, "
-        "with 95 % intervals over either. Chance: standard deviation with the sound turned round. p: of decoders fitted "
-        "anew under every shift, which are worth as many independent ones as stated; a dash where none were."
+        "with 95 % intervals over either. Chance: standard deviation with the sound turned round. p: of decoders "
+        "fitted anew under every shift, which are worth as many independent ones as stated; a dash where none were."
     )
 
 

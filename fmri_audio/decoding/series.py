@@ -523,7 +523,7 @@ def identified(
                 won = (right > compared) + 0.5 * (right == compared)
                 some = far.any(axis=1)
                 rows[i, j, k] = np.mean((won * far)[some].sum(axis=1) / far[some].sum(axis=1))
-    return Score(rows[:, :, 0], rows[:, :, 1:].mean(axis=(0, 1)), anew)
+    return Score(rows[:, :, 0], rows[:, :, 1:].mean(axis=(0, 1)))
 
 
 def _unit_rows(rows: Series) -> Series:
