@@ -54,9 +54,9 @@ class VoxelModel:
 
 #: ``smooth``, ``tuning_fwhm_mm`` and the noise's ``fwhm_mm`` were chosen beforehand; all else is fitted.
 VOXEL_MODELS: dict[Voxels, VoxelModel] = {
-    "smooth": VoxelModel(1.0, 20.0, 0.25, 0.3, 0.5, Noise(8.0, 0.35, 0.05, 0.15)),
-    "between": VoxelModel(0.5, 14.0, 0.3, 0.3, 0.5, Noise(6.0, 0.35, 0.04, 0.15)),
-    "fine": VoxelModel(0.2, 8.0, 0.4, 0.3, 0.5, Noise(4.0, 0.3, 0.03, 0.1)),
+    "smooth": VoxelModel(1.0, 20.0, 0.15, 0.35, 0.58, Noise(8.0, 0.37, 0.05, 0.055)),
+    "between": VoxelModel(0.5, 14.0, 0.25, 0.35, 0.6, Noise(6.0, 0.33, 0.03, 0.05)),
+    "fine": VoxelModel(0.2, 8.0, 0.5, 0.3, 0.65, Noise(4.0, 0.25, 0.02, 0.04)),
 }
 
 
