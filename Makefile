@@ -1,7 +1,7 @@
 # The front door. "make" alone prints this help; programs/workflow/ and the Snakefile do the work.
 
 .DEFAULT_GOAL := help
-.PHONY: help book html publish sweep report test quick lint data calibrate scaling real-brains false-alarms codec vocoder bench lock clean environment
+.PHONY: help book html publish sweep report test quick lint data calibrate scaling real-brains matched-brains aligned false-alarms codec vocoder bench lock clean environment
 
 # What is asked for; empty means: as the edition says.
 EDITION ?= demo
@@ -43,7 +43,9 @@ help:
 	@echo 'make data      fetch an open data set and check every file: STUDY=studyforrest (187 MB); DATA=DIR says where to'
 	@echo 'make real-brains  rewrite results/real-brains.csv from it: what real brains give'
 	@echo 'make false-alarms  rewrite one stage of results/false-alarms.csv: STAGE=development or confirmation'
-	@echo 'make calibrate rewrite results/calibration.csv: false alarms and recovery of the decoding, over 1500 simulated studies'
+	@echo 'make matched-brains  rewrite results/matched-brains.csv: real and simulated regions side by side'
+	@echo 'make aligned   rewrite results/aligned.csv: what a shared response buys over averaging'
+	@echo 'make calibrate rewrite results/calibration.csv: false alarms and recovery of the decoding, over 4000 simulated studies'
 	@echo 'make scaling   rewrite results/scaling.csv: what subjects and minutes of sound buy, over simulated studies'
 	@echo 'make codec     train the demo checkpoint on synthesised sound; DATA=DIR adds recordings'
 	@echo 'make vocoder   train the two networks of Vocos: the second decoder for the demo codec, and the mel vocoder;'
@@ -106,6 +108,12 @@ real-brains: environment
 
 false-alarms: environment
 	@$(PROGRAM) false-alarms "$${DATA:-data/studyforrest}" --stage "$${STAGE:-development}"
+
+matched-brains: environment
+	@$(PROGRAM) matched-brains "$${DATA:-data/studyforrest}"
+
+aligned: environment
+	@$(PROGRAM) aligned "$${DATA:-data/studyforrest}" $(if $(JOBS),--jobs "$$JOBS")
 
 calibrate: environment
 	@$(PROGRAM) calibrate $(if $(JOBS),--jobs "$$JOBS")

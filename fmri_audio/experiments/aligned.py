@@ -301,7 +301,7 @@ def read(path: Path | None = None) -> list[AlignedRow]:
     UserError
         It is not there.
     """
-    return read_rows(AlignedRow, path or project_root() / TABLE, "python -m programs aligned FOLDER")
+    return read_rows(AlignedRow, path or project_root() / TABLE, "make aligned")
 
 
 def made_by() -> str:

@@ -468,7 +468,7 @@ def read(path: Path | None = None) -> list[AlarmRow]:
     UserError
         It is not there.
     """
-    return read_rows(AlarmRow, path or project_root() / TABLE, "python -m programs false-alarms FOLDER")
+    return read_rows(AlarmRow, path or project_root() / TABLE, "make false-alarms")
 
 
 def main(words: Sequence[str]) -> None:

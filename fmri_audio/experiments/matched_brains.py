@@ -46,7 +46,7 @@ from fmri_audio.study.facts import Run
 from fmri_audio.study.reader import Study
 
 TABLE = Path("results/matched-brains.csv")
-MADE_BY = "python -m programs matched-brains FOLDER"
+MADE_BY = "make matched-brains"
 FITTED_RUNS, CHECKED_RUNS = ("1", "3", "5", "7"), ("2", "4", "6")
 #: Of both hemispheres around auditory cortex; a region has as many voxels as a parcel of the Shen atlas has on average.
 SHAPE, REGION_VOXELS = (48, 20, 16), 190

@@ -87,9 +87,7 @@ def test_the_table_of_a_study_finds_what_was_planted_and_nothing_in_a_level_turn
 
 def test_the_table_is_that_of_this_code() -> None:
     rows = aligned.read()
-    assert {row.made_by for row in rows} == {aligned.made_by()}, (
-        "stale: run `python -m programs aligned FOLDER`"
-    )
+    assert {row.made_by for row in rows} == {aligned.made_by()}, "stale: run `make aligned`"
     assert {(row.method, row.n_subjects) for row in rows} >= {
         ("bold", 11),
         ("shared", 11),

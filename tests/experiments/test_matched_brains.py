@@ -90,9 +90,7 @@ def table() -> list[MatchedRow]:
 
 def test_the_table_is_that_of_this_code_and_these_models() -> None:
     rows = table()
-    assert {row.made_by for row in rows} == {matched_brains.decided_by()}, (
-        "stale: run `python -m programs matched-brains FOLDER`"
-    )
+    assert {row.made_by for row in rows} == {matched_brains.decided_by()}, "stale: run `make matched-brains`"
     assert {row.of for row in rows} == {"runs 1, 3, 5, 7", "runs 2, 4, 6", "Alice in Wonderland"}
     assert {row.quantity for row in rows if row.fitted} == set(FITTED)
     assert {row.quantity for row in rows if row.of.startswith("Alice")} == set(ALICE)
@@ -105,6 +103,6 @@ def test_models_were_brought_to_what_was_fitted() -> None:
 
 
 def test_a_missing_table_names_its_command(tmp_path: Path) -> None:
-    with pytest.raises(matched_brains.UserError, match="python -m programs matched-brains"):
+    with pytest.raises(matched_brains.UserError, match="make matched-brains"):
         matched_brains.read(tmp_path / "none.csv")
     assert (project_root() / matched_brains.TABLE).parent.is_dir()
