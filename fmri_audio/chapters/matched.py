@@ -45,10 +45,11 @@ def caption() -> str:
     """Standalone."""
     return (
         "Regions of real listeners and of simulated ones with three models of a voxel. Agreement: correlation of a "
-        "listener with the others' mean, in the five regions that follow the level most; pairs: of two listeners there; "
-        "explained: share of what they share that level or all that was heard explains in held-out runs (real: level and "
-        "words; simulated: all features). Residual: what a listener has beside the others. Level: correlation of decoded "
-        f"with true level in held-out runs. Models agree that lie within {TOLERANCE:.0%} of the real figure, or {LEAST:g}."
+        "listener with the others' mean, in the five regions that follow the level most; pairs: of two listeners. "
+        "Explained: share of what they share that level or all that was heard explains in held-out runs (real: level "
+        "and words; simulated: all features). Residual: what a listener has beside the others. Level: correlation of "
+        f"decoded with true level in held-out runs. Models agree that lie within {TOLERANCE:.0%} of the real figure, or "
+        f"{LEAST:g}."
     )
 
 
