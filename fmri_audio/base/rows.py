@@ -69,4 +69,6 @@ def _value(text: str, kind: str) -> object:
     if "None" in kind and not text:
         return None
     name = kind.split(" | ")[0]
-    return {"int": int, "float": float, "bool": "True".__eq__}.get(name, str)(text)
+    if name == "bool":
+        return text == "True"
+    return int(text) if name == "int" else float(text) if name == "float" else text

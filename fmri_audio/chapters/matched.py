@@ -48,8 +48,8 @@ def caption() -> str:
         "listener with the others' mean, in the five regions that follow the level most; pairs: of two listeners. "
         "Explained: share of what they share that level or all that was heard explains in held-out runs (real: level "
         "and words; simulated: all features). Residual: what a listener has beside the others. Level: correlation of "
-        f"decoded with true level in held-out runs. Models agree that lie within {TOLERANCE:.0%} of the real figure, or "
-        f"{LEAST:g}."
+        f"decoded with true level in held-out runs. Models agree that lie within {TOLERANCE:.0%} of the real figure, "
+        f"or {LEAST:g}."
     )
 
 
@@ -101,8 +101,8 @@ def aligned_table(rows: Sequence[AlignedRow]) -> pd.DataFrame:
 def aligned_caption(rows: Sequence[AlignedRow]) -> str:
     """Standalone."""
     return (
-        "Level of held-out runs from several listeners on whom nothing was chosen, both sides without what takes longer "
-        f"than 128 s, mean over {rows[0].n_runs} runs and over groups, with 95 % intervals over runs. Better by: than "
+        "Level of held-out runs from several listeners on whom nothing was chosen, both sides without what takes "
+        f"longer than 128 s, mean over {rows[0].n_runs} runs and over groups, with 95 % intervals over runs. Better by: than "
         "averaged BOLD of the same listeners. The last column: the same with the level of every run turned round."
     )
 

@@ -436,7 +436,7 @@ def sounds(
 
 def _knots(name: str, db: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Moments and values between which a level is drawn: every frame, or the middle of every TR."""
-    times = (np.arange(len(db)) + 0.5) * FRAME_SECONDS
+    times = np.asarray((np.arange(len(db)) + 0.5) * FRAME_SECONDS, np.float64)
     if name == "level":
         return times, db
     changes = np.concatenate([[0], np.flatnonzero(np.diff(db)) + 1, [len(db)]])

@@ -529,4 +529,4 @@ def identified(
 def _unit_rows(rows: Series) -> Series:
     rows = rows - rows.mean(axis=1, keepdims=True)
     norms = np.linalg.norm(rows, axis=1, keepdims=True)
-    return np.divide(rows, norms, out=np.zeros_like(rows), where=norms > 1e-12)
+    return np.asarray(np.divide(rows, norms, out=np.zeros_like(rows), where=norms > 1e-12))

@@ -260,23 +260,40 @@ def summarised(found: pd.DataFrame, null: pd.DataFrame, made_by: str) -> list[Al
         Of :func:`aligned`, with the level in its place and turned round.
     made_by : str
     """
-    keys = ["method", "n_subjects", "run"]
-    by_run = found.groupby(keys)["r"].mean()
     rows = []
-    for (method, count), own in by_run.groupby(level=["method", "n_subjects"]):
-        values = own.droplevel(["method", "n_subjects"])
+    for method, count in dict.fromkeys(zip(found["method"], found["n_subjects"], strict=True)):
+        values = _by_run(found, method, count)
         mean, low, high = _with_interval(values)
         less = AGAINST.get(method, "") if count > 1 else ""
-        better = _with_interval(values - by_run[less, count]) if less else (None, None, None)
+        difference, difference_low, difference_high = (
+            _with_interval(values - _by_run(found, less, count)) if less else (None, None, None)
+        )
         same = (null["method"] == method) & (null["n_subjects"] == count)
         groups_of = found[(found["method"] == method) & (found["n_subjects"] == count)]["subject"].nunique()
         chance = float(null.loc[same, "r"].mean())
         rows.append(
             AlignedRow(
-                method, int(count), mean, low, high, chance, less, *better, groups_of, len(values), made_by
+                method,
+                int(count),
+                mean,
+                low,
+                high,
+                chance,
+                less,
+                difference,
+                difference_low,
+                difference_high,
+                groups_of,
+                len(values),
+                made_by,
             )
         )
     return rows
+
+
+def _by_run(found: pd.DataFrame, method: str, count: int) -> pd.Series:
+    own = found[(found["method"] == method) & (found["n_subjects"] == count)]
+    return own.groupby("run")["r"].mean()
 
 
 def _with_interval(values: pd.Series) -> tuple[float, float, float]:

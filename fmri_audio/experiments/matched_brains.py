@@ -42,7 +42,7 @@ from fmri_audio.simulation.grid import Grid, distance_to
 from fmri_audio.simulation.haemodynamics import SHIFT_TRS
 from fmri_audio.simulation.voxel_models import VOXEL_MODELS, VoxelModel
 from fmri_audio.sound.acoustics import FEATURE_RATE, Features, acoustic_features
-from fmri_audio.study.facts import Run
+from fmri_audio.study.facts import Run, Subject
 from fmri_audio.study.reader import Study
 
 TABLE = Path("results/matched-brains.csv")
@@ -183,7 +183,7 @@ def simulated(
     simulation, heard = simulate(sounds, model, lengths, like.tr, seed)
     weights = regions_of(simulation.grid)
     subjects = range(1, (n_subjects or len(like.bold)) + 1)
-    bold = {subject: averaged(simulation, subject, weights) for subject in subjects}
+    bold: dict[Subject, Matrix] = {k: averaged(simulation, k, weights) for k in subjects}
     return Recorded(bold, heard, like.runs, like.names, like.tr, SHIFT_TRS)
 
 
@@ -237,7 +237,7 @@ def alice(sounds: Sounds, model: VoxelModel, seed: int) -> dict[str, float]:
     n_trs = int(ALICE_MINUTES * 60 / ALICE_TR)
     simulation, heard = simulate(sounds, model, [n_trs // 2, n_trs - n_trs // 2], ALICE_TR, seed)
     weights = sphere(simulation.grid)
-    bold = {k: averaged(simulation, k, weights) for k in range(1, ALICE_LISTENERS + 1)}
+    bold: dict[Subject, Matrix] = {k: averaged(simulation, k, weights) for k in range(1, ALICE_LISTENERS + 1)}
     runs = [(run.first_tr, run.last_tr) for run in simulation.runs]
     what = Recorded(bold, heard, runs, ["1", "2"], ALICE_TR, SHIFT_TRS)
     both = np.arange(weights.shape[1])

@@ -248,7 +248,7 @@ def _row(
 ) -> Row:
     each = found.per_subject_run
     low, high = series.interval(each.mean(axis=0))
-    between = series.interval(each.mean(axis=1)) if len(each) > 1 else (None, None)
+    between_low, between_high = series.interval(each.mean(axis=1)) if len(each) > 1 else (None, None)
     null = found.null
     return Row(
         quantity,
@@ -261,7 +261,8 @@ def _row(
         found.mean,
         low,
         high,
-        *between,
+        between_low,
+        between_high,
         float(null.mean()),
         float(null.std()),
         float(np.quantile(null, 0.95)),
@@ -287,7 +288,7 @@ def _bits(
     )
     each = found[:, :, 0] - found[:, :, 1]
     low, high = series.interval(each.mean(axis=0))
-    between = series.interval(each.mean(axis=1)) if len(each) > 1 else (None, None)
+    between_low, between_high = series.interval(each.mean(axis=1)) if len(each) > 1 else (None, None)
     return Row(
         "bits per TR",
         target,
@@ -299,7 +300,8 @@ def _bits(
         float(each.mean()),
         low,
         high,
-        *between,
+        between_low,
+        between_high,
         float(found[:, :, 1].mean()),
         None,
         None,

@@ -171,8 +171,14 @@ class _Scored:
 def _correlation(reader: Reader, true: Matrix) -> float:
     """Of what is read with what was heard in held-out blocks, mean over channels and folds."""
     read = reader.read(np.asarray(true, np.float64))
-    blocks = (true[split.test] for split in reader.splits)
-    return float(np.mean([prediction_correlation(a, b) for a, b in zip(read, blocks, strict=True)]))
+    return float(
+        np.mean(
+            [
+                prediction_correlation(np.asarray(one, np.float32), true[split.test])
+                for one, split in zip(read, reader.splits, strict=True)
+            ]
+        )
+    )
 
 
 def cells(

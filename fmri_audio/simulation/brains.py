@@ -417,7 +417,7 @@ def _population(
         for members, part in parts:
             spread = (design[:, members] @ weights[members]).std(axis=0)
             scaled[members] += weights[members] * _ratio(np.sqrt(part), spread)
-        return scaled * _ratio(np.ones(len(share)), (design @ scaled).std(axis=0))
+        return np.asarray(scaled * _ratio(np.ones(len(share)), (design @ scaled).std(axis=0)))
 
     weights = np.sqrt(smooth) * mixed(tuned)
     if smooth < 1:
