@@ -147,7 +147,6 @@ def test_a_shift_is_a_study_of_the_sound_turned_round() -> None:
     assert_allclose(found.per_subject[:, row], turned.per_subject[:, 0])
 
 
-@pytest.mark.slow
 def test_decoders_fitted_anew_find_nothing_in_nothing_at_the_stated_rate() -> None:
     """Slow noise that two brains share, beside a slow sound; turned round after fitting it is compared with as well."""
     p = []

@@ -47,7 +47,6 @@ def test_regions_are_compact_cover_everything_and_keep_to_their_part() -> None:
     assert spheres.shape[1] == 2 and 25 <= (spheres[:, 0] > 0).sum() <= 40
 
 
-@pytest.mark.slow
 def test_a_fit_comes_near_the_quantities_of_brains_that_it_did_not_make(sounds: Sounds) -> None:
     """Listeners of another model stand in for real ones; a fit that starts elsewhere brings its own to them."""
     truth = VoxelModel(0.7, 16.0, 0.3, 0.5, 0.3, Noise(5.0, 0.45, 0.06, 0.2))
