@@ -103,7 +103,7 @@ def aligned_caption(rows: Sequence[AlignedRow]) -> str:
     return (
         "Level of held-out runs from several listeners on whom nothing was chosen, both sides without what takes "
         f"longer than 128 s, mean over {rows[0].n_runs} runs and over groups, with 95 % intervals over runs. Better "
-        "by: than averaged BOLD of the same listeners. The last column: the same with the level of every run turned round."
+        "by: than averaged BOLD of the same listeners. The last column: with the level of every run turned round."
     )
 
 

@@ -78,9 +78,12 @@ def said(rows: Sequence[AlarmRow], settings: Settings) -> dict[str, float | str]
         )
         return found
     worst = max(confirmed, key=lambda row: row.high)
+    rates = sorted(row.rate for row in confirmed)
     holds = worst.high <= settings.limit
+    size = f"{rates[0]:.3f} to {rates[-1]:.3f} where it says {settings.level:g}"
     found["confirmed_said"] = (
         f"On runs and listeners that had no part in the choice it {'keeps' if holds else 'does not keep'} the limit: "
-        f"{worst.rate:.3f} ({worst.low:.3f} to {worst.high:.3f}) at worst, with {worst.n_subjects} listeners"
+        f"{worst.rate:.3f} ({worst.low:.3f} to {worst.high:.3f}) at worst, with {worst.n_subjects} listeners. "
+        + (f"It rejects {size}" if holds else f"So its p is approximate: it rejects {size}")
     )
     return found
