@@ -45,6 +45,7 @@ FORMATS = {
     "r": ".2f",
     "r given the other": ".2f",
     "chance (sd)": ".2f",
+    "r tested": ".2f",
     "independent shifts": ".0f",
     "p": ".3f",
 }
@@ -152,6 +153,7 @@ def correlations(real: Real) -> pd.DataFrame:
                         "over runs": _range(row.runs_low, row.runs_high),
                         "over subjects": _range(row.subjects_low, row.subjects_high),
                         "chance (sd)": row.null_spread,
+                        "r tested": row.tested,
                         "independent shifts": None if row.p is None else row.effective_shifts,
                         "p": row.p,
                     }
@@ -165,7 +167,8 @@ def correlations_caption(real: Real) -> str:
         f"Correlation of what is decoded from held-out runs with what was heard, {real.n_held_back} listeners on whom "
         f"nothing was chosen ({real.account['study']}), mean over {len(real.account['runs'])} runs and over listeners, "
         "with 95 % intervals over either. Chance: standard deviation with the sound turned round. p: of decoders "
-        "fitted anew under every shift, which are worth as many independent ones as stated; a dash where none were."
+        "fitted anew under every shift, which read all parcels with a fixed penalty and have the r tested; the shifts "
+        "are worth as many independent ones as stated. A dash: none were."
     )
 
 

@@ -417,7 +417,8 @@ def identify_refitted(
     """Identify segments as :func:`identify_segments` does, with the decoder fitted anew under every shift.
 
     The sound of all runs is turned round, in training and held-out time alike, so that the true pairing is one of
-    many that differ in nothing else. Turned round after fitting, the sound has been learned at its true place, which
+    many that differ in little else: a turned sound has a splice, where a run's end meets its beginning, and there is no
+    gap across it. Turned round after fitting, the sound has been learned at its true place, which
     on real noise rejects too often (chapter "What real brains give").
 
     Parameters

@@ -137,7 +137,7 @@ Replace = Callable[[NDArray[np.float64], Sequence[Block], np.random.Generator], 
 
 
 def shifts_of(runs: Sequence[Block], gap: int) -> NDArray[np.int64]:
-    """Shifts of at least ``gap`` TRs in either direction within every run."""
+    """Shifts of more than ``gap`` TRs in either direction within every run."""
     shortest = min(last - first for first, last in runs)
     return np.arange(gap + 1, max(gap + 1, shortest - gap))
 

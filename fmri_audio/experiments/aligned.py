@@ -6,6 +6,7 @@ more: nothing that the newcomer's brain said is known together with the target.
 ================  ====================================================================================================
 ``within``        one subject's own decoder
 ``bold``          one decoder of the subjects' averaged BOLD
+``components``    one decoder of the principal components of the subjects' averaged BOLD, as many as is best in training
 ``predictions``   the mean of what the subjects' own decoders predict
 ``shared``        one decoder of the subjects' shared response; of one subject, of its principal components
 ``bold-new``      a decoder of the others' averaged BOLD, which reads a subject that it was not trained on
@@ -41,6 +42,7 @@ from fmri_audio.base.settings import project_root
 from fmri_audio.brain.cleaning import clean_blocks
 from fmri_audio.decoding.group import (
     Reading,
+    averaged_bold,
     averaged_predictions,
     decode_averaged_bold,
     decode_each,
@@ -188,6 +190,8 @@ class _Scored:
                 # The average of one subject is that subject.
                 one = mean if count == 1 else decode_averaged_bold(brains, *common)[0]
                 yield "bold", count, members[0], one
+                average = {members[0]: averaged_bold(brains, self.split)}
+                yield "components", count, members[0], decode_shared(average, *common, ks=asked.ks)[0]
                 yield "shared", count, members[0], decode_shared(brains, *common, ks=asked.ks)[0]
 
     def left_out(self) -> Iterator[Predicted]:
@@ -210,8 +214,8 @@ TABLE = Path("results/aligned.csv")
 KS, N_FOLDS, GROUP_SIZES, N_GROUPS = (40, 160), 3, (3,), 3
 #: The level of every run is turned round by these shares of it, for chance.
 TURNS = (0.3, 0.5, 0.7)
-AGAINST = {"predictions": "bold", "shared": "bold", "shared-new": "bold-new"}
-"""What a method is compared with, group by group and run by run."""
+AGAINST = {"components": "bold", "predictions": "bold", "shared": "components", "shared-new": "bold-new"}
+"""What a method is compared with, run by run: the shared response with what it is without any turning."""
 
 
 @dataclass(frozen=True)

@@ -72,6 +72,7 @@ class Row:
     n_shifts, effective_shifts : of the null, or of decoders fitted anew where there is a p; empty where there is none
     p : of decoders that were fitted anew under every shift; empty where there are none
     n : subjects (or groups) times runs
+    tested : the correlation that p is of; these decoders read every column, with a penalty that no sound has chosen
     """
 
     quantity: str
@@ -93,6 +94,7 @@ class Row:
     effective_shifts: float | None
     p: float | None
     n: int
+    tested: float | None = None
 
 
 def recorded(
@@ -270,6 +272,7 @@ def _row(
         found.effective_shifts,
         found.p,
         each.size,
+        None if found.anew is None else float(found.anew[0]),
     )
 
 

@@ -58,6 +58,7 @@ class StudyDecoded:
             "shifts": len(null),
             "effective_shifts": round(self.score.effective_shifts, 1),
             "p": round(self.score.p or 0.0, 4),
+            "r_tested": round(float(self.score.anew[0]), 4) if self.score.anew is not None else None,
             "fixed_on": [str(s) for s in self.fixed_on],
         }
 
@@ -77,8 +78,8 @@ class StudyDecoded:
             f"({said['shifts']} circular shifts)"
         )
         text.append(
-            f"  p = {said['p']:.4f}, fitted anew under every shift; these are worth {said['effective_shifts']:.0f} "
-            "independent ones"
+            f"  p = {said['p']:.4f}, of decoders fitted anew under every shift, which read every column and have "
+            f"r = {said['r_tested']:.3f}; the shifts are worth {said['effective_shifts']:.0f} independent ones"
         )
         if self.fixed_on:
             text.append(f"  the pipeline was chosen on {listed(self.fixed_on)}: theirs is no test of it")

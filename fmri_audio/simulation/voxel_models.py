@@ -38,7 +38,8 @@ class VoxelModel:
     strength : float
         Mean share of an auditory voxel's variance that all subjects have in common.
     unheard : float
-        Share of that which no acoustic feature explains.
+        Share of that which the features do not explain. It was fitted to what level and words leave of what real
+        listeners share, the only things that are known of their film; other features may explain some of it.
     level : float
         Share of the rest that follows how loud the sound is; families of features divide what remains.
     noise : Noise

@@ -14,13 +14,13 @@ from fmri_audio.experiments.matched_brains import MatchedRow
 ALL = " ".join(VOXELS)
 
 
-def row(quantity: str, agrees: str, fitted: bool = False) -> MatchedRow:
-    return MatchedRow(quantity, "runs 2, 4, 6", fitted, 0.4, 0.41, 0.42, 0.6, agrees, "abc")
+def row(quantity: str, agrees: str, kind: str = "check") -> MatchedRow:
+    return MatchedRow(quantity, "runs 2, 4, 6", kind, 0.4, 0.3, 0.5, 0.41, 0.42, 0.6, agrees, "abc")
 
 
 def test_what_fails_is_listed_with_both_figures() -> None:
     rows = [
-        row("pairs", ALL, fitted=True),
+        row("pairs", ALL, "fitted"),
         row("agreement", ALL),
         row("level r", "none"),
         row("x", "smooth between"),
@@ -45,8 +45,9 @@ def ways() -> list[AlignedRow]:
     return [
         one("within", 1, 0.4),
         one("bold", 11, 0.68),
+        one("components", 11, 0.68, "bold", 0.0),
         one("predictions", 11, 0.69, "bold", 0.01),
-        one("shared", 11, 0.7, "bold", 0.03),
+        one("shared", 11, 0.7, "components", 0.03),
         one("bold-new", 10, 0.44),
         one("shared-new", 10, 0.41, "bold-new", -0.03),
     ]
@@ -54,8 +55,8 @@ def ways() -> list[AlignedRow]:
 
 def test_what_alignment_buys_is_a_gain_a_loss_or_no_verdict() -> None:
     said = matched.aligned_said(ways())
-    assert said["bought"] == "+0.030 (+0.010 to +0.050), a gain"
-    assert said["new_bought"] == "-0.030 (-0.050 to -0.010), a loss"
+    assert said["bought"] == "+0.030 (+0.010 to +0.050), better in these runs"
+    assert said["new_bought"] == "-0.030 (-0.050 to -0.010), worse in these runs"
     rows = [
         replace(x, difference=0.0, difference_low=-0.02, difference_high=0.02) if x.less else x
         for x in ways()
@@ -67,6 +68,6 @@ def test_what_alignment_buys_is_a_gain_a_loss_or_no_verdict() -> None:
 
 def test_ways_are_shown_in_order_with_what_they_are_better_by() -> None:
     shown = matched.aligned_table(ways())
-    assert shown["how"].tolist()[0] == "a listener's own decoder" and len(shown) == 6
-    assert shown["better by"].tolist().count("–") == 3
+    assert shown["how"].tolist()[0] == "a listener's own decoder" and len(shown) == 7
+    assert shown["differs by"].tolist().count("–") == 3
     assert "mean over 7 runs" in matched.aligned_caption(ways())

@@ -43,6 +43,25 @@ def test_the_map_of_the_sound_is_ridge_regression(bold: np.ndarray) -> None:
         assert found == pytest.approx(ridge.predict(test - mean), abs=1e-4)
 
 
+def test_what_is_held_out_changes_nothing_but_its_own_reading(bold: np.ndarray) -> None:
+    """Neither BOLD nor sound of a held-out TR changes what is read of another, but for the block's own filter."""
+    split = PIPELINE.splits(RUNS, TR, 0)[1]
+    lags = PIPELINE.lags(TR)
+    clean = cleaned_for(bold, split, TR, None)
+    other = clean.copy()
+    late = np.arange(split.bold_test[1] - 20, split.bold_test[1])
+    other[late] += 5
+    sound = np.random.default_rng(2).standard_normal((360, 1))
+    louder = sound.copy()
+    louder[split.test] *= 3
+    (a,), (b,) = (
+        turning.Reader.of(lambda _, one=one: one, [split], lags=lags, shift=0).read(heard)  # type: ignore[misc]
+        for one, heard in ((clean, sound), (other, louder))
+    )
+    read_late = np.isin(split.test[:, None] + np.array(lags), late).any(axis=1)
+    assert np.array_equal(a[~read_late], b[~read_late]) and not np.allclose(a[read_late], b[read_late])
+
+
 def test_the_mean_of_readers_predicts_the_mean(bold: np.ndarray) -> None:
     sounds = np.random.default_rng(1).standard_normal((360, 3))
     several = [reader(bold), reader(bold[::-1].copy())]

@@ -32,7 +32,7 @@ def test_the_table_is_tidy_and_the_shared_response_leads_where_voxels_do_not_mat
     counted = table.groupby(["method", "n_subjects"]).size().to_dict()
     sizes = {
         (name, count): 2 * (1 if count == 4 else 2)
-        for name in ("bold", "predictions", "shared")
+        for name in ("bold", "components", "predictions", "shared")
         for count in (1, 2, 4)
     }
     assert counted == {**sizes, ("within", 1): 8, ("bold-new", 3): 4, ("shared-new", 3): 4}
@@ -50,7 +50,7 @@ def test_methods_are_compared_group_by_group_and_run_by_run() -> None:
     found = pd.DataFrame(
         [
             (method, 2, subject, run, r + 0.01 * run + (0.1 if subject == 2 else 0))
-            for method, r in (("bold", 0.4), ("shared", 0.5), ("within", 0.3))
+            for method, r in (("bold", 0.4), ("components", 0.4), ("shared", 0.5), ("within", 0.3))
             for subject in (1, 2)
             for run in (1, 2, 3)
         ],
@@ -59,7 +59,7 @@ def test_methods_are_compared_group_by_group_and_run_by_run() -> None:
     rows = {row.method: row for row in aligned.summarised(found, found.assign(r=0.0), "abc")}
     assert rows["bold"].r == pytest.approx(0.47) and rows["bold"].difference is None
     shared = rows["shared"]
-    assert (shared.less, shared.n_groups, shared.n_runs, shared.null) == ("bold", 2, 3, 0.0)
+    assert (shared.less, shared.n_groups, shared.n_runs, shared.null) == ("components", 2, 3, 0.0)
     assert shared.difference == pytest.approx(0.1)
     # The same in every run: no spread, though the runs themselves differ.
     assert (shared.difference_low, shared.difference_high) == pytest.approx((0.1, 0.1))
@@ -78,10 +78,10 @@ def test_the_table_of_a_study_finds_what_was_planted_and_nothing_in_a_level_turn
     assert program(words) == 0
     rows = {(row.method, row.n_subjects): row for row in aligned.read(out)}
     assert {name for name, _ in rows} == {
-        "within", "bold", "predictions", "shared", "bold-new", "shared-new"
+        "within", "bold", "components", "predictions", "shared", "bold-new", "shared-new"
     }  # fmt: skip
     assert rows["within", 1].r > 0.4 and abs(rows["within", 1].null) < 0.25
-    assert rows["shared", 2].less == "bold" and rows["shared", 2].difference is not None
+    assert rows["shared", 2].less == "components" and rows["shared", 2].difference is not None
     assert {row.made_by for row in rows.values()} == {aligned.made_by()}
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 
-import numpy as np
 import pandas as pd
 
 from fmri_audio.experiments import calibration
@@ -22,7 +21,7 @@ def table(rows: Sequence[CalibrationRow]) -> Table:
     shown = frame.assign(
         interval=[_interval(row) for row in rows],
         quantity=frame["quantity"].str.replace("_", " "),
-        holds=np.where(frame["holds"], "yes", "no"),
+        holds=["–" if row.holds is None else "yes" if row.holds else "no" for row in rows],
     )
     caption = (
         "Simulated brains: what the decoding does where the truth is known. Intervals: 99 %, exact for rates, "
@@ -42,6 +41,8 @@ def values(rows: Sequence[CalibrationRow]) -> dict[str, float | str]:
     one = calibration.accident(rows)
     return {
         "rate_null": null.said,
+        "all_null": calibration.together(rows, "null").said,
+        "all_null_shared": calibration.together(rows, "null-shared").said,
         "rate_null_shared": calibration.span(rows, "null-shared", "rejection_rate").said,
         "rate_many": many.said,
         "many_subjects": calibration.MANY_SUBJECTS,
@@ -64,7 +65,7 @@ def failed_said(rows: Sequence[CalibrationRow]) -> str:
             f"{row.quantity.replace('_', ' ')} in {row.variant} studies ({row.voxels} voxels, {row.subjects} "
             f"subjects) is {row.value:.3f} (99 % interval: {_interval(row)}), expected: {row.expected}"
             for row in rows
-            if not row.holds
+            if row.holds is False
         )
         or "nothing"
     )
