@@ -528,8 +528,8 @@ def scaling_said(cells: list[Cell], minutes: float) -> dict[str, float | str]:
     def found(minutes: int, subjects: int, decoder: str, quantity: str = "pairwise") -> Span:
         return scaling_table.span(cells, minutes, subjects, decoder, quantity)
 
-    def changed(more: Span, less: Span) -> float:
-        return more.middle - less.middle
+    def changed(to: tuple[int, int, str], since: tuple[int, int, str]) -> str:
+        return scaling_table.change(cells, to, since)
 
     largest, largest_single = found(long, many, "group"), found(long, many, "single")
     tens = found(long, many, "group", "ten_way")
@@ -544,10 +544,10 @@ def scaling_said(cells: list[Cell], minutes: float) -> dict[str, float | str]:
         "pairs_said": scaling_table.where_reached(cells, "pairwise", 0.8),
         "tens_said": scaling_table.where_reached(cells, "ten_way", 0.5),
         "power_said": scaling_table.where_reached(cells, "power", 0.8),
-        "by_subjects": changed(largest, found(long, few, "group")),
-        "by_last_subjects": changed(largest, found(long, middle, "group")),
-        "by_minutes": changed(largest, found(short, many, "group")),
-        "by_minutes_single": changed(found(long, few, "single"), found(short, few, "single")),
+        "by_subjects": changed((long, many, "group"), (long, few, "group")),
+        "by_last_subjects": changed((long, many, "group"), (long, middle, "group")),
+        "by_minutes": changed((long, many, "group"), (short, many, "group")),
+        "by_minutes_single": changed((long, few, "single"), (short, few, "single")),
         "real_single": largest_single.said,
         "real_group": largest.said,
         "real_ten_single": found(long, many, "single", "ten_way").said,
@@ -596,12 +596,12 @@ def brains_said(*, simulated: bool) -> str:
     """Say what follows from whose brains these are."""
     if simulated:
         return (
-            "The brains of this edition are simulated. Their responses follow acoustic features because we made them "
-            "so; that they can be decoded is a test of the pipeline and no finding about brains"
+            "The brains of this edition are simulated. What they share follows acoustic features in part, because we made "
+            "them so; that they can be decoded is a test of the pipeline and no finding about brains"
         )
     return (
         "The brains of this edition are measured. Those behind the calibration and behind the table of subjects and "
-        "minutes are simulated brains, which follow acoustic features because we made them so"
+        "minutes are simulated brains, which follow acoustic features in part because we made them so"
     )
 
 

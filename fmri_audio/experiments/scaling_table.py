@@ -82,6 +82,25 @@ def span(cells: Sequence[Cell], minutes: int, subjects: int, decoder: str, quant
     )
 
 
+def change(
+    cells: Sequence[Cell], to: tuple[int, int, str], since: tuple[int, int, str], quantity: str = "pairwise"
+) -> str:
+    """Say by how much a figure changes from one (minutes, subjects, decoder) to another, with each model of a voxel.
+
+    Raises
+    ------
+    KeyError
+        The table lacks a figure.
+    """
+    by: dict[tuple[str, int, int, str], float] = {
+        (one.voxels, one.minutes, one.subjects, one.decoder): one.value
+        for one in cells
+        if one.quantity == quantity
+    }
+    found = [by[name, *to] - by[name, *since] for name in VOXELS]
+    return f"{min(found):+.2f} to {max(found):+.2f}"
+
+
 def cheapest(cells: list[Cell], quantity: str, target: float) -> Cell | None:
     """Find the cell with the fewest minutes of scanning, over all subjects, whose whole interval reaches a target.
 
