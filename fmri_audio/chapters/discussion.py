@@ -596,8 +596,8 @@ def brains_said(*, simulated: bool) -> str:
     """Say what follows from whose brains these are."""
     if simulated:
         return (
-            "The brains of this edition are simulated. What they share follows acoustic features in part, because we made "
-            "them so; that they can be decoded is a test of the pipeline and no finding about brains"
+            "The brains of this edition are simulated. What they share follows acoustic features in part, because we "
+            "made them so; that they can be decoded is a test of the pipeline and no finding about brains"
         )
     return (
         "The brains of this edition are measured. Those behind the calibration and behind the table of subjects and "
