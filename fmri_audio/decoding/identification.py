@@ -89,13 +89,16 @@ class Trial:
     ----------
     starts : array of int, shape [segments]
         First TR of each segment, counted from the fold's first.
+    shifts : array of int, shape [shifts]
+        Shift 0 comes first.
     columns : array of int, shape [shifts, segments]
-        First TR of the sound that is taken for each segment's own, counted from the run's first. Shift 0 comes first.
+        First TR of the sound that is taken for each segment's own, counted from the run's first.
     admissible : array of bool, shape [shifts, segments, segments]
         Which other segments may distract from which.
     """
 
     starts: NDArray[np.int64]
+    shifts: NDArray[np.int64]
     columns: NDArray[np.int64]
     admissible: NDArray[np.bool_]
 
@@ -210,6 +213,7 @@ def trials(
     n_trs: int,
     gap: int,
     facts: SoundFacts | None = None,
+    most_shifts: int | None = None,
 ) -> list[Trial]:
     """Lay out the segments of every fold under every admissible shift. Depends on the sound alone.
 
@@ -226,13 +230,18 @@ def trials(
     gap : int
         TRs.
     facts : SoundFacts, optional
+    most_shifts : int, optional
+        Of admissible shifts so many at most, spread evenly: neighbours say nearly the same.
 
     Raises
     ------
     UserError
         A fold holds fewer than two segments.
     """
-    shifts = np.concatenate([[0], admissible_shifts(runs, gap)])
+    admissible = admissible_shifts(runs, gap)
+    if most_shifts is not None and len(admissible) > most_shifts:
+        admissible = admissible[np.linspace(0, len(admissible) - 1, most_shifts).round().astype(int)]
+    shifts = np.concatenate([[0], admissible])
     return [_trial(block, runs, shifts, n_trs, gap, facts) for block in blocks]
 
 
@@ -258,7 +267,7 @@ def _trial(
         kind, level = (x[columns] for x in _segment_facts(facts, run, n_trs))
         admissible &= kind[:, :, None] == kind[:, None]
         admissible &= np.abs(level[:, :, None] - level[:, None]) <= SAME_LEVEL_DB
-    return Trial(starts, columns, admissible)
+    return Trial(starts, shifts, columns, admissible)
 
 
 def run_of(block: Block, runs: Sequence[Block]) -> Block:
@@ -404,63 +413,83 @@ def identify_segments(
     return _identified(scored, layout, ways, refitted=False)
 
 
-def identify_refitted(
-    readers: Sequence[Reader],
-    features: NDArray[np.float32],
-    runs: Sequence[Block],
-    layout: Sequence[Trial],
-    *,
-    n_trs: int,
-    gap: int,
-    ways: int = 2,
-) -> Identified:
-    """Identify segments as :func:`identify_segments` does, with the decoder fitted anew under every shift.
+@dataclass(frozen=True)
+class Refitted:
+    """Segments read by decoders that were fitted anew under every shift, beside the sound; use :meth:`of`.
 
-    The sound of all runs is turned round, in training and held-out time alike, so that the true pairing is one of
-    many that differ in little else: a turned sound has a splice, where a run's end meets its beginning, and there is no
-    gap across it. Turned round after fitting, the sound has been learned at its true place, which
-    on real noise rejects too often (chapter "What real brains give").
+    The sound of all runs is turned round, in training and held-out time alike, so that the true pairing is one of many
+    that differ in little else: a turned sound has a splice, where a run's end meets its beginning, and there is no gap
+    across it. Turned round after fitting, the sound has been learned at its true place, which on real noise rejects too
+    often (chapter "What real brains give").
 
-    Parameters
+    Attributes
     ----------
-    readers : sequence of Reader
-        One per subject; their splits are those of the layout.
-    features : array, shape [TRs, features]
-        True ones of the whole stimulus.
-    runs : sequence of (first, last)
-    layout : sequence of Trial
-        From :func:`trials`, one per split.
-    n_trs : int
-        TRs per segment.
-    gap : int
-        TRs, as the layout has them.
-    ways : int
-        2 for pairs, or how many choices there are.
+    compared : list over subjects of lists over folds of arrays, shape [1 + shifts, segments, segments]
+        Similarity of every segment read with the sound of every segment.
     """
-    shifts = [0, *admissible_shifts(runs, gap)]
-    splits = readers[0].splits
-    compared = [[np.empty(trial.admissible.shape) for trial in layout] for _ in readers]
-    for k, shift in enumerate(shifts):
-        turned = np.array(features, np.float64)
-        for first, last in runs:
-            turned[first:last] = np.roll(features[first:last], -shift, axis=0)
-        for i, (split, trial) in enumerate(zip(splits, layout, strict=True)):
-            train = turned[split.train]
-            mean, spread = train.mean(axis=0), np.maximum(train.std(axis=0), 1e-6)
-            rows = trial.starts[:, None] + np.arange(n_trs)
-            standard = (train - mean) / spread
-            true = _unit_rows(((turned[split.test] - mean) / spread)[rows]).T
-            for reader, found in zip(readers, compared, strict=True):
-                found[i][k] = _unit_rows((reader.hats[i] @ standard)[rows]) @ true
-    scored = [
-        _mean_over_folds(
-            np.stack(
-                [_accuracy(one, trial.admissible, ways) for one, trial in zip(folds, layout, strict=True)]
+
+    compared: list[list[NDArray[np.float64]]]
+
+    @classmethod
+    def of(
+        cls,
+        readers: Sequence[Reader],
+        features: NDArray[np.float32],
+        runs: Sequence[Block],
+        layout: Sequence[Trial],
+        *,
+        n_trs: int,
+    ) -> Refitted:
+        """Read everything under every shift.
+
+        Parameters
+        ----------
+        readers : sequence of Reader
+            One per subject; their splits are those of the layout.
+        features : array, shape [TRs, features]
+            True ones of the whole stimulus.
+        runs : sequence of (first, last)
+        layout : sequence of Trial
+            From :func:`trials`, one per split.
+        n_trs : int
+            TRs per segment.
+        """
+        shifts, splits = layout[0].shifts, readers[0].splits
+        hats = [np.concatenate(several) for several in zip(*(one.hats for one in readers), strict=True)]
+        made = [np.empty((len(readers), *trial.admissible.shape)) for trial in layout]
+        for k, shift in enumerate(shifts):
+            turned = np.array(features, np.float64)
+            for first, last in runs:
+                turned[first:last] = np.roll(features[first:last], -shift, axis=0)
+            for split, trial, hat, found in zip(splits, layout, hats, made, strict=True):
+                train = turned[split.train]
+                mean, spread = train.mean(axis=0), np.maximum(train.std(axis=0), 1e-6)
+                rows = trial.starts[:, None] + np.arange(n_trs)
+                true = _unit_rows(((turned[split.test] - mean) / spread)[rows]).T
+                read = (hat @ ((train - mean) / spread)).reshape(len(readers), -1, features.shape[1])
+                segments = read[:, rows].reshape(-1, n_trs, features.shape[1])
+                found[:, k] = (_unit_rows(segments) @ true).reshape(len(readers), len(rows), len(rows))
+        return cls([[fold[i] for fold in made] for i in range(len(readers))])
+
+    def identify(self, layout: Sequence[Trial], ways: int = 2) -> Identified:
+        """Identify segments as :func:`identify_segments` does.
+
+        Parameters
+        ----------
+        layout : sequence of Trial
+            With the segments and shifts that were read; what may distract from what can be another.
+        ways : int
+            2 for pairs, or how many choices there are.
+        """
+        scored = [
+            _mean_over_folds(
+                np.stack(
+                    [_accuracy(one, trial.admissible, ways) for one, trial in zip(folds, layout, strict=True)]
+                )
             )
-        )
-        for folds in compared
-    ]
-    return _identified(scored, layout, ways, refitted=True)
+            for folds in self.compared
+        ]
+        return _identified(scored, layout, ways, refitted=True)
 
 
 def _accuracy(compared: NDArray[np.float64], admissible: NDArray[np.bool_], ways: int) -> NDArray[np.float64]:

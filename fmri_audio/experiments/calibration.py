@@ -54,7 +54,7 @@ from fmri_audio.base.rows import read_rows, write_rows
 from fmri_audio.base.settings import FAMILIES, VOXELS, Variant, Voxels, load_settings, project_root
 from fmri_audio.brain import agreement, cleaning
 from fmri_audio.decoding import regression
-from fmri_audio.decoding.identification import Identified, SoundFacts, Trial, identify_refitted, trials
+from fmri_audio.decoding.identification import Identified, Refitted, SoundFacts, Trial, trials
 from fmri_audio.decoding.leakage import Built, perturbation_report
 from fmri_audio.decoding.turning import Reader
 from fmri_audio.simulation.brains import Simulation, plan_simulation, simulate_bold
@@ -69,6 +69,8 @@ TR = Fraction(3, 2)
 N_TRS, N_SUBJECTS, N_FOLDS, SEGMENT_TRS = 240, 3, 4, 4
 #: The left temporal lobe: few voxels, so that many repetitions are cheap.
 SHAPE = (16, 14, 14)
+#: As many as six minutes have; of longer scans so many are taken, spread evenly.
+MOST_SHIFTS = 215
 LAGS, SHIFT, GAP, CV_FOLDS = (2, 3, 4, 5), 3, 12, 4
 ALPHA, CONFIDENCE = 0.05, 0.99
 FEWEST_REPETITIONS = 500
@@ -168,7 +170,14 @@ class Heard:
     def layout(self, matched: bool = True) -> list[Trial]:
         """Segments of every fold; distractors of the same kind and loudness if ``matched``."""
         blocks = [split.test_block for split in self.splits]
-        return trials(blocks, self.runs, n_trs=SEGMENT_TRS, gap=GAP, facts=self.facts if matched else None)
+        return trials(
+            blocks,
+            self.runs,
+            n_trs=SEGMENT_TRS,
+            gap=GAP,
+            facts=self.facts if matched else None,
+            most_shifts=MOST_SHIFTS,
+        )
 
     def simulate(
         self, variant: Variant, seed: int, voxels: Voxels = "between", shape: tuple[int, int, int] = SHAPE
@@ -230,18 +239,18 @@ def read_subjects(
     ]
 
 
-def identify(sound: Heard, readers: Sequence[Reader], matched: bool = True, ways: int = 2) -> Identified:
-    """Identify a sound's segments by decoders that are fitted anew under every shift."""
-    return identify_refitted(
-        readers, sound.decoded, sound.runs, sound.layout(matched), n_trs=SEGMENT_TRS, gap=GAP, ways=ways
-    )
+def read_all(sound: Heard, readers: Sequence[Reader]) -> Refitted:
+    """A sound's segments, read by decoders that are fitted anew under every shift."""
+    layout = sound.layout(matched=False)
+    return Refitted.of(readers, sound.decoded, sound.runs, layout, n_trs=SEGMENT_TRS)
 
 
 def identify_once(
     sound: Heard, variant: Variant, seed: int, voxels: Voxels = "between", n_subjects: int = N_SUBJECTS
 ) -> Identified:
     """One study of a sound, decoded and identified."""
-    return identify(sound, read_subjects(sound, variant, seed, n_subjects, voxels))
+    readers = read_subjects(sound, variant, seed, n_subjects, voxels)
+    return read_all(sound, readers).identify(sound.layout())
 
 
 def identify_drawn(

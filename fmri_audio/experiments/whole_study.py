@@ -14,7 +14,7 @@ from fmri_audio.base import timeline
 from fmri_audio.base.kinds import Matrix
 from fmri_audio.decoding import regression
 from fmri_audio.decoding.encoding import Encoded, banded_ridge
-from fmri_audio.decoding.identification import Identified, Trial, identify_refitted, trials
+from fmri_audio.decoding.identification import Identified, Refitted, Trial, trials
 from fmri_audio.decoding.information import Bits, gaussian_bits
 from fmri_audio.decoding.regression import FoldPrediction
 from fmri_audio.decoding.turning import Reader
@@ -98,23 +98,22 @@ class WholeStudy:
             for subject in self.study.subjects
         ]
 
+    @cached_property
+    def read(self) -> Refitted:
+        """The latents of every segment, read by decoders that are fitted anew under every shift."""
+        return self._read(self.latents)
+
     def identify(self, ways: int = 2, matched: bool = True) -> Identified:
         """Segments told from others by the latents predicted for them, of all subjects."""
-        return self._identify(self.latents, ways, matched)
+        return self.read.identify(self.layout(matched), ways)
 
     def identify_by_line_spectra(self) -> Identified:
         """Pairs of like segments told apart by predicted line spectral frequencies, of all subjects."""
-        return self._identify(self.block.line_spectra, 2, matched=True)
+        return self._read(self.block.line_spectra).identify(self.layout())
 
-    def _identify(self, features: Matrix, ways: int, matched: bool) -> Identified:
-        return identify_refitted(
-            self.readers,
-            features,
-            self.runs,
-            self.layout(matched),
-            n_trs=self.block.segment_trs,
-            gap=self.settings.gap_trs,
-            ways=ways,
+    def _read(self, features: Matrix) -> Refitted:
+        return Refitted.of(
+            self.readers, features, self.runs, self.layout(matched=False), n_trs=self.block.segment_trs
         )
 
     def bits(self) -> dict[Subject, Bits]:

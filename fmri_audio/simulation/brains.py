@@ -399,34 +399,37 @@ def _population(
     """Bring weights to where families contribute as the seed mixes them and responses have variance 1.
 
     What is unheard has its share of a voxel's response, the level that of what is heard, and every family of the sound
-    the same share of the rest on average, counted before they are added. A share of ``smooth`` of the variance goes by
-    the weights ``tuned``, the rest by weights that every voxel has to itself.
+    the same share of the rest on average, counted before they are added. Of the families and of what is unheard a
+    share of ``smooth`` goes by the weights ``tuned``, the rest by weights that every voxel has to itself. How loud it
+    is moves all voxels one way: of so simple a response, parts that go one way and the other would cancel in a region.
     """
     design = _design(process.values, runs, tr, CANONICAL)
     names, of_family = np.array(process.names), np.array(process.families)
     families = sorted(set(process.families) - {UNHEARD})
     mixture = rng.gamma(MIXTURE, size=(len(families), tuned.shape[1]))
     loud = loud if (names == LEVEL).any() else 0.0
-    heard = (1 - unheard) * (1 - loud) * mixture / mixture.sum(axis=0)
-    parts = [(of_family == family, share) for family, share in zip(families, heard, strict=True)]
-    parts += [(of_family == UNHEARD, np.full(tuned.shape[1], unheard))]
-    parts += [(names == LEVEL, np.full(tuned.shape[1], (1 - unheard) * loud))]
+    members = [of_family == family for family in families]
+    own = rng.standard_normal(tuned.shape)
+
+    def following(some: np.ndarray, weights: np.ndarray, part: np.ndarray | float) -> np.ndarray:
+        """Weights of some features, whose response has this variance."""
+        kept = np.where(some[:, None], weights, 0.0)
+        return np.asarray(kept * _ratio(np.sqrt(part * np.ones(len(share))), (design @ kept).std(axis=0)))
 
     def mixed(weights: np.ndarray) -> np.ndarray:
-        scaled = np.zeros_like(weights)
-        for members, part in parts:
-            spread = (design[:, members] @ weights[members]).std(axis=0)
-            scaled[members] += weights[members] * _ratio(np.sqrt(part), spread)
-        return np.asarray(scaled * _ratio(np.ones(len(share)), (design @ scaled).std(axis=0)))
+        parts = [following(some, weights, part) for some, part in zip(members, mixture, strict=True)]
+        return np.sum(parts, axis=0) if parts else np.zeros_like(weights)
 
-    weights = np.sqrt(smooth) * mixed(tuned)
-    if smooth < 1:
-        weights = weights + np.sqrt(1 - smooth) * mixed(rng.standard_normal(tuned.shape))
-        # Where a voxel's own tuning is against that of its neighbours, what is heard would be left with too little.
-        for members, part in ((of_family == UNHEARD, unheard), (of_family != UNHEARD, 1 - unheard)):
-            spread = (design[:, members] @ weights[members]).std(axis=0)
-            weights[members] *= _ratio(np.full(len(share), np.sqrt(part)), spread)
-        weights = weights * _ratio(np.ones(len(share)), (design @ weights).std(axis=0))
+    everything = np.ones(len(names), bool)
+    weights = following(names == LEVEL, tuned, (1 - unheard) * loud)
+    for several, part in (
+        ((mixed(tuned), mixed(own)), (1 - unheard) * (1 - loud)),
+        ([following(of_family == UNHEARD, one, 1.0) for one in (tuned, own)], unheard),
+    ):
+        of_neighbours, of_its_own = (following(everything, one, 1.0) for one in several)
+        both = np.sqrt(smooth) * of_neighbours + np.sqrt(1 - smooth) * of_its_own
+        weights = weights + following(everything, both, part)
+    weights = following(everything, weights, 1.0)
     return Population(process, design, weights, design @ weights, share)
 
 

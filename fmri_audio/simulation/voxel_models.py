@@ -32,7 +32,8 @@ class VoxelModel:
     Attributes
     ----------
     smooth : float
-        Share of the shared response's variance whose tuning is smooth in space; the rest is each voxel's own.
+        Share of the shared response's variance, but for what follows the level, whose tuning is smooth in space; the
+        rest is each voxel's own.
     tuning_fwhm_mm : float
         How smooth.
     strength : float
@@ -55,9 +56,9 @@ class VoxelModel:
 
 #: ``smooth``, ``tuning_fwhm_mm`` and the noise's ``fwhm_mm`` were chosen beforehand; all else is fitted.
 VOXEL_MODELS: dict[Voxels, VoxelModel] = {
-    "smooth": VoxelModel(1.0, 20.0, 0.15, 0.35, 0.58, Noise(8.0, 0.37, 0.05, 0.055)),
-    "between": VoxelModel(0.5, 14.0, 0.25, 0.35, 0.6, Noise(6.0, 0.33, 0.03, 0.05)),
-    "fine": VoxelModel(0.2, 8.0, 0.5, 0.3, 0.65, Noise(4.0, 0.25, 0.02, 0.04)),
+    "smooth": VoxelModel(1.0, 20.0, 0.077, 0.39, 0.59, Noise(8.0, 0.43, 0.045, 0.039)),
+    "between": VoxelModel(0.5, 14.0, 0.1, 0.45, 0.5, Noise(6.0, 0.4, 0.025, 0.025)),
+    "fine": VoxelModel(0.2, 8.0, 0.2, 0.5, 0.35, Noise(4.0, 0.35, 0.012, 0.015)),
 }
 
 

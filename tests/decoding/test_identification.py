@@ -12,7 +12,7 @@ from numpy.testing import assert_allclose
 
 from fmri_audio.base.errors import UserError
 from fmri_audio.decoding import identification
-from fmri_audio.decoding.identification import Identified, SoundFacts, Trial
+from fmri_audio.decoding.identification import Identified, Refitted, SoundFacts, Trial
 from fmri_audio.decoding.regression import FoldPrediction
 from fmri_audio.decoding.turning import Reader
 from fmri_audio.study.splits import k_fold
@@ -117,7 +117,7 @@ def refitted(bold: list[np.ndarray], features: np.ndarray, ways: int = 2) -> Ide
     several = readers(bold)
     blocks = [split.test_block for split in several[0].splits]
     layout = identification.trials(blocks, RUNS, n_trs=N_TRS, gap=GAP)
-    return identification.identify_refitted(several, features, RUNS, layout, n_trs=N_TRS, gap=GAP, ways=ways)
+    return Refitted.of(several, features, RUNS, layout, n_trs=N_TRS).identify(layout, ways)
 
 
 def heard(features: np.ndarray, noise: float, seed: int) -> np.ndarray:
@@ -147,6 +147,19 @@ def test_a_shift_is_a_study_of_the_sound_turned_round() -> None:
     assert_allclose(found.per_subject[:, row], turned.per_subject[:, 0])
 
 
+def test_fewer_shifts_are_spread_evenly_and_say_the_same_of_themselves() -> None:
+    features = smooth(240, 0)
+    bold = [heard(features, 4.0, 0)]
+    several = readers(bold)
+    blocks = [split.test_block for split in several[0].splits]
+    few = identification.trials(blocks, RUNS, n_trs=N_TRS, gap=GAP, most_shifts=20)
+    assert len(few[0].shifts) == 21 and few[0].shifts[1] == GAP + 1 and few[0].shifts[-1] == 240 - GAP - 1
+    found = Refitted.of(several, features, RUNS, few, n_trs=N_TRS).identify(few)
+    whole = refitted(bold, features)
+    every = np.concatenate([[0], identification.admissible_shifts(RUNS, GAP)])
+    assert_allclose(found.per_subject, whole.per_subject[:, np.isin(every, few[0].shifts)])
+
+
 def test_decoders_fitted_anew_find_nothing_in_nothing_at_the_stated_rate() -> None:
     """Slow noise that two brains share, beside a slow sound; turned round after fitting it is compared with as well."""
     p = []
@@ -162,7 +175,7 @@ def test_decoders_fitted_anew_find_nothing_in_nothing_at_the_stated_rate() -> No
 def test_many_way_is_the_expectation_over_random_distractors() -> None:
     rng = np.random.default_rng(0)
     n = 14
-    trial = Trial(np.arange(n), np.arange(n)[None], ~np.eye(n, dtype=bool)[None])
+    trial = Trial(np.arange(n), np.zeros(1, int), np.arange(n)[None], ~np.eye(n, dtype=bool)[None])
     similarities = rng.standard_normal((n, n))
     drawn = []
     for _ in range(4000):

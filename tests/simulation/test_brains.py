@@ -97,8 +97,8 @@ def test_smooth_tuning_makes_neighbours_alike_and_fine_tuning_does_not(plan, gri
     for voxels in VOXELS:
         shared = plan(voxels=voxels).sound.shared
         alike[voxels] = agreement.correlate(shared[:, near[:, 0]], shared[:, near[:, 1]]).mean()
-    assert alike["smooth"] > 0.85 > alike["between"] > 0.3 > alike["fine"] + 0.02
-    assert alike["between"] > alike["fine"] + 0.1
+    assert alike["smooth"] > 0.85 > alike["between"] > alike["fine"] + 0.1
+    assert alike["fine"] < 0.5
 
 
 def test_a_region_of_fine_voxels_keeps_less_of_what_a_voxel_has(plan) -> None:  # type: ignore[no-untyped-def]
@@ -151,7 +151,7 @@ def test_voxels_near_heschls_gyrus_share_more(plan, grid: Grid) -> None:  # type
     away = np.linalg.norm(grid.positions(grid.active) - masks.AUDITORY_CENTRES[0], axis=1)
     share = plan().sound.share
     assert share[away < 7].mean() > 1.3 * share[away > 13].mean()
-    assert share.std() > 0.05
+    assert share.std() > 0.2 * share.mean()
 
 
 def test_families_have_equal_parts_on_average_beside_the_level(plan) -> None:  # type: ignore[no-untyped-def]
@@ -282,7 +282,7 @@ def test_null_brains_share_nothing_and_do_not_hear(plan) -> None:  # type: ignor
 def test_null_shared_brains_share_as_much_but_nothing_of_this_sound(plan) -> None:  # type: ignore[no-untyped-def]
     real, null = plan(1), plan(1, variant="null-shared")
     together = [agreement.leave_one_out_isc(cleaned(simulation, 10)).mean() for simulation in (real, null)]
-    assert abs(together[0] - together[1]) < 0.06 and together[1] > 0.25
+    assert abs(together[0] - together[1]) < 0.06 and together[1] > 0.12
     courses = {
         variant: [plan(seed, variant=variant).sound.shared for seed in range(8)]
         for variant in ("matched", "null-shared")
