@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from fmri_audio.base.errors import UserError
 from fmri_audio.base.settings import project_root
 from fmri_audio.experiments import false_alarms
 from fmri_audio.experiments.false_alarms import SETTINGS, AlarmRow, Settings
@@ -22,9 +23,20 @@ FORMATS = {"false alarms": ".3f", "independent replacements": ".0f"}
 
 
 def gathered(folder: Path | None = None) -> tuple[list[AlarmRow], Settings]:
-    """The table, and the rules that stood before it."""
+    """The table, and the rules that stood before it.
+
+    Raises
+    ------
+    UserError
+        There is no table, or what was chosen was not confirmed yet.
+    """
     root = folder or project_root()
-    return false_alarms.read(root / false_alarms.TABLE), Settings.read(root / SETTINGS)
+    rows = false_alarms.read(root / false_alarms.TABLE)
+    if lacking := {"development", "confirmation"} - {row.stage for row in rows}:
+        raise UserError(
+            f"{false_alarms.TABLE}: holds no {min(lacking)}; run `make false-alarms STAGE={min(lacking)}`"
+        )
+    return rows, Settings.read(root / SETTINGS)
 
 
 def table(rows: Sequence[AlarmRow], stage: str) -> pd.DataFrame:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from fmri_audio.base.errors import UserError
+from fmri_audio.base.rows import write_rows
 from fmri_audio.base.settings import project_root
 from fmri_audio.chapters import real_noise
+from fmri_audio.experiments import false_alarms
 from fmri_audio.experiments.false_alarms import SETTINGS, AlarmRow, Settings
 
 ROW = AlarmRow("development", "turned", 0.0, 1, 4, 0.09, 0.06, 0.12, 145, 3480, 0.05, 31.0)
@@ -46,3 +50,12 @@ def test_what_the_rule_takes_is_named_and_judged_once(settings: Settings) -> Non
 def test_where_nothing_keeps_the_limit_p_is_approximate(settings: Settings) -> None:
     said = real_noise.said([row for row in rows() if row.test == "turned"], settings)
     assert said["chosen"] == "none of them" and "approximate" in str(said["confirmed_said"])
+
+
+def test_the_project_s_table_is_confirmed_and_one_that_is_not_is_refused(tmp_path: Path) -> None:
+    found, _ = real_noise.gathered()
+    assert {row.stage for row in found} == {"development", "confirmation"}
+    (tmp_path / "results").mkdir()
+    write_rows([ROW], tmp_path / false_alarms.TABLE)
+    with pytest.raises(UserError, match="holds no confirmation; run `make false-alarms STAGE=confirmation`"):
+        real_noise.gathered(tmp_path)
