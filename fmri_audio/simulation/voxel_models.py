@@ -56,8 +56,8 @@ class VoxelModel:
 
 #: ``smooth``, ``tuning_fwhm_mm`` and the noise's ``fwhm_mm`` were chosen beforehand; all else is fitted.
 VOXEL_MODELS: dict[Voxels, VoxelModel] = {
-    "smooth": VoxelModel(1.0, 20.0, 0.077, 0.39, 0.59, Noise(8.0, 0.43, 0.045, 0.039)),
-    "between": VoxelModel(0.5, 14.0, 0.1, 0.45, 0.5, Noise(6.0, 0.4, 0.025, 0.025)),
+    "smooth": VoxelModel(1.0, 20.0, 0.0773, 0.392, 0.607, Noise(8.0, 0.433, 0.0446, 0.0356)),
+    "between": VoxelModel(0.5, 14.0, 0.0918, 0.565, 0.396, Noise(6.0, 0.416, 0.0254, 0.0196)),
     "fine": VoxelModel(0.2, 8.0, 0.2, 0.5, 0.35, Noise(4.0, 0.35, 0.012, 0.015)),
 }
 
