@@ -110,7 +110,7 @@ false-alarms: environment
 	@$(PROGRAM) false-alarms "$${DATA:-data/studyforrest}" --stage "$${STAGE:-development}"
 
 matched-brains: environment
-	@$(PROGRAM) matched-brains "$${DATA:-data/studyforrest}"
+	@$(PROGRAM) matched-brains "$${DATA:-data/studyforrest}" $(if $(JOBS),--jobs "$$JOBS")
 
 aligned: environment
 	@$(PROGRAM) aligned "$${DATA:-data/studyforrest}" $(if $(JOBS),--jobs "$$JOBS")

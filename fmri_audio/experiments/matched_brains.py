@@ -13,6 +13,7 @@ as the runs are, so that no accident of one short sound is fitted.
 from __future__ import annotations
 
 import argparse
+import itertools
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -21,11 +22,12 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+from joblib import Parallel, delayed
 from numpy.typing import NDArray
 from scipy.cluster.vq import kmeans2
 from scipy.stats import t
 
-from fmri_audio.base.command import whole
+from fmri_audio.base.command import processes, whole
 from fmri_audio.base.errors import UserError
 from fmri_audio.base.files import check_writable
 from fmri_audio.base.kinds import Matrix
@@ -58,7 +60,7 @@ FITTED_RUNS, CHECKED_RUNS = ("1", "3", "5", "7"), ("2", "4", "6")
 #: Of both hemispheres around auditory cortex; a region has as many voxels as a parcel of the Shen atlas has on average.
 SHAPE, REGION_VOXELS = (48, 20, 16), 190
 #: Of the fit, which ends earlier where all quantities are this near to the real ones.
-ROUNDS, NEAR = 6, 0.015
+ROUNDS, NEAR, DAMPED = 8, 0.015, 0.7
 #: Brains and sounds of the fit, the same in every round, and none of those that are looked at afterwards.
 FIT_SEEDS = (100, 101)
 #: Simulated and real agree where the real interval over runs holds the simulated mean, or they differ by no more than
@@ -215,12 +217,12 @@ def part(what: Recorded, names: Sequence[str]) -> Recorded:
 def moved(model: VoxelModel, real: Mapping[str, float], found: Mapping[str, float]) -> VoxelModel:
     """One step of the fit: every number of the model by how far off the quantity is that follows it.
 
-    Shares move by the ratio of odds, autocorrelation by the difference.
+    Shares move by a root of the ratio of odds, autocorrelation by most of the difference.
     """
 
     def by_odds(now: float, quantity: str, most: float) -> float:
         wanted, got = (np.clip(x[quantity], 0.005, 0.98) for x in (real, found))
-        odds = now / (1 - now) * (wanted / (1 - wanted)) / (got / (1 - got))
+        odds = now / (1 - now) * (wanted / (1 - wanted) / (got / (1 - got))) ** DAMPED
         return float(np.clip(odds / (1 + odds), 1e-4, most))
 
     noise = model.noise
@@ -300,41 +302,52 @@ def rows_of(
         yield MatchedRow(quantity, of, kind, mean, low, high, **found, agrees=agrees, made_by=made_by)
 
 
+PARTS = (FITTED_RUNS, CHECKED_RUNS)
+
+
+def looked_at(what: Recorded, pipeline: Pipeline) -> list[Facts]:
+    """Facts of both parts of the runs; regions are chosen on the first."""
+    several = [Regions.of(part(what, runs)) for runs in PARTS]
+    chosen = choose_regions(several[0])
+    return [
+        facts_of(regions, chosen) | decoded_facts(part(what, runs), pipeline)
+        for regions, runs in zip(several, PARTS, strict=True)
+    ]
+
+
+def made_once(
+    sounds: Sounds, name: Voxels, like: Recorded, pipeline: Pipeline, seed: int
+) -> tuple[list[Facts], Facts]:
+    """Facts of one simulated study, and of simulated listeners to the story."""
+    model = VOXEL_MODELS[name]
+    return looked_at(simulated(sounds, model, like, seed), pipeline), alice(sounds, model, seed)
+
+
 def compare(
-    study: Study, pipeline: Pipeline, seeds: Sequence[int], say: Callable[[str], None]
+    study: Study, pipeline: Pipeline, seeds: Sequence[int], jobs: int, say: Callable[[str], None]
 ) -> list[MatchedRow]:
     """Look at real and simulated regions side by side."""
-    sounds, digest, parts = Sounds.of_the_play(), decided_by(), (FITTED_RUNS, CHECKED_RUNS)
+    sounds, digest = Sounds.of_the_play(), decided_by()
     names = sorted(FITTED_RUNS + CHECKED_RUNS)
     like = recorded(study, pipeline.model_copy(update={"runs": names}))
-
-    def looked_at(what: Recorded) -> list[Facts]:
-        """Facts of both parts; regions are chosen on the first."""
-        several = [Regions.of(part(what, runs)) for runs in parts]
-        chosen = choose_regions(several[0])
-        return [
-            facts_of(regions, chosen) | decoded_facts(part(what, runs), pipeline)
-            for regions, runs in zip(several, parts, strict=True)
-        ]
-
     say("real brains")
-    real = looked_at(like)
-    made: dict[Voxels, list[list[Facts]]] = {}
-    heard: dict[Voxels, list[Facts]] = {}
-    for name in VOXELS:
-        model = VOXEL_MODELS[name]
-        for seed in seeds:
-            say(f"{name}, seed {seed}")
-            made.setdefault(name, []).append(looked_at(simulated(sounds, model, like, seed)))
-            heard.setdefault(name, []).append(alice(sounds, model, seed))
+    real = looked_at(like, pipeline)
+    tasks = list(itertools.product(VOXELS, seeds))
+    say(f"{len(tasks)} simulated studies")
+    blank = replace(like, bold={subject: bold[:, :1] for subject, bold in like.bold.items()})
+    found = Parallel(n_jobs=jobs)(
+        delayed(made_once)(sounds, name, blank, pipeline, seed) for name, seed in tasks
+    )
+    made = {
+        name: [one for (model, _), one in zip(tasks, found, strict=True) if model == name] for name in VOXELS
+    }
     rows: list[MatchedRow] = []
-    for k, runs in enumerate(parts):
-        several = {name: means([one[k] for one in made[name]]) for name in VOXELS}
+    for k, runs in enumerate(PARTS):
+        several = {name: means([one[0][k] for one in made[name]]) for name in VOXELS}
         rows += rows_of("runs " + ", ".join(runs), real[k], several, runs is FITTED_RUNS, digest)
     published = {name: np.array([value]) for name, value in ALICE.items()}
-    return rows + list(
-        rows_of(ALICE_NAME, published, {name: means(heard[name]) for name in VOXELS}, False, digest)
-    )
+    heard = {name: means([one[1] for one in made[name]]) for name in VOXELS}
+    return rows + list(rows_of(ALICE_NAME, published, heard, False, digest))
 
 
 def decided_by() -> str:
@@ -360,6 +373,7 @@ def main(words: Sequence[str]) -> int:
     parser.add_argument(
         "--fit", choices=VOXELS, nargs="+", help="fit these and print them; nothing is written"
     )
+    parser.add_argument("--jobs", type=processes, default=1, help="processes")
     parser.add_argument("--seeds", type=whole(1, 100), default=3, help="simulated studies of each model")
     parser.add_argument("--out", type=Path, default=project_root() / TABLE)
     asked = parser.parse_args(words)
@@ -382,7 +396,7 @@ def main(words: Sequence[str]) -> int:
             print(name, fit(sounds, VOXEL_MODELS[name], like, real, say), flush=True)
         return 0
     check_writable(asked.out)
-    rows = compare(study, pipeline, range(asked.seeds), say)
+    rows = compare(study, pipeline, range(asked.seeds), asked.jobs, say)
     write_rows(rows, asked.out, digits=4)
     for row in rows:
         print(
