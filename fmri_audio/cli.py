@@ -20,7 +20,15 @@ from fmri_audio.base.command import command
 from fmri_audio.base.errors import UserError
 from fmri_audio.base.extras import from_extra
 from fmri_audio.base.files import check_writable, replacing, write_text
-from fmri_audio.base.settings import BIDS_SPACE, DECODERS, FAMILIES, NAMED_CODECS, VARIANTS, VOXELS
+from fmri_audio.base.settings import (
+    BIDS_SPACE,
+    DECODERS,
+    FAMILIES,
+    LAG_METHODS,
+    NAMED_CODECS,
+    VARIANTS,
+    VOXELS,
+)
 
 if TYPE_CHECKING:
     from fmri_audio.codec.checkpoints import Checkpoint
@@ -50,7 +58,15 @@ def evaluate(arguments: argparse.Namespace) -> None:
         for name in ("reference", "degraded")
     }
     reference, degraded = (sound.waveform for sound in sounds.values())
-    scores = evaluate.evaluate(reference, degraded, base.METRIC_RATE)
+    if arguments.lag and arguments.lag_method != "known":
+        raise UserError("--lag is a lag that is known: give --lag-method known beside it")
+    scores = evaluate.evaluate(reference, degraded, base.METRIC_RATE, arguments.lag_method, arguments.lag)
+    if not scores.lag.clear:
+        print(
+            f"warning: the lag of {scores.lag_samples} samples is not clear, another correlates "
+            f"{scores.lag.rival:.0%} as much: where the phase is made up, give --lag-method known or envelope",
+            file=sys.stderr,
+        )
     words = compared.NOT_ASKED
     if arguments.words or given is not None:
         pair = evaluate.shifted(reference, degraded, scores.lag_samples)
@@ -411,13 +427,26 @@ def _add_evaluate(commands: Any) -> None:
         "evaluate",
         help="score a degraded recording against its reference",
         description="SNR, SI-SDR, PESQ, STOI, ESTOI, ViSQOL in speech mode, and DNSMOS, which hears the degraded "
-        "recording alone: mono, 16 kHz, aligned by cross-correlation, cut to the shorter. Beyond 30 s, PESQ, STOI, "
-        "ESTOI and ViSQOL are means over pieces by the speech in each; DNSMOS is a mean over windows of 9 s. With "
-        "--words or --transcript, also the words that a speech recogniser gets wrong.",
+        "recording alone: mono, 16 kHz, aligned by cross-correlation unless told otherwise, cut to the shorter. "
+        "Beyond 30 s, PESQ, STOI, ESTOI and ViSQOL are means over pieces by the speech in each; DNSMOS is a mean over "
+        "windows of 9 s. With --words or --transcript, also the words that a speech recogniser gets wrong.",
     )
     one.add_argument("reference", type=Path, metavar="REFERENCE")
     one.add_argument("degraded", type=Path, metavar="DEGRADED")
     one.add_argument("--json", action="store_true", help="print one JSON object; undefined scores are null")
+    one.add_argument(
+        "--lag-method",
+        choices=LAG_METHODS,
+        default="correlation",
+        help="how to come by the lag: of waveforms, of level contours within 100 ms, or known (default: %(default)s)",
+    )
+    one.add_argument(
+        "--lag",
+        type=float,
+        default=0.0,
+        metavar="SECONDS",
+        help="how much later the degraded recording comes, where that is known (default: 0)",
+    )
     one.add_argument(
         "--words",
         action="store_true",

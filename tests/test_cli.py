@@ -49,7 +49,14 @@ def test_evaluate_prints_one_json_object(tmp_path: Path, recording: Path, capsys
     names = (
         "snr_db si_sdr_db pesq_wb pesq_nb stoi estoi visqol_speech dnsmos_ovrl lag_samples speech_fraction"
     )
-    added = ["level_difference_db", "undefined", "reference_steps", "degraded_steps"]
+    added = [
+        "level_difference_db",
+        "lag_method",
+        "lag_clear",
+        "undefined",
+        "reference_steps",
+        "degraded_steps",
+    ]
     words = ["words_wrong", "words_reference", "words_said", "recogniser"]
     assert list(scores) == [*names.split(), *added, *words]
     assert list(scores["undefined"]) == words == [name for name, value in scores.items() if value is None]
@@ -61,6 +68,27 @@ def test_evaluate_prints_one_json_object(tmp_path: Path, recording: Path, capsys
     ]
     assert scores["degraded_steps"] == ["resampled from 44100 to 16000 Hz"]
     assert scores["lag_samples"] == 160 and scores["snr_db"] == pytest.approx(6.02, abs=0.05)
+    assert scores["lag_method"] == "correlation" and scores["lag_clear"] is True
+
+
+def test_evaluate_takes_a_lag_that_is_known_and_warns_of_one_that_is_not_clear(
+    tmp_path: Path, recording: Path, capsys: Output
+) -> None:
+    sound = audio.read_mono(recording, 16_000).waveform
+    noise = tmp_path / "noise.wav"
+    soundfile.write(noise, 0.1 * np.random.default_rng(0).standard_normal(len(sound)), 16_000)
+    command = ["evaluate", str(recording), str(noise), "--json"]
+    assert cli.main(command) == 0
+    captured = capsys.readouterr()
+    assert json.loads(captured.out)["lag_clear"] is False
+    assert captured.err.startswith("warning: the lag of ") and captured.err.count("\n") == 1
+    assert cli.main([*command, "--lag-method", "known", "--lag", "0.01"]) == 0
+    captured = capsys.readouterr()
+    scores = json.loads(captured.out)
+    assert captured.err == "" and (scores["lag_samples"], scores["lag_method"]) == (160, "known")
+    assert cli.main([*command, "--lag-method", "envelope"]) == 0
+    assert abs(json.loads(capsys.readouterr().out)["lag_samples"]) <= 1600
+    assert "--lag-method known" in fails([*command, "--lag", "0.01"], capsys)
 
 
 def test_evaluate_prints_a_table(recording: Path, capsys: Output) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from fmri_audio.base.kinds import Signal
 from fmri_audio.sound.audio import resample
-from fmri_audio.sound.lag import best_lag
+from fmri_audio.sound.lag import NO_LAG, Lag, find_lag
 from fmri_audio.sound.metrics.base import LEAST_SPEECH, METRIC_RATE, blocks, constant, mean
 from fmri_audio.sound.metrics.dnsmos_ovrl import dnsmos_ovrl
 from fmri_audio.sound.metrics.estoi import estoi
@@ -37,6 +37,9 @@ UNITS = {
 }
 """Unit of each score."""
 
+_OF_WAVEFORM = ("snr_db", "si_sdr_db")
+_MADE_UP = "the phase is made up, so that the waveform's error says nothing"
+
 FAR_APART_DB = 6.0
 """Difference of levels beyond which it is worth a sentence."""
 
@@ -46,7 +49,7 @@ class Scores:
     """Scores of one degraded sound against its reference; NaN where undefined.
 
     ``level_difference_db`` is the degraded sound's level over the reference's, both without their mean;
-    ``undefined`` says in a phrase why a score is NaN or infinite.
+    ``undefined`` says in a phrase why a score is NaN or infinite; ``lag`` how the lag was come by.
     """
 
     snr_db: float
@@ -61,33 +64,52 @@ class Scores:
     speech_fraction: float
     level_difference_db: float = math.nan
     undefined: dict[str, str] = dataclasses.field(default_factory=dict)
+    lag: Lag = NO_LAG
 
     def values(self) -> dict[str, float | int]:
         """Return the scores by name, without what is said about them."""
         return {name: getattr(self, name) for name in UNITS}
 
-    def as_json(self) -> dict[str, float | int | dict[str, str] | None]:
+    def as_json(self) -> dict[str, float | int | str | bool | dict[str, str] | None]:
         """Return the scores with ``None`` for undefined or infinite ones, and last the reason of each ``None``."""
         found = {name: value if math.isfinite(value) else None for name, value in self.values().items()}
-        return {**found, "undefined": self.undefined}
+        how = {"lag_method": self.lag.method, "lag_clear": self.lag.clear}
+        return {**found, **how, "undefined": self.undefined}
 
 
-def evaluate(reference: Signal, degraded: Signal, sample_rate: int) -> Scores:
+def evaluate(
+    reference: Signal,
+    degraded: Signal,
+    sample_rate: int,
+    lag_method: str = "correlation",
+    lag_seconds: float = 0.0,
+) -> Scores:
     """Score two recordings of the same sound that may be shifted against each other.
 
-    Both are brought to 16 kHz, the degraded one is moved by the lag of the highest cross-correlation, and both are
-    cut to the stretch they share.
+    Both are brought to 16 kHz, the degraded one is moved by the lag, and both are cut to the stretch they share.
 
     Parameters
     ----------
     reference, degraded : arrays of shape [T], mono
     sample_rate : Hz, of both
+    lag_method : str
+        How to come by the lag (:func:`fmri_audio.sound.lag.find_lag`).
+    lag_seconds : float
+        The lag, where it is known.
     """
-    return score(reference, degraded, sample_rate, align=True)
+    return score(reference, degraded, sample_rate, align=True, lag_method=lag_method, lag_seconds=lag_seconds)
 
 
 def score(
-    reference: Signal, degraded: Signal, sample_rate: int, *, align: bool = False, speech: bool | None = None
+    reference: Signal,
+    degraded: Signal,
+    sample_rate: int,
+    *,
+    align: bool = False,
+    speech: bool | None = None,
+    waveform: bool = True,
+    lag_method: str = "correlation",
+    lag_seconds: float = 0.0,
 ) -> Scores:
     """Score a degraded sound against its reference, sample by sample unless ``align`` is given.
 
@@ -96,20 +118,26 @@ def score(
     reference, degraded : arrays of shape [T], mono
     sample_rate : Hz, of both
     align
-        Find the lag by cross-correlation first; otherwise it is taken to be 0.
+        Take the lag out first; otherwise it is taken to be 0.
     speech
         Whether the reference is speech, where that is known; otherwise it is detected.
+    waveform
+        Whether the waveform was to be kept: without, as where phase is made up, SNR and SI-SDR say nothing and are
+        undefined.
+    lag_method, lag_seconds
+        As for :func:`evaluate`.
     """
     ref: Signal = resample(reference, sample_rate, METRIC_RATE)
     deg: Signal = resample(degraded, sample_rate, METRIC_RATE)
-    lag = best_lag(ref, deg) if align else 0
-    ref, deg = shifted(ref, deg, lag)
+    known = round(lag_seconds * METRIC_RATE)
+    lag = find_lag(ref, deg, METRIC_RATE, lag_method, known) if align else NO_LAG
+    ref, deg = shifted(ref, deg, lag.samples)
     fraction = speech_fraction(ref, METRIC_RATE)
     if speech is None:
         speech = fraction >= LEAST_SPEECH
     found = {
-        "snr_db": snr_db(ref, deg),
-        "si_sdr_db": si_sdr_db(ref, deg),
+        "snr_db": snr_db(ref, deg) if waveform else math.nan,
+        "si_sdr_db": si_sdr_db(ref, deg) if waveform else math.nan,
         "pesq_wb": pesq(ref, deg, "wb") if speech else math.nan,
         "pesq_nb": pesq(ref, deg, "nb") if speech else math.nan,
         "stoi": stoi(ref, deg) if speech else math.nan,
@@ -118,8 +146,12 @@ def score(
         "dnsmos_ovrl": dnsmos_ovrl(deg) if speech else math.nan,
         "level_difference_db": level_difference_db(ref, deg),
     }
-    why = {name: _why(name, ref, deg, speech) for name, value in found.items() if not math.isfinite(value)}
-    return Scores(**found, lag_samples=lag, speech_fraction=fraction, undefined=why)
+    why = {
+        name: _MADE_UP if name in _OF_WAVEFORM and not waveform else _why(name, ref, deg, speech)
+        for name, value in found.items()
+        if not math.isfinite(value)
+    }
+    return Scores(**found, lag_samples=lag.samples, speech_fraction=fraction, undefined=why, lag=lag)
 
 
 def shifted(reference: Signal, degraded: Signal, lag: int) -> tuple[Signal, Signal]:
