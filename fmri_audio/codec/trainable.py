@@ -8,7 +8,7 @@ convolution is a sum of matrix products with the frames and the frames before th
 The segments of a batch lie end to end. The convolutions run across the seams, so a segment starts with the end
 of its neighbour as its past; the LSTM starts afresh. In the ``encodec`` package the past of a sound's first
 sample is its reflection. Apart from those first frames both compute the same function
-(``tests/codec_training/test_network.py``).
+(``tests/codec/test_trainable.py``).
 """
 
 from __future__ import annotations
@@ -209,7 +209,7 @@ def _block(channels: int) -> int:
 
 
 class Network(nn.Module):
-    """Encoder and decoder of the codec; codebooks live in :mod:`programs.codec_training.quantiser`."""
+    """Encoder and decoder of the codec; codebooks live elsewhere."""
 
     def __init__(self, config: dict[str, Any]) -> None:
         super().__init__()

@@ -165,6 +165,8 @@ class Segments:
     per_batch : mapping of str to int, optional
         How many segments of each kind make a batch, in this order; ``a or b`` is one of these kinds, drawn each time.
         Where the corpus has none of them, any kind is drawn, and that is said. Without it all kinds are drawn.
+    augmented : float, optional
+        Share of the segments that are mixed with others, with noise, an equaliser or a room; all are levelled.
 
     Raises
     ------
@@ -183,7 +185,12 @@ class Segments:
     }
 
     def __init__(
-        self, folder: Path, seconds: float, seed: int, per_batch: Mapping[str, int] | None = None
+        self,
+        folder: Path,
+        seconds: float,
+        seed: int,
+        per_batch: Mapping[str, int] | None = None,
+        augmented: float = 1.0,
     ) -> None:
         self.pools = {f.stem: np.load(f, mmap_mode="r") for f in sorted(folder.glob("*.npy"))}
         if not self.pools:
@@ -202,7 +209,7 @@ class Segments:
             )
         shares = np.array([self._SHARES.get(kind, 0.0) for kind in self.pools])
         self.kinds, self.shares = list(self.pools), shares / shares.sum()
-        self.n, self.seed = round(seconds * SAMPLE_RATE), seed
+        self.n, self.seed, self.augmented = round(seconds * SAMPLE_RATE), seed, augmented
 
     def batches(self, first: int, size: int, workers: int) -> Iterator[Tensor]:
         """Batches of step ``first`` and all that follow, made by so many processes in the background (0: here)."""
@@ -220,6 +227,8 @@ class Segments:
     def _segment(self, rng: np.random.Generator, kinds: list[str]) -> np.ndarray:
         kind = str(rng.choice(kinds)) if len(kinds) > 1 else kinds[0] if kinds else None
         x = self._crop(rng, kind)
+        if self.augmented < 1 and rng.random() >= self.augmented:
+            return _levelled(x, rng)
         if rng.random() < 0.2:
             x = x + 10 ** rng.uniform(-1.2, -0.2) * self._crop(rng, kind)
         if rng.random() < 0.15:

@@ -28,12 +28,15 @@ def orthogonalised(matrices: Tensor, iterations: int = 5) -> Tensor:
 
 
 def split(network: nn.Module) -> tuple[list[Tensor], list[Tensor]]:
-    """Parameters that are matrices proper, and the others (biases, the one-channel ends of the network)."""
+    """Trained parameters that are real matrices proper, and the others (biases, one-channel ends, complex ones)."""
     matrices: list[Tensor] = []
     rest: list[Tensor] = []
     for parameter in network.parameters():
-        columns = parameter.shape[-1]
+        if not parameter.requires_grad:
+            continue
+        columns = parameter.shape[-1] if parameter.ndim else 1
         is_matrix = parameter.ndim > 1 and min(columns, parameter.numel() // columns) >= 8
+        is_matrix &= not parameter.is_complex()
         (matrices if is_matrix else rest).append(parameter)
     return matrices, rest
 

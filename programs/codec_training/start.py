@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from fmri_audio.base.errors import UserError
-from programs.codec_training.network import CausalConv, Down, Memory, Network, Residual, Up
+from fmri_audio.codec.trainable import CausalConv, Down, Memory, Network, Residual, Up
 
 _OFFSET = 0.5  # keeps the signal in the straight part of the ELUs
 _DRIVE = 4.0  # of the signal inside: as far from nought as the offset allows

@@ -29,12 +29,12 @@ from fmri_audio.base.errors import UserError
 from fmri_audio.base.files import replacing
 from fmri_audio.base.stored import is_sound_archive
 from fmri_audio.codec.checkpoints import FULL_WIDTH, Checkpoint
+from fmri_audio.codec.trainable import Network
 from fmri_audio.sound.audio import SAMPLE_RATE
 from programs.codec_training.adversary import Adversary
 from programs.codec_training.balancer import Balancer
 from programs.codec_training.corpus import Segments
 from programs.codec_training.losses import BANDS, CodecLoss, Weights, levelled
-from programs.codec_training.network import Network
 from programs.codec_training.optimiser import Orthogonal, split
 from programs.codec_training.quantiser import TrainedQuantiser
 from programs.codec_training.recorded import Recorded

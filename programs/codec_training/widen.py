@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from fmri_audio.base.errors import UserError
-from programs.codec_training.network import CausalConv, Down, Memory, Network, Residual, Up
+from fmri_audio.codec.trainable import CausalConv, Down, Memory, Network, Residual, Up
 
 
 @torch.no_grad()

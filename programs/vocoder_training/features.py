@@ -10,9 +10,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from fmri_audio.codec.checkpoints import Checkpoint
+from fmri_audio.codec.trainable import Network
 from fmri_audio.codec.vocoder import TOPOLOGY
 from fmri_audio.representations.mel import MelGriffinLim, QuantisedMel
-from programs.codec_training.network import Network
 from programs.codec_training.quantiser import TrainedQuantiser
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from fmri_audio.codec import checkpoints
-from programs.codec_training.network import CausalConv, Network, product_over_frames
+from fmri_audio.codec.trainable import CausalConv, Network, product_over_frames
 
 SETTLED = 30  # frames after which the past of the first sample (reflected there, absent here) is forgotten
 

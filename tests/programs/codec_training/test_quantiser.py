@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from programs.codec_training.network import Network
+from fmri_audio.codec.trainable import Network
 from programs.codec_training.quantiser import TrainedQuantiser, k_means, nearest
 
 

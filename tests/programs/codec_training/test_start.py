@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from fmri_audio.base.errors import UserError
+from fmri_audio.codec.trainable import Network
 from fmri_audio.sound.metrics import snr
-from programs.codec_training.network import Network
 from programs.codec_training.start import pass_through
 
 

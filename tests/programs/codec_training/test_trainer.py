@@ -12,9 +12,9 @@ import torch
 
 from fmri_audio.base.errors import UserError
 from fmri_audio.codec import checkpoints
+from fmri_audio.codec.trainable import Network
 from programs.codec_training.corpus import Segments
 from programs.codec_training.export import export, write_log
-from programs.codec_training.network import Network
 from programs.codec_training.trainer import RECIPES, Recipe, Trainer, filters_of
 
 RECIPE = Recipe(

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from fmri_audio.base.errors import UserError
-from programs.codec_training.network import CausalConv, Network
+from fmri_audio.codec.trainable import CausalConv, Network
 from programs.codec_training.widen import widen
 
 

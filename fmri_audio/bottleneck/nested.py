@@ -1,0 +1,202 @@
+"""A nested code: features of a step of sound as numbers in order of what they are worth, and back.
+
+A narrower code is a prefix of a wider one, as a bandwidth is a prefix of codebooks, so one network serves every width.
+In training the tail is dropped at random (Rippel et al. 2014, "nested dropout"; Kusupati et al. 2022). Weights are
+shared over time. At its start the network *is* a principal-component analysis of single steps; what it learns is added.
+
+A code may arrive incomplete or noisy. The way back is told how much of every number has arrived: its *reliability*,
+one less its posterior variance. A number that was never sent has 0, one read without noise 1, one in white noise of
+standard deviation s 1 / (1 + s²). What arrives is the posterior mean, which shrinks with reliability.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+KERNEL = 5
+"""Steps that a convolution sees: two on either side."""
+
+_LEAST = 1e-6
+"""Variance of a component below which it is not made larger, of features of mean square 1."""
+
+
+@dataclass(frozen=True)
+class Size:
+    """Of a network.
+
+    Attributes
+    ----------
+    channels : int
+        C, of the features.
+    frames : int
+        Of the features in a step.
+    dimensions : int
+        D, numbers per step of the whole code.
+    inner : int
+        Channels inside, at the rate of steps; at least D.
+    before, after : int
+        Residual layers on the way to the code and on the way back.
+    """
+
+    channels: int
+    frames: int
+    dimensions: int = 164
+    inner: int = 192
+    before: int = 2
+    after: int = 3
+
+    @property
+    def block(self) -> int:
+        """Features of a step."""
+        return self.channels * self.frames
+
+    def __post_init__(self) -> None:
+        if not self.dimensions <= self.inner <= self.block:
+            raise ValueError(
+                f"{self.dimensions} numbers per step, {self.inner} inside and {self.block} features: "
+                "each should be at most the next"
+            )
+
+
+class _Residual(nn.Module):
+    """A convolution over each channel's steps, then two layers over channels (Liu et al. 2022); at first it adds 0."""
+
+    def __init__(self, inner: int) -> None:
+        super().__init__()
+        self.over_steps = nn.Conv1d(inner, inner, KERNEL, padding=KERNEL // 2, groups=inner)
+        self.norm = nn.LayerNorm(inner)
+        self.wide = nn.Linear(inner, 2 * inner)
+        self.narrow = nn.Linear(2 * inner, inner)
+        nn.init.zeros_(self.narrow.weight)
+        nn.init.zeros_(self.narrow.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Steps [B, S, inner] → the same shape."""
+        changed = self.norm(self.over_steps(x.mT).mT)
+        added: Tensor = self.narrow(nn.functional.gelu(self.wide(changed)))
+        return x + added
+
+
+class NestedCode(nn.Module):
+    """Features [B, C, L] → code [B, S, D] → features.
+
+    Every number of the code has mean 0 and variance 1 over training sound (batch statistics while it trains), so that a
+    noise of given variance is the same share of every number, and none can be made large to drown it.
+
+    Parameters
+    ----------
+    size : Size
+    """
+
+    mean: Tensor
+    scale: Tensor
+
+    def __init__(self, size: Size) -> None:
+        super().__init__()
+        self.size = size
+        self.register_buffer("mean", torch.zeros(size.block))
+        self.register_buffer("scale", torch.ones(()))
+        self.inward = nn.Linear(size.block, size.inner)
+        self.before = nn.Sequential(*(_Residual(size.inner) for _ in range(size.before)))
+        self.to_code = nn.Linear(size.inner, size.dimensions)
+        self.unit = nn.BatchNorm1d(size.dimensions, affine=False, momentum=0.02)
+        self.from_code = nn.Linear(size.dimensions, size.inner)
+        self.told = nn.Linear(size.dimensions, size.inner, bias=False)
+        self.after = nn.Sequential(*(_Residual(size.inner) for _ in range(size.after)))
+        self.outward = nn.Linear(size.inner, size.block)
+
+    @property
+    def dimensions(self) -> int:
+        """D, numbers per step of the whole code."""
+        return self.size.dimensions
+
+    @property
+    def look_ahead(self) -> int:
+        """Steps after one on which its sound depends, by the way to the code and back."""
+        return (self.size.before + self.size.after) * (KERNEL // 2)
+
+    @torch.no_grad()
+    def start(self, features: Tensor) -> None:
+        """Become the principal components of training features [B, C, L], steps taken one by one."""
+        blocks = self.blocks(features).flatten(0, 1).double()
+        self.mean.copy_(blocks.mean(0))
+        self.scale.copy_((blocks - self.mean).square().mean().sqrt())
+        centred = (blocks - self.mean) / self.scale
+        variances, vectors = torch.linalg.eigh(centred.T @ centred / len(centred))
+        spread = variances.flip(0)[: self.size.inner].clamp_min(_LEAST).sqrt()[:, None]
+        components = vectors.flip(1)[:, : self.size.inner].T
+        self.inward.weight.copy_(components / spread)
+        self.outward.weight.copy_((components * spread).T)
+        for layer in (self.to_code, self.from_code):
+            layer.weight.copy_(torch.eye(*layer.weight.shape))
+        self.told.weight.zero_()
+        for layer in (self.inward, self.outward, self.to_code, self.from_code):
+            layer.bias.zero_()
+
+    def blocks(self, features: Tensor) -> Tensor:
+        """Features [B, C, L] as steps [B, S, frames · C]; the last step is filled up with the last frame."""
+        missing = -features.shape[-1] % self.size.frames
+        if missing:
+            features = torch.cat([features, features[..., -1:].expand(*features.shape[:2], missing)], -1)
+        return features.mT.reshape(len(features), -1, self.size.block)
+
+    def encode(self, features: Tensor) -> Tensor:
+        """Code [B, S, D] of features [B, C, L]."""
+        blocks = (self.blocks(features) - self.mean) / self.scale
+        code = self.to_code(self.before(self.inward(blocks)))
+        unit: Tensor = self.unit(code.mT)
+        return unit.mT
+
+    def decode(self, code: Tensor, reliability: Tensor) -> Tensor:
+        """Features [B, C, S · frames] of a code.
+
+        Parameters
+        ----------
+        code : Tensor [B, S, D]
+            Posterior means: of numbers that never arrived the mean, 0.
+        reliability : Tensor, spreads to [B, S, D]
+            1 − posterior variance of each number.
+        """
+        hidden = self.from_code(code) + self.told(reliability.expand_as(code))
+        blocks: Tensor = self.outward(self.after(hidden)) * self.scale + self.mean
+        return blocks.reshape(len(blocks), -1, self.size.channels).mT
+
+
+def prefix(dimensions: int, of: int, device: torch.device | None = None) -> Tensor:
+    """Reliability [D] of a code of which the first numbers arrive whole and the others not at all."""
+    return (torch.arange(of, device=device) < dimensions).float()
+
+
+def received(code: Tensor, reliability: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    """Posterior means of a unit-variance code [B, S, D] in white noise, given their reliability.
+
+    With noise of variance v, the mean is r (z + noise) with r = 1 / (1 + v): the best linear estimate of z. Numbers
+    without reliability are 0.
+
+    Parameters
+    ----------
+    code : Tensor [B, S, D]
+    reliability : Tensor, spreads to [B, S, D]
+    generator : torch.Generator, optional
+        Of the noise; on the CPU.
+    """
+    r = reliability.expand_as(code)
+    deviation = (r * (1 - r)).clamp_min(0).sqrt()  # r² v, with v = 1 / r − 1
+    noise = torch.randn(code.shape, generator=generator).to(code.device)
+    return r * code + deviation * noise
+
+
+def white(sigma: float) -> float:
+    """Reliability of a unit-variance number in white noise of standard deviation ``sigma``."""
+    return 1 / (1 + sigma**2)
+
+
+def spans(n_steps: int, length: int, around: int) -> Iterator[tuple[int, int, int, int]]:
+    """Yield pieces of steps and what has to be seen for them: first, end, first seen, end seen."""
+    for first in range(0, n_steps, length):
+        end = min(first + length, n_steps)
+        yield first, end, max(0, first - around), min(n_steps, end + around)

@@ -1,0 +1,330 @@
+"""The one loop that trains every coder, resumable at any step.
+
+Each item of a batch is sent at a width of its own, and some in noise: the tail of the code is dropped, and the way back
+is told so. Losses of wide and narrow codes differ several times; their logarithms are averaged, so that every width
+counts by what it gains.
+
+Everything random at step ``s`` is drawn from generators seeded by ``(seed, s)``: a resumed run takes exactly the steps
+that an uninterrupted one would have taken.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from fmri_audio.base.errors import UserError
+from fmri_audio.base.files import replacing
+from fmri_audio.base.stored import is_sound_archive
+from fmri_audio.bottleneck.coders import Coder
+from fmri_audio.bottleneck.nested import prefix, white
+from programs.codec_training.corpus import Segments
+from programs.codec_training.optimiser import Orthogonal, split
+from programs.codec_training.tables import append_row, forget_after
+
+FLOOR = 0.02
+"""Added to a loss before its logarithm: of silence there is nothing to learn."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Settings of a run; kept in the state and in the exported file.
+
+    Attributes
+    ----------
+    coder : str
+    start : str
+        Id of the codec that it is made with; empty where it needs none.
+    steps : int
+    by_features : float
+        Share of the steps, the first ones, by the cheap loss that hears no sound.
+    batch : int
+        Segments of a step.
+    seconds : float
+        Of a segment.
+    learning_rate, codec_rate : float
+        Of the code, and of the codec's own weights where they move.
+    width : int, optional
+        Numbers per step of a code that is not nested; None: every width.
+    whole : float
+        Share of the items that are sent whole.
+    noisy : float
+        Share of the items that are sent in noise, whose standard deviation is drawn between the two of ``sigmas``.
+    augmented : float
+        Share of the segments that are mixed, coloured or put into a room.
+    """
+
+    coder: str = "mel"
+    start: str = ""
+    steps: int = 4000
+    by_features: float = 0.0
+    batch: int = 12
+    seconds: float = 3.6
+    learning_rate: float = 4e-3
+    codec_rate: float = 4e-4
+    warm_up: int = 100
+    clip: float = 3.0
+    ema: float = 0.995
+    width: int | None = None
+    whole: float = 0.2
+    noisy: float = 0.4
+    sigmas: tuple[float, float] = (0.03, 1.0)
+    augmented: float = 0.3
+    kinds: dict[str, int] = field(
+        default_factory=lambda: {"recordings": 6, "natural or speech": 5, "speech": 1}
+    )
+    seed: int = 1
+    log_every: int = 50
+    check_every: int = 500
+
+
+@dataclass
+class Trainer:
+    """A run in a work folder: ``state.pt`` (resumable), ``log.csv``, ``checks.csv``.
+
+    Attributes
+    ----------
+    network : Coder
+        Not started yet.
+    segments, held_out : Segments
+        To learn from, and of voices that are not learned from.
+    """
+
+    recipe: Recipe
+    network: Coder
+    segments: Segments
+    held_out: Segments
+    folder: Path
+    step: int = 0
+    seconds: float = 0.0
+
+    STARTED_FROM = 60  # segments
+    CHECKED = 16  # held-out segments
+
+    def __post_init__(self) -> None:
+        torch.manual_seed(self.recipe.seed)
+        self.device = self.network.device
+        self.network.start(self._waves(self.segments, 2**31, self.STARTED_FROM))
+        self.network.train()
+        self.average = self.network.twin().requires_grad_(False)
+        moving = [
+            p for name, p in self.network.named_parameters() if name.startswith("codec.") and p.requires_grad
+        ]
+        matrices, rest = split(_Without(self.network, moving))
+        self.optimisers: dict[str, torch.optim.Optimizer] = {
+            "matrices": Orthogonal(matrices),
+            "rest": torch.optim.Adam(rest, betas=(0.9, 0.98)),
+        }
+        if moving:
+            self.optimisers["codec"] = torch.optim.Adam(moving, betas=(0.9, 0.98))
+        self.folder.mkdir(parents=True, exist_ok=True)
+
+    # -- running ---------------------------------------------------------------------------------------------
+
+    def run(self, until: float = 1.0) -> None:
+        """Train to the share ``until`` of the run, logging, checking and saving as it goes."""
+        began, recent = time.monotonic() - self.seconds, []
+        last = math.ceil(self.recipe.steps * until)
+        if not self.step:
+            self.check()
+        while self.step < last:
+            recent.append(self._step())
+            self.step += 1
+            self.seconds = time.monotonic() - began
+            if self.step % self.recipe.log_every == 0 or self.step == last:
+                self._log(recent)
+                recent = []
+            if self.step % self.recipe.check_every == 0 or self.step == last:
+                self.check()
+                self.save()
+
+    def _step(self) -> Tensor:
+        for name, optimiser in self.optimisers.items():
+            base = self.recipe.codec_rate if name == "codec" else self.recipe.learning_rate
+            for group in optimiser.param_groups:
+                group["lr"] = base * self._pace()
+        wave = self._waves(self.segments, self.step, self.recipe.batch)
+        generator = torch.Generator().manual_seed(self.recipe.seed * 1_000_003 + self.step)
+        reliability = self.reliability(len(wave), generator).to(self.device)[:, None]
+        cheap = self.step < self.recipe.by_features * self.recipe.steps
+        loss = self._losses(self.network, wave, reliability, generator, cheap)
+        objective = (loss + FLOOR).log().mean()
+        for optimiser in self.optimisers.values():
+            optimiser.zero_grad(set_to_none=True)
+        objective.backward()
+        trained = [p for p in self.network.parameters() if p.grad is not None]
+        torch.nn.utils.clip_grad_norm_(trained, self.recipe.clip)
+        for parameter in trained:
+            parameter.grad.nan_to_num_(0.0, 0.0, 0.0)  # type: ignore[union-attr]
+        for optimiser in self.optimisers.values():
+            optimiser.step()
+        self._follow()
+        return objective.detach()
+
+    def reliability(self, items: int, generator: torch.Generator) -> Tensor:
+        """Widths and noises of a batch, as reliabilities [items, D]."""
+        full, recipe = self.network.code.dimensions, self.recipe
+        draws = torch.rand(items, 4, generator=generator).tolist()
+        rows = []
+        for whole, width, noisy, sigma in draws:
+            kept = full if whole < recipe.whole else round(math.exp(width * math.log(full)))
+            low, high = recipe.sigmas
+            r = white(low * (high / low) ** sigma) if noisy < recipe.noisy else 1.0
+            rows.append(prefix(recipe.width or kept, full) * r)
+        return torch.stack(rows)
+
+    @torch.no_grad()
+    def _follow(self) -> None:
+        """Let the average come after the weights; statistics of the code are an average already."""
+        ramp = min(self.recipe.ema, 1 - 1 / (1 + self.step / 10))
+        torch._foreach_lerp_(list(self.average.parameters()), list(self.network.parameters()), 1 - ramp)
+        for ours, theirs in zip(self.average.buffers(), self.network.buffers(), strict=True):
+            ours.copy_(theirs)
+
+    def _losses(
+        self, network: Coder, wave: Tensor, reliability: Tensor, generator: torch.Generator, cheap: bool
+    ) -> Tensor:
+        """Losses [B] of waveforms sent so."""
+        features = network.features(wave)
+        restored = network.through(features, reliability, generator)
+        if cheap:
+            return network.feature_loss(restored, features)
+        return network.loss(restored, features, wave)
+
+    def _pace(self) -> float:
+        """Warm-up, then half a cosine down to a hundredth."""
+        done = self.step / self.recipe.steps
+        warm = min(1.0, (self.step + 1) / self.recipe.warm_up)
+        return warm * (0.505 + 0.495 * math.cos(math.pi * min(1.0, done)))
+
+    def _waves(self, segments: Segments, step: int, size: int) -> Tensor:
+        """Waveforms [B, 1, T] of whole steps of the code."""
+        wave = torch.from_numpy(segments.batch(step, size)).to(self.device)
+        whole = wave.shape[1] - wave.shape[1] % self.network.step_samples
+        return wave[:, None, :whole]
+
+    # -- what one sees ---------------------------------------------------------------------------------------
+
+    @property
+    def widths(self) -> list[int]:
+        """Numbers per step at which a run is checked."""
+        full = self.network.code.dimensions
+        if self.recipe.width:
+            return [self.recipe.width]
+        return sorted({max(1, round(full * 2.0**-halvings)) for halvings in range(0, 7, 2)})
+
+    @torch.no_grad()
+    def check(self) -> dict[str, float]:
+        """Losses of held-out voices, by the averaged weights: what training minimises, and what it began with."""
+        self.average.code.eval()
+        generator = torch.Generator().manual_seed(0)
+        line: dict[str, float] = {"step": self.step, "seconds": round(self.seconds)}
+        wave = self._waves(self.held_out, 0, self.CHECKED)
+        full = self.network.code.dimensions
+        for cheap in {True, False} if self.recipe.by_features else {False}:
+            for width in self.widths:
+                reliability = prefix(width, full, self.device)
+                loss = self._losses(self.average, wave, reliability, generator, cheap)
+                line[f"{'features' if cheap else 'loss'}_{width}"] = float(loss.mean())
+        noisy = prefix(self.recipe.width or full, full, self.device) * white(0.5)
+        line["loss_noisy"] = float(self._losses(self.average, wave, noisy, generator, False).mean())
+        append_row(self.folder / "checks.csv", line)
+        print("  check  " + "  ".join(f"{k} {v:.3f}" for k, v in line.items()), flush=True)
+        return line
+
+    def _log(self, recent: Sequence[Tensor]) -> None:
+        mean = float(torch.stack(list(recent)).mean())
+        rate = self.seconds / max(1, self.step)
+        append_row(
+            self.folder / "log.csv", {"step": self.step, "seconds": round(self.seconds), "objective": mean}
+        )
+        left = rate * (self.recipe.steps - self.step) / 60
+        print(f"step {self.step}  objective {mean:.4f}  {rate:.2f} s a step  {left:.0f} min left", flush=True)
+
+    # -- state -----------------------------------------------------------------------------------------------
+
+    def save(self) -> None:
+        """Write everything a resumed run needs, atomically."""
+        state = {
+            "recipe": asdict(self.recipe),
+            "step": self.step,
+            "seconds": self.seconds,
+            "network": self.network.state_dict(),
+            "average": self.average.state_dict(),
+            "optimisers": {name: optimiser.state_dict() for name, optimiser in self.optimisers.items()},
+        }
+        with replacing(self.folder / "state.pt") as temporary:
+            torch.save(state, temporary)
+
+    def restore(self) -> bool:
+        """Take up the run that lies in the folder; False where there is none.
+
+        Raises
+        ------
+        UserError
+            If that run learns something else, or what it left is damaged.
+        """
+        path = self.folder / "state.pt"
+        if not path.is_file():
+            return False
+        if not is_sound_archive(path):
+            raise UserError(f"{path}: damaged; remove it to begin the training anew")
+        state: dict[str, Any] = torch.load(path, map_location=self.device, weights_only=True)
+        now = asdict(self.recipe)
+        for name in ("coder", "start", "width", "seed", "steps"):
+            if state["recipe"][name] != now[name]:
+                raise UserError(
+                    f"{path}: the run has {name} {state['recipe'][name]}, not {now[name]}: remove it, or name "
+                    "another --work"
+                )
+        self.step, self.seconds = state["step"], state["seconds"]
+        self.network.load_state_dict(state["network"])
+        self.average.load_state_dict(state["average"])
+        for name, optimiser in self.optimisers.items():
+            optimiser.load_state_dict(state["optimisers"][name])
+        for table in ("log.csv", "checks.csv"):
+            forget_after(self.folder / table, self.step)
+        return True
+
+
+class _Without(nn.Module):
+    """The trained parameters of a network but for some."""
+
+    def __init__(self, network: nn.Module, left_out: Sequence[nn.Parameter]) -> None:
+        super().__init__()
+        known = {id(parameter) for parameter in left_out}
+        self.kept = [p for p in network.parameters() if p.requires_grad and id(p) not in known]
+
+    def parameters(self, recurse: bool = True) -> Iterator[nn.Parameter]:
+        """Those that are kept."""
+        return iter(self.kept)
+
+
+def of_voices(folder: Path, recipe: Recipe) -> Segments:
+    """Segments of held-out speech, as they are but for the level."""
+    kinds = (
+        {"recordings": Trainer.CHECKED}
+        if (folder / "recordings.npy").is_file()
+        else {"speech": Trainer.CHECKED}
+    )
+    return Segments(folder, recipe.seconds, recipe.seed + 1000, kinds, augmented=0.0)
+
+
+def to_learn(folder: Path, recipe: Recipe) -> Segments:
+    """Segments of a corpus in the proportions of a recipe."""
+    total = sum(recipe.kinds.values())
+    kinds = {kind: round(count * recipe.batch / total) for kind, count in recipe.kinds.items()}
+    return Segments(folder, recipe.seconds, recipe.seed, kinds, recipe.augmented)
+
+
+def finite(values: Sequence[float]) -> bool:
+    """Whether all numbers are."""
+    return bool(np.isfinite(values).all())
