@@ -9,6 +9,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Sequence
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -391,6 +392,71 @@ def study_decode(arguments: argparse.Namespace) -> None:
     print("\n".join(found.lines()))
 
 
+def bottleneck_info(arguments: argparse.Namespace) -> None:
+    """Say which arms there are, what each can do, and whose weights it has."""
+    from fmri_audio.bottleneck import coder_files, passing
+    from fmri_audio.bottleneck.coders import CODERS
+    from fmri_audio.codec import checkpoints
+
+    checkpoint, tr = checkpoints.load(arguments.checkpoint), _tr(arguments.tr)
+    for place, name in enumerate(CODERS):
+        if place:
+            print()
+        if not coder_files.coder_file(name).is_file():
+            print(f"{'arm':12} {name}\n{'weights':12} not here: train them with `make bottleneck`")
+            continue
+        for fact, value in passing.facts(coder_files.load(name, checkpoint), tr).items():
+            print(f"{fact:12} {value}")
+
+
+def bottleneck_pass(arguments: argparse.Namespace) -> None:
+    """Send a recording through an arm."""
+    from fmri_audio.bottleneck import coder_files, passing
+    from fmri_audio.codec import checkpoints
+    from fmri_audio.sound import audio
+
+    if arguments.out.suffix.lower() not in (".wav", ".flac"):
+        raise UserError(
+            f"{arguments.out}: sound is written as WAV or FLAC, give a name ending in .wav or .flac"
+        )
+    tr = _tr(arguments.tr)
+    loaded = coder_files.load(arguments.arm, checkpoints.load(arguments.checkpoint))
+    coder = loaded.coder
+    width = passing.Width.of(coder, arguments.width, tr)
+    sound = audio.read_mono(arguments.sound, coder.sample_rate)
+    passed = passing.through(coder, sound.waveform, width)
+    scores = passing.scored(coder, sound.waveform, passed)
+    write = audio.write_wav if arguments.out.suffix.lower() == ".wav" else audio.write_flac
+    write(arguments.out, passed, coder.sample_rate)
+    how = {
+        "arm": coder.name,
+        "weights": loaded.id,
+        "licence": loaded.licence,
+        "codec": coder.checkpoint or None,
+        "tr": float(tr),
+        "numbers_per_tr": width.per_tr,
+        "numbers_per_second": width.per_second,
+        "look_ahead_ms": float(coder.look_ahead * 1000),
+    }
+    if arguments.json:
+        print(json.dumps({**how, **scores.as_json(), "sound_steps": sound.steps}))
+        return
+    for name, value in how.items():
+        print(f"{name:19} {'none' if value is None else f'{value:g}' if isinstance(value, float) else value}")
+    _print_scores(scores)
+
+
+def _tr(text: str) -> Fraction:
+    """Read a TR in seconds, exactly."""
+    try:
+        tr = Fraction(text)
+    except (ValueError, ZeroDivisionError):
+        tr = Fraction(0)
+    if not 0 < tr <= 60:
+        raise UserError(f"--tr {text}: a TR is a number of seconds, such as 1.5")
+    return tr
+
+
 def report(arguments: argparse.Namespace) -> None:
     """Write the report to the issue, and the command that would post it."""
     with from_extra("book"):
@@ -416,6 +482,7 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_evaluate(commands)
     _add_codec(commands.add_parser("codec", help="look at a checkpoint, encode, decode"))
+    _add_bottleneck(commands.add_parser("bottleneck", help="send sound through a code of few numbers"))
     _add_data(commands.add_parser("data", help="simulate or check a study on disk"))
     _add_study(commands.add_parser("study", help="decode what was heard from a measured study"))
     _add_report(commands)
@@ -487,6 +554,32 @@ def _add_codec(codec: argparse.ArgumentParser) -> None:
         help="the codec's own decoder, or Vocos trained for its codes (default: own)",
     )
     decode.set_defaults(run=codec_decode, writes=["sound"])
+
+
+def _add_bottleneck(bottleneck: argparse.ArgumentParser) -> None:
+    commands = bottleneck.add_subparsers(dest="bottleneck_command", required=True, metavar="COMMAND")
+    info = commands.add_parser("info", help="which arms there are, their widths, weights and licences")
+    one = commands.add_parser(
+        "pass",
+        help="send a recording through an arm",
+        description="Write a recording as so many numbers per TR and make sound of them again: no brain, no noise. The "
+        "code runs on the sound's own clock, so every TR will do; the width is rounded to its grid and printed. Scores "
+        "are at lag 0, which is known, and at the loudness of the original; the file is as loud as it comes back.",
+    )
+    one.add_argument("sound", type=Path, metavar="SOUND")
+    one.add_argument("out", type=Path, metavar="OUT.wav")
+    one.add_argument(
+        "--arm", required=True, help="mel, mel-vocoder, frozen, finetuned, codes, complex-stft, …"
+    )
+    one.add_argument("--width", type=float, required=True, metavar="N", help="numbers per TR")
+    one.add_argument("--json", action="store_true", help="print one JSON object; undefined scores are null")
+    one.set_defaults(run=bottleneck_pass, writes=["out"])
+    info.set_defaults(run=bottleneck_info)
+    for command in (info, one):
+        command.add_argument("--tr", default="1.5", metavar="SECONDS", help="length of a TR (default: 1.5)")
+        command.add_argument(
+            "--checkpoint", default="demo", help="codec that the arm was trained with (default: demo)"
+        )
 
 
 def _add_data(data: argparse.ArgumentParser) -> None:

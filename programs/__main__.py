@@ -56,6 +56,7 @@ COMMANDS = {
     "codec": Entry(f"{TRAINING}.run"),
     "codec-evaluate": Entry(f"{TRAINING}.evaluation"),
     "vocoder": Entry("programs.vocoder_training.run"),
+    "bottleneck": Entry("programs.bottleneck_training.run"),
     "bench": Entry("programs.benchmarks.run"),
     **{f"bench-{name}": Entry(f"programs.benchmarks.{name}") for name in ("masking", "training", "ridge")},
 }

@@ -14,7 +14,7 @@ from fmri_audio.base.errors import UserError
 from fmri_audio.base.files import refuse_unfetched, sha256_of
 from fmri_audio.base.settings import project_root
 from fmri_audio.bottleneck.coders import CODERS, Coder
-from fmri_audio.codec.weight_files import SCALE, Shapes, WeightFile, pack, read, shown, unpack, write
+from fmri_audio.codec.weight_files import Shapes, WeightFile, pack, read, shown, unpack, write
 
 if TYPE_CHECKING:
     from fmri_audio.codec.checkpoints import Checkpoint
@@ -119,5 +119,3 @@ def _check(path: Path, coder: Coder, config: dict[str, Any], declared: Shapes) -
     wanted = {name: tuple(value.shape) for name, value in pack(coder.trained_state()).items()}
     if config.get("size") != asdict(coder.code.size) or declared != wanted:
         raise UserError(f"{path}: its weights do not fit the network that it describes; restore the file")
-    if strange := [name for name in declared if name.endswith(SCALE) and name not in wanted]:
-        raise UserError(f"{path}: {shown(strange[0])} belongs to no weight; restore the file")

@@ -11,7 +11,6 @@ standard deviation s 1 / (1 + s²). What arrives is the posterior mean, which sh
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -127,15 +126,19 @@ class NestedCode(nn.Module):
         self.scale.copy_((blocks - self.mean).square().mean().sqrt())
         centred = (blocks - self.mean) / self.scale
         variances, vectors = torch.linalg.eigh(centred.T @ centred / len(centred))
-        spread = variances.flip(0)[: self.size.inner].clamp_min(_LEAST).sqrt()[:, None]
+        # Half of the scale before the code and half behind it: no weight is large, and none of the code's paths is weak.
+        root = variances.flip(0)[: self.size.inner].clamp_min(_LEAST) ** 0.25
         components = vectors.flip(1)[:, : self.size.inner].T
-        self.inward.weight.copy_(components / spread)
-        self.outward.weight.copy_((components * spread).T)
-        for layer in (self.to_code, self.from_code):
-            layer.weight.copy_(torch.eye(*layer.weight.shape))
+        self.inward.weight.copy_(components / root[:, None])
+        self.outward.weight.copy_((components * root[:, None]).T)
+        kept = self.size.dimensions
+        self.to_code.weight.copy_(torch.eye(*self.to_code.weight.shape))
+        self.from_code.weight.copy_(torch.eye(*self.from_code.weight.shape) * root[:kept])
         self.told.weight.zero_()
         for layer in (self.inward, self.outward, self.to_code, self.from_code):
             layer.bias.zero_()
+        self.unit.reset_running_stats()
+        self.unit.running_var.copy_(root[:kept] ** 2)  # type: ignore[union-attr]
 
     def blocks(self, features: Tensor) -> Tensor:
         """Features [B, C, L] as steps [B, S, frames · C]; the last step is filled up with the last frame."""
@@ -193,10 +196,3 @@ def received(code: Tensor, reliability: Tensor, generator: torch.Generator | Non
 def white(sigma: float) -> float:
     """Reliability of a unit-variance number in white noise of standard deviation ``sigma``."""
     return 1 / (1 + sigma**2)
-
-
-def spans(n_steps: int, length: int, around: int) -> Iterator[tuple[int, int, int, int]]:
-    """Yield pieces of steps and what has to be seen for them: first, end, first seen, end seen."""
-    for first in range(0, n_steps, length):
-        end = min(first + length, n_steps)
-        yield first, end, max(0, first - around), min(n_steps, end + around)

@@ -114,20 +114,19 @@ def read(path: Path, kind: str, noun: str, check: Callable[[dict[str, Any], Shap
 
 
 def pack(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Write large tensors in eight bits: whole numbers from −127 to 127, and a scale for every row.
+    """Write large tensors in eight bits: whole numbers from −127 to 127, and a scale for every row (its last axis).
 
-    Complex numbers become pairs of real ones along a last axis.
+    Of complex numbers come first the real parts, then the imaginary ones, along an axis before all others.
     """
     packed: dict[str, torch.Tensor] = {}
     for name, value in tensors.items():
-        real = torch.view_as_real(value) if value.is_complex() else value
+        real = _as_real(value)
         if real.ndim < 2 or real.numel() < _FEWEST:
             packed[name] = real
             continue
-        rows = real.flatten(1)
         # As it will be read: the half precision of the scale is in the rounding.
-        scale = (rows.abs().amax(1).clamp_min(1e-6) / 127).half()
-        packed[name] = (real / _beside(scale.float(), real)).round().clamp(-127, 127).to(torch.int8)
+        scale = (real.abs().amax(-1).clamp_min(1e-6) / 127).half()
+        packed[name] = (real / scale.float()[..., None]).round().clamp(-127, 127).to(torch.int8)
         packed[name + SCALE] = scale
     return packed
 
@@ -140,22 +139,20 @@ def unpack(tensors: Mapping[str, torch.Tensor], like: Mapping[str, torch.Tensor]
     ValueError
         Names or shapes differ.
     """
-    wanted = {name: torch.view_as_real(v) if v.is_complex() else v for name, v in like.items()}
     given = {name: value for name, value in tensors.items() if not name.endswith(SCALE)}
-    if {n: v.shape for n, v in given.items()} != {n: v.shape for n, v in wanted.items()}:
+    if {n: v.shape for n, v in given.items()} != {n: _as_real(v).shape for n, v in like.items()}:
         raise ValueError("the weights do not fit the network")
-    read_again = {}
+    found = {}
     for name, value in given.items():
         real = value.float()
         if name + SCALE in tensors:
-            real = real * _beside(tensors[name + SCALE].float(), real)
-        whole = torch.view_as_complex(real.contiguous()) if like[name].is_complex() else real
-        read_again[name] = whole.to(like[name].dtype)
-    return read_again
+            real = real * tensors[name + SCALE].float()[..., None]
+        found[name] = (torch.complex(*real) if like[name].is_complex() else real).to(like[name].dtype)
+    return found
 
 
-def _beside(scale: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
-    return scale.view(-1, *[1] * (rows.ndim - 1))
+def _as_real(value: torch.Tensor) -> torch.Tensor:
+    return torch.stack([value.real, value.imag]) if value.is_complex() else value
 
 
 def tensors_sha256(tensors: dict[str, torch.Tensor]) -> str:

@@ -12,12 +12,11 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -92,27 +91,33 @@ class Trainer:
 
     Attributes
     ----------
-    network : Coder
-        Not started yet.
+    build : callable
+        Makes the coder, not started yet.
     segments, held_out : Segments
         To learn from, and of voices that are not learned from.
     """
 
     recipe: Recipe
-    network: Coder
+    build: Callable[[], Coder]
     segments: Segments
     held_out: Segments
     folder: Path
     step: int = 0
     seconds: float = 0.0
 
-    STARTED_FROM = 60  # segments
-    CHECKED = 16  # held-out segments
+    STARTED_FROM: ClassVar[int] = 400  # segments: of fewer, components are those of the sample
+    UNIT_FROM: ClassVar[int] = 48  # segments by which the code is brought to unit variance
+    CHECKED: ClassVar[int] = 16  # held-out segments
 
     def __post_init__(self) -> None:
         torch.manual_seed(self.recipe.seed)
+        self.network = self.build()
         self.device = self.network.device
-        self.network.start(self._waves(self.segments, 2**31, self.STARTED_FROM))
+        first = 2**31  # a step that no run takes
+        batches = range(first, first + -(-self.STARTED_FROM // self.recipe.batch))
+        self.network.start(
+            torch.cat([self._waves(self.segments, step, self.recipe.batch) for step in batches])
+        )
         self.network.train()
         self.average = self.network.twin().requires_grad_(False)
         moving = [
@@ -183,11 +188,22 @@ class Trainer:
 
     @torch.no_grad()
     def _follow(self) -> None:
-        """Let the average come after the weights; statistics of the code are an average already."""
+        """Let the average come after the weights."""
         ramp = min(self.recipe.ema, 1 - 1 / (1 + self.step / 10))
         torch._foreach_lerp_(list(self.average.parameters()), list(self.network.parameters()), 1 - ramp)
-        for ours, theirs in zip(self.average.buffers(), self.network.buffers(), strict=True):
-            ours.copy_(theirs)
+
+    @torch.no_grad()
+    def _settle(self) -> None:
+        """Bring the averaged weights' code to mean 0 and variance 1 over training sound that no step takes."""
+        unit = self.average.code.unit
+        unit.reset_running_stats()
+        unit.momentum = None  # the mean over all that is seen
+        self.average.code.train()
+        size = self.recipe.batch
+        for part in range(-(-self.UNIT_FROM // size)):
+            wave = self._waves(self.segments, 2**31 + part, size)
+            self.average.code.encode(self.average.embed(self.average.features(wave)))
+        self.average.code.eval()
 
     def _losses(
         self, network: Coder, wave: Tensor, reliability: Tensor, generator: torch.Generator, cheap: bool
@@ -224,7 +240,7 @@ class Trainer:
     @torch.no_grad()
     def check(self) -> dict[str, float]:
         """Losses of held-out voices, by the averaged weights: what training minimises, and what it began with."""
-        self.average.code.eval()
+        self._settle()
         generator = torch.Generator().manual_seed(0)
         line: dict[str, float] = {"step": self.step, "seconds": round(self.seconds)}
         wave = self._waves(self.held_out, 0, self.CHECKED)
@@ -323,8 +339,3 @@ def to_learn(folder: Path, recipe: Recipe) -> Segments:
     total = sum(recipe.kinds.values())
     kinds = {kind: round(count * recipe.batch / total) for kind, count in recipe.kinds.items()}
     return Segments(folder, recipe.seconds, recipe.seed, kinds, recipe.augmented)
-
-
-def finite(values: Sequence[float]) -> bool:
-    """Whether all numbers are."""
-    return bool(np.isfinite(values).all())

@@ -115,7 +115,7 @@ class Coder(nn.Module, ABC):
         """Set what features and their embedding depend on from training sound [B, 1, T], before the code starts."""
 
     def settle(self, restored: Tensor, features: Tensor) -> None:
-        """Set what depends on the code's start, from training sound through the whole code."""
+        """Set what depends on the code's start, from training sound through a quarter of the code."""
 
     # What follows is the same for every coder ---------------------------------------------------------------------
 
@@ -143,7 +143,8 @@ class Coder(nn.Module, ABC):
         embedded = self.embed(features)
         self.code.start(embedded)
         code = self.code.encode(embedded)
-        self.settle(self.code.decode(code, prefix(code.shape[-1], code.shape[-1], self.device)), features)
+        part = prefix(max(1, self.code.dimensions // 4), self.code.dimensions, self.device)
+        self.settle(self.code.decode(code * part, part), features)
 
     def through(self, features: Tensor, reliability: Tensor, generator: torch.Generator | None) -> Tensor:
         """What comes through the code as a channel, [B, E, L], of features [B, C, L].

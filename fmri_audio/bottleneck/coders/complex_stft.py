@@ -16,7 +16,7 @@ from fmri_audio.representations.stft import ComplexStft
 if TYPE_CHECKING:
     from fmri_audio.codec.checkpoints import Checkpoint
 
-CHANNELS = 64
+CHANNELS = 48
 """Complex channels of a frame that the code is made of; all but a thousandth of speech's energy is in them."""
 
 _WAVEFORM = 0.3

@@ -72,8 +72,9 @@ class Scores:
 
     def as_json(self) -> dict[str, float | int | str | bool | dict[str, str] | None]:
         """Return the scores with ``None`` for undefined or infinite ones, and last the reason of each ``None``."""
+        found: dict[str, float | int | str | bool | dict[str, str] | None]
         found = {name: value if math.isfinite(value) else None for name, value in self.values().items()}
-        how = {"lag_method": self.lag.method, "lag_clear": self.lag.clear}
+        how: dict[str, str | bool] = {"lag_method": self.lag.method, "lag_clear": self.lag.clear}
         return {**found, **how, "undefined": self.undefined}
 
 

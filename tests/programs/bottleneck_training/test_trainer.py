@@ -1,0 +1,158 @@
+"""A coder learns; a run that was interrupted ends where one that was not does; what is asked for wrongly is refused."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.signal
+import torch
+
+from fmri_audio.base.errors import UserError
+from fmri_audio.bottleneck.coder_files import load
+from fmri_audio.bottleneck.coders import CODERS
+from fmri_audio.codec.checkpoints import Checkpoint
+from programs.__main__ import main
+from programs.bottleneck_training import run
+from programs.bottleneck_training.trainer import Recipe, Trainer, of_voices, to_learn
+from programs.codec_training.corpus import Segments
+
+RECIPE = Recipe(
+    "mel", steps=8, batch=3, seconds=1.2, warm_up=2, log_every=4, check_every=4, kinds={"speech": 3}
+)
+
+
+@pytest.fixture(scope="module")
+def pool(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A corpus of half a minute: tones that glide, at the pace of syllables."""
+    folder = tmp_path_factory.mktemp("corpus")
+    t = np.arange(24_000 * 30) / 24_000
+    voice = sum(np.sin(2 * np.pi * k * (110 * t + 8 * np.sin(2 * t))) / k for k in range(1, 12))
+    sound = voice * np.clip(np.sin(9 * t) + np.sin(5.3 * t), 0.05, 2)
+    noisy = sound + 0.02 * np.random.default_rng(0).standard_normal(len(t))
+    np.save(folder / "speech.npy", (6000 * noisy).astype(np.int16))
+    (folder / "corpus.json").write_text('{"wanted": {}, "contents": {"speech": "glides"}}')
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def few_to_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Trainer, "STARTED_FROM", 40)
+    monkeypatch.setattr(Trainer, "UNIT_FROM", 6)
+    monkeypatch.setattr(Trainer, "CHECKED", 3)
+
+
+def trainer(pool: Path, folder: Path, codec: Checkpoint, recipe: Recipe = RECIPE) -> Trainer:
+    build = partial(CODERS[recipe.coder].build, codec)
+    return Trainer(recipe, build, to_learn(pool, recipe), of_voices(pool, recipe), folder)
+
+
+@pytest.mark.parametrize("name", ["mel", "finetuned"])
+def test_a_resumed_run_is_the_same_run(
+    name: str, pool: Path, tmp_path: Path, tiny_checkpoint: Checkpoint
+) -> None:
+    recipe = replace(RECIPE, coder=name, by_features=0.5)
+    whole = trainer(pool, tmp_path / "whole", tiny_checkpoint, recipe)
+    whole.run()
+    trainer(pool, tmp_path / "parts", tiny_checkpoint, recipe).run(until=0.5)
+    resumed = trainer(pool, tmp_path / "parts", tiny_checkpoint, recipe)
+    assert resumed.restore() and resumed.step == 4
+    resumed.run()
+    for one, other in ((whole.network, resumed.network), (whole.average, resumed.average)):
+        for key, value in one.state_dict().items():
+            assert torch.equal(value, other.state_dict()[key]), key
+    tables = [
+        pd.read_csv(tmp_path / run / "checks.csv").drop(columns="seconds") for run in ("whole", "parts")
+    ]
+    pd.testing.assert_frame_equal(*tables)
+
+
+def test_training_gains_at_every_width(pool: Path, tmp_path: Path, tiny_checkpoint: Checkpoint) -> None:
+    trainer(
+        pool,
+        tmp_path,
+        tiny_checkpoint,
+        replace(RECIPE, steps=100, check_every=100, warm_up=20, learning_rate=1e-3),
+    ).run()
+    checks = pd.read_csv(tmp_path / "checks.csv")
+    losses = checks.filter(like="loss_")
+    assert len(losses.columns) >= 5 and (losses.iloc[-1] < losses.iloc[0]).all()
+
+
+def test_widths_and_noises_of_a_batch(pool: Path, tmp_path: Path, tiny_checkpoint: Checkpoint) -> None:
+    one = trainer(pool, tmp_path, tiny_checkpoint)
+    full = one.network.code.dimensions
+    drawn = one.reliability(4000, torch.Generator().manual_seed(0))
+    kept = (drawn > 0).sum(1)
+    assert int(kept.min()) == 1 and int(kept.max()) == full
+    assert float((kept == full).float().mean()) == pytest.approx(RECIPE.whole, abs=0.03)
+    assert float((drawn.amax(1) < 1).float().mean()) == pytest.approx(RECIPE.noisy, abs=0.03)
+    assert bool((drawn.diff(dim=1) <= 0).all())  # a prefix, as reliable throughout
+    single = replace(RECIPE, width=5)
+    one.recipe = single
+    assert bool(((one.reliability(50, torch.Generator()) > 0).sum(1) == 5).all()) and one.widths == [5]
+
+
+def test_a_folder_of_another_run_is_refused(pool: Path, tmp_path: Path, tiny_checkpoint: Checkpoint) -> None:
+    trainer(pool, tmp_path, tiny_checkpoint).run(until=0.5)
+    with pytest.raises(UserError, match="the run has seed 1, not 2"):
+        trainer(pool, tmp_path, tiny_checkpoint, replace(RECIPE, seed=2)).restore()
+    (tmp_path / "state.pt").write_bytes(b"PK")
+    with pytest.raises(UserError, match="damaged"):
+        trainer(pool, tmp_path, tiny_checkpoint).restore()
+
+
+def test_the_command_trains_goes_on_and_writes_a_file_that_opens(
+    pool: Path,
+    tmp_path: Path,
+    tiny_checkpoint_file: Path,
+    tiny_checkpoint: Checkpoint,
+    capsys: pytest.CaptureFixture,
+) -> None:
+    out = tmp_path / "mel.safetensors"
+    command = ["bottleneck", "mel", "--codec", str(tiny_checkpoint_file), "--corpus", str(pool)]
+    command += ["--held-out", str(pool), "--work", str(tmp_path / "work"), "--out", str(out), "--steps", "4"]
+    command += ["--batch", "3", "--seconds", "1.2", "--sound", "0.4"]
+    assert main([*command, "--until", "0.5"]) == 0
+    assert main(command) == 0
+    said = capsys.readouterr().out
+    assert "mel: goes on at step 2" in said and f"wrote {out}" in said
+    loaded = load("mel", tiny_checkpoint, out)
+    assert loaded.summary["step"] == 4 and loaded.summary["recipe"]["steps"] == 4
+    assert (tmp_path / "work" / "mel-sound0.4" / "log.csv").is_file()
+
+
+def test_less_sound_is_the_first_of_it(pool: Path) -> None:
+    segments = to_learn(pool, RECIPE)
+    run.only_first(segments, 0.1)
+    assert len(segments.pools["speech"]) == 24_000 * 6
+    np.testing.assert_array_equal(segments.pools["speech"], np.load(pool / "speech.npy")[: 24_000 * 6])
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["nothing"], "there is no arm 'nothing'"),
+        (["mel", "codes", "--out", "x"], "--out is the file of one arm"),
+        (["mel", "--corpus", "x", "--data", "y"], "leave out --corpus, or --data"),
+    ],
+)
+def test_what_is_asked_for_wrongly_is_refused(
+    words: list[str], said: str, capsys: pytest.CaptureFixture
+) -> None:
+    assert main(["bottleneck", *words]) == 1
+    captured = capsys.readouterr()
+    assert said in captured.err and captured.err.count("\n") == 1
+
+
+def test_segments_are_changed_only_as_often_as_asked(pool: Path) -> None:
+    plain = Segments(pool, 1.2, 1, {"speech": 4}, augmented=0.0).batch(0, 4)
+    sound = np.load(pool / "speech.npy").astype(float)
+    for segment in plain:  # a cut of the corpus, but for gain and sign
+        energy = np.convolve(sound**2, np.ones(len(segment)), mode="valid")
+        likeness = np.abs(scipy.signal.correlate(sound, segment, mode="valid")) / np.sqrt(energy)
+        assert likeness.max() / np.linalg.norm(segment) > 0.9999
