@@ -575,9 +575,9 @@ def _add_bottleneck(bottleneck: argparse.ArgumentParser) -> None:
     one.add_argument("--json", action="store_true", help="print one JSON object; undefined scores are null")
     one.set_defaults(run=bottleneck_pass, writes=["out"])
     info.set_defaults(run=bottleneck_info)
-    for command in (info, one):
-        command.add_argument("--tr", default="1.5", metavar="SECONDS", help="length of a TR (default: 1.5)")
-        command.add_argument(
+    for either in (info, one):
+        either.add_argument("--tr", default="1.5", metavar="SECONDS", help="length of a TR (default: 1.5)")
+        either.add_argument(
             "--checkpoint", default="demo", help="codec that the arm was trained with (default: demo)"
         )
 

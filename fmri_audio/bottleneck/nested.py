@@ -126,7 +126,7 @@ class NestedCode(nn.Module):
         self.scale.copy_((blocks - self.mean).square().mean().sqrt())
         centred = (blocks - self.mean) / self.scale
         variances, vectors = torch.linalg.eigh(centred.T @ centred / len(centred))
-        # Half of the scale before the code and half behind it: no weight is large, and none of the code's paths is weak.
+        # Half of the scale before the code and half behind it: no weight is large.
         root = variances.flip(0)[: self.size.inner].clamp_min(_LEAST) ** 0.25
         components = vectors.flip(1)[:, : self.size.inner].T
         self.inward.weight.copy_(components / root[:, None])

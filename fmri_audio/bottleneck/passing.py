@@ -85,8 +85,8 @@ def facts(loaded: LoadedCoder, tr: Fraction) -> dict[str, str]:
         "codec": coder.checkpoint or "none",
         "trained": f"{weights:,} numbers, eight bits each",
         "step": f"{float(coder.step) * 1000:g} ms of sound, {most} numbers at most",
-        "widths": f"{float(clock.per_tr):g} to {float(clock.width(most)):g} numbers per TR of {float(tr):g} s, in steps "
-        f"of {float(clock.per_tr):g}",
+        "widths": f"{float(clock.per_tr):g} to {float(clock.width(most)):g} numbers per TR of {float(tr):g} s, "
+        f"in steps of {float(clock.per_tr):g}",
         "look-ahead": f"{float(coder.look_ahead) * 1000:.0f} ms",
         "phase": "made up" if coder.makes_phase else "kept",
     }
