@@ -105,6 +105,7 @@ class Trainer:
     step: int = 0
     seconds: float = 0.0
 
+    FIRST: ClassVar[int] = 2**31  # step whose batch, with those after it, no run takes
     STARTED_FROM: ClassVar[int] = 400  # segments: of fewer, components are those of the sample
     UNIT_FROM: ClassVar[int] = 48  # segments by which the code is brought to unit variance
     CHECKED: ClassVar[int] = 16  # held-out segments
@@ -113,8 +114,7 @@ class Trainer:
         torch.manual_seed(self.recipe.seed)
         self.network = self.build()
         self.device = self.network.device
-        first = 2**31  # a step that no run takes
-        batches = range(first, first + -(-self.STARTED_FROM // self.recipe.batch))
+        batches = range(self.FIRST, self.FIRST + -(-self.STARTED_FROM // self.recipe.batch))
         self.network.start(
             torch.cat([self._waves(self.segments, step, self.recipe.batch) for step in batches])
         )
@@ -201,7 +201,7 @@ class Trainer:
         self.average.code.train()
         size = self.recipe.batch
         for part in range(-(-self.UNIT_FROM // size)):
-            wave = self._waves(self.segments, 2**31 + part, size)
+            wave = self._waves(self.segments, self.FIRST + part, size)
             self.average.code.encode(self.average.embed(self.average.features(wave)))
         self.average.code.eval()
 

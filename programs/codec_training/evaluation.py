@@ -294,18 +294,27 @@ def play_excerpts(folder: Path, most: int | None = None) -> Iterator[Clip]:
         Of the play: its parts, ``segments.tsv`` and ``studio/cast.yml``.
     most : int, optional
     """
+    by_engine: dict[str, dict[str, list[Clip]]] = {engine: {} for engine in PLAY_SETS}
+    for engine, row, clip in plain_excerpts(folder):
+        by_engine[engine].setdefault(row.speaker, []).append(clip)
+    for engine, (_, count) in PLAY_SETS.items():
+        yield from _in_turn(by_engine[engine].values())[: min(count, most or count)]
+
+
+def plain_excerpts(folder: Path) -> Iterator[tuple[str, Any, Clip]]:
+    """Yield engine, first row of the play's segments, and clip of every excerpt that :func:`play_excerpts` draws from.
+
+    Those of one part come in its order.
+    """
     cast = yaml.safe_load((folder / "studio" / "cast.yml").read_text(encoding="utf-8"))
     engines = {role["name"]: role["engine"] for role in cast.values()}
     rows = pd.read_csv(folder / "segments.tsv", sep="\t", keep_default_na=False, quoting=csv.QUOTE_NONE)
-    by_voice: dict[str, list[list[Any]]] = {name: [] for name in engines}
-    for run in _runs(rows):
-        if run[-1].offset - run[0].onset >= _FEWEST_SECONDS:
-            by_voice[run[0].speaker].append(run)
     parts = {part: audio.read_mono(folder / f"part{part}.ogg").waveform for part in rows["part"].unique()}
-    for engine, (name, count) in PLAY_SETS.items():
-        turns = _in_turn([runs for voice, runs in by_voice.items() if engines[voice] == engine])
-        for run in turns[: min(count, most or count)]:
-            yield _play_clip(name, run, parts[run[0].part])
+    for run in _runs(rows):
+        first = run[0]
+        if run[-1].offset - first.onset >= _FEWEST_SECONDS:
+            engine = engines[first.speaker]
+            yield engine, first, _play_clip(PLAY_SETS[engine][0], run, parts[first.part])
 
 
 def _runs(rows: pd.DataFrame) -> Iterator[list[Any]]:

@@ -1,0 +1,416 @@
+"""``python -m programs bottleneck-measure``: what the sound side of the ladder keeps, on all windows, arms and widths.
+
+Every condition is measured by itself and kept until the code, the weights or the sounds that it comes from change; a
+run that was stopped goes on. Windows are held-out speech: the recordings by which the codec is measured, and the play.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from fractions import Fraction
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import joblib
+import numpy as np
+import torch
+
+from fmri_audio.base.errors import UserError
+from fmri_audio.base.files import check_writable, sha256_of, write_text
+from fmri_audio.base.fingerprint import fingerprint, source_hash
+from fmri_audio.base.kinds import Waveform
+from fmri_audio.base.rows import write_rows
+from fmri_audio.base.settings import project_root
+from fmri_audio.bottleneck.clock import STEP, Clock
+from fmri_audio.bottleneck.coder_files import coder_file, load
+from fmri_audio.bottleneck.coders import CODERS, Coder
+from fmri_audio.bottleneck.nested import NestedCode, Size, prefix, received, white
+from fmri_audio.codec import checkpoints
+from fmri_audio.experiments.ladder import CONDITIONS, SCORES, WINDOWS, Condition, Score
+from fmri_audio.representations.encodec import EncodecCodes
+from fmri_audio.representations.mel import MelGriffinLim, QuantisedMel
+from fmri_audio.representations.mel_vocoder import MelVocoder, QuantisedMelVocoder, open_vocoder
+from fmri_audio.sound import noises
+from fmri_audio.sound.audio import SAMPLE_RATE, match_loudness, resample
+from fmri_audio.sound.metrics.base import METRIC_RATE
+from fmri_audio.sound.metrics.estoi import estoi
+from fmri_audio.sound.metrics.pesq import pesq
+from fmri_audio.sound.metrics.stoi import stoi
+from fmri_audio.sound.recognition import word_errors
+from programs.bottleneck_training.trainer import Recipe, Trainer, to_learn
+from programs.bottleneck_training.windows import Sounds, sounds_of
+
+TR = Fraction(3, 2)
+WIDTHS = (16, 32, 64, 128, 256, 512, 844, 2048)
+"""Numbers per TR of 1.5 s."""
+
+MAIN = (128, 256, 512, 844)
+"""Widths at which everything stands beside a trained arm."""
+
+SIGMAS = (0.1, 0.3, 1.0)
+"""Noise of the channel, at :data:`MAIN`."""
+
+PCA_NUMBERS = 328
+"""Of a block of two steps: 2,050 per TR."""
+
+INDEX_BOOKS = (1, 2, 4, 7)
+"""Codebooks whose indices are sent as numbers: 112.5 per TR each."""
+
+_OTHERS = ("fmri_audio.representations.encodec", "fmri_audio.representations.mel_vocoder")
+_OF_SCORES = ("estoi", "stoi", "pesq")
+
+Transform = Callable[[Waveform], Waveform]
+
+
+# -- what windows go through ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Job:
+    """One condition, and what makes its sounds."""
+
+    condition: Condition
+    make: Callable[[], Transform]
+
+
+def through(coder: Coder, dimensions: int, sigma: float, seed: int, wave: Waveform) -> Waveform:
+    """A sound after so many numbers per step, in white noise of so much."""
+    r = prefix(dimensions, coder.code.dimensions) * white(sigma)
+    code = torch.from_numpy(coder.encode(wave))
+    digest = hashlib.sha256(wave.tobytes()).digest()[:6]
+    generator = torch.Generator().manual_seed(seed + int.from_bytes(digest))
+    got = received(code, r, generator)
+    return coder.decode(got.numpy(), r.numpy(), len(wave))
+
+
+def pca_of(name: str, checkpoint: checkpoints.Checkpoint, waves: torch.Tensor) -> Coder:
+    """A coder whose code is the principal components of blocks of two steps, with its own way back to sound."""
+    coder = CODERS[name].build(checkpoint)
+    size = coder.code.size
+    coder.code = NestedCode(Size(size.channels, 2 * size.frames, PCA_NUMBERS, PCA_NUMBERS, 0, 0))
+    coder.step = 2 * coder.step  # type: ignore[misc]
+    coder.start(waves)
+    return coder.eval()
+
+
+class Makers:
+    """Opens coders once: trained ones from their files, the others from training sound.
+
+    Parameters
+    ----------
+    codec : str
+        As the command has it.
+    corpus : Path or None
+        Training sound.
+    work : Path
+        Where coders lie that are not kept in the repository.
+    """
+
+    def __init__(self, codec: str, corpus: Path | None, work: Path) -> None:
+        self.checkpoint = checkpoints.load(codec)
+        self.corpus, self.work = corpus, work
+        self._open: dict[tuple[str, str, int | None], Coder] = {}
+
+    def coder(self, name: str, made: str, width: int | None) -> Coder:
+        """A coder, ready to use; ``width`` is that of a single one."""
+        asked = (name, made, width)
+        if asked not in self._open:
+            self._open = {asked: self._made(*asked)}  # one at a time: they come in this order
+        return self._open[asked]
+
+    def _made(self, name: str, made: str, width: int | None) -> Coder:
+        if made == "trained":
+            return load(name, self.checkpoint, trained_file(self.work, name)).coder
+        if made == "single":
+            return load(name, self.checkpoint, single_file(self.work, name, width)).coder
+        waves = self._training_sound(name)
+        if made == "pca":
+            return pca_of(name, self.checkpoint, waves)
+        coder = CODERS[name].build(self.checkpoint)
+        coder.start(waves)
+        return coder.eval()
+
+    def _training_sound(self, name: str) -> torch.Tensor:
+        """What a coder's training starts from, [B, 1, T]."""
+        if self.corpus is None:
+            raise UserError("the untrained start and the PCA of an arm need training sound: give --corpus")
+        recipe = Recipe(name)
+        segments = to_learn(self.corpus, recipe)
+        first, count = Trainer.FIRST, -(-Trainer.STARTED_FROM // recipe.batch)
+        waves = np.concatenate([segments.batch(first + k, recipe.batch) for k in range(count)])
+        whole = waves.shape[1] - waves.shape[1] % (2 * int(STEP * SAMPLE_RATE))
+        return torch.from_numpy(waves[:, None, :whole])
+
+
+def trained_file(work: Path, name: str) -> Path:
+    """Where a trained coder lies: in the repository, or, where it is not kept there, in the work folder."""
+    kept = coder_file(name)
+    return kept if kept.is_file() else work / f"{name}.safetensors"
+
+
+def single_file(work: Path, name: str, width: int | None) -> Path:
+    """Where a coder trained for one width lies."""
+    return work / f"{name}-width{width}.safetensors"
+
+
+def jobs(makers: Makers, sounds: Sounds, arms: Sequence[str]) -> Iterator[Job]:
+    """All conditions, the most wanted first."""
+    plain = partial(_condition, sounds, makers)
+    yield Job(plain("original", "original", "", ""), lambda: _same)
+    for name in FLOORS:
+        yield Job(plain("floor", name, "", ""), partial(_floor, sounds, name))
+    yield from _of_codec(makers, plain)
+    yield from _of_representations(plain)
+    trained = [name for name in arms if trained_file(makers.work, name).is_file()]
+    for width in MAIN:
+        for name in arms:
+            for made in ("trained", "pca", "start"):
+                if made != "trained" or name in trained:
+                    yield _of_code(makers, plain, name, made, width, 0.0)
+            if single_file(makers.work, name, Clock(TR, CODERS[name].step).dimensions(width)).is_file():
+                yield _of_code(makers, plain, name, "single", width, 0.0)
+    narrower_and_wider = sorted(set(WIDTHS) - set(MAIN))
+    for sigma, width in [(0.0, w) for w in narrower_and_wider] + [(s, w) for s in SIGMAS for w in MAIN]:
+        for name in arms:
+            for made in ("trained", "pca") if name in trained else ("pca",):
+                yield _of_code(makers, plain, name, made, width, sigma)
+
+
+def _of_code(
+    makers: Makers, plain: Callable[..., Condition], name: str, made: str, asked: int, sigma: float
+) -> Job:
+    step = 2 * CODERS[name].step if made == "pca" else CODERS[name].step
+    clock = Clock(TR, step)
+    dimensions = clock.dimensions(asked)
+    per_tr = float(clock.width(dimensions))
+    bits = per_tr / 2 * math.log2(1 + 1 / sigma**2) if sigma else None
+    width = dimensions if made == "single" else None
+    path = {"trained": trained_file(makers.work, name), "single": single_file(makers.work, name, width)}.get(
+        made
+    )
+    condition = plain(
+        "code", name, made, path, asked=float(asked), per_tr=per_tr, sigma=sigma, bits_per_tr=bits
+    )
+
+    def make() -> Transform:
+        return partial(through, makers.coder(name, made, width), dimensions, sigma, condition.seed)
+
+    return Job(condition, make)
+
+
+def _of_codec(makers: Makers, plain: Callable[..., Condition]) -> Iterator[Job]:
+    model = makers.checkpoint.model
+    for kbps in checkpoints.bandwidths(model):
+        condition = plain("codec", "encodec", f"{kbps:g} kbps", "", bits_per_tr=kbps * 1000 * float(TR))
+        yield Job(condition, partial(_codec, makers.checkpoint, kbps, None))
+    for books in INDEX_BOOKS:
+        if books <= model.quantizer.n_q:
+            per_tr = float(books * model.frame_rate * TR)
+            condition = plain("code", "codes", "indices", "", asked=per_tr, per_tr=per_tr, sigma=0.0)
+            yield Job(condition, partial(_codec, makers.checkpoint, None, books))
+
+
+def _of_representations(plain: Callable[..., Condition]) -> Iterator[Job]:
+    for name in ("mel", "mel-vocoder"):
+        yield Job(plain("representation", name, "", ""), partial(_mel, name, None))
+        for kbps in (1.5, 3.0, 6.0, 12.0):
+            bits = kbps * 1000 * float(TR)
+            yield Job(
+                plain("representation", name, f"{kbps:g} kbps", "", bits_per_tr=bits),
+                partial(_mel, name, kbps),
+            )
+
+
+def _condition(
+    sounds: Sounds,
+    makers: Makers,
+    rung: str,
+    arm: str,
+    made: str,
+    weights: Path | str | None,
+    asked: float | None = None,
+    per_tr: float | None = None,
+    sigma: float | None = None,
+    bits_per_tr: float | None = None,
+) -> Condition:
+    parts = [rung, arm, made]
+    if asked is not None:
+        parts.append(f"{asked:g}")
+    if sigma:
+        parts.append(f"noise {sigma:g}")
+    used = "" if not weights else f"{arm}-{sha256_of(Path(weights))[:8]}"
+    found = Condition(
+        condition="/".join(part for part in parts if part),
+        rung=rung,
+        arm=arm,
+        made=made,
+        asked=asked,
+        per_tr=per_tr,
+        per_second=None if per_tr is None else per_tr / float(TR),
+        sigma=sigma,
+        bits_per_tr=bits_per_tr,
+        weights=used,
+        seed=0,
+        made_by="",
+    )
+    decided = [made_by(found), sounds.digest, used, makers.checkpoint.id]
+    return replace(found, made_by=hashlib.sha256("\n".join(decided).encode()).hexdigest()[:16])
+
+
+def made_by(condition: Condition) -> str:
+    """Hash of the code that makes and scores the sounds of a condition."""
+    scoring = [f"fmri_audio.sound.metrics.{name}" for name in _OF_SCORES]
+    makes = CODERS.modules([condition.arm]) if condition.rung == "code" else list(_OTHERS)
+    here = source_hash(Path(__file__).read_text(encoding="utf-8"))
+    return fingerprint(*scoring, *makes, "fmri_audio.sound.recognition.words") + here[:16]
+
+
+def _same(wave: Waveform) -> Waveform:
+    return wave
+
+
+def _codec(checkpoint: checkpoints.Checkpoint, kbps: float | None, books: int | None) -> Transform:
+    if kbps is not None:
+        codec = EncodecCodes(checkpoint, kbps)
+        return partial(_roundtrip, codec)
+    whole = EncodecCodes(checkpoint, checkpoints.bandwidths(checkpoint.model)[-1])
+
+    def first(wave: Waveform) -> Waveform:
+        codes = whole.analyse(torch.from_numpy(wave)[None, None])[:, :books]
+        return np.asarray(whole.synthesise(codes, len(wave))[0, 0])
+
+    return first
+
+
+def _mel(name: str, kbps: float | None) -> Transform:
+    if name == "mel":
+        return partial(_roundtrip, MelGriffinLim() if kbps is None else QuantisedMel(kbps))
+    vocoder = MelVocoder(open_vocoder())
+    return partial(_roundtrip, vocoder if kbps is None else QuantisedMelVocoder(kbps, vocoder))
+
+
+def _roundtrip(representation: Any, wave: Waveform) -> Waveform:
+    with torch.no_grad():
+        return np.asarray(representation.roundtrip(torch.from_numpy(wave)[None, None])[0, 0])
+
+
+FLOORS = ("speech-shaped noise with the envelope", "speech-shaped noise", "white noise", "other speech")
+"""Sounds without what is said."""
+
+
+def _floor(sounds: Sounds, name: str) -> Transform:
+    spectrum = noises.long_term_spectrum(sounds.waves, SAMPLE_RATE)
+    others = {
+        hashlib.sha256(wave.tobytes()).digest(): sounds.waves[
+            (k + len(sounds.waves) // 2) % len(sounds.waves)
+        ]
+        for k, wave in enumerate(sounds.waves)
+    }
+
+    def make(wave: Waveform) -> Waveform:
+        digest = hashlib.sha256(wave.tobytes()).digest()
+        rng = np.random.default_rng(int.from_bytes(digest[:6]))
+        if name == "other speech":
+            return np.resize(others[digest], len(wave))
+        if name == "white noise":
+            return (0.05 * rng.standard_normal(len(wave))).astype(np.float32)
+        if name == "speech-shaped noise":
+            return noises.shaped_noise(wave, spectrum, rng)
+        return noises.modulated_noise(wave, SAMPLE_RATE, spectrum, rng)
+
+    return make
+
+
+# -- measuring -----------------------------------------------------------------------------------------------------
+
+
+def measured(job: Job, sounds: Sounds) -> list[Score]:
+    """Scores of every window in a condition."""
+    transform, rows = job.make(), []
+    for window, wave, passages in zip(sounds.windows, sounds.waves, sounds.passages, strict=True):
+        passed = transform(wave)
+        if not np.isfinite(passed).all():
+            raise ValueError(f"{job.condition.condition}: {window.window}: NaN or infinite samples")
+        levelled = match_loudness(passed, wave, SAMPLE_RATE)
+        ref, deg = (resample(x, SAMPLE_RATE, METRIC_RATE) for x in (wave, levelled))
+        wrong = sum(one.errors for one in word_errors(passed, SAMPLE_RATE, passages))
+        found = [wrong, estoi(ref, deg), stoi(ref, deg), pesq(ref, deg, "wb")]
+        rows.append(Score(job.condition.condition, window.window, *(_or_none(value) for value in found)))
+    return rows
+
+
+def _or_none(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None
+
+
+def main(words: Sequence[str]) -> None:
+    """Measure what is not measured yet, and write the tables."""
+    parser = argparse.ArgumentParser(prog="python -m programs bottleneck-measure", description=__doc__)
+    parser.add_argument("--codec", default="demo", help="checkpoint (default: %(default)s)")
+    parser.add_argument("--corpus", type=Path, help="training sound, for starts and PCAs")
+    parser.add_argument("--data", type=Path, help="folder of recordings beside the play")
+    parser.add_argument("--work", type=Path, help="folder of what is measured (default: build/bottleneck)")
+    parser.add_argument("--arms", nargs="+", default=list(CODERS), help="(default: all)")
+    parser.add_argument("--windows", type=int, help="at most so many windows")
+    parser.add_argument("--only", default="", help="conditions whose name holds this")
+    parser.add_argument("--jobs", type=int, default=1, help="processes (default: %(default)s)")
+    parser.add_argument("--out", type=Path, help="root of the tables (default: the project)")
+    options = parser.parse_args(list(words))
+    root, work = options.out or project_root(), options.work or project_root() / "build" / "bottleneck"
+    for table in (CONDITIONS, WINDOWS, SCORES):
+        check_writable(root / table)
+    kept = work / "measured"
+    kept.mkdir(parents=True, exist_ok=True)
+    sounds = sounds_of(options.data, project_root()).part(options.windows)
+    minutes = sum(one.seconds for one in sounds.windows) / 60
+    print(f"{len(sounds.windows)} windows, {minutes:.1f} minutes", flush=True)
+    makers = Makers(options.codec, options.corpus, work)
+    wanted = [job for job in jobs(makers, sounds, options.arms) if options.only in job.condition.condition]
+    if not wanted:
+        raise UserError(f"--only {options.only}: no condition's name holds that")
+    missing = [job.condition for job in wanted if not _part(kept, job.condition).is_file()]
+    in_turn: dict[tuple[str, str], list[Condition]] = {}
+    for condition in missing:
+        in_turn.setdefault((condition.arm, condition.made), []).append(condition)
+    work_on = joblib.delayed(
+        partial(_measure, kept, options.codec, options.corpus, work, sounds, options.arms)
+    )
+    joblib.Parallel(options.jobs)(work_on(part) for part in in_turn.values())
+    scores = [Score(**row) for job in wanted for row in json.loads(_part(kept, job.condition).read_text())]
+    (root / CONDITIONS).parent.mkdir(parents=True, exist_ok=True)
+    write_rows(sounds.windows, root / WINDOWS)
+    write_rows([job.condition for job in wanted], root / CONDITIONS)
+    write_rows(scores, root / SCORES, digits=4)
+    print(f"wrote {root / CONDITIONS} and two more: {len(wanted)} conditions")
+
+
+def _part(kept: Path, condition: Condition) -> Path:
+    name = hashlib.sha256(condition.condition.encode()).hexdigest()[:12]
+    return kept / f"{name}-{condition.made_by}.json"
+
+
+def _measure(
+    kept: Path,
+    codec: str,
+    corpus: Path | None,
+    work: Path,
+    sounds: Sounds,
+    arms: Sequence[str],
+    asked: Sequence[Condition],
+) -> None:
+    """Measure some conditions in a process that opens coders for itself."""
+    torch.set_num_threads(1)
+    makers = Makers(codec, corpus, work)
+    said = sum(one.said for one in sounds.windows)
+    for job in jobs(makers, sounds, arms):
+        if job.condition in asked:
+            scores = measured(job, sounds)
+            write_text(_part(kept, job.condition), json.dumps([asdict(one) for one in scores]))
+            wrong = sum(one.wrong or 0 for one in scores) / max(1, said)
+            print(f"{job.condition.condition}: words wrong {wrong:.3f}", flush=True)

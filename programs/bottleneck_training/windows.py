@@ -1,0 +1,82 @@
+"""Held-out speech to measure by: the recordings of the codec's tables, and every plain excerpt of the play."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from fmri_audio.base.kinds import Waveform
+from fmri_audio.experiments.ladder import Window
+from fmri_audio.sound.audio import SAMPLE_RATE
+from fmri_audio.sound.recognition import Passage
+from fmri_audio.sound.recognition.words import counted
+from programs.codec_training import evaluation
+
+_UNHEARD = "pico"
+"""Engine of the play that no training heard."""
+
+
+@dataclass(frozen=True)
+class Sounds:
+    """The windows, their sound at 24 kHz, and what is said in them."""
+
+    windows: list[Window]
+    waves: list[Waveform]
+    passages: list[list[Passage]]
+
+    def part(self, most: int | None) -> Sounds:
+        """So many windows, spread over all; None: all."""
+        if most is None or most >= len(self.windows):
+            return self
+        keep = np.unique(np.linspace(0, len(self.windows) - 1, most).round().astype(int)).tolist()
+        return Sounds(
+            [self.windows[k] for k in keep], [self.waves[k] for k in keep], [self.passages[k] for k in keep]
+        )
+
+    @property
+    def digest(self) -> str:
+        """Hash of windows, sounds and texts."""
+        listed = [[asdict(one) for one in self.windows], [[asdict(p) for p in ps] for ps in self.passages]]
+        return hashlib.sha256(json.dumps(listed).encode()).hexdigest()[:16]
+
+
+def sounds_of(data: Path | None, root: Path) -> Sounds:
+    """All windows: of the recordings in ``data``, and of the play."""
+    clips = []
+    if data is not None:
+        for clip in evaluation.recordings_to_test(data):
+            if clip.set != evaluation.MUSIC_SET and clip.passages:
+                voice = "ljspeech" if "ljspeech" in clip.set else Path(clip.name).stem[:12]
+                clips.append(("recorded", voice, f"{clip.set}/{clip.name}", clip))
+    clips.extend(play_windows(root / "stimulus"))
+    windows, waves, texts = [], [], []
+    for group, voice, passage, clip in clips:
+        wave = clip.wave.astype(np.float32)
+        said = sum(counted(one, "").said for one in clip.passages)
+        digest = hashlib.sha256(wave.tobytes()).hexdigest()[:8]
+        seconds = round(len(wave) / SAMPLE_RATE, 3)
+        windows.append(Window(clip.name, group, voice, passage, seconds, said, digest))
+        waves.append(wave)
+        texts.append(clip.passages)
+    return Sounds(windows, waves, texts)
+
+
+def play_windows(folder: Path) -> Iterator[tuple[str, str, str, evaluation.Clip]]:
+    """Yield group, voice, passage and clip of every plain excerpt of the play.
+
+    What a voice says until another speaks is one passage.
+    """
+    rows = pd.read_csv(folder / "segments.tsv", sep="\t", keep_default_na=False, quoting=csv.QUOTE_NONE)
+    spoken = rows[rows["kind"] == "speech"]
+    turn = (spoken["speaker"] != spoken["speaker"].shift()).cumsum()
+    turns = dict(zip(zip(spoken["part"], spoken["onset"], strict=True), turn, strict=True))
+    for engine, row, clip in evaluation.plain_excerpts(folder):
+        group = "unheard" if engine == _UNHEARD else "play"
+        yield group, row.speaker, f"turn {turns[row.part, row.onset]}", clip
