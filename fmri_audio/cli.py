@@ -424,7 +424,27 @@ def bottleneck_pass(arguments: argparse.Namespace) -> None:
     coder = loaded.coder
     width = passing.Width.of(coder, arguments.width, tr)
     sound = audio.read_mono(arguments.sound, coder.sample_rate)
-    passed = passing.through(coder, sound.waveform, width)
+    voxels: dict[str, Any] = {}
+    if arguments.noise is None:
+        passed = passing.through(coder, sound.waveform, width)
+    else:
+        if not 0 <= arguments.noise < math.inf:
+            raise UserError(
+                f"--noise {arguments.noise:g}: give 0 or more, times the variance of a brain's noise"
+            )
+        ideal = arguments.map == "ideal"
+        brain = passing.simulated_brain(arguments.voxels, tr, arguments.seed)
+        asked = (tr, brain, arguments.noise, arguments.seed)
+        found = passing.through_voxels(coder, sound.waveform, width, *asked, ideal=ideal)
+        passed = found.sound
+        voxels = {
+            "noise": arguments.noise,
+            "map": arguments.map,
+            "voxels": f"{found.n_voxels}, {arguments.voxels}, simulated",
+            "patterns": found.patterns,
+            "bits_per_tr": found.bits_per_tr if math.isfinite(found.bits_per_tr) else None,
+            "reliability": found.reliability,
+        }
     scores = passing.scored(coder, sound.waveform, passed)
     write = audio.write_wav if arguments.out.suffix.lower() == ".wav" else audio.write_flac
     write(arguments.out, passed, coder.sample_rate)
@@ -437,6 +457,7 @@ def bottleneck_pass(arguments: argparse.Namespace) -> None:
         "numbers_per_tr": width.per_tr,
         "numbers_per_second": width.per_second,
         "look_ahead_ms": float(coder.look_ahead * 1000),
+        **voxels,
     }
     if arguments.json:
         print(json.dumps({**how, **scores.as_json(), "sound_steps": sound.steps}))
@@ -562,9 +583,10 @@ def _add_bottleneck(bottleneck: argparse.ArgumentParser) -> None:
     one = commands.add_parser(
         "pass",
         help="send a recording through an arm",
-        description="Write a recording as so many numbers per TR and make sound of them again: no brain, no noise. The "
-        "code runs on the sound's own clock, so every TR will do; the width is rounded to its grid and printed. Scores "
-        "are at lag 0, which is known, and at the loudness of the original; the file is as loud as it comes back.",
+        description="Write a recording as so many numbers per TR and make sound of them again: no brain, no noise "
+        "unless asked for. The code runs on the sound's own clock, so every TR will do; the width is rounded to its "
+        "grid and printed. Scores are at lag 0, which is known, and at the loudness of the original; the file is as "
+        "loud as it comes back.",
     )
     one.add_argument("sound", type=Path, metavar="SOUND")
     one.add_argument("out", type=Path, metavar="OUT.wav")
@@ -572,6 +594,24 @@ def _add_bottleneck(bottleneck: argparse.ArgumentParser) -> None:
         "--arm", required=True, help="mel, mel-vocoder, frozen, finetuned, codes, complex-stft, …"
     )
     one.add_argument("--width", type=float, required=True, metavar="N", help="numbers per TR")
+    one.add_argument(
+        "--noise",
+        type=float,
+        metavar="K",
+        help="send the numbers through voxels of a simulated brain and the haemodynamic response, with K times its "
+        "noise, and read them again as well as can be; 0: without noise",
+    )
+    one.add_argument(
+        "--map",
+        choices=("brain-like", "ideal"),
+        default="brain-like",
+        help="how numbers drive voxels: by the patterns of the brain's own tuning, or by orthogonal ones, which no "
+        "brain does (default: %(default)s)",
+    )
+    one.add_argument(
+        "--voxels", choices=VOXELS, default="between", help="model of a voxel (default: %(default)s)"
+    )
+    one.add_argument("--seed", type=int, default=0, help="of the brain and its noise (default: 0)")
     one.add_argument("--json", action="store_true", help="print one JSON object; undefined scores are null")
     one.set_defaults(run=bottleneck_pass, writes=["out"])
     info.set_defaults(run=bottleneck_info)

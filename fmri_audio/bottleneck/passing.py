@@ -1,18 +1,29 @@
-"""One recording through one arm, without brains: what ``fmri-audio bottleneck pass`` does."""
+"""One recording through one arm, and through voxels if asked: what ``fmri-audio bottleneck pass`` does."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from fractions import Fraction
 
+import numpy as np
+
 from fmri_audio.base.errors import UserError
 from fmri_audio.base.kinds import Waveform
+from fmri_audio.base.settings import FAMILIES, Voxels, project_root
+from fmri_audio.base.timeline import whole_trs
+from fmri_audio.bottleneck.brain_like import BrainLike
 from fmri_audio.bottleneck.clock import Clock
 from fmri_audio.bottleneck.coder_files import LoadedCoder
 from fmri_audio.bottleneck.coders import Coder
 from fmri_audio.bottleneck.nested import prefix
-from fmri_audio.sound.audio import match_loudness
+from fmri_audio.bottleneck.voxels import Channel, InTime
+from fmri_audio.simulation.brains import plan_simulation
+from fmri_audio.simulation.grid import Grid
+from fmri_audio.sound.acoustics import acoustic_features
+from fmri_audio.sound.audio import SAMPLE_RATE, match_loudness, read_mono
 from fmri_audio.sound.metrics.evaluate import Scores, score
+from fmri_audio.study.facts import Run
 
 _SHORTEST = 0.4
 """Seconds that loudness is defined for."""
@@ -58,6 +69,109 @@ def through(coder: Coder, waveform: Waveform, width: Width) -> Waveform:
     """A sound [T] at the arm's rate after a code of some width, noise-free, as loud as it comes back."""
     whole = prefix(width.dimensions, coder.code.dimensions).numpy()
     return coder.decode(coder.encode(waveform) * whole, whole, len(waveform))
+
+
+BRAIN_SECONDS = 600
+"""Of the embedded play, to which the simulated brain listens when its drive and tuning are taken."""
+
+BRAIN_SHAPE = (48, 20, 16)
+"""Voxels of 3 mm around both auditory cortices: those of the demo edition."""
+
+
+@dataclass(frozen=True)
+class ThroughVoxels:
+    """A sound that passed voxels.
+
+    Attributes
+    ----------
+    sound : array, shape [T]
+    n_voxels : int
+    patterns : int
+        Patterns of voxels that numbers drive.
+    bits_per_tr : float
+        That volumes tell of the numbers; infinite without noise.
+    reliability : float
+        Mean share of a number's variance that the reader knows.
+    """
+
+    sound: Waveform
+    n_voxels: int
+    patterns: int
+    bits_per_tr: float
+    reliability: float
+
+
+def simulated_brain(voxels: Voxels, tr: Fraction, seed: int) -> BrainLike:
+    """A brain that listens to the embedded play, as :func:`fmri_audio.simulation.brains.plan_simulation` has it."""
+    heard = read_mono(project_root() / "stimulus" / "part1.ogg").waveform[: BRAIN_SECONDS * SAMPLE_RATE]
+    run = Run(name="1", first_tr=0, n_trs=whole_trs(len(heard), SAMPLE_RATE, tr))
+    features = acoustic_features(heard, SAMPLE_RATE)
+    grid = Grid.of_shape(BRAIN_SHAPE)
+    plan = plan_simulation(features, grid, [run], tr, seed=seed, families=FAMILIES, voxels=voxels)
+    return BrainLike.of(plan)
+
+
+def through_voxels(
+    coder: Coder,
+    waveform: Waveform,
+    width: Width,
+    tr: Fraction,
+    brain: BrainLike,
+    k: float,
+    seed: int,
+    *,
+    ideal: bool,
+) -> ThroughVoxels:
+    """Send a sound's code through voxels, the response and noise, and decode what the best linear reader makes of it.
+
+    Parameters
+    ----------
+    coder : Coder
+    waveform : array, shape [T]
+    width : Width
+    tr : Fraction
+        Seconds.
+    brain : BrainLike
+    k : float
+        Times the variance of the brain's noise; 0: none, and an exact inverse.
+    seed : int
+        Of the map and of the noise.
+    ideal : bool
+        Numbers drive orthogonal patterns of voxels, which no brain does; otherwise the patterns of the brain's tuning.
+
+    Raises
+    ------
+    UserError
+        More numbers than voxels (ideal), or than patterns and no noise: they do not pass.
+    """
+    clock = Clock(tr, coder.step)
+    n_trs = math.ceil(Fraction(len(waveform), coder.sample_rate) / tr)
+    n_samples = math.ceil(n_trs * tr * coder.sample_rate)
+    whole = np.pad(waveform, (0, n_samples - len(waveform)))
+    code = coder.encode(np.asarray(whole, np.float32))[:, : width.dimensions]
+    sent = np.nan_to_num(clock.carried(code, n_trs)).astype(np.float64)
+    try:
+        space = brain.map(sent.shape[1], seed, ideal=ideal)
+        channel = Channel(space, InTime.of(n_trs, tr, brain.autocorrelation))
+        volumes = channel.send(sent)
+        if k:
+            volumes += channel.noise(k, np.random.default_rng([seed, 1]))
+            mean, reliability = channel.posterior(volumes, k)
+        else:
+            mean, reliability = channel.read_exactly(volumes), np.ones_like(sent)
+    except ValueError as error:
+        raise UserError(f"a width of {width.per_tr:g} numbers per TR does not pass: {error}") from None
+    known = np.zeros((clock.n_steps(n_trs), coder.code.dimensions), np.float32)
+    trust = np.zeros_like(known)
+    known[:, : width.dimensions] = clock.told(mean.astype(np.float32))
+    trust[:, : width.dimensions] = clock.told(reliability.astype(np.float32)).clip(0, 1)
+    return ThroughVoxels(
+        coder.decode(known, trust, len(waveform)),
+        brain.n_voxels,
+        int(np.linalg.matrix_rank(space.weights)),
+        channel.bits(k) if k else math.inf,
+        float(reliability.mean()),
+    )
 
 
 def scored(coder: Coder, original: Waveform, passed: Waveform) -> Scores:

@@ -139,3 +139,51 @@ def test_widths_are_on_the_grid_of_every_tr(tiny_checkpoint: Checkpoint) -> None
             assert width.per_second == pytest.approx(width.per_tr / float(tr))
     with pytest.raises(UserError, match=r"from 1 to 970\.333 of them at a TR of 0\.71 s"):
         passing.Width.of(coder, 1000, Fraction(71, 100))
+
+
+@pytest.mark.usefixtures("arms")
+def test_numbers_pass_voxels_exactly_without_noise_and_hardly_with_much(
+    recording: Path, tmp_path: Path, tiny_checkpoint_file: Path, capsys: pytest.CaptureFixture
+) -> None:
+    said, sound = {}, {}
+    for name, words in {
+        "none": [],
+        "exact": ["--noise", "0", "--map", "ideal"],
+        "brain": ["--noise", "1"],
+        "much": ["--noise", "1e6"],
+    }.items():
+        out = tmp_path / f"{name}.wav"
+        command = asked(
+            recording, out, tiny_checkpoint_file, "--arm", "mel", "--width", "128", "--json", *words
+        )
+        assert cli.main(command) == 0
+        said[name], sound[name] = json.loads(capsys.readouterr().out), soundfile.read(out)[0]
+    assert len(sound["exact"]) == len(sound["none"])
+    assert said["exact"]["bits_per_tr"] is None and said["exact"]["reliability"] == 1
+    assert said["exact"]["estoi"] == pytest.approx(said["none"]["estoi"], abs=0.02)
+    assert "noise" not in said["none"] and said["brain"]["voxels"].endswith("between, simulated")
+    assert said["brain"]["bits_per_tr"] > 5 > 0.01 > said["much"]["bits_per_tr"]
+    assert said["none"]["estoi"] > said["brain"]["estoi"] > said["much"]["estoi"] - 0.1
+
+
+@pytest.mark.usefixtures("arms")
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--width", "2000", "--noise", "0", "--map", "ideal"], "numbers do not pass 844 voxels"),
+        (["--width", "128", "--noise", "0"], "does not pass: "),
+        (["--width", "128", "--noise", "-1"], "--noise -1: give 0 or more"),
+        (["--width", "128", "--noise", "nan"], "--noise nan: give 0 or more"),
+    ],
+)
+def test_what_does_not_pass_voxels_is_said(
+    words: list[str],
+    said: str,
+    recording: Path,
+    tmp_path: Path,
+    tiny_checkpoint_file: Path,
+    capsys: pytest.CaptureFixture,
+) -> None:
+    assert cli.main(asked(recording, tmp_path / "o.wav", tiny_checkpoint_file, "--arm", "mel", *words)) == 1
+    captured = capsys.readouterr()
+    assert said in captured.err and captured.err.count("\n") == 1 and not (tmp_path / "o.wav").exists()
