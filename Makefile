@@ -1,7 +1,7 @@
 # The front door. "make" alone prints this help; programs/workflow/ and the Snakefile do the work.
 
 .DEFAULT_GOAL := help
-.PHONY: help book html publish sweep report test quick lint data calibrate scaling real-brains matched-brains aligned false-alarms codec vocoder bench lock clean environment
+.PHONY: help book html publish sweep report test quick lint data calibrate scaling real-brains matched-brains aligned false-alarms codec vocoder bottleneck bench lock clean environment
 
 # What is asked for; empty means: as the edition says.
 EDITION ?= demo
@@ -14,6 +14,7 @@ JOBS ?=
 PROFILE ?=
 DATA ?=
 CORPUS ?=
+ARMS ?=
 KIND ?=
 MINUTES ?=
 ONLY ?=
@@ -21,7 +22,7 @@ BOOK_URL ?=
 OUT ?= build/report.md
 PYTHON ?=
 # By way of the environment, so that spaces and quotes in a path arrive as they are.
-export EDITION STIMULUS STUDY CODEC CODEC_DECODER BANDWIDTHS JOBS PROFILE DATA CORPUS KIND MINUTES ONLY BOOK_URL OUT
+export EDITION STIMULUS STUDY CODEC CODEC_DECODER BANDWIDTHS JOBS PROFILE DATA CORPUS ARMS KIND MINUTES ONLY BOOK_URL OUT
 
 # The oldest Python that will do is 3.11; "python3" is not always it.
 PYTHON3 := $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
@@ -50,6 +51,9 @@ help:
 	@echo 'make codec     train the demo checkpoint on synthesised sound; DATA=DIR adds recordings'
 	@echo 'make vocoder   train the two networks of Vocos: the second decoder for the demo codec, and the mel vocoder;'
 	@echo '               KIND=codes or mel for one of them, DATA=DIR adds recordings, CORPUS=DIR takes a corpus that is there'
+	@echo 'make bottleneck train the arms of the sound side on hours of sound and measure them: rewrites results/ladder*.csv; a run'
+	@echo '               that was stopped goes on; DATA=DIR adds recordings, CORPUS=DIR takes a corpus that is there, ARMS="mel codes"'
+	@echo '               for some of them'
 	@echo 'make bench     time codec, masking, training and ridge, rewrite results/bench.csv; MINUTES=2 for a part of the play,'
 	@echo '               ONLY=codec, masking, training, ridge or book for one part (the others keep their figures); book takes over'
 	@echo '               where the time of the last make book EDITION=demo from nothing (after make clean) went'
@@ -127,6 +131,10 @@ codec: environment
 vocoder: environment
 	@for kind in $${KIND:-codes mel}; do \
 		$(RUN) -m programs vocoder "$$kind" $(if $(DATA),--data "$$DATA") $(if $(CORPUS),--corpus "$$CORPUS") || exit 1; done
+
+bottleneck: environment
+	@$(RUN) -m programs bottleneck $$ARMS $(if $(DATA),--data "$$DATA") $(if $(CORPUS),--corpus "$$CORPUS") --codec "$${CODEC:-demo}"
+	@$(PROGRAM) bottleneck-measure $(if $(CORPUS),--corpus "$$CORPUS") $(if $(JOBS),--jobs "$$JOBS") --codec "$${CODEC:-demo}"
 
 bench: environment
 	@exec $(RUN) -W ignore::FutureWarning -m programs bench --out results/bench.csv $(if $(MINUTES),--minutes "$$MINUTES") $(if $(ONLY),--only "$$ONLY") --edition "$${EDITION:-demo}"

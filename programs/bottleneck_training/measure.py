@@ -106,13 +106,13 @@ class Makers:
     ----------
     codec : str
         As the command has it.
-    corpus : Path or None
-        Training sound.
+    corpus : Path
+        Training sound, for starts and PCAs.
     work : Path
         Where coders lie that are not kept in the repository.
     """
 
-    def __init__(self, codec: str, corpus: Path | None, work: Path) -> None:
+    def __init__(self, codec: str, corpus: Path, work: Path) -> None:
         self.checkpoint = checkpoints.load(codec)
         self.corpus, self.work = corpus, work
         self._open: dict[tuple[str, str, int | None], Coder] = {}
@@ -138,8 +138,11 @@ class Makers:
 
     def _training_sound(self, name: str) -> torch.Tensor:
         """What a coder's training starts from, [B, 1, T]."""
-        if self.corpus is None:
-            raise UserError("the untrained start and the PCA of an arm need training sound: give --corpus")
+        if not (self.corpus / "corpus.json").is_file():
+            raise UserError(
+                f"{self.corpus}: holds no corpus, and the untrained start and the PCA of an arm need training sound: "
+                "give --corpus"
+            )
         recipe = Recipe(name)
         segments = to_learn(self.corpus, recipe)
         first, count = Trainer.FIRST, -(-Trainer.STARTED_FROM // recipe.batch)
@@ -353,8 +356,15 @@ def main(words: Sequence[str]) -> None:
     """Measure what is not measured yet, and write the tables."""
     parser = argparse.ArgumentParser(prog="python -m programs bottleneck-measure", description=__doc__)
     parser.add_argument("--codec", default="demo", help="checkpoint (default: %(default)s)")
-    parser.add_argument("--corpus", type=Path, help="training sound, for starts and PCAs")
-    parser.add_argument("--data", type=Path, help="folder of recordings beside the play")
+    parser.add_argument(
+        "--corpus", type=Path, help="training sound, for starts and PCAs (default: that of the work folder)"
+    )
+    parser.add_argument(
+        "--data",
+        type=Path,
+        default=project_root().parent / "shared" / "data",
+        help="folder of recordings to measure beside the play (default: %(default)s)",
+    )
     parser.add_argument("--work", type=Path, help="folder of what is measured (default: build/bottleneck)")
     parser.add_argument("--arms", nargs="+", default=list(CODERS), help="(default: all)")
     parser.add_argument("--windows", type=int, help="at most so many windows")
@@ -370,7 +380,8 @@ def main(words: Sequence[str]) -> None:
     sounds = sounds_of(options.data, project_root()).part(options.windows)
     minutes = sum(one.seconds for one in sounds.windows) / 60
     print(f"{len(sounds.windows)} windows, {minutes:.1f} minutes", flush=True)
-    makers = Makers(options.codec, options.corpus, work)
+    corpus = options.corpus or work / "corpus"
+    makers = Makers(options.codec, corpus, work)
     wanted = [job for job in jobs(makers, sounds, options.arms) if options.only in job.condition.condition]
     if not wanted:
         raise UserError(f"--only {options.only}: no condition's name holds that")
@@ -378,9 +389,7 @@ def main(words: Sequence[str]) -> None:
     in_turn: dict[tuple[str, str], list[Condition]] = {}
     for condition in missing:
         in_turn.setdefault((condition.arm, condition.made), []).append(condition)
-    work_on = joblib.delayed(
-        partial(_measure, kept, options.codec, options.corpus, work, sounds, options.arms)
-    )
+    work_on = joblib.delayed(partial(_measure, kept, options.codec, corpus, work, sounds, options.arms))
     joblib.Parallel(options.jobs)(work_on(part) for part in in_turn.values())
     scores = [Score(**row) for job in wanted for row in json.loads(_part(kept, job.condition).read_text())]
     (root / CONDITIONS).parent.mkdir(parents=True, exist_ok=True)
@@ -398,7 +407,7 @@ def _part(kept: Path, condition: Condition) -> Path:
 def _measure(
     kept: Path,
     codec: str,
-    corpus: Path | None,
+    corpus: Path,
     work: Path,
     sounds: Sounds,
     arms: Sequence[str],

@@ -47,10 +47,10 @@ class Sounds:
         return hashlib.sha256(json.dumps(listed).encode()).hexdigest()[:16]
 
 
-def sounds_of(data: Path | None, root: Path) -> Sounds:
-    """All windows: of the recordings in ``data``, and of the play."""
+def sounds_of(data: Path, root: Path) -> Sounds:
+    """All windows: of the recordings in ``data``, if it is there, and of the play."""
     clips = []
-    if data is not None:
+    if data.is_dir():
         for clip in evaluation.recordings_to_test(data):
             if clip.set != evaluation.MUSIC_SET and clip.passages:
                 voice = "ljspeech" if "ljspeech" in clip.set else Path(clip.name).stem[:12]

@@ -1,0 +1,126 @@
+"""Conditions are measured once, kept, and written as three tables that fit together."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fmri_audio.base.settings import project_root
+from fmri_audio.experiments.ladder import GROUPS, Ladder, Window
+from fmri_audio.sound.audio import SAMPLE_RATE
+from fmri_audio.sound.recognition import Passage
+from programs.__main__ import main
+from programs.bottleneck_training import measure
+from programs.bottleneck_training.windows import Sounds, play_windows
+from tests.bottleneck.test_coders import sounds as voices
+
+
+def toy() -> Sounds:
+    waves = [one[0].numpy() for one in voices(3, 2.4, seed=11)]
+    windows = [Window(f"w{k}", "play", f"v{k % 2}", f"p{k}", 2.4, 2, f"{k}") for k in range(3)]
+    return Sounds(windows, waves, [[Passage(0.0, 2.4, "one two")] for _ in waves])
+
+
+@pytest.fixture
+def measured_once(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Three toy windows and a recogniser that hears all words but one; notes how often it is asked."""
+    asked: list[int] = []
+
+    class Heard:
+        errors = 1.0
+
+    def read(sound: np.ndarray, rate: int, passages: list[Passage]) -> list[Heard]:
+        asked.append(len(sound))
+        return [Heard() for _ in passages]
+
+    monkeypatch.setattr(measure, "sounds_of", lambda data, root: toy())
+    monkeypatch.setattr(measure, "word_errors", read)
+    return asked
+
+
+def command(tmp_path: Path, tiny: Path, only: str) -> list[str]:
+    words = ["bottleneck-measure", "--codec", str(tiny), "--work", str(tmp_path / "work"), "--only", only]
+    return [*words, "--out", str(tmp_path), "--arms", "mel", "frozen"]
+
+
+def test_what_is_measured_is_kept_and_read_again(
+    tmp_path: Path, tiny_checkpoint_file: Path, measured_once: list[int]
+) -> None:
+    words = command(tmp_path, tiny_checkpoint_file, "floor")
+    assert main(words) == 0 and len(measured_once) == 3 * len(measure.FLOORS)
+    table = Ladder.read(tmp_path)
+    assert [one.arm for one in table.conditions] == list(measure.FLOORS)
+    assert {one.rung for one in table.conditions} == {"floor"} and len(table.windows) == 3
+    noise = table.mean("floor/white noise", "wrong")
+    assert (noise.value, noise.n, noise.said) == (0.5, 3, 6)
+    before = (tmp_path / "results" / "ladder-scores.csv").read_bytes()
+    assert main(words) == 0 and len(measured_once) == 3 * len(measure.FLOORS)  # nothing anew
+    assert (tmp_path / "results" / "ladder-scores.csv").read_bytes() == before
+
+
+def test_floors_carry_no_speech_and_the_original_all_of_it(
+    tmp_path: Path, tiny_checkpoint_file: Path, measured_once: list[int]
+) -> None:
+    assert main(command(tmp_path, tiny_checkpoint_file, "o")) == 1  # codes want a corpus, which is not there
+    assert main(command(tmp_path, tiny_checkpoint_file, "original")) == 0
+    table = Ladder.read(tmp_path)
+    assert table.mean("original/original", "estoi").value == pytest.approx(1, abs=1e-6)
+    assert main(command(tmp_path, tiny_checkpoint_file, "floor/speech-shaped noise with")) == 0
+    table = Ladder.read(tmp_path)
+    assert table.mean("floor/speech-shaped noise with the envelope", "estoi").value < 0.5
+
+
+def test_codebook_indices_are_numbers_and_codecs_have_bits(
+    tmp_path: Path, tiny_checkpoint_file: Path, measured_once: list[int]
+) -> None:
+    assert main(command(tmp_path, tiny_checkpoint_file, "indices")) == 0
+    found = Ladder.read(tmp_path).conditions
+    assert [one.per_tr for one in found] == [112.5, 225.0, 450.0, 787.5]
+    assert main(command(tmp_path, tiny_checkpoint_file, "codec/")) == 0
+    assert Ladder.read(tmp_path).conditions[0].bits_per_tr == 2250  # 1.5 kbps
+
+
+def test_a_changed_sound_is_measured_anew(
+    tmp_path: Path, tiny_checkpoint_file: Path, measured_once: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = command(tmp_path, tiny_checkpoint_file, "floor/white")
+    assert main(words) == 0
+    other = replace(toy().windows[0], sha256="other")
+    monkeypatch.setattr(
+        measure,
+        "sounds_of",
+        lambda data, root: Sounds([other, *toy().windows[1:]], toy().waves, toy().passages),
+    )
+    assert main(words) == 0 and len(measured_once) == 6
+
+
+def test_what_is_not_there_is_said(
+    tmp_path: Path, tiny_checkpoint_file: Path, measured_once: list[int], capsys: pytest.CaptureFixture
+) -> None:
+    assert main(command(tmp_path, tiny_checkpoint_file, "nothing")) == 1
+    assert "no condition's name holds that" in capsys.readouterr().err
+    assert main(command(tmp_path, tiny_checkpoint_file, "code/mel/pca/128")) == 1
+    assert "give --corpus" in capsys.readouterr().err
+    assert not (tmp_path / "results").exists()
+
+
+def test_windows_of_the_play_are_as_many_as_intervals_need() -> None:
+    found = list(play_windows(project_root() / "stimulus"))
+    names = [clip.name for *_, clip in found]
+    assert len(set(names)) == len(found) >= 90
+    assert len({voice for _, voice, *_ in found}) >= 4 and {group for group, *_ in found} <= set(GROUPS)
+    passages = {}
+    for _, voice, passage, clip in found:
+        assert passages.setdefault(passage, voice) == voice  # a passage is one voice's
+        assert 3 <= len(clip.wave) / SAMPLE_RATE <= 14
+    assert sum(len(clip.wave) for *_, clip in found) / SAMPLE_RATE / 60 > 15
+
+
+def test_few_windows_are_spread_over_all() -> None:
+    whole = toy()
+    assert [one.window for one in whole.part(2).windows] == ["w0", "w2"]
+    assert whole.part(None) is whole and whole.part(5) is whole
+    assert whole.digest != whole.part(2).digest
