@@ -61,7 +61,8 @@ def caption() -> str:
 
 def said(rows: Sequence[MatchedRow]) -> dict[str, float | str]:
     """What fails, and what a voxel has to have for its region to be what it is."""
-    checks = [row for row in rows if row.kind == "check"]
+    checks, fitted = ([row for row in rows if row.kind == kind] for kind in ("check", "fitted"))
+    off = [row for row in fitted if row.agrees != " ".join(VOXELS)]
     failing = [row for row in checks if row.agrees == "none"]
     some = [row for row in checks if row.agrees not in ("none", " ".join(VOXELS))]
     strength = [VOXEL_MODELS[name].strength for name in VOXELS]
@@ -69,15 +70,21 @@ def said(rows: Sequence[MatchedRow]) -> dict[str, float | str]:
     return {
         "checks": len(checks),
         "checks_hold": sum(row.agrees == " ".join(VOXELS) for row in checks),
-        "fitted": sum(row.kind == "fitted" for row in rows),
+        "fitted": len(fitted),
+        "fitted_off": _with_models(off),
         "failing": "; ".join(_failing(row) for row in failing) or "nothing",
-        "failing_some": "; ".join(f"{_failing(row)}, agree: {row.agrees}" for row in some) or "nothing",
+        "failing_some": _with_models(some),
         "strength_low": min(strength),
         "strength_high": max(strength),
         "unheard_low": min(unheard),
         "unheard_high": max(unheard),
         "individual": INDIVIDUAL_SHARE,
     }
+
+
+def _with_models(rows: Sequence[MatchedRow]) -> str:
+    """Rows with which not all models agree, and those that do."""
+    return "; ".join(f"{_failing(row)}, agree: {row.agrees}" for row in rows) or "nothing"
 
 
 def _failing(row: MatchedRow) -> str:

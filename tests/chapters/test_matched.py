@@ -27,6 +27,9 @@ def test_what_fails_is_listed_with_both_figures() -> None:
     ]
     said = matched.said(rows)
     assert (said["checks"], said["checks_hold"], said["fitted"]) == (3, 1, 1)
+    assert said["fitted_off"] == "nothing"
+    off = matched.said([row("pairs", "fine", "fitted")])
+    assert str(off["fitted_off"]).endswith("agree: fine") and off["failing"] == "nothing"
     assert said["failing"] == "level r (runs 2, 4, 6): 0.40 real, 0.41 to 0.60 simulated"
     assert str(said["failing_some"]).startswith("x (runs 2, 4, 6)") and "agree: smooth between" in str(
         said["failing_some"]
