@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fmri_audio.base.errors import UserError
 from fmri_audio.base.kinds import Waveform
@@ -71,6 +72,8 @@ def through(coder: Coder, waveform: Waveform, width: Width) -> Waveform:
     return coder.decode(coder.encode(waveform) * whole, whole, len(waveform))
 
 
+Array = NDArray[np.float64]
+
 BRAIN_SECONDS = 600
 """Of the embedded play, to which the simulated brain listens when its drive and tuning are taken."""
 
@@ -111,6 +114,45 @@ def simulated_brain(voxels: Voxels, tr: Fraction, seed: int) -> BrainLike:
     return BrainLike.of(plan)
 
 
+@dataclass(frozen=True)
+class Sent:
+    """A sound's code as TRs carry it.
+
+    Attributes
+    ----------
+    rows : array, shape [TRs, N]
+        Numbers of mean 0 and variance 1; 0 where a TR carries a step less than others.
+    clock : Clock
+    dimensions : int
+        Numbers per step.
+    n_samples : int
+        Of the sound.
+    """
+
+    rows: Array
+    clock: Clock
+    dimensions: int
+    n_samples: int
+
+    @classmethod
+    def of(cls, coder: Coder, waveform: Waveform, dimensions: int, tr: Fraction) -> Sent:
+        """Write a sound [T] as numbers of TRs; the last TR is filled up with silence."""
+        clock = Clock(tr, coder.step)
+        n_trs = math.ceil(Fraction(len(waveform), coder.sample_rate) / tr)
+        missing = math.ceil(n_trs * tr * coder.sample_rate) - len(waveform)
+        code = coder.encode(np.pad(np.asarray(waveform, np.float32), (0, missing)))[:, :dimensions]
+        rows = np.nan_to_num(clock.carried(code, n_trs)).astype(np.float64)
+        return cls(rows, clock, dimensions, len(waveform))
+
+    def heard(self, coder: Coder, mean: Array, reliability: Array) -> Waveform:
+        """The sound of what a reader makes of the numbers: posterior means and reliabilities, [TRs, N] each."""
+        known = np.zeros((self.clock.n_steps(len(self.rows)), coder.code.dimensions), np.float32)
+        trust = np.zeros_like(known)
+        known[:, : self.dimensions] = self.clock.told(mean.astype(np.float32))
+        trust[:, : self.dimensions] = self.clock.told(reliability.astype(np.float32)).clip(0, 1)
+        return coder.decode(known, trust, self.n_samples)
+
+
 def through_voxels(
     coder: Coder,
     waveform: Waveform,
@@ -144,29 +186,16 @@ def through_voxels(
     UserError
         More numbers than voxels (ideal), or than patterns and no noise: they do not pass.
     """
-    clock = Clock(tr, coder.step)
-    n_trs = math.ceil(Fraction(len(waveform), coder.sample_rate) / tr)
-    n_samples = math.ceil(n_trs * tr * coder.sample_rate)
-    whole = np.pad(waveform, (0, n_samples - len(waveform)))
-    code = coder.encode(np.asarray(whole, np.float32))[:, : width.dimensions]
-    sent = np.nan_to_num(clock.carried(code, n_trs)).astype(np.float64)
+    sent = Sent.of(coder, waveform, width.dimensions, tr)
+    n_trs, n_numbers = sent.rows.shape
     try:
-        space = brain.map(sent.shape[1], seed, ideal=ideal)
+        space = brain.map(n_numbers, seed, ideal=ideal)
         channel = Channel(space, InTime.of(n_trs, tr, brain.autocorrelation))
-        volumes = channel.send(sent)
-        if k:
-            volumes += channel.noise(k, np.random.default_rng([seed, 1]))
-            mean, reliability = channel.posterior(volumes, k)
-        else:
-            mean, reliability = channel.read_exactly(volumes), np.ones_like(sent)
+        mean, reliability = channel.passed(sent.rows, k, np.random.default_rng([seed, 1]))
     except ValueError as error:
         raise UserError(f"a width of {width.per_tr:g} numbers per TR does not pass: {error}") from None
-    known = np.zeros((clock.n_steps(n_trs), coder.code.dimensions), np.float32)
-    trust = np.zeros_like(known)
-    known[:, : width.dimensions] = clock.told(mean.astype(np.float32))
-    trust[:, : width.dimensions] = clock.told(reliability.astype(np.float32)).clip(0, 1)
     return ThroughVoxels(
-        coder.decode(known, trust, len(waveform)),
+        sent.heard(coder, mean, reliability),
         brain.n_voxels,
         int(np.linalg.matrix_rank(space.weights)),
         channel.bits(k) if k else math.inf,

@@ -212,6 +212,19 @@ class Channel:
         reliability = courses**2 @ share @ (patterns**2).T
         return np.asarray(mean), np.asarray(reliability)
 
+    def passed(self, numbers: Array, k: float, rng: np.random.Generator) -> tuple[Array, Array]:
+        """Means and reliabilities of numbers [TRs, N] that were sent in k times the noise; k = 0: all, exactly.
+
+        Raises
+        ------
+        ValueError
+            Without noise, more numbers than patterns.
+        """
+        volumes = self.send(numbers)
+        if not k:
+            return self.read_exactly(volumes), np.ones_like(numbers)
+        return self.posterior(volumes + self.noise(k, rng), k)
+
     def bits(self, k: float) -> float:
         """Bits per TR that volumes with k times the noise tell of independent numbers of variance 1."""
         gain = self.time.decomposed[1][:, None] * self.space.decomposed[1] / math.sqrt(k)

@@ -1,0 +1,110 @@
+"""Numbers of a code read from measured BOLD: what a decoder of sound is given, with how far each can be trusted.
+
+Voxels owe a code nothing: they follow what they follow, and a ridge regression makes the best of it. A way back to
+sound that is told the reliability of every number (:mod:`fmri_audio.bottleneck.nested`) needs predictions that shrink
+as a posterior mean does. Predictions within training give both: the gain by which a prediction has to be multiplied,
+and the share of a number's variance that it then explains. Nothing held out takes part.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+
+from fmri_audio.base.kinds import Block, Matrix
+from fmri_audio.brain.cleaning import clean_blocks, standardise_by_run
+from fmri_audio.decoding.regression import fit_ridge
+from fmri_audio.study.lag_windows import lagged
+from fmri_audio.study.splits import Split, cross_validation_folds, k_fold, least_gap
+
+
+@dataclass(frozen=True)
+class CodeRead:
+    """What a brain, or several, give of a code over a whole stimulus, every TR held out once.
+
+    Attributes
+    ----------
+    mean : array, shape [TRs, N]
+        Posterior means; 0 where no held-out block reaches.
+    reliability : array, shape [TRs, N]
+        Share of a number's variance that is known, as training says; the same for all TRs of a fold.
+    """
+
+    mean: Matrix
+    reliability: Matrix
+
+
+def read_code(
+    bold: Sequence[Matrix],
+    numbers: Matrix,
+    runs: Sequence[Block],
+    *,
+    tr: Fraction,
+    lags: Sequence[int],
+    shift: int,
+    n_folds: int,
+    inner_folds: int = 4,
+) -> CodeRead:
+    """Read numbers from the averaged BOLD of subjects, by ridge regression over a lag window, in contiguous folds.
+
+    Parameters
+    ----------
+    bold : sequence of arrays, shape [volumes, voxels]
+        One per subject, as measured; cleaned and standardised here, within each block of a split.
+    numbers : array, shape [TRs, N]
+        Of mean 0 and variance 1; of a held-out block nothing is read.
+    runs : sequence of (first, last)
+    tr : Fraction
+        Seconds.
+    lags : sequence of int
+        In TRs of stimulus time.
+    shift : int
+        TRs by which the study is already shifted.
+    n_folds, inner_folds : int
+        Held-out blocks, and folds within training.
+    """
+    mean, reliability = (np.zeros(numbers.shape, np.float32) for _ in range(2))
+    for split in k_fold(runs, n_folds, gap=least_gap(lags, tr), lags=lags, shift=shift, tr=tr):
+        together = np.mean([_cleaned(one, split, tr) for one in bold], axis=0)
+        train = lagged(together, split.train, lags, shift)
+        within = _within_training(train, numbers[split.train], split, inner_folds)
+        gain, known = calibrated(within, numbers[split.train])
+        ridge = fit_ridge(train, numbers[split.train], split.train, n_folds=inner_folds, gap=split.gap)
+        predicted = ridge.predict(lagged(together, split.test, lags, shift)) - ridge.without_brain
+        mean[split.test] = predicted * gain
+        reliability[split.test] = known
+    return CodeRead(mean, reliability)
+
+
+def calibrated(predicted: Matrix, true: Matrix) -> tuple[Matrix, Matrix]:
+    """Gain that makes predictions posterior means, and the share of variance that these explain, [N] each.
+
+    Parameters
+    ----------
+    predicted, true : arrays, shape [TRs, N]
+        Predictions for TRs that they were not fitted on.
+    """
+    x, y = (np.asarray(values - values.mean(axis=0), np.float64) for values in (predicted, true))
+    together, power = (x * y).mean(axis=0), np.square(x).mean(axis=0)
+    # A prediction of the wrong sign is not known, and one that has shrunk to almost nothing is not made large again.
+    gain = np.clip(np.divide(together, power, out=np.zeros_like(power), where=power > 1e-12), 0, 1)
+    spread = np.maximum(np.square(y).mean(axis=0), 1e-12)
+    known = np.clip((2 * gain * together - gain**2 * power) / spread, 0, 1)
+    return np.asarray(gain, np.float32), np.asarray(known, np.float32)
+
+
+def _cleaned(bold: Matrix, split: Split, tr: Fraction) -> Matrix:
+    blocks = clean_blocks(bold, split.bold_blocks, tr)
+    return standardise_by_run(blocks, split.bold_train_rows, split.runs, split.runs_without_training)
+
+
+def _within_training(predictors: Matrix, numbers: Matrix, split: Split, n_folds: int) -> Matrix:
+    """Predictions for training TRs, each by a regression on the others that keeps its distance, [TRs, N]."""
+    predicted = np.zeros(numbers.shape, np.float32)
+    for fit, held in cross_validation_folds(split.train, n_folds, split.gap):
+        ridge = fit_ridge(predictors[fit], numbers[fit], split.train[fit], n_folds=n_folds, gap=split.gap)
+        predicted[held] = ridge.predict(predictors[held]) - ridge.without_brain
+    return predicted
