@@ -77,7 +77,8 @@ class Condition:
     condition : str
         Its name.
     rung : str
-        ``original``, ``floor``, ``representation``, ``codec`` or ``code``.
+        ``original``, ``floor``, ``representation``, ``codec``, ``code``; ``device``: a code that drives voxels, as in
+        no brain; ``brains``: a code read from simulated brains, whose voxels follow acoustics.
     arm : str
         Coder, or what else it is.
     made : str
@@ -90,7 +91,17 @@ class Condition:
     sigma : float or None
         Of the channel: standard deviation of white noise on numbers of variance 1.
     bits_per_tr : float or None
-        ½ log₂(1 + 1/σ²) for every number; of codes, what they take.
+        ½ log₂(1 + 1/σ²) for every number; of codes, what they take; of voxels, what they tell of independent numbers.
+    voxels : str
+        Model of a voxel.
+    map : str
+        How numbers drive voxels: ``ideal`` or ``brain-like``.
+    noise : float or None
+        Times the variance of a brain's noise.
+    subjects : int or None
+        Whose BOLD is averaged.
+    control : str
+        ``other``: what was read half a run later; ``prior``: nothing was read.
     weights : str
         Id of the file, empty where there is none.
     seed : int
@@ -107,6 +118,11 @@ class Condition:
     per_second: float | None
     sigma: float | None
     bits_per_tr: float | None
+    voxels: str
+    map: str
+    noise: float | None
+    subjects: int | None
+    control: str
     weights: str
     seed: int
     made_by: str

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import itertools
 import json
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -26,7 +27,7 @@ from fmri_audio.base.files import check_writable, sha256_of, write_text
 from fmri_audio.base.fingerprint import fingerprint, source_hash
 from fmri_audio.base.kinds import Waveform
 from fmri_audio.base.rows import write_rows
-from fmri_audio.base.settings import project_root
+from fmri_audio.base.settings import VOXELS, Voxels, project_root
 from fmri_audio.bottleneck.clock import STEP, Clock
 from fmri_audio.bottleneck.coder_files import coder_file, load
 from fmri_audio.bottleneck.coders import CODERS, Coder
@@ -43,6 +44,8 @@ from fmri_audio.sound.metrics.estoi import estoi
 from fmri_audio.sound.metrics.pesq import pesq
 from fmri_audio.sound.metrics.stoi import stoi
 from fmri_audio.sound.recognition import word_errors
+from programs.bottleneck_training import rungs
+from programs.bottleneck_training.rungs import Known
 from programs.bottleneck_training.trainer import Recipe, Trainer, to_learn
 from programs.bottleneck_training.windows import Sounds, sounds_of
 
@@ -55,6 +58,15 @@ MAIN = (128, 256, 512, 844)
 
 SIGMAS = (0.1, 0.3, 1.0)
 """Noise of the channel, at :data:`MAIN`."""
+
+VOXEL_ARMS, VOXEL_WIDTHS = ("mel-vocoder", "frozen"), (128, 512)
+"""Arms and widths that go through voxels."""
+
+NOISES, GROUPS_OF = (0.25, 1.0, 4.0), (1, 3, 17)
+"""Times a brain's noise, and numbers of subjects."""
+
+MIDDLE: Voxels = "between"
+"""Model of a voxel that all is measured with; the others stand beside it."""
 
 PCA_NUMBERS = 328
 """Of a block of two steps: 2,050 per TR."""
@@ -76,7 +88,15 @@ class Job:
     """One condition, and what makes its sounds."""
 
     condition: Condition
-    make: Callable[[], Transform]
+    make: Callable[[], Transform] | None = None
+    make_all: Callable[[Sounds], list[Waveform]] | None = None
+
+    def waves(self, sounds: Sounds) -> Iterator[Waveform]:
+        """The sounds of all windows, in their order."""
+        if self.make_all is not None:
+            yield from self.make_all(sounds)
+        elif self.make is not None:
+            yield from map(self.make(), sounds.waves)
 
 
 def through(coder: Coder, dimensions: int, sigma: float, seed: int, wave: Waveform) -> Waveform:
@@ -183,6 +203,90 @@ def jobs(makers: Makers, sounds: Sounds, arms: Sequence[str]) -> Iterator[Job]:
         for name in arms:
             for made in ("trained", "pca") if name in trained else ("pca",):
                 yield _of_code(makers, plain, name, made, width, sigma)
+    yield from _of_voxels(makers, sounds, plain, [name for name in VOXEL_ARMS if name in trained])
+
+
+def _of_voxels(
+    makers: Makers, sounds: Sounds, plain: Callable[..., Condition], arms: Sequence[str]
+) -> Iterator[Job]:
+    """Codes that drive voxels, and codes that are read from brains."""
+    if not arms:
+        return
+    brains = rungs.Brains(rungs.Reel.of(sounds))
+    devices: list[tuple[str, Voxels, float, Known]] = [
+        *(("ideal", MIDDLE, k, "") for k in (0.0, *NOISES)),
+        *(("brain-like", MIDDLE, k, "") for k in NOISES),
+        *(("brain-like", voxels, 1.0, "") for voxels in VOXELS if voxels != MIDDLE),
+        ("ideal", MIDDLE, 1.0, "other"),
+        ("brain-like", MIDDLE, 1.0, "other"),
+        ("brain-like", MIDDLE, 1.0, "prior"),
+    ]
+    groups: list[tuple[Voxels, int, Known]] = [
+        *((voxels, n, "") for voxels in VOXELS for n in GROUPS_OF),
+        (MIDDLE, GROUPS_OF[0], "other"),
+        (MIDDLE, GROUPS_OF[-1], "other"),
+    ]
+    for width, name in itertools.product(VOXEL_WIDTHS, arms):
+        clock = Clock(TR, CODERS[name].step)
+        dimensions = clock.dimensions(width)
+        common = {
+            "rung": "device",
+            "arm": name,
+            "made": "trained",
+            "weights": trained_file(makers.work, name),
+            "asked": float(width),
+            "per_tr": float(clock.width(dimensions)),
+        }
+        for mapped, voxels, k, known in devices:
+            ideal = mapped == "ideal"
+            if ideal and clock.most * dimensions > brains.like(voxels).n_voxels:
+                continue  # it does not pass
+            channel = brains.channel(clock.most * dimensions, voxels, ideal)
+            condition = plain(
+                **common,
+                bits_per_tr=channel.bits(k) if k else None,
+                voxels=voxels,
+                map=mapped,
+                noise=k,
+                control=known,
+            )
+            given = (makers, name, dimensions, brains, voxels, k, ideal, known)
+            yield Job(condition, make_all=partial(_through_device, *given))
+        for voxels, n_subjects, known in groups:
+            condition = plain(
+                **{**common, "rung": "brains"}, voxels=voxels, subjects=n_subjects, control=known
+            )
+            asked = (makers, name, dimensions, brains, voxels, n_subjects, known)
+            yield Job(condition, make_all=partial(_from_brains, *asked))
+
+
+def _through_device(
+    makers: Makers,
+    name: str,
+    dimensions: int,
+    brains: rungs.Brains,
+    voxels: Voxels,
+    k: float,
+    ideal: bool,
+    known: Known,
+    sounds: Sounds,
+) -> list[Waveform]:
+    coder = makers.coder(name, "trained", None)
+    return rungs.through_device(coder, dimensions, brains.reel, brains, voxels, k, ideal=ideal, known=known)
+
+
+def _from_brains(
+    makers: Makers,
+    name: str,
+    dimensions: int,
+    brains: rungs.Brains,
+    voxels: Voxels,
+    n_subjects: int,
+    known: Known,
+    sounds: Sounds,
+) -> list[Waveform]:
+    coder = makers.coder(name, "trained", None)
+    return rungs.read_from_brains(coder, dimensions, brains.reel, brains, voxels, n_subjects, known)
 
 
 def _of_code(
@@ -241,12 +345,23 @@ def _condition(
     per_tr: float | None = None,
     sigma: float | None = None,
     bits_per_tr: float | None = None,
+    voxels: str = "",
+    map: str = "",
+    noise: float | None = None,
+    subjects: int | None = None,
+    control: str = "",
 ) -> Condition:
     parts = [rung, arm, made]
     if asked is not None:
         parts.append(f"{asked:g}")
     if sigma:
         parts.append(f"noise {sigma:g}")
+    parts += [map, voxels]
+    if noise is not None:
+        parts.append(f"noise x {noise:g}")
+    if subjects is not None:
+        parts.append(f"{subjects} subjects")
+    parts.append(control)
     used = "" if not weights else f"{arm}-{sha256_of(Path(weights))[:8]}"
     found = Condition(
         condition="/".join(part for part in parts if part),
@@ -258,6 +373,11 @@ def _condition(
         per_second=None if per_tr is None else per_tr / float(TR),
         sigma=sigma,
         bits_per_tr=bits_per_tr,
+        voxels=voxels,
+        map=map,
+        noise=noise,
+        subjects=subjects,
+        control=control,
         weights=used,
         seed=0,
         made_by="",
@@ -269,9 +389,13 @@ def _condition(
 def made_by(condition: Condition) -> str:
     """Hash of the code that makes and scores the sounds of a condition."""
     scoring = [f"fmri_audio.sound.metrics.{name}" for name in _OF_SCORES]
-    makes = CODERS.modules([condition.arm]) if condition.rung == "code" else list(_OTHERS)
-    here = source_hash(Path(__file__).read_text(encoding="utf-8"))
-    return fingerprint(*scoring, *makes, "fmri_audio.sound.recognition.words") + here[:16]
+    makes = CODERS.modules([condition.arm]) or list(_OTHERS)
+    here = [Path(__file__)]
+    if condition.rung in ("device", "brains"):
+        makes += ["fmri_audio.bottleneck.brain_like", "fmri_audio.decoding.code_reading"]
+        here.append(Path(rungs.__file__))
+    own = "".join(source_hash(path.read_text(encoding="utf-8")) for path in here)
+    return fingerprint(*scoring, *makes, "fmri_audio.sound.recognition.words") + own
 
 
 def _same(wave: Waveform) -> Waveform:
@@ -335,9 +459,9 @@ def _floor(sounds: Sounds, name: str) -> Transform:
 
 def measured(job: Job, sounds: Sounds) -> list[Score]:
     """Scores of every window in a condition."""
-    transform, rows = job.make(), []
-    for window, wave, passages in zip(sounds.windows, sounds.waves, sounds.passages, strict=True):
-        passed = transform(wave)
+    rows = []
+    asked = zip(sounds.windows, sounds.waves, sounds.passages, job.waves(sounds), strict=True)
+    for window, wave, passages, passed in asked:
         if not np.isfinite(passed).all():
             raise ValueError(f"{job.condition.condition}: {window.window}: NaN or infinite samples")
         levelled = match_loudness(passed, wave, SAMPLE_RATE)
@@ -416,9 +540,12 @@ def _measure(
     """Measure some conditions in a process that opens coders for itself."""
     torch.set_num_threads(1)
     makers = Makers(codec, corpus, work)
-    said = sum(one.said for one in sounds.windows)
+    said, left = sum(one.said for one in sounds.windows), list(asked)
     for job in jobs(makers, sounds, arms):
-        if job.condition in asked:
+        if not left:
+            return
+        if job.condition in left:
+            left.remove(job.condition)
             scores = measured(job, sounds)
             write_text(_part(kept, job.condition), json.dumps([asdict(one) for one in scores]))
             wrong = sum(one.wrong or 0 for one in scores) / max(1, said)
