@@ -14,12 +14,16 @@ from fmri_audio.base.errors import UserError
 from fmri_audio.base.files import refuse_unfetched, sha256_of
 from fmri_audio.base.settings import project_root
 from fmri_audio.bottleneck.coders import CODERS, Coder
+from fmri_audio.bottleneck.nested import NestedCode, Size
 from fmri_audio.codec.weight_files import Shapes, WeightFile, pack, read, shown, unpack, write
 
 if TYPE_CHECKING:
     from fmri_audio.codec.checkpoints import Checkpoint
 
 FORMAT = "fmri-audio coder 1"
+
+_LARGEST = 4096
+"""Of anything in a network's size."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +112,7 @@ def load(name: str, checkpoint: Checkpoint, path: Path | None = None) -> LoadedC
 
 
 def _check(path: Path, coder: Coder, config: dict[str, Any], declared: Shapes) -> None:
-    """Raise a UserError unless a file declares the weights of this coder with this codec."""
+    """Give a coder the network that a file declares; raise a UserError unless it is a network for it and its codec."""
     if config.get("coder") != coder.name:
         raise UserError(f"{path}: holds the arm {shown(config.get('coder'))}, not {coder.name}")
     if config.get("checkpoint") != coder.checkpoint:
@@ -116,6 +120,19 @@ def _check(path: Path, coder: Coder, config: dict[str, Any], declared: Shapes) -
             f"{path}: trained with the codec {shown(config.get('checkpoint'))}, not with {coder.checkpoint}: "
             "train it anew with `make bottleneck CODEC=…`"
         )
-    wanted = {name: tuple(value.shape) for name, value in pack(coder.trained_state()).items()}
-    if config.get("size") != asdict(coder.code.size) or declared != wanted:
+    size, own = config.get("size"), asdict(coder.code.size)
+    if (
+        not isinstance(size, dict)
+        or size.keys() != own.keys()
+        or not all(isinstance(n, int) and 0 <= n <= _LARGEST for n in size.values())
+    ):
+        raise UserError(f"{path}: describes no network ({shown(size)}); restore the file")
+    if (size["channels"], size["frames"]) != (own["channels"], own["frames"]):
+        raise UserError(f"{path}: written for other features than {coder.name} has; restore the file")
+    if size != own:
+        try:
+            coder.code = NestedCode(Size(**size))
+        except ValueError as error:
+            raise UserError(f"{path}: describes no network: {error}") from None
+    if declared != {name: tuple(value.shape) for name, value in pack(coder.trained_state()).items()}:
         raise UserError(f"{path}: its weights do not fit the network that it describes; restore the file")

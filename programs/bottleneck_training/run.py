@@ -16,7 +16,10 @@ from fmri_audio.base.files import check_writable
 from fmri_audio.base.settings import project_root
 from fmri_audio.bottleneck.coder_files import coder_file, save
 from fmri_audio.bottleneck.coders import CODERS, Coder
+from fmri_audio.bottleneck.coders.latents import LatentCode
+from fmri_audio.bottleneck.nested import NestedCode
 from fmri_audio.codec.checkpoints import Checkpoint, load
+from fmri_audio.codec.trainable import Network
 from fmri_audio.sound.audio import SAMPLE_RATE
 from programs.bottleneck_training.trainer import Recipe, Trainer, of_voices, to_learn
 from programs.codec_training import corpus
@@ -61,7 +64,7 @@ def main(words: Sequence[str]) -> None:
         if options.sound is not None:
             only_first(segments, options.sound)
         trainer = Trainer(
-            recipe, partial(_build, name, checkpoint, device), segments, of_voices(checked, recipe), folder
+            recipe, partial(_build, recipe, checkpoint, device), segments, of_voices(checked, recipe), folder
         )
         if trainer.restore():
             print(f"{name}: goes on at step {trainer.step}", flush=True)
@@ -93,6 +96,15 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--width", type=int, metavar="D", help="train one width, D numbers per step of the code"
     )
+    parser.add_argument(
+        "--inner", type=int, metavar="CHANNELS", help="channels inside the network: a control"
+    )
+    parser.add_argument(
+        "--random-codec",
+        action="store_true",
+        default=None,
+        help="begin with a codec of random weights, of an arm whose codec moves: a control",
+    )
     parser.add_argument("--until", type=float, default=1.0, help="stop at this share of the run and export")
     parser.add_argument("--batch", type=int)
     parser.add_argument("--seconds", type=float, help="length of a segment")
@@ -109,16 +121,23 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _build(name: str, checkpoint: Checkpoint, device: str) -> Coder:
-    return CODERS[name].build(checkpoint).to(device)
+def _build(recipe: Recipe, checkpoint: Checkpoint, device: str) -> Coder:
+    """The coder of a recipe, or the control that it asks for."""
+    coder = CODERS[recipe.coder].build(checkpoint)
+    if recipe.inner is not None:
+        coder.code = NestedCode(replace(coder.code.size, inner=recipe.inner))
+    if recipe.random_codec:
+        if not isinstance(coder, LatentCode) or not coder.codec_moves:
+            raise UserError(f"--random-codec: {recipe.coder} has no codec that is trained")
+        coder.codec = Network(coder.codec.config)
+    return coder.to(device)
 
 
 def _run_name(name: str, options: argparse.Namespace) -> str:
     """Folder of a run: what differs from the usual one is in its name."""
-    parts = [
-        name,
-        *(f"{key}{value:g}" for key in ("width", "sound", "seed") if (value := getattr(options, key))),
-    ]
+    numbers = ("width", "inner", "sound", "seed")
+    parts = [name, *(f"{key}{value:g}" for key in numbers if (value := getattr(options, key)))]
+    parts += ["random"] if options.random_codec else []
     return "-".join(parts)
 
 

@@ -53,6 +53,10 @@ class Recipe:
         Of the code, and of the codec's own weights where they move.
     width : int, optional
         Numbers per step of a code that is not nested; None: every width.
+    inner : int, optional
+        Channels inside the network, where they are not the usual ones: a control of size.
+    random_codec : bool
+        The codec begins with random weights: a control of what pretraining is worth.
     whole : float
         Share of the items that are sent whole.
     noisy : float
@@ -73,6 +77,8 @@ class Recipe:
     clip: float = 3.0
     ema: float = 0.995
     width: int | None = None
+    inner: int | None = None
+    random_codec: bool = False
     whole: float = 0.2
     noisy: float = 0.4
     sigmas: tuple[float, float] = (0.03, 1.0)
@@ -295,7 +301,7 @@ class Trainer:
             raise UserError(f"{path}: damaged; remove it to begin the training anew")
         state: dict[str, Any] = torch.load(path, map_location=self.device, weights_only=True)
         now = asdict(self.recipe)
-        for name in ("coder", "start", "width", "seed", "steps"):
+        for name in ("coder", "start", "width", "inner", "random_codec", "seed", "steps"):
             if state["recipe"][name] != now[name]:
                 raise UserError(
                     f"{path}: the run has {name} {state['recipe'][name]}, not {now[name]}: remove it, or name "

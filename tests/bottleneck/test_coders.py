@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -15,8 +16,8 @@ from fmri_audio.bottleneck.coders import CODERS, Coder
 from fmri_audio.bottleneck.coders.codes import CodesCoder
 from fmri_audio.bottleneck.coders.latents import LatentCode
 from fmri_audio.bottleneck.coders.mel import FLOOR
-from fmri_audio.bottleneck.nested import prefix
-from fmri_audio.codec import checkpoints
+from fmri_audio.bottleneck.nested import NestedCode, prefix
+from fmri_audio.codec import checkpoints, weight_files
 from fmri_audio.codec.checkpoints import Checkpoint
 from fmri_audio.sound.audio import SAMPLE_RATE
 from tests.materials import fitting_codebooks
@@ -155,6 +156,24 @@ def test_a_file_of_something_else_is_refused_in_one_sentence(made, codec, tmp_pa
     path = coder_files.save(frozen, path, {})
     with pytest.raises(UserError, match="trained with the codec 'another'"):
         coder_files.load("frozen", codec, path)
+
+
+def test_a_file_of_a_larger_network_opens_as_what_it_is(codec, tmp_path):
+    coder = CODERS["mel"].build(codec).eval()
+    coder.code = NestedCode(replace(coder.code.size, inner=224))
+    path = coder_files.save(coder, tmp_path / "a.safetensors", {})
+    assert coder_files.load("mel", codec, path).coder.code.size.inner == 224
+    held = weight_files.read(path, coder_files.FORMAT, "coder", lambda config, shapes: None)
+    for wrong, said in (
+        ({"inner": 10}, "describes no network"),
+        ({"inner": 10**6}, "describes no network"),
+        ({"channels": 64}, "other features"),
+        ({"before": 1}, "do not fit the network"),
+    ):
+        config = {**held.config, "size": {**held.config["size"], **wrong}}
+        weight_files.write(path, coder_files.FORMAT, replace(held, config=config))
+        with pytest.raises(UserError, match=said):
+            coder_files.load("mel", codec, path)
 
 
 def test_silence_is_not_written_below_the_floor(made):

@@ -139,14 +139,30 @@ def test_less_sound_is_the_first_of_it(pool: Path) -> None:
         (["nothing"], "there is no arm 'nothing'"),
         (["mel", "codes", "--out", "x"], "--out is the file of one arm"),
         (["mel", "--corpus", "x", "--data", "y"], "leave out --corpus, or --data"),
+        (
+            ["mel", "--corpus", "{pool}", "--held-out", "{pool}", "--random-codec"],
+            "mel has no codec that is trained",
+        ),
     ],
 )
 def test_what_is_asked_for_wrongly_is_refused(
-    words: list[str], said: str, capsys: pytest.CaptureFixture
+    words: list[str], said: str, pool: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
-    assert main(["bottleneck", *words]) == 1
+    given = [word.format(pool=pool) for word in words]
+    assert main(["bottleneck", *given, "--work", str(tmp_path)]) == 1
     captured = capsys.readouterr()
     assert said in captured.err and captured.err.count("\n") == 1
+
+
+def test_controls_are_what_they_say(pool: Path, tmp_path: Path, tiny_checkpoint: Checkpoint) -> None:
+    wide = run._build(replace(RECIPE, coder="frozen", inner=256), tiny_checkpoint, "cpu")
+    assert wide.code.size.inner == 256 and not any(p.requires_grad for p in wide.codec.parameters())
+    usual = run._build(replace(RECIPE, coder="finetuned"), tiny_checkpoint, "cpu")
+    random = run._build(replace(RECIPE, coder="finetuned", random_codec=True), tiny_checkpoint, "cpu")
+    assert all(p.requires_grad for p in random.codec.parameters())
+    ours, theirs = (dict(one.codec.named_parameters()) for one in (usual, random))
+    assert ours.keys() == theirs.keys()
+    assert any(not torch.equal(ours[key], theirs[key]) for key in ours)
 
 
 def test_segments_are_changed_only_as_often_as_asked(pool: Path) -> None:
