@@ -1,0 +1,112 @@
+"""What the chapter on the ladder says of its tables, whichever way they turn out."""
+
+from __future__ import annotations
+
+import pytest
+
+from fmri_audio.chapters import ladder as chapter
+from fmri_audio.experiments.ladder import Condition, Ladder, Score
+from tests.experiments.test_ladder import windows
+
+WINDOWS = windows()
+
+
+def condition(
+    name: str, rung: str, arm: str, made: str, asked: float | None = None, **more: object
+) -> Condition:
+    known = {
+        "sigma": None,
+        "bits_per_tr": None,
+        "voxels": "",
+        "map": "",
+        "noise": None,
+        "subjects": None,
+        "control": "",
+        **more,
+    }
+    second = None if asked is None else asked / 1.5
+    return Condition(name, rung, arm, made, asked, asked, second, weights="", seed=0, made_by="x", **known)  # type: ignore[arg-type]
+
+
+def table() -> Ladder:
+    """The mel arm gains by training at every width, the frozen one at none."""
+    wrong = {"original/original": 2.0, "floor/noise": 20.0, "codec/6": 4.0}
+    conditions = [
+        condition("original/original", "original", "original", ""),
+        condition("floor/noise", "floor", "noise", ""),
+        condition("codec/6", "codec", "encodec", "6 kbps", bits_per_tr=9000.0),
+    ]
+    for arm, gain in (("mel", 3.0), ("frozen", 0.0)):
+        for asked, lost in ((128.0, 12.0), (256.0, 7.0), (512.0, 5.2), (844.0, 2.4)):
+            for made, less in (("pca", 0.0), ("trained", gain)):
+                name = f"code/{arm}/{made}/{asked:g}"
+                conditions.append(condition(name, "code", arm, made, asked, sigma=0.0))
+                wrong[name] = max(2.0, lost - less)
+        name = f"code/{arm}/trained/512/noise"
+        conditions.append(condition(name, "code", arm, "trained", 512.0, sigma=0.1, bits_per_tr=1700.0))
+        wrong[name] = 6.0
+    name = "device/mel"
+    conditions.append(
+        condition(
+            name,
+            "device",
+            "mel",
+            "trained",
+            128.0,
+            map="ideal",
+            voxels="between",
+            noise=1.0,
+            bits_per_tr=90.0,
+        )
+    )
+    wrong[name] = 15.0
+    scores = [
+        Score(one, window.window, value + 0.1 * (index % 3), 1 - value / 20 + 0.001 * (index % 5), 0.5, 2.0)
+        for one, value in wrong.items()
+        for index, window in enumerate(WINDOWS)
+    ]
+    return Ladder(WINDOWS, conditions, scores)
+
+
+def test_words_are_counted_beyond_the_original_and_every_arm_has_its_row() -> None:
+    frame = chapter.by_width(table())
+    assert len(frame) == 16 and set(frame["made"]) == {"trained", "principal components, same way back"}
+    mel = frame[(frame["arm"] == "mel + Griffin-Lim") & (frame["made"] == "trained")]
+    assert mel["numbers per TR"].tolist() == [128, 256, 512, 844]
+    assert mel["words wrong"].tolist() == pytest.approx([0.35, 0.1, 0.01, 0.0])
+    assert chapter.arms(table()) == ["mel", "frozen"]
+    assert chapter.floors(table())["words wrong"].tolist() == pytest.approx([0, 0.9, 0.1])
+
+
+def test_an_arm_beats_its_components_only_where_both_intervals_say_so() -> None:
+    found = chapter.against_pca(table())
+    assert found.loc[found["arm"] == "mel + Griffin-Lim", "beats"].tolist() == [True] * 3
+    assert not found.loc[found["arm"] != "mel + Griffin-Lim", "beats"].any()
+
+
+def test_the_narrowest_width_that_keeps_speech_whole() -> None:
+    best = chapter.needed(table(), "mel")
+    assert best is not None and best.per_tr == 512
+    assert chapter.needed_said(table(), "mel").startswith("mel + Griffin-Lim: 512 numbers per TR (0.01 of")
+    later = chapter.needed(table(), "frozen")
+    assert later is not None and later.per_tr == 844
+    assert "not reachable at 844 numbers per TR (0.02" in chapter.needed_said(table(), "frozen", most=0.001)
+
+
+def test_the_figure_has_a_line_for_every_arm_and_marks_for_codecs() -> None:
+    drawn = chapter.figure(table())
+    left, right = drawn.axes
+    assert [line.get_label() for line in left.get_lines() if not str(line.get_label()).startswith("_")] == [
+        "mel + Griffin-Lim",
+        "EnCodec latents, codec frozen",
+    ]
+    assert right.get_xlabel() == "bits per TR" and any(
+        line.get_label() == "EnCodec" for line in right.get_lines()
+    )
+
+
+def test_voxels_have_their_rows_and_groups_come_apart() -> None:
+    frame = chapter.voxels(table())
+    assert frame[["what", "map", "decoded"]].to_numpy().tolist() == [["device", "ideal", "as read"]]
+    by_group = chapter.by_group(table(), "codec/6")
+    assert by_group["recorded"].n == 45 and by_group["unheard"].n == 0
