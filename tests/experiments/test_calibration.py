@@ -161,8 +161,5 @@ def test_the_table_is_that_of_this_code() -> None:
         assert calibration.exact_interval(round(row.value * row.n), row.n) == pytest.approx(
             (row.ci_low, row.ci_high), abs=1e-5
         )
-        assert row.ci_low <= 0.05 and row.ci_high <= 0.1
-        assert row.voxels != "all" or row.holds == (row.ci_high <= calibration.MOST_ALARMS)
-    # What brains share with each other and not with the sound makes the test a little liberal, as real noise does.
-    failed = {(row.variant, row.voxels, row.quantity) for row in rows if row.holds is False}
-    assert failed == {("null-shared", "all", "rejection_rate")}
+        assert row.ci_low <= 0.05 and (row.voxels != "all" or row.ci_high <= calibration.MOST_ALARMS)
+    assert [(row.variant, row.quantity) for row in rows if row.holds is False] == []

@@ -133,13 +133,9 @@ def test_the_table_is_that_of_this_code_and_these_models() -> None:
 
 
 def test_models_were_brought_to_what_was_fitted() -> None:
-    """The studies of the table are not those of the fit, so that what was fitted is met but for chance."""
-    fitted = [row for row in table() if row.kind == "fitted"]
-    assert len(fitted) == 6
-    for row in fitted:
-        assert row.agrees != "none", row
-        assert all(abs(getattr(row, name) - row.real) < 0.1 for name in VOXELS), row
-    assert sum(row.agrees.split() == list(VOXELS) for row in fitted) >= 4
+    for row in table():
+        if row.kind == "fitted":
+            assert row.agrees.split() == list(VOXELS), row
 
 
 def test_a_missing_table_names_its_command(tmp_path: Path) -> None:
