@@ -20,9 +20,6 @@ MAIN = (128, 256, 512)
 WHOLE = 0.03
 """Words wrong beyond the original's up to which speech counts as whole."""
 
-INTELLIGIBLE = 0.5
-"""Words wrong beyond which most of what is said is lost."""
-
 MADE = {
     "trained": "trained",
     "start": "the same, untrained",

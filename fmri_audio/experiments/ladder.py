@@ -34,9 +34,6 @@ GROUPS = {
 }
 """Windows by where their speech is from; headline figures stand for each apart."""
 
-FEWEST_WORDS = 600
-"""Words said below which no figure decides."""
-
 Values = NDArray[np.float64]
 
 

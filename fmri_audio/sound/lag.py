@@ -93,8 +93,8 @@ def find_lag(
         return Lag(_envelope_lag(reference, degraded, sample_rate), method)
     if method != "correlation":
         raise ValueError(f"no way to find a lag is called {method!r}: {', '.join(LAG_METHODS)}")
-    lag = best_lag(reference, degraded)
-    return Lag(lag, method, _rival(reference, degraded, lag, round(_BESIDE * sample_rate)))
+    lag, rival = _highest(reference, degraded, round(_BESIDE * sample_rate), AT_ONCE, _BLOCK)
+    return Lag(lag, method, rival)
 
 
 def _envelope_lag(reference: Signal, degraded: Signal, sample_rate: int) -> int:
@@ -123,21 +123,6 @@ def _contour(signal: Signal, factor: int) -> NDArray[np.float64]:
     return np.sqrt(np.convolve(power, np.ones(width) / width, mode="same"))
 
 
-def _rival(
-    reference: Signal, degraded: Signal, lag: int, beside: int, at_once: int = AT_ONCE, block: int = _BLOCK
-) -> float:
-    """Height of the highest maximum at another lag than ``lag`` and those beside it, relative to the one there."""
-    best, other = -np.inf, -np.inf
-    for first, correlation in _correlations(reference, degraded, at_once, block):
-        lags = first + np.arange(len(correlation))
-        near = np.abs(lags - lag) <= beside
-        if near.any():
-            best = max(best, float(correlation[near].max()))
-        if not near.all():
-            other = max(other, float(correlation[~near].max()))
-    return max(0.0, other) / best if best > 0 else np.nan
-
-
 def best_lag(reference: Signal, degraded: Signal, at_once: int = AT_ONCE, block: int = _BLOCK) -> int:
     """Return by how many samples ``degraded`` comes later than ``reference`` (negative: earlier), by waveforms.
 
@@ -150,11 +135,28 @@ def best_lag(reference: Signal, degraded: Signal, at_once: int = AT_ONCE, block:
     at_once : samples of both together up to which one transform takes them
     block : samples of each that a transform takes otherwise
     """
-    highest, lag = -np.inf, 0
+    return _highest(reference, degraded, 1, at_once, block)[0]
+
+
+def _highest(reference: Signal, degraded: Signal, beside: int, at_once: int, block: int) -> tuple[int, float]:
+    """The lag of the highest correlation, and the highest of those elsewhere relative to it; NaN where there is none.
+
+    In one pass that keeps the highest of every ``beside`` lags. Those that touch the lags within ``beside`` of the best
+    are the same peak.
+    """
+    best, lag = -np.inf, 0
+    firsts, heights = [np.empty(0, np.int64)], [np.empty(0)]
     for first, correlation in _correlations(reference, degraded, at_once, block):
-        if correlation.max() > highest:
-            highest, lag = float(correlation.max()), first + int(correlation.argmax())
-    return lag
+        if correlation.max() > best:
+            best, lag = float(correlation.max()), first + int(correlation.argmax())
+        edges = np.arange(0, len(correlation), beside)
+        firsts.append(first + edges)
+        heights.append(np.maximum.reduceat(correlation, edges))
+    begin = np.concatenate(firsts)
+    elsewhere = (begin > lag + beside) | (begin + beside <= lag - beside)
+    if not best > 0 or not elsewhere.any():
+        return lag, np.nan
+    return lag, max(0.0, float(np.concatenate(heights)[elsewhere].max())) / best
 
 
 def _correlations(

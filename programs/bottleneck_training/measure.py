@@ -13,7 +13,6 @@ import json
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
-from fractions import Fraction
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -45,11 +44,10 @@ from fmri_audio.sound.metrics.pesq import pesq
 from fmri_audio.sound.metrics.stoi import stoi
 from fmri_audio.sound.recognition import word_errors
 from programs.bottleneck_training import rungs
-from programs.bottleneck_training.rungs import Known
+from programs.bottleneck_training.rungs import TR, Known
 from programs.bottleneck_training.trainer import Recipe, Trainer, to_learn
 from programs.bottleneck_training.windows import Sounds, sounds_of
 
-TR = Fraction(3, 2)
 WIDTHS = (16, 32, 64, 128, 256, 512, 844, 2048)
 """Numbers per TR of 1.5 s."""
 

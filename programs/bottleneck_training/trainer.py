@@ -12,21 +12,20 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from fmri_audio.base.errors import UserError
-from fmri_audio.base.files import replacing
-from fmri_audio.base.stored import is_sound_archive
 from fmri_audio.bottleneck.coders import Coder
 from fmri_audio.bottleneck.nested import prefix, white
 from programs.codec_training.corpus import Segments
-from programs.codec_training.optimiser import Orthogonal, split
+from programs.codec_training.optimiser import Orthogonal, pace, split
+from programs.codec_training.states import NAME, read_state, write_state
 from programs.codec_training.tables import append_row, forget_after
 
 FLOOR = 0.02
@@ -129,7 +128,7 @@ class Trainer:
         moving = [
             p for name, p in self.network.named_parameters() if name.startswith("codec.") and p.requires_grad
         ]
-        matrices, rest = split(_Without(self.network, moving))
+        matrices, rest = split(self.network, moving)
         self.optimisers: dict[str, torch.optim.Optimizer] = {
             "matrices": Orthogonal(matrices),
             "rest": torch.optim.Adam(rest, betas=(0.9, 0.98)),
@@ -223,9 +222,7 @@ class Trainer:
 
     def _pace(self) -> float:
         """Warm-up, then half a cosine down to a hundredth."""
-        done = self.step / self.recipe.steps
-        warm = min(1.0, (self.step + 1) / self.recipe.warm_up)
-        return warm * (0.505 + 0.495 * math.cos(math.pi * min(1.0, done)))
+        return pace(self.step, self.recipe.warm_up, self.step / self.recipe.steps)
 
     def _waves(self, segments: Segments, step: int, size: int) -> Tensor:
         """Waveforms [B, 1, T] of whole steps of the code."""
@@ -283,8 +280,7 @@ class Trainer:
             "average": self.average.state_dict(),
             "optimisers": {name: optimiser.state_dict() for name, optimiser in self.optimisers.items()},
         }
-        with replacing(self.folder / "state.pt") as temporary:
-            torch.save(state, temporary)
+        write_state(self.folder, state)
 
     def restore(self) -> bool:
         """Take up the run that lies in the folder; False where there is none.
@@ -294,12 +290,9 @@ class Trainer:
         UserError
             If that run learns something else, or what it left is damaged.
         """
-        path = self.folder / "state.pt"
-        if not path.is_file():
+        path, state = self.folder / NAME, read_state(self.folder, self.device)
+        if state is None:
             return False
-        if not is_sound_archive(path):
-            raise UserError(f"{path}: damaged; remove it to begin the training anew")
-        state: dict[str, Any] = torch.load(path, map_location=self.device, weights_only=True)
         now = asdict(self.recipe)
         for name in ("coder", "start", "width", "inner", "random_codec", "seed", "steps"):
             if state["recipe"][name] != now[name]:
@@ -315,19 +308,6 @@ class Trainer:
         for table in ("log.csv", "checks.csv"):
             forget_after(self.folder / table, self.step)
         return True
-
-
-class _Without(nn.Module):
-    """The trained parameters of a network but for some."""
-
-    def __init__(self, network: nn.Module, left_out: Sequence[nn.Parameter]) -> None:
-        super().__init__()
-        known = {id(parameter) for parameter in left_out}
-        self.kept = [p for p in network.parameters() if p.requires_grad and id(p) not in known]
-
-    def parameters(self, recurse: bool = True) -> Iterator[nn.Parameter]:
-        """Those that are kept."""
-        return iter(self.kept)
 
 
 def of_voices(folder: Path, recipe: Recipe) -> Segments:

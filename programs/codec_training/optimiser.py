@@ -6,7 +6,8 @@ singular directions at once reach in a third of the steps what Adam reaches.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import math
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import torch
@@ -27,12 +28,19 @@ def orthogonalised(matrices: Tensor, iterations: int = 5) -> Tensor:
     return (x.mT if tall else x).to(matrices.dtype)
 
 
-def split(network: nn.Module) -> tuple[list[Tensor], list[Tensor]]:
+def pace(step: int, warm_up: int, progress: float) -> float:
+    """Share of the learning rate at a step: warm-up, then half a cosine over the run down to a hundredth."""
+    warm = min(1.0, (step + 1) / warm_up)
+    return warm * (0.505 + 0.495 * math.cos(math.pi * min(1.0, progress)))
+
+
+def split(network: nn.Module, left_out: Sequence[Tensor] = ()) -> tuple[list[Tensor], list[Tensor]]:
     """Trained parameters that are real matrices proper, and the others (biases, one-channel ends, complex ones)."""
     matrices: list[Tensor] = []
     rest: list[Tensor] = []
+    others = {id(parameter) for parameter in left_out}
     for parameter in network.parameters():
-        if not parameter.requires_grad:
+        if not parameter.requires_grad or id(parameter) in others:
             continue
         columns = parameter.shape[-1] if parameter.ndim else 1
         is_matrix = parameter.ndim > 1 and min(columns, parameter.numel() // columns) >= 8

@@ -26,8 +26,6 @@ import torch
 from torch import Tensor
 
 from fmri_audio.base.errors import UserError
-from fmri_audio.base.files import replacing
-from fmri_audio.base.stored import is_sound_archive
 from fmri_audio.codec.checkpoints import FULL_WIDTH, Checkpoint
 from fmri_audio.codec.trainable import Network
 from fmri_audio.sound.audio import SAMPLE_RATE
@@ -39,6 +37,7 @@ from programs.codec_training.optimiser import Orthogonal, split
 from programs.codec_training.quantiser import TrainedQuantiser
 from programs.codec_training.recorded import Recorded
 from programs.codec_training.start import pass_through
+from programs.codec_training.states import NAME, read_state, write_state
 from programs.codec_training.tables import append_row, forget_after
 from programs.codec_training.widen import widen
 
@@ -411,8 +410,7 @@ class Trainer:
             "adversary": self.adversary.training_state() if self.adversary else None,
             "taught": self.taught,
         }
-        with replacing(self.folder / "state.pt") as temporary:
-            torch.save(state, temporary)
+        write_state(self.folder, state)
 
     def restore(self) -> bool:
         """Take up the run that lies in the folder; False where there is none.
@@ -422,12 +420,9 @@ class Trainer:
         UserError
             If that run began from other weights, or what it left is damaged.
         """
-        path = self.folder / "state.pt"
-        if not path.is_file():
+        path, state = self.folder / NAME, read_state(self.folder, self.device)
+        if state is None:
             return False
-        if not is_sound_archive(path):
-            raise UserError(f"{path}: damaged; remove it to begin the training anew")
-        state = torch.load(path, map_location=self.device, weights_only=True)
         if (begun := state["recipe"]["start"]) != self.recipe.start:
             raise UserError(
                 f"{path}: the run began from {begun}, not from {self.recipe.start}: give --start {begun}"

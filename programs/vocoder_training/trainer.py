@@ -23,8 +23,6 @@ from scipy.signal import resample_poly
 from torch import Tensor
 
 from fmri_audio.base.errors import UserError
-from fmri_audio.base.files import replacing
-from fmri_audio.base.stored import is_sound_archive
 from fmri_audio.codec.vocoder import Vocoder
 from fmri_audio.sound.audio import SAMPLE_RATE
 from fmri_audio.sound.metrics.base import METRIC_RATE
@@ -34,7 +32,8 @@ from programs.codec_training.adversary import Adversary
 from programs.codec_training.balancer import Balancer
 from programs.codec_training.corpus import Segments
 from programs.codec_training.losses import BANDS, CodecLoss, Weights, levelled
-from programs.codec_training.optimiser import Orthogonal, split
+from programs.codec_training.optimiser import Orthogonal, pace, split
+from programs.codec_training.states import NAME, read_state, write_state
 from programs.codec_training.tables import append_row, forget_after
 from programs.vocoder_training.features import Source
 
@@ -213,10 +212,7 @@ class Trainer:
 
     def _learning_rate(self) -> float:
         """Warm-up, then half a cosine down to a hundredth."""
-        warm = min(1.0, (self.step + 1) / self.recipe.warm_up)
-        return (
-            self.recipe.learning_rate * warm * (0.505 + 0.495 * math.cos(math.pi * min(1.0, self.progress)))
-        )
+        return self.recipe.learning_rate * pace(self.step, self.recipe.warm_up, self.progress)
 
     # -- what one sees ---------------------------------------------------------------------------------------
 
@@ -282,8 +278,7 @@ class Trainer:
             "adversary": self.adversary.training_state() if self.adversary else None,
             "taught": self.taught,
         }
-        with replacing(self.folder / "state.pt") as temporary:
-            torch.save(state, temporary)
+        write_state(self.folder, state)
 
     def restore(self) -> bool:
         """Take up the run that lies in the folder; False where there is none.
@@ -293,12 +288,9 @@ class Trainer:
         UserError
             If that run learns something else, or what it left is damaged.
         """
-        path = self.folder / "state.pt"
-        if not path.is_file():
+        path, state = self.folder / NAME, read_state(self.folder, self.device)
+        if state is None:
             return False
-        if not is_sound_archive(path):
-            raise UserError(f"{path}: damaged; remove it to begin the training anew")
-        state = torch.load(path, map_location=self.device, weights_only=True)
         for name in ("kind", "start"):
             if (before := state["recipe"][name]) != (now := getattr(self.recipe, name)):
                 raise UserError(

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from fmri_audio.base.errors import UserError
-from fmri_audio.bottleneck import coder_files
+from fmri_audio.bottleneck import coder_files, passing
 from fmri_audio.bottleneck.coders import CODERS, Coder
 from fmri_audio.bottleneck.coders.codes import CodesCoder
 from fmri_audio.bottleneck.coders.latents import LatentCode
@@ -75,7 +75,8 @@ def test_sound_comes_back_as_long_as_it_was_and_the_same_every_time(name, made):
     code = made[name].encode(wave)
     assert code.shape == (-(-len(wave) // made[name].step_samples), made[name].code.dimensions)
     assert code.dtype == np.float32 and np.isfinite(code).all()
-    first, again = (made[name].restored(wave, 300, TR) for _ in range(2))
+    width = passing.Width.of(made[name], 300, TR)
+    first, again = (passing.through(made[name], wave, width) for _ in range(2))
     assert first.shape == wave.shape and np.isfinite(first).all()
     np.testing.assert_array_equal(first, again)
 

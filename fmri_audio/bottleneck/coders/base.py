@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from fmri_audio.base.kinds import Waveform
 from fmri_audio.base.registry import Registry
-from fmri_audio.bottleneck.clock import STEP, Clock
+from fmri_audio.bottleneck.clock import STEP
 from fmri_audio.bottleneck.nested import NestedCode, Size, prefix, received
 from fmri_audio.sound.audio import SAMPLE_RATE
 
@@ -184,12 +184,6 @@ class Coder(nn.Module, ABC):
         trust = torch.from_numpy(np.ascontiguousarray(reliability, np.float32)).to(self.device)
         sound: Waveform = self.synthesise(self.code.decode(given, trust))[0, 0, :n_samples].cpu().numpy()
         return sound
-
-    def restored(self, waveform: Waveform, per_tr: float, tr: Fraction) -> Waveform:
-        """A sound [T] after a code of so many numbers per TR, noise-free."""
-        dimensions = min(Clock(tr, self.step).dimensions(per_tr), self.code.dimensions)
-        whole = prefix(dimensions, self.code.dimensions).numpy()
-        return self.decode(self.encode(waveform) * whole, whole, len(waveform))
 
     def twin(self) -> Self:
         """A copy with weights of its own; what never changes is shared."""

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from fmri_audio.codec.checkpoints import Checkpoint
 
 CHANNELS = 48
-"""Complex channels of a frame that the code is made of; all but a thousandth of speech's energy is in them."""
+"""Complex channels of a frame that the code is made of. They leave out 13 % of the energy of held-out speech (of 64 it
+would be 10 %, of 96 6 %), far less than a code of some hundred numbers per TR does, and keep the network small."""
 
 _WAVEFORM = 0.3
 
