@@ -46,7 +46,7 @@ help:
 	@echo 'make false-alarms  rewrite one stage of results/false-alarms.csv: STAGE=development or confirmation'
 	@echo 'make matched-brains  rewrite results/matched-brains.csv: real and simulated regions side by side'
 	@echo 'make aligned   rewrite results/aligned.csv: what a shared response buys over averaging'
-	@echo 'make calibrate rewrite results/calibration.csv: false alarms and recovery of the decoding, over 4000 simulated studies'
+	@echo 'make calibrate rewrite results/calibration.csv: false alarms and recovery of the decoding, over 8640 simulated studies'
 	@echo 'make scaling   rewrite results/scaling.csv: what subjects and minutes of sound buy, over simulated studies'
 	@echo 'make codec     train the demo checkpoint on synthesised sound; DATA=DIR adds recordings'
 	@echo 'make vocoder   train the two networks of Vocos: the second decoder for the demo codec, and the mel vocoder;'
@@ -120,7 +120,7 @@ aligned: environment
 	@$(PROGRAM) aligned "$${DATA:-data/studyforrest}" $(if $(JOBS),--jobs "$$JOBS")
 
 calibrate: environment
-	@$(PROGRAM) calibrate $(if $(JOBS),--jobs "$$JOBS")
+	@$(PROGRAM) calibrate --repetitions 1000 $(if $(JOBS),--jobs "$$JOBS")
 
 scaling: environment
 	@$(PROGRAM) scaling $(if $(JOBS),--jobs "$$JOBS")

@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 
 from fmri_audio.base.errors import UserError
 from fmri_audio.base.kinds import Matrix
+from fmri_audio.brain.agreement import correlate
 from fmri_audio.brain.cleaning import standardise
-from fmri_audio.decoding.regression import Ridge, decode_units, fit_ridge, prediction_correlation
+from fmri_audio.decoding.regression import Ridge, decode_units, fit_ridge
 from fmri_audio.decoding.shared_response import Brains, SharedResponse, fit_shared_response
 from fmri_audio.study.facts import Subject
 from fmri_audio.study.lag_windows import lagged
@@ -169,8 +170,8 @@ def fit_shared_decoder(
     """Fit a shared response to the training volumes, and a ridge regression from its lagged features to the target.
 
     The number of features is the one with which the target of held-out folds of the training TRs is predicted best
-    (:func:`scores_of_k`). What brains share most is not what tells most of the sound: the shared variance of
-    :func:`fmri_audio.decoding.shared_response.choose_k` asks for fewer features than a decoder.
+    (:func:`scores_of_k`), mean over targets. What brains share most is not what tells most of the sound: the shared
+    variance of :func:`fmri_audio.decoding.shared_response.choose_k` asks for fewer features than a decoder.
 
     Parameters
     ----------
@@ -194,26 +195,44 @@ def fit_shared_decoder(
         As :func:`fmri_audio.decoding.shared_response.fit_shared_response`; or there is no k, or there are too few
         training TRs.
     """
-    _need(bold)
-    if not ks:
-        raise UserError("no number of features to try; give at least one k")
-    k = ks[0]
-    if len(set(ks)) > 1:
-        scores = scores_of_k(bold, target, split, reading, ks)
-        k = max(scores, key=lambda one: scores[one])
+    scores = scores_of_k(bold, target, split, reading, ks)
+    k = max(scores, key=lambda one: scores[one].mean())
     return _fitted(bold, target, split.train, reading, k, split.gap)
+
+
+def fit_shared_decoders(
+    bold: Brains, target: Matrix, split: Split, reading: Reading, *, ks: Sequence[int]
+) -> list[SharedDecoder]:
+    """Fit as :func:`fit_shared_decoder` would to every column of the target alone.
+
+    What does not depend on the target is computed once for all of them. Arguments and errors are the same.
+
+    Returns
+    -------
+    list of SharedDecoder
+        One for each column, which it alone predicts.
+    """
+    scores = scores_of_k(bold, target, split, reading, ks)
+    best = [max(scores, key=lambda k: scores[k][column]) for column in range(target.shape[1])]
+    of_k = {k: _fitted(bold, target, split.train, reading, k, split.gap) for k in set(best)}
+    return [_of_column(of_k[k], column) for column, k in enumerate(best)]
 
 
 def scores_of_k(
     bold: Brains, target: Matrix, split: Split, reading: Reading, ks: Sequence[int]
-) -> dict[int, float]:
-    """How well numbers of features predict the target within training: k, ascending, to correlation.
+) -> dict[int, NDArray[np.float64]]:
+    """How well numbers of features predict every target within training: k, ascending, to correlations [targets].
 
     Everything is fitted anew for every fold, the shared response too: one that had seen a fold's volumes would favour
     many features.
 
     Arguments and errors are those of :func:`fit_shared_decoder`.
     """
+    _need(bold)
+    if not ks:
+        raise UserError("no number of features to try; give at least one k")
+    if len(set(ks)) == 1:  # there is nothing to choose
+        return {ks[0]: np.full(target.shape[1], np.nan)}
     trs = split.train
     folds = cross_validation_folds(trs, reading.n_folds, split.gap)
     scores = {}
@@ -222,8 +241,8 @@ def scores_of_k(
         for fit, validate in folds:
             decoder = _fitted(bold, target, trs[fit], reading, k, split.gap)
             predicted = decoder.predict(bold, trs[validate])
-            found.append(prediction_correlation(predicted, target[trs[validate]]))
-        scores[k] = float(np.mean(found))
+            found.append(correlate(predicted, target[trs[validate]]))
+        scores[k] = np.asarray(np.mean(np.nan_to_num(found), axis=0))
     return scores
 
 
@@ -254,6 +273,13 @@ def _fitted(
     predictors = lagged(response.mean_of(bold), trs, reading.lags, reading.shift)
     ridge = fit_ridge(predictors, target[trs], trs, n_folds=reading.n_folds, gap=gap)
     return SharedDecoder(response, ridge, reading)
+
+
+def _of_column(decoder: SharedDecoder, column: int) -> SharedDecoder:
+    ridge, one = decoder.ridge, [column]
+    return replace(
+        decoder, ridge=replace(ridge, dual=ridge.dual[:, one], mean=ridge.mean[one], alphas=ridge.alphas[one])
+    )
 
 
 def _need(bold: Brains) -> None:

@@ -39,6 +39,7 @@ from fmri_audio.base.fingerprint import fingerprint
 from fmri_audio.base.kinds import Block, Matrix
 from fmri_audio.base.rows import read_rows, write_rows
 from fmri_audio.base.settings import project_root
+from fmri_audio.brain.agreement import correlate
 from fmri_audio.brain.cleaning import clean_blocks
 from fmri_audio.decoding.group import (
     Reading,
@@ -46,10 +47,9 @@ from fmri_audio.decoding.group import (
     averaged_predictions,
     decode_averaged_bold,
     decode_each,
-    decode_shared,
-    fit_shared_decoder,
+    fit_shared_decoders,
 )
-from fmri_audio.decoding.regression import cleaned_for, prediction_correlation
+from fmri_audio.decoding.regression import cleaned_for
 from fmri_audio.decoding.series import PIPELINE_FILE, Pipeline
 from fmri_audio.decoding.shared_response import Brains
 from fmri_audio.experiments.real_brains import recorded
@@ -58,10 +58,10 @@ from fmri_audio.study.lag_windows import lagged
 from fmri_audio.study.reader import Study
 from fmri_audio.study.splits import Split, least_gap, leave_one_run_out
 
-COLUMNS = ("method", "n_subjects", "subject", "run", "r")
-"""Of the table: ``subject`` is the one decoded, or the first of a group; ``run`` counts from 1."""
+COLUMNS = ("method", "n_subjects", "subject", "run", "target", "r")
+"""Of the table: ``subject`` is the one decoded, or the first of a group; ``run`` counts from 1, ``target`` from 0."""
 
-Row = tuple[str, int, Subject, int, float]
+Row = tuple[str, int, Subject, int, int, float]
 
 
 @dataclass(frozen=True)
@@ -96,6 +96,7 @@ def aligned(
     *,
     tr: Fraction,
     gap: int,
+    jobs: int = 1,
 ) -> pd.DataFrame:
     """Hold out every run once, and correlate what is predicted of it with the truth.
 
@@ -104,9 +105,9 @@ def aligned(
     bold : mapping of subject to array, shape [TRs, voxels]
         As read; cleaned here for every split. Voxels have to match, for averages.
     target : array, shape [TRs, targets]
-        Of the whole stimulus; of each split only training TRs are fitted. BOLD loses here what is slower than 128 s: a
-        slow target asks for the same filter, run by run (:func:`fmri_audio.brain.cleaning.clean_blocks`), or else is
-        scored for what no volume tells any more.
+        Of the whole stimulus, each decoded as if it were alone; of each split only training TRs are fitted. BOLD
+        loses here what is slower than 128 s: a slow target asks for the same filter, run by run
+        (:func:`fmri_audio.brain.cleaning.clean_blocks`), or else is scored for what no volume tells any more.
     runs : sequence of (first, last)
         TRs of each run.
     comparison : Comparison
@@ -114,11 +115,13 @@ def aligned(
         Seconds.
     gap : int
         TRs between training and testing; at least :func:`fmri_audio.study.splits.least_gap`.
+    jobs : int
+        Processes, which hold out a run each.
 
     Returns
     -------
     DataFrame
-        ``COLUMNS``; r is the mean over targets.
+        ``COLUMNS``
 
     Raises
     ------
@@ -129,29 +132,37 @@ def aligned(
     _check(bold, target, runs, comparison)
     reading = comparison.reading
     splits = leave_one_run_out(runs, gap=gap, lags=reading.lags, shift=reading.shift, tr=tr)
-    rows: list[Row] = []
-    for run, split in enumerate(splits, 1):
-        clean = {subject: cleaned_for(one, split, tr) for subject, one in bold.items()}
-        rows += rows_of(clean, target, split, comparison, run)
-    return pd.DataFrame(rows, columns=[*COLUMNS])
+    several = Parallel(n_jobs=jobs)(
+        delayed(rows_of)(bold, target, split, comparison, tr, run) for run, split in enumerate(splits, 1)
+    )
+    return pd.DataFrame([row for rows in several for row in rows], columns=[*COLUMNS])
 
 
-def rows_of(bold: Brains, target: Matrix, split: Split, comparison: Comparison, run: int) -> list[Row]:
+def rows_of(
+    bold: Brains, target: Matrix, split: Split, comparison: Comparison, tr: Fraction, run: int
+) -> list[Row]:
     """Every comparison for one held-out run.
 
     Parameters
     ----------
     bold : mapping of subject to array, shape [TRs, voxels]
-        Cleaned for the split.
+        As read.
     target : array, shape [TRs, targets]
     split : Split
     comparison : Comparison
+    tr : Fraction
+        Seconds.
     run : int
         Its number, for the rows.
     """
-    scored = _Scored(bold, target, split, comparison)
+    clean = {subject: cleaned_for(one, split, tr) for subject, one in bold.items()}
+    scored = _Scored(clean, target, split, comparison)
     found = [*scored.groups(), *scored.left_out()]
-    return [(method, count, subject, run, scored.r(predicted)) for method, count, subject, predicted in found]
+    return [
+        (method, count, subject, run, column, float(r))
+        for method, count, subject, predicted in found
+        for column, r in enumerate(correlate(predicted, target[split.test]))
+    ]
 
 
 def groups(subjects: Sequence[Subject], count: int, n_groups: int) -> list[list[Subject]]:
@@ -173,9 +184,6 @@ class _Scored:
     split: Split
     comparison: Comparison
 
-    def r(self, predicted: Matrix) -> float:
-        return prediction_correlation(predicted, self.target[self.split.test])
-
     def groups(self) -> Iterator[Predicted]:
         """Subjects alone, and groups of them."""
         asked, common = self.comparison, (self.target, self.split, self.comparison.reading)
@@ -191,8 +199,8 @@ class _Scored:
                 one = mean if count == 1 else decode_averaged_bold(brains, *common)[0]
                 yield "bold", count, members[0], one
                 average = {members[0]: averaged_bold(brains, self.split)}
-                yield "components", count, members[0], decode_shared(average, *common, ks=asked.ks)[0]
-                yield "shared", count, members[0], decode_shared(brains, *common, ks=asked.ks)[0]
+                yield "components", count, members[0], self.shared(average)
+                yield "shared", count, members[0], self.shared(brains)
 
     def left_out(self) -> Iterator[Predicted]:
         """Subjects on whom no decoder was trained."""
@@ -204,8 +212,16 @@ class _Scored:
             _, ridge = decode_averaged_bold(others, *common)
             read = lagged(own, self.split.test, reading.lags, reading.shift)
             yield "bold-new", len(others), subject, ridge.predict(read)
-            decoder = fit_shared_decoder(others, *common, ks=asked.ks).with_subject(subject, own)
-            yield "shared-new", len(others), subject, decoder.predict({subject: own}, self.split.test)
+            yield "shared-new", len(others), subject, self.shared(others, {subject: own})
+
+    def shared(self, bold: Brains, newcomer: Brains | None = None) -> Matrix:
+        """What decoders of some subjects' shared response predict of them, or of a newcomer turned onto it."""
+        asked, found = self.comparison, []
+        for decoder in fit_shared_decoders(bold, self.target, self.split, asked.reading, ks=asked.ks):
+            for subject, own in (newcomer or {}).items():
+                decoder = decoder.with_subject(subject, own)
+            found.append(decoder.predict(newcomer or bold, self.split.test))
+        return np.hstack(found)
 
 
 # -- the table ------------------------------------------------------------------------------------------------
@@ -348,14 +364,12 @@ def main(words: Sequence[str]) -> int:
     sizes = (*(count for count in GROUP_SIZES if count < everybody), everybody)
     ks = sorted({min(k, columns) for k in KS})
     asking = Comparison(Reading(lags, what.shift, N_FOLDS), ks, sizes, N_GROUPS, held_back)
-    run = Parallel(n_jobs=asked.jobs)
-    tasks = [level, *(turned_level(level, what.runs, share) for share in TURNS)]
     print(f"{everybody} subjects, {len(what.runs)} runs, once and with {len(TURNS)} turns", file=sys.stderr)
-    found, *null = run(
-        delayed(aligned)(what.bold, target, what.runs, asking, tr=what.tr, gap=least_gap(lags, what.tr))
-        for target in tasks
+    targets = np.hstack([level, *(turned_level(level, what.runs, share) for share in TURNS)])
+    found = aligned(
+        what.bold, targets, what.runs, asking, tr=what.tr, gap=least_gap(lags, what.tr), jobs=asked.jobs
     )
-    rows = summarised(found, pd.concat(null), made_by())
+    rows = summarised(found[found["target"] == 0], found[found["target"] > 0], made_by())
     write_rows(rows, asked.out, digits=4)
     for row in rows:
         versus = "" if row.difference is None else f", {row.difference:+.3f} against {row.less}"

@@ -36,8 +36,8 @@ def test_the_table_is_tidy_and_the_shared_response_leads_where_voxels_do_not_mat
         for count in (1, 2, 4)
     }
     assert counted == {**sizes, ("within", 1): 8, ("bold-new", 3): 4, ("shared-new", 3): 4}
-    assert set(table["run"]) == {1, 2} and table["r"].between(-1, 1).all()
-    keyed = table.set_index([*aligned.COLUMNS[:-1]])["r"]
+    assert set(table["run"]) == {1, 2} and set(table["target"]) == {0} and table["r"].between(-1, 1).all()
+    keyed = table.set_index([*aligned.COLUMNS[:4]])["r"]
     assert keyed.index.is_unique
     for run in (1, 2):
         assert keyed["bold", 1, 3, run] == keyed["predictions", 1, 3, run] == keyed["within", 1, 3, run]
@@ -49,7 +49,7 @@ def test_the_table_is_tidy_and_the_shared_response_leads_where_voxels_do_not_mat
 def test_methods_are_compared_group_by_group_and_run_by_run() -> None:
     found = pd.DataFrame(
         [
-            (method, 2, subject, run, r + 0.01 * run + (0.1 if subject == 2 else 0))
+            (method, 2, subject, run, 0, r + 0.01 * run + (0.1 if subject == 2 else 0))
             for method, r in (("bold", 0.4), ("components", 0.4), ("shared", 0.5), ("within", 0.3))
             for subject in (1, 2)
             for run in (1, 2, 3)
