@@ -57,6 +57,7 @@ COMMANDS = {
     "codec-evaluate": Entry(f"{TRAINING}.evaluation"),
     "vocoder": Entry("programs.vocoder_training.run"),
     "bottleneck": Entry("programs.bottleneck_training.run"),
+    "bottleneck-speak": Entry("programs.bottleneck_training.language"),
     "bottleneck-measure": Entry("programs.bottleneck_training.measure"),
     "bench": Entry("programs.benchmarks.run"),
     **{f"bench-{name}": Entry(f"programs.benchmarks.{name}") for name in ("masking", "training", "ridge")},

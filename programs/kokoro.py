@@ -15,9 +15,10 @@ import functools
 import importlib.util
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from importlib import resources
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -33,6 +34,12 @@ MOST_TOKENS = 510
 """Of a sentence: the style vectors end there."""
 
 _MODEL_PARTS = 4
+FRAME = SAMPLE_RATE // 40
+"""Samples of a frame of 25 ms, in which durations are counted; pitch has two values in each."""
+
+_INSIDE = {"durations": "/encoder/Clip_output_0", "pitch": "/encoder/Squeeze_output_0"}
+"""Where durations and pitch pass inside the network."""
+
 TIMBRE = 128
 """So many numbers of a style vector shape the sound; the rest shape melody and pace."""
 
@@ -87,14 +94,34 @@ def _model() -> bytes:
     )
 
 
-@functools.lru_cache(maxsize=1)
-def _session() -> onnxruntime.InferenceSession:
-    """A session of one thread: its sums, and so its samples, do not depend on the number of cores."""
+@functools.lru_cache(maxsize=3)
+def _session(kind: Literal["whole", "predicts", "given"] = "whole") -> onnxruntime.InferenceSession:
+    """A session of one thread: its sums, and so its samples, do not depend on the number of cores.
+
+    ``predicts`` is its first half, which gives out durations and pitch; ``given`` takes these from outside.
+    """
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
-    return onnxruntime.InferenceSession(_model(), sess_options=options, providers=["CPUExecutionProvider"])
+    model = _model() if kind == "whole" else _cut(kind)
+    return onnxruntime.InferenceSession(model, sess_options=options, providers=["CPUExecutionProvider"])
+
+
+def _cut(kind: Literal["predicts", "given"]) -> bytes:
+    import onnx.utils
+
+    model = onnx.load_model_from_string(_model())
+    if kind == "predicts":
+        first_half = onnx.utils.Extractor(model).extract_model(
+            ["tokens", "style", "speed"], [*_INSIDE.values()]
+        )
+        return bytes(first_half.SerializeToString())
+    for name, place in _INSIDE.items():
+        model.graph.input.append(onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None))
+        for node in model.graph.node:
+            node.input[:] = [name if one == place else one for one in node.input]
+    return bytes(model.SerializeToString())
 
 
 def tokens(text: str, accent: str) -> list[int]:
@@ -133,11 +160,48 @@ def speak(
     sounds = tokens(text, accent)
     if len(sounds) > MOST_TOKENS:
         raise ValueError(f"{text[:60]!r}… has {len(sounds)} sounds, and Kokoro says at most {MOST_TOKENS}")
+    style = styled(timbre, manner, len(sounds))
+    return np.asarray(_session().run(None, _inputs(sounds, style, speed))[0], np.float64).ravel()
+
+
+def styled(timbre: Mapping[str, float], manner: Mapping[str, float], n_sounds: int) -> np.ndarray:
+    """Return the style vector of one mixture's sound and another's melody and pace, shape [1, 256]."""
     _, styles = tables()
-    sound, melody = (mixture(styles, weights, len(sounds)) for weights in (timbre, manner))
-    style = np.concatenate([sound[:, :TIMBRE], melody[:, TIMBRE:]], axis=1)
-    inputs = {"tokens": np.array([[0, *sounds, 0]]), "style": style, "speed": np.array([speed], np.float32)}
-    return np.asarray(_session().run(None, inputs)[0], np.float64).ravel()
+    sound, melody = (mixture(styles, weights, n_sounds) for weights in (timbre, manner))
+    return np.concatenate([sound[:, :TIMBRE], melody[:, TIMBRE:]], axis=1)
+
+
+@dataclass(frozen=True)
+class Prosody:
+    """How a sentence is said.
+
+    Attributes
+    ----------
+    durations : array, shape [sounds + 2]
+        In frames of 25 ms, of the silence before, every sound, and the silence after.
+    pitch : array, shape [2 · frames]
+        In Hz; about 10 where nothing is voiced.
+    """
+
+    durations: np.ndarray
+    pitch: np.ndarray
+
+
+def predicted(sounds: Sequence[int], style: np.ndarray, speed: float) -> Prosody:
+    """Return how the network would say the sounds that :func:`tokens` returns."""
+    durations, pitch = _session("predicts").run(None, _inputs(sounds, style, speed))
+    return Prosody(durations[0], pitch[0])
+
+
+def speak_as(sounds: Sequence[int], style: np.ndarray, prosody: Prosody) -> np.ndarray:
+    """Return the sounds in a voice, said as they are told to be, mono at 24 kHz."""
+    inputs = _inputs(sounds, style, 1.0)
+    inputs |= {"durations": prosody.durations[None], "pitch": prosody.pitch[None]}
+    return np.asarray(_session("given").run(None, inputs)[0], np.float64).ravel()
+
+
+def _inputs(sounds: Sequence[int], style: np.ndarray, speed: float) -> dict[str, np.ndarray]:
+    return {"tokens": np.array([[0, *sounds, 0]]), "style": style, "speed": np.array([speed], np.float32)}
 
 
 def mixture(styles: Mapping[str, np.ndarray], weights: Mapping[str, float], n_tokens: int) -> np.ndarray:

@@ -171,13 +171,17 @@ def figure(ladder: Ladder, groups: Sequence[str] | None = None) -> Figure:
             ),  # type: ignore[misc]
         )
         _cloud(right, ladder, noisy, groups, colour)
-    for name, marker in (("codec", "s"), ("representation", "^")):
+    beside = {
+        "codec": ("s", "EnCodec"),
+        "representation": ("^", "quantised mel"),
+        "language": ("*", "phonemes, a voice"),
+    }
+    for name, (marker, label) in beside.items():
         counted = [one for one in ladder.conditions if one.rung == name and one.bits_per_tr]
         x = [one.bits_per_tr for one in counted]
         y = [ladder.mean(one.condition, "wrong", groups).value for one in counted]
-        right.plot(
-            x, y, marker, color="0.3", label="EnCodec" if name == "codec" else "quantised mel", markersize=5
-        )
+        if counted:
+            right.plot(x, y, marker, color="0.3", label=label, markersize=6)
     original = ladder.mean(ORIGINAL, "wrong", groups).value
     for axes in (left, right):
         axes.axhline(original, color="0.6", linewidth=0.8)
@@ -187,6 +191,23 @@ def figure(ladder: Ladder, groups: Sequence[str] | None = None) -> Figure:
     left.legend(fontsize=7, frameon=False)
     right.legend(fontsize=7, frameon=False)
     return drawn
+
+
+def phonemes(ladder: Ladder) -> pd.DataFrame:
+    """Phonemes with a voice: bits per TR and per second, and the words that are lost, on the windows that have them."""
+    return pd.DataFrame(
+        [
+            {
+                "sent": one.made,
+                "bits per TR": one.bits_per_tr,
+                "words wrong": beyond(ladder, one.condition).value,
+                "interval": _interval(beyond(ladder, one.condition)),
+                "windows": beyond(ladder, one.condition).n,
+            }
+            for one in ladder.conditions
+            if one.rung == "language"
+        ]
+    )
 
 
 def voxels(ladder: Ladder, groups: Sequence[str] | None = None) -> pd.DataFrame:

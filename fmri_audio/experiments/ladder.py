@@ -74,8 +74,9 @@ class Condition:
     condition : str
         Its name.
     rung : str
-        ``original``, ``floor``, ``representation``, ``codec``, ``code``; ``device``: a code that drives voxels, as in
-        no brain; ``brains``: a code read from simulated brains, whose voxels follow acoustics.
+        ``original``, ``floor``, ``representation``, ``codec``, ``code``; ``language``: phonemes that a voice reads;
+        ``device``: a code that drives voxels, as in no brain; ``brains``: a code read from simulated brains, whose
+        voxels follow acoustics.
     arm : str
         Coder, or what else it is.
     made : str

@@ -43,7 +43,7 @@ from fmri_audio.sound.metrics.estoi import estoi
 from fmri_audio.sound.metrics.pesq import pesq
 from fmri_audio.sound.metrics.stoi import stoi
 from fmri_audio.sound.recognition import word_errors
-from programs.bottleneck_training import rungs
+from programs.bottleneck_training import language, rungs
 from programs.bottleneck_training.rungs import TR, Known
 from programs.bottleneck_training.trainer import Recipe, Trainer, to_learn
 from programs.bottleneck_training.windows import Sounds, sounds_of
@@ -87,10 +87,10 @@ class Job:
 
     condition: Condition
     make: Callable[[], Transform] | None = None
-    make_all: Callable[[Sounds], list[Waveform]] | None = None
+    make_all: Callable[[Sounds], Sequence[Waveform | None]] | None = None
 
-    def waves(self, sounds: Sounds) -> Iterator[Waveform]:
-        """The sounds of all windows, in their order."""
+    def waves(self, sounds: Sounds) -> Iterator[Waveform | None]:
+        """The sounds of all windows, in their order; None where the condition has none."""
         if self.make_all is not None:
             yield from self.make_all(sounds)
         elif self.make is not None:
@@ -188,6 +188,7 @@ def jobs(makers: Makers, sounds: Sounds, arms: Sequence[str]) -> Iterator[Job]:
         yield Job(plain("floor", name, "", ""), partial(_floor, sounds, name))
     yield from _of_codec(makers, plain)
     yield from _of_representations(plain)
+    yield from _of_language(makers, sounds, plain)
     trained = [name for name in arms if trained_file(makers.work, name).is_file()]
     for width in MAIN:
         for name in arms:
@@ -332,6 +333,32 @@ def _of_representations(plain: Callable[..., Condition]) -> Iterator[Job]:
             )
 
 
+def _of_language(makers: Makers, sounds: Sounds, plain: Callable[..., Condition]) -> Iterator[Job]:
+    """Phonemes with a voice: the play's sentences, written down and spoken again."""
+    read = language.Read.of(makers.work)
+    if read is None:
+        return
+    has = [
+        (one, names)
+        for one, names in zip(sounds.windows, sounds.sentences, strict=True)
+        if names and all(name in read.bits for name, _ in names)
+    ]
+    trs = sum(one.seconds for one, _ in has) / float(TR)
+    for how, prior in itertools.product(("timed", "untimed"), (True, False)):
+        bits = sum(
+            read.bits[name].total(prior=prior, timed=how == "timed") for _, names in has for name, _ in names
+        )
+        made = f"{how}, {'with' if prior else 'without'} a prior"
+        condition = plain("language", "phonemes", made, makers.work / language.SPOKEN, bits_per_tr=bits / trs)
+        yield Job(condition, make_all=partial(_spoken_again, read, how))
+
+
+def _spoken_again(read: language.Read, how: str, sounds: Sounds) -> list[Waveform | None]:
+    return [
+        read.window(how, names, len(wave)) for names, wave in zip(sounds.sentences, sounds.waves, strict=True)
+    ]
+
+
 def _condition(
     sounds: Sounds,
     makers: Makers,
@@ -389,6 +416,8 @@ def made_by(condition: Condition) -> str:
     scoring = [f"fmri_audio.sound.metrics.{name}" for name in _OF_SCORES]
     makes = CODERS.modules([condition.arm]) or list(_OTHERS)
     here = [Path(__file__)]
+    if condition.rung == "language":
+        here.append(Path(language.__file__))
     if condition.rung in ("device", "brains"):
         makes += ["fmri_audio.bottleneck.brain_like", "fmri_audio.decoding.code_reading"]
         here.append(Path(rungs.__file__))
@@ -460,6 +489,8 @@ def measured(job: Job, sounds: Sounds) -> list[Score]:
     rows = []
     asked = zip(sounds.windows, sounds.waves, sounds.passages, job.waves(sounds), strict=True)
     for window, wave, passages, passed in asked:
+        if passed is None:
+            continue
         if not np.isfinite(passed).all():
             raise ValueError(f"{job.condition.condition}: {window.window}: NaN or infinite samples")
         levelled = match_loudness(passed, wave, SAMPLE_RATE)

@@ -6,7 +6,7 @@ import csv
 import hashlib
 import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +17,7 @@ from fmri_audio.experiments.ladder import Window
 from fmri_audio.sound.audio import SAMPLE_RATE
 from fmri_audio.sound.recognition import Passage
 from fmri_audio.sound.recognition.words import counted
+from programs.bottleneck_training.language import key
 from programs.codec_training import evaluation
 
 _UNHEARD = "pico"
@@ -25,11 +26,21 @@ _UNHEARD = "pico"
 
 @dataclass(frozen=True)
 class Sounds:
-    """The windows, their sound at 24 kHz, and what is said in them."""
+    """The windows, their sound at 24 kHz, and what is said in them.
+
+    Attributes
+    ----------
+    windows : list of Window
+    waves : list of array
+    passages : list of list of Passage
+    sentences : list of list of (str, float)
+        Of the play: the sentences of every window as ``bottleneck-speak`` names them, and when each begins in it.
+    """
 
     windows: list[Window]
     waves: list[Waveform]
     passages: list[list[Passage]]
+    sentences: list[list[tuple[str, float]]] = field(default_factory=list)
 
     def part(self, most: int | None) -> Sounds:
         """So many windows, spread over all; None: all."""
@@ -37,7 +48,10 @@ class Sounds:
             return self
         keep = np.unique(np.linspace(0, len(self.windows) - 1, most).round().astype(int)).tolist()
         return Sounds(
-            [self.windows[k] for k in keep], [self.waves[k] for k in keep], [self.passages[k] for k in keep]
+            [self.windows[k] for k in keep],
+            [self.waves[k] for k in keep],
+            [self.passages[k] for k in keep],
+            [self.sentences[k] for k in keep] if self.sentences else [],
         )
 
     @property
@@ -49,15 +63,16 @@ class Sounds:
 
 def sounds_of(data: Path, root: Path) -> Sounds:
     """All windows: of the recordings in ``data``, if it is there, and of the play."""
-    clips = []
+    clips: list[tuple[str, str, str, evaluation.Clip, tuple[int, float] | None]] = []
     if data.is_dir():
         for clip in evaluation.recordings_to_test(data):
             if clip.set != evaluation.MUSIC_SET and clip.passages:
                 voice = "ljspeech" if "ljspeech" in clip.set else Path(clip.name).stem[:12]
-                clips.append(("recorded", voice, f"{clip.set}/{clip.name}", clip))
+                clips.append(("recorded", voice, f"{clip.set}/{clip.name}", clip, None))
     clips.extend(play_windows(root / "stimulus"))
     windows, waves, texts = [], [], []
-    for group, voice, passage, clip in clips:
+    sentences: list[list[tuple[str, float]]] = []
+    for group, voice, passage, clip, begins in clips:
         wave = clip.wave.astype(np.float32)
         said = sum(counted(one, "").said for one in clip.passages)
         digest = hashlib.sha256(wave.tobytes()).hexdigest()[:8]
@@ -65,11 +80,14 @@ def sounds_of(data: Path, root: Path) -> Sounds:
         windows.append(Window(clip.name, group, voice, passage, seconds, said, digest))
         waves.append(wave)
         texts.append(clip.passages)
-    return Sounds(windows, waves, texts)
+        sentences.append(
+            [(key(begins[0], begins[1] + one.onset), one.onset) for one in clip.passages] if begins else []
+        )
+    return Sounds(windows, waves, texts, sentences)
 
 
-def play_windows(folder: Path) -> Iterator[tuple[str, str, str, evaluation.Clip]]:
-    """Yield group, voice, passage and clip of every plain excerpt of the play.
+def play_windows(folder: Path) -> Iterator[tuple[str, str, str, evaluation.Clip, tuple[int, float]]]:
+    """Yield group, voice, passage, clip, and part and second where it begins, of every plain excerpt of the play.
 
     What a voice says until another speaks is one passage.
     """
@@ -79,4 +97,4 @@ def play_windows(folder: Path) -> Iterator[tuple[str, str, str, evaluation.Clip]
     turns = dict(zip(zip(spoken["part"], spoken["onset"], strict=True), turn, strict=True))
     for engine, row, clip in evaluation.plain_excerpts(folder):
         group = "unheard" if engine == _UNHEARD else "play"
-        yield group, row.speaker, f"turn {turns[row.part, row.onset]}", clip
+        yield group, row.speaker, f"turn {turns[row.part, row.onset]}", clip, (row.part, row.onset)

@@ -109,14 +109,14 @@ def test_what_is_not_there_is_said(
 
 def test_windows_of_the_play_are_as_many_as_intervals_need() -> None:
     found = list(play_windows(project_root() / "stimulus"))
-    names = [clip.name for *_, clip in found]
+    names = [clip.name for *_, clip, _ in found]
     assert len(set(names)) == len(found) >= 90
     assert len({voice for _, voice, *_ in found}) >= 4 and {group for group, *_ in found} <= set(GROUPS)
     passages = {}
-    for _, voice, passage, clip in found:
+    for _, voice, passage, clip, _ in found:
         assert passages.setdefault(passage, voice) == voice  # a passage is one voice's
         assert 3 <= len(clip.wave) / SAMPLE_RATE <= 14
-    assert sum(len(clip.wave) for *_, clip in found) / SAMPLE_RATE / 60 > 15
+    assert sum(len(clip.wave) for *_, clip, _ in found) / SAMPLE_RATE / 60 > 15
 
 
 def test_few_windows_are_spread_over_all() -> None:
