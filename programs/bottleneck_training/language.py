@@ -47,7 +47,7 @@ SPOKEN, COUNTED = "spoken.npz", "spoken.json"
 """Files of the work folder."""
 
 ORDER = 4
-"""Phonemes of context at most: of so little text, longer ones foretell less (halves of the prose, each by the other)."""
+"""Phonemes of context at most: longer ones foretell less, learnt from so little text (the prose by halves)."""
 
 VOICE = {"jf_gongitsune": 0.5, "jm_kumo": 0.5}
 """Who reads."""
