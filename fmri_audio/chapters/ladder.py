@@ -38,7 +38,9 @@ def codes(ladder: Ladder, arm: str, made: str, sigma: float = 0.0) -> list[Condi
     """Conditions of an arm's code without voxels, by width."""
     return where(
         ladder.conditions,
-        lambda one: (one.rung, one.arm, one.made, one.sigma or 0.0) == ("code", arm, made, sigma),
+        lambda one: (
+            (one.rung, one.arm, one.made, one.sigma or 0.0, one.control) == ("code", arm, made, sigma, "")
+        ),
     )
 
 

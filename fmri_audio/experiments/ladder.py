@@ -99,7 +99,8 @@ class Condition:
     subjects : int or None
         Whose BOLD is averaged.
     control : str
-        ``other``: what was read half a run later; ``prior``: nothing was read.
+        ``other``: what was read half a run later; ``prior``: nothing was read; ``dithered``: the noise of the channel
+        comes from quantising with dither, and the bits are those of the coded stream.
     weights : str
         Id of the file, empty where there is none.
     seed : int

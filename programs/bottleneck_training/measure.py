@@ -43,7 +43,7 @@ from fmri_audio.sound.metrics.estoi import estoi
 from fmri_audio.sound.metrics.pesq import pesq
 from fmri_audio.sound.metrics.stoi import stoi
 from fmri_audio.sound.recognition import word_errors
-from programs.bottleneck_training import language, rungs
+from programs.bottleneck_training import dithered, language, rungs
 from programs.bottleneck_training.rungs import TR, Known
 from programs.bottleneck_training.trainer import Recipe, Trainer, to_learn
 from programs.bottleneck_training.windows import Sounds, sounds_of
@@ -56,6 +56,9 @@ MAIN = (128, 256, 512, 844)
 
 SIGMAS = (0.1, 0.3, 1.0)
 """Noise of the channel, at :data:`MAIN`."""
+
+STREAM_WIDTH = 256
+"""Width at which codes are quantised and coded, to confirm what the channel is said to have."""
 
 VOXEL_ARMS, VOXEL_WIDTHS = ("mel-vocoder", "frozen"), (128, 512)
 """Arms and widths that go through voxels."""
@@ -115,6 +118,17 @@ def pca_of(name: str, checkpoint: checkpoints.Checkpoint, waves: torch.Tensor) -
     coder.step = 2 * coder.step  # type: ignore[misc]
     coder.start(waves)
     return coder.eval()
+
+
+def sent(coder: Coder, dimensions: int, sigma: float, seed: int, wave: Waveform) -> tuple[Waveform, int]:
+    """A sound after its numbers were quantised with dither and coded, and the bits that they took."""
+    code = coder.encode(wave)
+    digest = hashlib.sha256(wave.tobytes()).digest()[:6]
+    stream = dithered.send(code[:, :dimensions], sigma, seed + int.from_bytes(digest))
+    r = prefix(dimensions, coder.code.dimensions) * white(sigma)
+    got = np.zeros_like(code)
+    got[:, :dimensions] = white(sigma) * stream.numbers
+    return coder.decode(got, r.numpy(), len(wave)), stream.bits
 
 
 class Makers:
@@ -202,6 +216,8 @@ def jobs(makers: Makers, sounds: Sounds, arms: Sequence[str]) -> Iterator[Job]:
         for name in arms:
             for made in ("trained", "pca") if name in trained else ("pca",):
                 yield _of_code(makers, plain, name, made, width, sigma)
+    for name, sigma in itertools.product(trained, SIGMAS):
+        yield _of_stream(makers, sounds, plain, name, sigma)
     yield from _of_voxels(makers, sounds, plain, [name for name in VOXEL_ARMS if name in trained])
 
 
@@ -310,6 +326,39 @@ def _of_code(
     return Job(condition, make)
 
 
+def _of_stream(
+    makers: Makers, sounds: Sounds, plain: Callable[..., Condition], name: str, sigma: float
+) -> Job:
+    """A code that is quantised with dither and coded, at one width; its bits are counted once and kept."""
+    clock = Clock(TR, CODERS[name].step)
+    dimensions = clock.dimensions(STREAM_WIDTH)
+    path = trained_file(makers.work, name)
+    per_tr = float(clock.width(dimensions))
+    condition = plain(
+        "code",
+        name,
+        "trained",
+        path,
+        asked=float(STREAM_WIDTH),
+        per_tr=per_tr,
+        sigma=sigma,
+        control="dithered",
+    )
+    kept = makers.work / "streams" / f"{condition.made_by}.json"
+    if not kept.is_file():
+        coder = makers.coder(name, "trained", None)
+        bits = sum(sent(coder, dimensions, sigma, condition.seed, wave)[1] for wave in sounds.waves)
+        trs = sum(one.seconds for one in sounds.windows) / float(TR)
+        write_text(kept, json.dumps({"bits per TR": bits / trs}))
+    counted = json.loads(kept.read_text(encoding="utf-8"))["bits per TR"]
+
+    def make() -> Transform:
+        coder = makers.coder(name, "trained", None)
+        return lambda wave: sent(coder, dimensions, sigma, condition.seed, wave)[0]
+
+    return Job(replace(condition, bits_per_tr=counted), make)
+
+
 def _of_codec(makers: Makers, plain: Callable[..., Condition]) -> Iterator[Job]:
     model = makers.checkpoint.model
     for kbps in checkpoints.bandwidths(model):
@@ -416,6 +465,8 @@ def made_by(condition: Condition) -> str:
     scoring = [f"fmri_audio.sound.metrics.{name}" for name in _OF_SCORES]
     makes = CODERS.modules([condition.arm]) or list(_OTHERS)
     here = [Path(__file__)]
+    if condition.control == "dithered":
+        here.append(Path(dithered.__file__))
     if condition.rung == "language":
         here.append(Path(language.__file__))
     if condition.rung in ("device", "brains"):

@@ -7,8 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from fmri_audio.base.settings import project_root
+from fmri_audio.bottleneck.coders import CODERS
+from fmri_audio.codec import checkpoints
 from fmri_audio.experiments.ladder import GROUPS, Ladder, Window
 from fmri_audio.sound.audio import SAMPLE_RATE
 from fmri_audio.sound.recognition import Passage
@@ -124,3 +127,25 @@ def test_few_windows_are_spread_over_all() -> None:
     assert [one.window for one in whole.part(2).windows] == ["w0", "w2"]
     assert whole.part(None) is whole and whole.part(5) is whole
     assert whole.digest != whole.part(2).digest
+
+
+def test_a_coded_stream_is_its_channel_in_sound_and_in_bits(
+    tiny_checkpoint_file: Path, tmp_path: Path
+) -> None:
+    coder = CODERS["mel"].build(checkpoints.load(str(tiny_checkpoint_file)))
+    coder.start(torch.stack([*voices(6, 2.4, seed=3)]))
+    coder.eval()
+    wave, dimensions = toy().waves[0], 20
+    n = -(-len(wave) // coder.step_samples) * dimensions
+    whole = measure.through(coder, dimensions, 0.0, 0, wave)
+    found = {sigma: measure.sent(coder, dimensions, sigma, 0, wave) for sigma in (0.003, 0.1, 1.0)}
+    assert [len(sound) for sound, _ in found.values()] == [len(wave)] * 3
+    near, far = (np.abs(_spectrum(found[s][0]) - _spectrum(whole)).mean() for s in (0.003, 1.0))
+    assert near < 0.1 * far
+    for sigma, (_, bits) in found.items():
+        each = 0.5 * np.log2(1 + 1 / sigma**2)
+        assert 0.6 * each < bits / n < each + 1, "sound of other voices is not normal, but near it"
+
+
+def _spectrum(wave: np.ndarray) -> np.ndarray:
+    return np.log10(np.abs(np.fft.rfft(wave[: len(wave) // 512 * 512].reshape(-1, 512), axis=1)) + 1e-3)
