@@ -17,7 +17,7 @@ try:
     PLAN = Plan.read(Path(config.get("build", "build/demo")))
 except UserError as error:
     sys.exit(f"error: {error}")
-THREADS = int(config.get("threads", 1))
+CORES, THREADS = (int(config.get(name, 1)) for name in ("cores", "threads"))
 # The step replaces the shell, so that it is the job itself; its arguments are the rule's parameter.
 STEP = f"exec {shlex.quote(sys.executable)} -m programs ".replace("{", "{{").replace("}", "}}")
 
@@ -44,7 +44,7 @@ for step in STEPS:
             before(step),
         output:
             PLAN.done(step),
-        threads: workflow.cores or 1 if step == "encoding" else THREADS
+        threads: CORES if step == "encoding" else THREADS
         params:
             *[str(PLAN.build), step],
         shell:

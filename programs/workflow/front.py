@@ -192,7 +192,7 @@ def run_graph(plan: Plan, names: Iterable[str], options: argparse.Namespace) -> 
     cores, jobs = capacity(options)
     command = [sys.executable, "-m", "programs", "tied", "snakemake", "--snakefile", "Snakefile", "--nolock"]
     command += ["--rerun-incomplete", "--rerun-triggers", "mtime", "--max-checksum-file-size", "0"]
-    command += ["--config", f"build={plan.build}", f"threads={max(1, cores // jobs)}"]
+    command += ["--config", f"build={plan.build}", f"cores={cores}", f"threads={max(1, cores // jobs)}"]
     env = environment()
     if options.profile:
         command += ["--profile", options.profile, "--jobs", str(jobs)]
