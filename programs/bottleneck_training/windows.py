@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import json
 from collections.abc import Iterator
@@ -10,10 +9,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from fmri_audio.base.kinds import Waveform
 from fmri_audio.experiments.ladder import Window
+from fmri_audio.experiments.play_excerpts import plain_excerpts
 from fmri_audio.sound.audio import SAMPLE_RATE
 from fmri_audio.sound.recognition import Passage
 from fmri_audio.sound.recognition.words import counted
@@ -91,10 +90,7 @@ def play_windows(folder: Path) -> Iterator[tuple[str, str, str, evaluation.Clip,
 
     What a voice says until another speaks is one passage.
     """
-    rows = pd.read_csv(folder / "segments.tsv", sep="\t", keep_default_na=False, quoting=csv.QUOTE_NONE)
-    spoken = rows[rows["kind"] == "speech"]
-    turn = (spoken["speaker"] != spoken["speaker"].shift()).cumsum()
-    turns = dict(zip(zip(spoken["part"], spoken["onset"], strict=True), turn, strict=True))
-    for engine, row, clip in evaluation.plain_excerpts(folder):
-        group = "unheard" if engine == _UNHEARD else "play"
-        yield group, row.speaker, f"turn {turns[row.part, row.onset]}", clip, (row.part, row.onset)
+    for one in plain_excerpts(folder):
+        group = "unheard" if one.engine == _UNHEARD else "play"
+        clip = evaluation.Clip(group, one.name, one.wave, one.passages)
+        yield group, one.speaker, f"turn {one.turn}", clip, (one.part, one.onset)

@@ -7,17 +7,15 @@ them, and on the other's base voices of the play neither.
 from __future__ import annotations
 
 import argparse
-import csv
 import itertools
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
-import yaml
 
 from fmri_audio.base.errors import UserError
 from fmri_audio.base.files import check_writable, replacing, write_text
@@ -25,6 +23,7 @@ from fmri_audio.base.settings import DECODERS, project_root
 from fmri_audio.codec.checkpoints import Checkpoint, load
 from fmri_audio.codec.second_decoder import SecondDecoder, decoder_for
 from fmri_audio.experiments.levels import decodes, level_drift, levels_table
+from fmri_audio.experiments.play_excerpts import LONGEST, SHORTEST, plain_excerpts
 from fmri_audio.sound import audio
 from fmri_audio.sound.audio import resample
 from fmri_audio.sound.metrics import evaluate, mel_distance
@@ -51,8 +50,6 @@ LATER_MEASURES = ["estoi", "visqol_speech"]
 
 ORIGINAL = "original"
 _SOUNDS = (".wav", ".flac", ".ogg", ".mp3")
-_SECONDS = 10.0
-_FEWEST_SECONDS = 3.0
 _TRANSCRIPTS = Path(__file__).with_name("transcripts.tsv")
 
 Item = TypeVar("Item")
@@ -275,7 +272,7 @@ def held_out_clips(data: Path, most: int | None = None) -> Iterator[Clip]:
     recogniser = find_recogniser()
     for path in _in_turn(by_speaker.values())[:most]:
         wave = _excerpt(path)
-        if len(wave) >= _FEWEST_SECONDS * audio.SAMPLE_RATE:
+        if len(wave) >= SHORTEST * audio.SAMPLE_RATE:
             heard = (
                 recogniser.transcribe([resample(wave, audio.SAMPLE_RATE, 16_000)])[0] if recogniser else ""
             )
@@ -285,8 +282,7 @@ def held_out_clips(data: Path, most: int | None = None) -> Iterator[Clip]:
 def play_excerpts(folder: Path, most: int | None = None) -> Iterator[Clip]:
     """Excerpts of the play by the engine that speaks (:data:`PLAY_SETS`), at most so many of each engine.
 
-    An excerpt is sentences in a row by one voice with nothing but a room around it (no telephone, radio or music), of 3
-    to 10 s. Voices take turns.
+    Voices take turns; see :func:`fmri_audio.experiments.play_excerpts.plain_excerpts`.
 
     Parameters
     ----------
@@ -295,52 +291,11 @@ def play_excerpts(folder: Path, most: int | None = None) -> Iterator[Clip]:
     most : int, optional
     """
     by_engine: dict[str, dict[str, list[Clip]]] = {engine: {} for engine in PLAY_SETS}
-    for engine, row, clip in plain_excerpts(folder):
-        by_engine[engine].setdefault(row.speaker, []).append(clip)
+    for one in plain_excerpts(folder):
+        clip = Clip(PLAY_SETS[one.engine][0], one.name, one.wave, one.passages)
+        by_engine[one.engine].setdefault(one.speaker, []).append(clip)
     for engine, (_, count) in PLAY_SETS.items():
         yield from _in_turn(by_engine[engine].values())[: min(count, most or count)]
-
-
-def plain_excerpts(folder: Path) -> Iterator[tuple[str, Any, Clip]]:
-    """Yield engine, first row of the play's segments, and clip of every excerpt that :func:`play_excerpts` draws from.
-
-    Those of one part come in its order.
-    """
-    cast = yaml.safe_load((folder / "studio" / "cast.yml").read_text(encoding="utf-8"))
-    engines = {role["name"]: role["engine"] for role in cast.values()}
-    rows = pd.read_csv(folder / "segments.tsv", sep="\t", keep_default_na=False, quoting=csv.QUOTE_NONE)
-    parts = {part: audio.read_mono(folder / f"part{part}.ogg").waveform for part in rows["part"].unique()}
-    for run in _runs(rows):
-        first = run[0]
-        if run[-1].offset - first.onset >= _FEWEST_SECONDS:
-            engine = engines[first.speaker]
-            yield engine, first, _play_clip(PLAY_SETS[engine][0], run, parts[first.part])
-
-
-def _runs(rows: pd.DataFrame) -> Iterator[list[Any]]:
-    """Rows of the play's segments that follow each other in one excerpt."""
-    run: list[Any] = []
-    row: Any
-    for row in rows.itertuples():
-        plain = row.kind == "speech" and ";" not in row.background
-        goes_on = run and (row.part, row.speaker) == (run[0].part, run[0].speaker)
-        if run and not (plain and goes_on and row.offset - run[0].onset <= _SECONDS):
-            yield run
-            run = []
-        if plain:
-            run.append(row)
-    if run:
-        yield run
-
-
-def _play_clip(name: str, run: list[Any], part: np.ndarray) -> Clip:
-    begin, end = run[0].onset, run[-1].offset
-    label = f"part {run[0].part}, {begin:.1f} s, {run[0].speaker}"
-    said = [
-        Passage(row.onset - begin, row.offset - begin, row.text, row.speaker, label, row.material)
-        for row in run
-    ]
-    return Clip(name, label, part[round(begin * audio.SAMPLE_RATE) : round(end * audio.SAMPLE_RATE)], said)
 
 
 def _in_turn(queues: Iterable[list[Item]]) -> list[Item]:
@@ -366,7 +321,7 @@ def _texts(data: Path) -> dict[str, str]:
 
 def _excerpt(path: Path) -> np.ndarray:
     wave = audio.read_mono(path).waveform
-    return wave[: int(_SECONDS * audio.SAMPLE_RATE)]
+    return wave[: int(LONGEST * audio.SAMPLE_RATE)]
 
 
 def _row(codec: str, clip: Clip, kbps: float, decoded: np.ndarray) -> dict[str, object]:

@@ -24,6 +24,7 @@ from tests.programs.workflow.conftest import Toy, lay_out
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "squeue", "scancel", "srun")
 PLUGIN = "snakemake_executor_plugin_slurm"
 
+
 def _which(name: str) -> str | None:
     return shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin:/sbin")
 
