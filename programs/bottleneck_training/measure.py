@@ -33,15 +33,12 @@ from fmri_audio.bottleneck.coders import CODERS, Coder
 from fmri_audio.bottleneck.nested import NestedCode, Size, prefix, received, white
 from fmri_audio.codec import checkpoints
 from fmri_audio.experiments.ladder import CONDITIONS, SCORES, WINDOWS, Condition, Score
+from fmri_audio.experiments.ladder_rung import window_scores
 from fmri_audio.representations.encodec import EncodecCodes
 from fmri_audio.representations.mel import MelGriffinLim, QuantisedMel
 from fmri_audio.representations.mel_vocoder import MelVocoder, QuantisedMelVocoder, open_vocoder
 from fmri_audio.sound import noises
-from fmri_audio.sound.audio import SAMPLE_RATE, match_loudness, resample
-from fmri_audio.sound.metrics.base import METRIC_RATE
-from fmri_audio.sound.metrics.estoi import estoi
-from fmri_audio.sound.metrics.pesq import pesq
-from fmri_audio.sound.metrics.stoi import stoi
+from fmri_audio.sound.audio import SAMPLE_RATE
 from fmri_audio.sound.recognition import word_errors
 from programs.bottleneck_training import dithered, language, rungs
 from programs.bottleneck_training.rungs import TR, Known
@@ -544,10 +541,8 @@ def measured(job: Job, sounds: Sounds) -> list[Score]:
             continue
         if not np.isfinite(passed).all():
             raise ValueError(f"{job.condition.condition}: {window.window}: NaN or infinite samples")
-        levelled = match_loudness(passed, wave, SAMPLE_RATE)
-        ref, deg = (resample(x, SAMPLE_RATE, METRIC_RATE) for x in (wave, levelled))
         wrong = sum(one.errors for one in word_errors(passed, SAMPLE_RATE, passages))
-        found = [wrong, estoi(ref, deg), stoi(ref, deg), pesq(ref, deg, "wb")]
+        found = [wrong, *window_scores(wave, passed)]
         rows.append(Score(job.condition.condition, window.window, *(_or_none(value) for value in found)))
     return rows
 
