@@ -23,7 +23,7 @@ METHODS = {
     "bold-new": "a newcomer, by averaged BOLD of the others",
     "shared-new": "a newcomer, by the others' shared response",
 }
-ALIGNED_FORMATS = {"r": ".3f", "level turned round": ".3f"}
+ALIGNED_FORMATS = {"r": ".3f"}
 
 
 def table(rows: Sequence[MatchedRow]) -> pd.DataFrame:
@@ -103,7 +103,7 @@ def aligned_table(rows: Sequence[AlignedRow]) -> pd.DataFrame:
                 "differs by": "–"
                 if row.difference is None or row.difference_low is None or row.difference_high is None
                 else f"{row.difference:+.3f} ({row.difference_low:+.3f} to {row.difference_high:+.3f})",
-                "level turned round": row.null,
+                "level turned round": f"{row.null:.3f} ({row.null_low:.3f} to {row.null_high:.3f})",
             }
             for row in sorted(rows, key=lambda row: (row.n_subjects, list(METHODS).index(row.method)))
             if row.n_subjects > 1 or row.method == "within"
@@ -117,7 +117,8 @@ def aligned_caption(rows: Sequence[AlignedRow]) -> str:
         "Level of held-out runs from several listeners on whom nothing was chosen, both sides without what takes "
         f"longer than 128 s, mean over {rows[0].n_runs} runs and over groups, with intervals over runs, which share "
         "their training and are descriptive. Differs: from averaged BOLD of the same listeners; the shared response "
-        "from components of averaged BOLD. The last column: with the level of every run turned round."
+        f"from components of averaged BOLD. The last column: with the level of every run turned round, mean of "
+        f"{len(aligned.TURNS)} turns and the lowest and highest of them."
     )
 
 

@@ -229,7 +229,7 @@ class _Scored:
 TABLE = Path("results/aligned.csv")
 KS, N_FOLDS, GROUP_SIZES, N_GROUPS = (40, 160), 3, (3,), 3
 #: The level of every run is turned round by these shares of it, for chance.
-TURNS = (0.3, 0.5, 0.7)
+TURNS = tuple(k / 10 for k in range(1, 10))
 AGAINST = {"components": "bold", "predictions": "bold", "shared": "components", "shared-new": "bold-new"}
 """What a method is compared with, run by run: the shared response with what it is without any turning."""
 
@@ -245,8 +245,8 @@ class AlignedRow:
         Whose brains the decoder was made of.
     r, low, high : float
         Correlation with the held-out level, mean over groups and runs, with a 95 % interval over runs.
-    null : float
-        The same with the level turned round, mean over turns.
+    null, null_low, null_high : float
+        The same with the level turned round, mean over turns, and the lowest and highest of them.
     less : str
         The method that it is compared with; empty where there is none.
     difference, difference_low, difference_high : float, optional
@@ -262,6 +262,8 @@ class AlignedRow:
     low: float
     high: float
     null: float
+    null_low: float
+    null_high: float
     less: str
     difference: float | None
     difference_low: float | None
@@ -290,7 +292,7 @@ def summarised(found: pd.DataFrame, null: pd.DataFrame, made_by: str) -> list[Al
         )
         same = (null["method"] == method) & (null["n_subjects"] == count)
         groups_of = found[(found["method"] == method) & (found["n_subjects"] == count)]["subject"].nunique()
-        chance = float(null.loc[same, "r"].mean())
+        turns = null[same].groupby("target")["r"].mean()
         rows.append(
             AlignedRow(
                 method,
@@ -298,7 +300,9 @@ def summarised(found: pd.DataFrame, null: pd.DataFrame, made_by: str) -> list[Al
                 mean,
                 low,
                 high,
-                chance,
+                float(turns.mean()),
+                float(turns.min()),
+                float(turns.max()),
                 less,
                 difference,
                 difference_low,

@@ -43,7 +43,9 @@ def test_what_fails_is_listed_with_both_figures() -> None:
 def ways() -> list[AlignedRow]:
     def one(method: str, n: int, r: float, less: str = "", difference: float | None = None) -> AlignedRow:
         low, high = (None, None) if difference is None else (difference - 0.02, difference + 0.02)
-        return AlignedRow(method, n, r, r - 0.1, r + 0.1, 0.01, less, difference, low, high, 3, 7, "abc")
+        return AlignedRow(
+            method, n, r, r - 0.1, r + 0.1, 0.01, -0.05, 0.07, less, difference, low, high, 3, 7, "abc"
+        )
 
     return [
         one("within", 1, 0.4),

@@ -56,10 +56,12 @@ def test_methods_are_compared_group_by_group_and_run_by_run() -> None:
         ],
         columns=[*aligned.COLUMNS],
     )
-    rows = {row.method: row for row in aligned.summarised(found, found.assign(r=0.0), "abc")}
+    null = pd.concat([found.assign(target=k, r=0.01 * k) for k in (1, 2, 3)])
+    rows = {row.method: row for row in aligned.summarised(found, null, "abc")}
     assert rows["bold"].r == pytest.approx(0.47) and rows["bold"].difference is None
     shared = rows["shared"]
-    assert (shared.less, shared.n_groups, shared.n_runs, shared.null) == ("components", 2, 3, 0.0)
+    assert (shared.less, shared.n_groups, shared.n_runs) == ("components", 2, 3)
+    assert (shared.null, shared.null_low, shared.null_high) == pytest.approx((0.02, 0.01, 0.03))
     assert shared.difference == pytest.approx(0.1)
     # The same in every run: no spread, though the runs themselves differ.
     assert (shared.difference_low, shared.difference_high) == pytest.approx((0.1, 0.1))
@@ -94,6 +96,7 @@ def test_the_table_is_that_of_this_code() -> None:
         ("shared-new", 10),
     }
     assert max(abs(row.null) for row in rows) < 0.1
+    assert all(row.null_low < row.null < row.null_high < row.low for row in rows)
 
 
 def test_what_does_not_fit_is_said_before_anything_is_fitted() -> None:
