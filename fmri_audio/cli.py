@@ -21,11 +21,11 @@ from fmri_audio.base.command import command
 from fmri_audio.base.errors import UserError
 from fmri_audio.base.extras import from_extra
 from fmri_audio.base.files import check_writable, replacing, write_text
+from fmri_audio.base.lag_methods import LAG_METHODS
 from fmri_audio.base.settings import (
     BIDS_SPACE,
     DECODERS,
     FAMILIES,
-    LAG_METHODS,
     NAMED_CODECS,
     VARIANTS,
     VOXELS,

@@ -40,9 +40,6 @@ BIDS_SPACE = "MNI152NLin2009cAsym"
 NAMED_CODECS = ("demo", "released", "released-48khz")
 """Codecs that go by a name rather than by a path; the last is for the command line, not for editions."""
 
-LAG_METHODS = ("correlation", "known", "envelope")
-"""Ways to come by the lag between two recordings."""
-
 DecoderName = Literal["own", "vocos"]
 DECODERS: tuple[DecoderName, ...] = get_args(DecoderName)
 """What makes sound of a codec's codes: its own decoder, or Vocos trained for them."""

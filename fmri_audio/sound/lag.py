@@ -15,7 +15,7 @@ import scipy.signal
 from numpy.typing import NDArray
 
 from fmri_audio.base.kinds import Signal
-from fmri_audio.base.settings import LAG_METHODS
+from fmri_audio.base.lag_methods import LAG_METHODS
 
 AT_ONCE = 1 << 23
 """Samples of both recordings together that are correlated in one transform; more are taken block by block."""
@@ -49,7 +49,7 @@ class Lag:
     samples : int
         Negative: earlier.
     method : str
-        One of :data:`fmri_audio.base.settings.LAG_METHODS`.
+        One of :data:`fmri_audio.base.lag_methods.LAG_METHODS`.
     rival : float
         Height of the highest other peak of the correlation relative to this one's; NaN where none was looked for.
     """
