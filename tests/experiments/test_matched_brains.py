@@ -10,10 +10,9 @@ import numpy as np
 import pytest
 
 from fmri_audio.base.settings import VOXELS, project_root
-from fmri_audio.chapters import matched
 from fmri_audio.decoding.series import Recorded
 from fmri_audio.experiments import calibration, matched_brains
-from fmri_audio.experiments.matched_brains import ALICE, FITTED, PUBLISHED_TOLERANCE, MatchedRow, Sounds
+from fmri_audio.experiments.matched_brains import ALICE, FITTED, MatchedRow, Sounds
 from fmri_audio.experiments.region_facts import N_REGIONS, Regions, choose_regions, facts_of
 from fmri_audio.simulation.grid import Grid
 from fmri_audio.simulation.scanner_noise import Noise
@@ -133,16 +132,10 @@ def test_the_table_is_that_of_this_code_and_these_models() -> None:
     assert {row.quantity for row in rows if row.of.startswith("Alice")} == set(ALICE)
 
 
-def test_models_were_brought_to_what_was_fitted_and_what_is_off_is_said() -> None:
-    """Two simulated studies were fitted; where twelve others are off by more than allowed, the chapter names it."""
-    fitted = [row for row in table() if row.kind == "fitted"]
-    off = [row for row in fitted if row.agrees.split() != list(VOXELS)]
-    assert len(off) <= 1 and all("fine" in row.agrees for row in off), off
-    for row in fitted:
-        for name in VOXELS:
-            assert getattr(row, name) == pytest.approx(row.real, rel=PUBLISHED_TOLERANCE), (row, name)
-    said = str(matched.said(table())["fitted_off"])
-    assert all(row.quantity in said for row in off) and (off or said == "nothing")
+def test_models_were_brought_to_what_was_fitted() -> None:
+    for row in table():
+        if row.kind == "fitted":
+            assert row.agrees.split() == list(VOXELS), row
 
 
 def test_a_missing_table_names_its_command(tmp_path: Path) -> None:
