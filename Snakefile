@@ -17,7 +17,9 @@ try:
     PLAN = Plan.read(Path(config.get("build", "build/demo")))
 except UserError as error:
     sys.exit(f"error: {error}")
-CORES, THREADS = (int(config.get(name, 1)) for name in ("cores", "threads"))
+THREADS = int(config.get("threads", 1))
+# A cluster names no cores, and asking for them is an error there.
+CORES = int(config["cores"]) if "cores" in config else workflow.cores or 1
 # The step replaces the shell, so that it is the job itself; its arguments are the rule's parameter.
 STEP = f"exec {shlex.quote(sys.executable)} -m programs ".replace("{", "{{").replace("}", "}}")
 

@@ -33,10 +33,10 @@ LANGUAGES = {"us": "en-us", "gb": "en-gb"}
 MOST_TOKENS = 510
 """Of a sentence: the style vectors end there."""
 
-_MODEL_PARTS = 4
 FRAME = SAMPLE_RATE // 40
 """Samples of a frame of 25 ms, in which durations are counted; pitch has two values in each."""
 
+_MODEL_PARTS = 4
 _INSIDE = {"durations": "/encoder/Clip_output_0", "pitch": "/encoder/Squeeze_output_0"}
 """Where durations and pitch pass inside the network."""
 

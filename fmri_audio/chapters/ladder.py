@@ -169,7 +169,7 @@ def figure(ladder: Ladder, groups: Sequence[str] | None = None) -> Figure:
         noisy = where(
             ladder.conditions,
             lambda one, arm=arm: (
-                (one.rung, one.arm, one.made) == ("code", arm, "trained") and bool(one.sigma)
+                (one.rung, one.arm, one.made, one.control) == ("code", arm, "trained", "") and bool(one.sigma)
             ),  # type: ignore[misc]
         )
         _cloud(right, ladder, noisy, groups, colour)
@@ -196,7 +196,7 @@ def figure(ladder: Ladder, groups: Sequence[str] | None = None) -> Figure:
 
 
 def phonemes(ladder: Ladder) -> pd.DataFrame:
-    """Phonemes with a voice: bits per TR and per second, and the words that are lost, on the windows that have them."""
+    """Phonemes with a voice: bits per TR, and the words that are lost, on the windows that have them."""
     return pd.DataFrame(
         [
             {

@@ -37,7 +37,7 @@ import numpy as np
 import yaml
 
 from fmri_audio.base.errors import UserError
-from fmri_audio.base.files import replacing, sha256_of, write_text
+from fmri_audio.base.files import replacing, write_text
 from fmri_audio.base.settings import project_root
 from programs import kokoro
 from programs.codec_training import texts
@@ -272,7 +272,9 @@ def _speed(sounds: Sequence[int], style: np.ndarray, seconds: float) -> float:
 
 
 def _respelled(text: str, respelled: Mapping[str, str]) -> str:
-    return re.sub(r"[A-Za-z']+", lambda match: respelled.get(match.group().lower(), match.group()), text)
+    return re.sub(
+        r"[A-Za-z]+(?:'[a-z]+)?", lambda match: respelled.get(match.group().lower(), match.group()), text
+    )
 
 
 def key(part: object, onset: float) -> str:
@@ -310,13 +312,10 @@ class Read:
         By ``timed`` or ``untimed``, and sentence.
     bits : mapping of str to Counted
         By sentence.
-    digest : str
-        Of both files.
     """
 
     waves: Mapping[str, np.ndarray]
     bits: Mapping[str, Counted]
-    digest: str
 
     @classmethod
     def of(cls, work: Path) -> Read | None:
@@ -328,7 +327,7 @@ class Read:
         bits = {row["sentence"]: Counted(*(row[one.name] for one in fields(Counted))) for row in rows}
         with np.load(paths[0]) as stored:
             waves = {name: stored[name] for name in stored.files}
-        return cls(waves, bits, "".join(sha256_of(path) for path in paths))
+        return cls(waves, bits)
 
     def window(self, how: str, sentences: Sequence[tuple[str, float]], n_samples: int) -> np.ndarray | None:
         """The sentences of a window, each at its second; None where one of them was not spoken again."""
