@@ -61,8 +61,8 @@ FITTED_RUNS, CHECKED_RUNS = ("1", "3", "5", "7"), ("2", "4", "6")
 SHAPE, REGION_VOXELS = (48, 20, 16), 190
 #: Of the fit, which ends earlier where all quantities are this near to the real ones.
 ROUNDS, NEAR, DAMPED = 8, 0.015, 0.7
-#: Brains and sounds of the fit, the same in every round, and none of those that are looked at afterwards. Studies scatter
-#: by .05 in ``explained by level``, so that two would not tell where a model is.
+#: Brains and sounds of the fit, the same in every round, and none of those that are looked at afterwards. Studies
+#: scatter by .05 in ``explained by level``, so that two would not tell where a model is.
 FIT_SEEDS = range(100, 108)
 #: Simulated and real agree where the real interval over runs holds the simulated mean, or they differ by no more than
 #: this share of the real; published figures come without an interval, and are held to the other share.
@@ -233,7 +233,9 @@ def moved(model: VoxelModel, real: Mapping[str, float], found: Mapping[str, floa
     noise = model.noise
     lag_one, drift_variance = noise.autocorrelation, noise.drift_variance
     if "residual lag-1" in off:
-        lag_one = float(np.clip(lag_one + 0.8 * (real["residual lag-1"] - found["residual lag-1"]), 0.01, 0.95))
+        lag_one = float(
+            np.clip(lag_one + 0.8 * (real["residual lag-1"] - found["residual lag-1"]), 0.01, 0.95)
+        )
     if "slow" in off:
         drift_variance *= float(real["slow"] / max(found["slow"], 1e-3))
     return replace(
