@@ -15,7 +15,8 @@ from fmri_audio.base.files import refuse_unfetched, sha256_of
 from fmri_audio.base.settings import project_root
 from fmri_audio.bottleneck.coders import CODERS, Coder
 from fmri_audio.bottleneck.nested import NestedCode, Size
-from fmri_audio.codec.weight_files import Shapes, WeightFile, pack, read, shown, unpack, write
+from fmri_audio.codec.eight_bits import pack, unpack
+from fmri_audio.codec.weight_files import Shapes, WeightFile, read, shown, write
 
 if TYPE_CHECKING:
     from fmri_audio.codec.checkpoints import Checkpoint
@@ -95,10 +96,11 @@ def load(name: str, checkpoint: Checkpoint, path: Path | None = None) -> LoadedC
         raise UserError(f"{path} does not exist: restore it with git, or train it with `make bottleneck`")
     coder = CODERS[name].build(checkpoint)
     held = read(path, FORMAT, "coder", partial(_check, path, coder))
-    for key, value in held.tensors.items():
-        if value.is_floating_point() and not torch.isfinite(value).all():
+    weights = unpack(held.tensors, coder.trained_state())
+    for key, value in weights.items():
+        if not torch.isfinite(value).all():
             raise UserError(f"{path}: {shown(key)} holds NaN or infinite weights; restore the file")
-    coder.load_state_dict(unpack(held.tensors, coder.trained_state()), strict=False)
+    coder.load_state_dict(weights, strict=False)
     sha256 = sha256_of(path)
     return LoadedCoder(
         id=f"{name}-{sha256[:8]}",

@@ -1,11 +1,11 @@
-"""Files of trained weights in safetensors, half precision or eight bits, with configuration, account and hash."""
+"""Files of trained weights: half precision in safetensors, with configuration, account of the training and hash."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import reprlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,16 +19,10 @@ from fmri_audio.base.files import replacing
 
 Shapes = dict[str, tuple[int, ...]]
 
-SCALE = "|scale"
-"""After a tensor's name: what a step of its rows' whole numbers is worth."""
-
-_FEWEST = 4096
-"""Numbers of a tensor below which eight bits save nothing worth having."""
-
 
 @dataclass(frozen=True)
 class WeightFile:
-    """What a file holds: ``config`` of the network, ``summary`` of its training, ``tensors`` as they are stored."""
+    """What a file holds: ``config`` of the network, ``summary`` of its training, ``tensors`` in half precision."""
 
     config: dict[str, Any]
     summary: dict[str, Any]
@@ -50,13 +44,10 @@ def write(path: Path, kind: str, held: WeightFile) -> Path:
     kind : str
         Format that :func:`read` asks for.
     held : WeightFile
-        Tensors of any precision; whole numbers of eight bits stay (:func:`pack`), all others become half precision.
+        Tensors of any precision.
     """
     tensors = {
-        name: value.detach()
-        .to("cpu", value.dtype if value.dtype == torch.int8 else torch.float16)
-        .contiguous()
-        for name, value in held.tensors.items()
+        name: value.detach().to("cpu", torch.float16).contiguous() for name, value in held.tensors.items()
     }
     metadata = {
         "format": kind,
@@ -98,7 +89,7 @@ def read(path: Path, kind: str, noun: str, check: Callable[[dict[str, Any], Shap
             names = list(stream.keys())
             slices = {name: stream.get_slice(name) for name in names}
             for name, part in slices.items():
-                if part.get_dtype() != "F16" and not (part.get_dtype() == "I8" and name + SCALE in slices):
+                if part.get_dtype() != "F16":
                     raise UserError(
                         f"{path}: {shown(name)} should be of half precision, not {part.get_dtype()}"
                     )
@@ -111,48 +102,6 @@ def read(path: Path, kind: str, noun: str, check: Callable[[dict[str, Any], Shap
     if metadata.get("tensors_sha256") != tensors_sha256(tensors):
         raise UserError(f"{path}: the weights do not match the hash stored with them; restore the file")
     return WeightFile(config, summary, tensors)
-
-
-def pack(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Write large tensors in eight bits: whole numbers from −127 to 127, and a scale for every row (its last axis).
-
-    Of complex numbers come first the real parts, then the imaginary ones, along an axis before all others.
-    """
-    packed: dict[str, torch.Tensor] = {}
-    for name, value in tensors.items():
-        real = _as_real(value)
-        if real.ndim < 2 or real.numel() < _FEWEST:
-            packed[name] = real
-            continue
-        # As it will be read: the half precision of the scale is in the rounding.
-        scale = (real.abs().amax(-1).clamp_min(1e-6) / 127).half()
-        packed[name] = (real / scale.float()[..., None]).round().clamp(-127, 127).to(torch.int8)
-        packed[name + SCALE] = scale
-    return packed
-
-
-def unpack(tensors: Mapping[str, torch.Tensor], like: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Read what :func:`pack` wrote, in the precision of tensors of the same names.
-
-    Raises
-    ------
-    ValueError
-        Names or shapes differ.
-    """
-    given = {name: value for name, value in tensors.items() if not name.endswith(SCALE)}
-    if {n: v.shape for n, v in given.items()} != {n: _as_real(v).shape for n, v in like.items()}:
-        raise ValueError("the weights do not fit the network")
-    found = {}
-    for name, value in given.items():
-        real = value.float()
-        if name + SCALE in tensors:
-            real = real * tensors[name + SCALE].float()[..., None]
-        found[name] = (torch.complex(*real) if like[name].is_complex() else real).to(like[name].dtype)
-    return found
-
-
-def _as_real(value: torch.Tensor) -> torch.Tensor:
-    return torch.stack([value.real, value.imag]) if value.is_complex() else value
 
 
 def tensors_sha256(tensors: dict[str, torch.Tensor]) -> str:
