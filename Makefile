@@ -134,6 +134,8 @@ vocoder: environment
 
 bottleneck: environment
 	@$(RUN) -m programs bottleneck $$ARMS $(if $(DATA),--data "$$DATA") $(if $(CORPUS),--corpus "$$CORPUS") --codec "$${CODEC:-demo}"
+	@$(RUN) -m programs bottleneck --beside $$ARMS $(if $(DATA),--data "$$DATA") $(if $(CORPUS),--corpus "$$CORPUS") --codec "$${CODEC:-demo}"
+	@$(PROGRAM) bottleneck-account $(if $(CORPUS),--corpus "$$CORPUS") --codec "$${CODEC:-demo}"
 	@$(PROGRAM) bottleneck-measure $(if $(CORPUS),--corpus "$$CORPUS") $(if $(JOBS),--jobs "$$JOBS") --codec "$${CODEC:-demo}"
 
 bench: environment

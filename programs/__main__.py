@@ -58,6 +58,7 @@ COMMANDS = {
     "vocoder": Entry("programs.vocoder_training.run"),
     "bottleneck": Entry("programs.bottleneck_training.run"),
     "bottleneck-speak": Entry("programs.bottleneck_training.language"),
+    "bottleneck-account": Entry("programs.bottleneck_training.account"),
     "bottleneck-measure": Entry("programs.bottleneck_training.measure"),
     "bench": Entry("programs.benchmarks.run"),
     **{f"bench-{name}": Entry(f"programs.benchmarks.{name}") for name in ("masking", "training", "ridge")},

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
 
@@ -26,6 +27,9 @@ CONDITIONS, WINDOWS, SCORES = (f"results/ladder{part}.csv" for part in ("", "-wi
 """Where the tables lie in the project."""
 
 COMMAND = "make bottleneck"
+
+TR = Fraction(3, 2)
+"""Of the widths that the tables name."""
 
 GROUPS = {
     "recorded": "recorded speech",

@@ -6,7 +6,6 @@ import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 
 import numpy as np
 
@@ -16,16 +15,13 @@ from fmri_audio.base.settings import project_root
 from fmri_audio.bottleneck.coder_files import load
 from fmri_audio.bottleneck.passing import Width, through
 from fmri_audio.codec.checkpoints import Checkpoint
-from fmri_audio.experiments.ladder import Condition, Ladder
+from fmri_audio.experiments.ladder import TR, Condition, Ladder
 from fmri_audio.experiments.play_excerpts import Excerpt, plain_excerpts
 from fmri_audio.sound.audio import SAMPLE_RATE, match_loudness, resample
 from fmri_audio.sound.metrics.base import METRIC_RATE
 from fmri_audio.sound.metrics.estoi import estoi
 from fmri_audio.sound.metrics.pesq import pesq
 from fmri_audio.sound.metrics.stoi import stoi
-
-TR = Fraction(3, 2)
-"""Of the widths that the tables name."""
 
 NEAR = 0.02
 """ESTOI by which another processor's sounds may differ, in the mean over windows."""

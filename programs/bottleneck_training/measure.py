@@ -27,12 +27,12 @@ from fmri_audio.base.fingerprint import fingerprint, source_hash
 from fmri_audio.base.kinds import Waveform
 from fmri_audio.base.rows import write_rows
 from fmri_audio.base.settings import VOXELS, Voxels, project_root
-from fmri_audio.bottleneck.clock import STEP, Clock
+from fmri_audio.bottleneck.clock import Clock
 from fmri_audio.bottleneck.coder_files import coder_file, load
 from fmri_audio.bottleneck.coders import CODERS, Coder
-from fmri_audio.bottleneck.nested import NestedCode, Size, prefix, received, white
+from fmri_audio.bottleneck.nested import prefix, received, white
 from fmri_audio.codec import checkpoints
-from fmri_audio.experiments.ladder import CONDITIONS, SCORES, WINDOWS, Condition, Score
+from fmri_audio.experiments.ladder import CONDITIONS, SCORES, TR, WINDOWS, Condition, Score
 from fmri_audio.experiments.ladder_rung import window_scores
 from fmri_audio.representations.encodec import EncodecCodes
 from fmri_audio.representations.mel import MelGriffinLim, QuantisedMel
@@ -41,8 +41,8 @@ from fmri_audio.sound import noises
 from fmri_audio.sound.audio import SAMPLE_RATE
 from fmri_audio.sound.recognition import word_errors
 from programs.bottleneck_training import dithered, language, rungs
-from programs.bottleneck_training.rungs import TR, Known
-from programs.bottleneck_training.trainer import Recipe, Trainer, to_learn
+from programs.bottleneck_training.components import pca_of, training_sound
+from programs.bottleneck_training.rungs import Known
 from programs.bottleneck_training.windows import Sounds, sounds_of
 
 WIDTHS = (16, 32, 64, 128, 256, 512, 844, 2048)
@@ -65,9 +65,6 @@ NOISES, GROUPS_OF = (0.25, 1.0, 4.0), (1, 3, 17)
 
 MIDDLE: Voxels = "between"
 """Model of a voxel that all is measured with; the others stand beside it."""
-
-PCA_NUMBERS = 328
-"""Of a block of two steps: 2,050 per TR."""
 
 INDEX_BOOKS = (1, 2, 4, 7)
 """Codebooks whose indices are sent as numbers: 112.5 per TR each."""
@@ -105,16 +102,6 @@ def through(coder: Coder, dimensions: int, sigma: float, seed: int, wave: Wavefo
     generator = torch.Generator().manual_seed(seed + int.from_bytes(digest))
     got = received(code, r, generator)
     return coder.decode(got.numpy(), r.numpy(), len(wave))
-
-
-def pca_of(name: str, checkpoint: checkpoints.Checkpoint, waves: torch.Tensor) -> Coder:
-    """A coder whose code is the principal components of blocks of two steps, with its own way back to sound."""
-    coder = CODERS[name].build(checkpoint)
-    size = coder.code.size
-    coder.code = NestedCode(Size(size.channels, 2 * size.frames, PCA_NUMBERS, PCA_NUMBERS, 0, 0))
-    coder.step = 2 * coder.step  # type: ignore[misc]
-    coder.start(waves)
-    return coder.eval()
 
 
 def sent(coder: Coder, dimensions: int, sigma: float, seed: int, wave: Waveform) -> tuple[Waveform, int]:
@@ -158,26 +145,12 @@ class Makers:
             return load(name, self.checkpoint, trained_file(self.work, name)).coder
         if made == "single":
             return load(name, self.checkpoint, single_file(self.work, name, width)).coder
-        waves = self._training_sound(name)
+        waves = training_sound(self.corpus, name)
         if made == "pca":
             return pca_of(name, self.checkpoint, waves)
         coder = CODERS[name].build(self.checkpoint)
         coder.start(waves)
         return coder.eval()
-
-    def _training_sound(self, name: str) -> torch.Tensor:
-        """What a coder's training starts from, [B, 1, T]."""
-        if not (self.corpus / "corpus.json").is_file():
-            raise UserError(
-                f"{self.corpus}: holds no corpus, and the untrained start and the PCA of an arm need training sound: "
-                "give --corpus"
-            )
-        recipe = Recipe(name)
-        segments = to_learn(self.corpus, recipe)
-        first, count = Trainer.FIRST, -(-Trainer.STARTED_FROM // recipe.batch)
-        waves = np.concatenate([segments.batch(first + k, recipe.batch) for k in range(count)])
-        whole = waves.shape[1] - waves.shape[1] % (2 * int(STEP * SAMPLE_RATE))
-        return torch.from_numpy(waves[:, None, :whole])
 
 
 def trained_file(work: Path, name: str) -> Path:

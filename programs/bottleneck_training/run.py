@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -14,13 +14,14 @@ import torch
 from fmri_audio.base.errors import UserError
 from fmri_audio.base.files import check_writable
 from fmri_audio.base.settings import project_root
+from fmri_audio.bottleneck.clock import Clock
 from fmri_audio.bottleneck.coder_files import coder_file, save
 from fmri_audio.bottleneck.coders import CODERS, Coder
 from fmri_audio.bottleneck.coders.latents import LatentCode
 from fmri_audio.bottleneck.nested import NestedCode
 from fmri_audio.codec.checkpoints import Checkpoint, load
 from fmri_audio.codec.trainable import Network
-from fmri_audio.sound.audio import SAMPLE_RATE
+from fmri_audio.experiments.ladder import TR
 from programs.bottleneck_training.trainer import Recipe, Trainer, of_voices, to_learn
 from programs.codec_training import corpus
 from programs.codec_training.export import hardware
@@ -37,39 +38,56 @@ RECIPES = {
 }
 """How each coder is trained unless told otherwise."""
 
+MIDDLE_WIDTH = 256
+"""Numbers per TR of 1.5 s that a code of a single width has, to show what nesting costs."""
+
+BESIDE: dict[str, list[str]] = {
+    "finetuned": ["--random-codec", "--steps {half}"],
+    "frozen": ["--inner 512", "--sound 10", "--sound 60"],
+    "mel-vocoder": ["--sound 10", "--sound 60"],
+}
+"""Runs beside an arm's own: controls and less sound. Half the steps of a codec that moves take about as long as all of
+one that does not. Every arm is trained for one width as well."""
+
 
 def main(words: Sequence[str]) -> None:
     """Train the coders that are named."""
-    device = "cuda" if torch.cuda.is_available() else "cpu"
     options = _parser().parse_args(list(words))
     if unknown := [name for name in options.coders if name not in CODERS]:
         raise UserError(f"there is no arm {unknown[0]!r}: {', '.join(CODERS)}")
-    if options.out is not None and len(options.coders) != 1:
-        raise UserError("--out is the file of one arm: name one")
+    if options.out is not None and (len(options.coders) != 1 or options.beside):
+        raise UserError("--out is the file of one run: name one arm")
     if options.corpus is not None and options.data is not None:
         raise UserError("--data adds to a corpus that is rendered here: leave out --corpus, or --data")
-    work = options.work or project_root() / "build" / "bottleneck"
     torch.set_flush_denormal(True)  # silence makes denormals, and those are slow
     torch.set_float32_matmul_precision("high")  # on a GPU, products with TF32's ten bits
+    names = options.coders or list(RECIPES)
+    if not options.beside:
+        for name in names:
+            _train(name, options)
+        return
+    for run in beside(names):
+        _train(run[0], _parser().parse_args(run, argparse.Namespace(**vars(options))))
+
+
+def _train(name: str, options: argparse.Namespace) -> None:
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    work = options.work or project_root() / "build" / "bottleneck"
+    run_name = _run_name(name, options)
+    out = options.out or (coder_file(name) if run_name == name else work / f"{run_name}.safetensors")
+    folder = work / run_name
+    for written in (out, folder / "state.pt"):
+        check_writable(written)
     checkpoint = load(options.codec)
     checkpoint.model.to(device)
-    for name in options.coders or list(RECIPES):
-        out = options.out or coder_file(name)
-        folder = work / _run_name(name, options)
-        for written in (out, folder / "state.pt"):
-            check_writable(written)
-        contents, learned, checked = _corpora(options, work)
-        recipe = _recipe(options, RECIPES.get(name, Recipe(name)), checkpoint.id)
-        segments = to_learn(learned, recipe)
-        if options.sound is not None:
-            only_first(segments, options.sound)
-        trainer = Trainer(
-            recipe, partial(_build, recipe, checkpoint, device), segments, of_voices(checked, recipe), folder
-        )
-        if trainer.restore():
-            print(f"{name}: goes on at step {trainer.step}", flush=True)
-        trainer.run(options.until)
-        print(f"wrote {export(trainer, out, contents, device)}", flush=True)
+    contents, learned, checked = _corpora(options, work)
+    recipe = _recipe(options, RECIPES.get(name, Recipe(name)), checkpoint.id)
+    build = partial(_build, recipe, checkpoint, device)
+    trainer = Trainer(recipe, build, to_learn(learned, recipe), of_voices(checked, recipe), folder)
+    if trainer.restore():
+        print(f"{run_name}: goes on at step {trainer.step}", flush=True)
+    trainer.run(options.until)
+    print(f"wrote {export(trainer, out, contents, device)}", flush=True)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -105,6 +123,11 @@ def _parser() -> argparse.ArgumentParser:
         default=None,
         help="begin with a codec of random weights, of an arm whose codec moves: a control",
     )
+    parser.add_argument(
+        "--beside",
+        action="store_true",
+        help="train what stands beside the arms instead: one width each, controls, less sound",
+    )
     parser.add_argument("--until", type=float, default=1.0, help="stop at this share of the run and export")
     parser.add_argument("--batch", type=int)
     parser.add_argument("--seconds", type=float, help="length of a segment")
@@ -125,7 +148,10 @@ def _build(recipe: Recipe, checkpoint: Checkpoint, device: str) -> Coder:
     """The coder of a recipe, or the control that it asks for."""
     coder = CODERS[recipe.coder].build(checkpoint)
     if recipe.inner is not None:
-        coder.code = NestedCode(replace(coder.code.size, inner=recipe.inner))
+        try:
+            coder.code = NestedCode(replace(coder.code.size, inner=recipe.inner))
+        except ValueError as error:
+            raise UserError(f"--inner {recipe.inner}: {error}") from None
     if recipe.random_codec:
         if not isinstance(coder, LatentCode) or not coder.codec_moves:
             raise UserError(f"--random-codec: {recipe.coder} has no codec that is trained")
@@ -135,10 +161,19 @@ def _build(recipe: Recipe, checkpoint: Checkpoint, device: str) -> Coder:
 
 def _run_name(name: str, options: argparse.Namespace) -> str:
     """Folder of a run: what differs from the usual one is in its name."""
-    numbers = ("width", "inner", "sound", "seed")
+    numbers = ("width", "inner", "sound", "steps", "seed")
     parts = [name, *(f"{key}{value:g}" for key in numbers if (value := getattr(options, key)))]
     parts += ["random"] if options.random_codec else []
     return "-".join(parts)
+
+
+def beside(names: Sequence[str]) -> Iterator[list[str]]:
+    """Yield the words of every run that stands beside some arms."""
+    for name in names:
+        recipe, clock = RECIPES[name], Clock(TR, CODERS[name].step)
+        yield [name, "--width", str(clock.dimensions(MIDDLE_WIDTH))]
+        for several in BESIDE.get(name, []):
+            yield [name, *several.format(half=recipe.steps // 2).split()]
 
 
 def _recipe(options: argparse.Namespace, recipe: Recipe, start: str) -> Recipe:
@@ -166,17 +201,6 @@ def _corpora(options: argparse.Namespace, work: Path) -> tuple[dict[str, str], P
             checked,
         )
     return corpus.contents_of(learned), learned, checked
-
-
-def only_first(segments: corpus.Segments, minutes: float) -> None:
-    """Leave of a corpus so many minutes in all, the first of every kind by its share of the speech."""
-    kinds = {kind for kinds in segments.plan for kind in kinds}
-    total = sum(len(segments.pools[kind]) for kind in kinds)
-    share = min(1.0, minutes * 60 * SAMPLE_RATE / total)
-    for kind in kinds:
-        segments.pools[kind] = segments.pools[kind][
-            : max(2 * segments.n, int(share * len(segments.pools[kind])))
-        ]
 
 
 def export(trainer: Trainer, path: Path, contents: dict[str, str], device: str) -> Path:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from fractions import Fraction
 from functools import cache
 from typing import Literal
 
@@ -23,6 +22,7 @@ from fmri_audio.bottleneck.coders import Coder
 from fmri_audio.bottleneck.passing import BRAIN_SHAPE, Sent
 from fmri_audio.bottleneck.voxels import Channel, InTime
 from fmri_audio.decoding.code_reading import CodeRead, read_code
+from fmri_audio.experiments.ladder import TR
 from fmri_audio.simulation.brains import Simulation, plan_simulation, simulate_bold
 from fmri_audio.simulation.grid import Grid
 from fmri_audio.simulation.haemodynamics import SHIFT_TRS
@@ -30,8 +30,6 @@ from fmri_audio.sound.acoustics import acoustic_features
 from fmri_audio.sound.audio import SAMPLE_RATE
 from fmri_audio.study.facts import Run
 from programs.bottleneck_training.windows import Sounds
-
-TR = Fraction(3, 2)
 
 BETWEEN_WINDOWS = 4 * STEP
 """Seconds of silence between windows."""

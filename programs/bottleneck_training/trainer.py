@@ -10,6 +10,7 @@ that an uninterrupted one would have taken.
 
 from __future__ import annotations
 
+import json
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -21,12 +22,18 @@ import torch
 from torch import Tensor
 
 from fmri_audio.base.errors import UserError
+from fmri_audio.base.files import write_text
 from fmri_audio.bottleneck.coders import Coder
 from fmri_audio.bottleneck.nested import prefix, white
+from fmri_audio.sound.audio import SAMPLE_RATE
 from programs.codec_training.corpus import Segments
+from programs.codec_training.export import hardware
 from programs.codec_training.optimiser import Orthogonal, pace, split
 from programs.codec_training.states import NAME, read_state, write_state
 from programs.codec_training.tables import append_row, forget_after
+
+ACCOUNT = "run.json"
+"""File of a run's folder that says what it is."""
 
 FLOOR = 0.02
 """Added to a loss before its logarithm: of silence there is nothing to learn."""
@@ -62,6 +69,8 @@ class Recipe:
         Share of the items that are sent in noise, whose standard deviation is drawn between the two of ``sigmas``.
     augmented : float
         Share of the segments that are mixed, coloured or put into a room.
+    sound : float, optional
+        Minutes learned from, the first of every kind by its share of the speech; None: all there is.
     """
 
     coder: str = "mel"
@@ -82,6 +91,7 @@ class Recipe:
     noisy: float = 0.4
     sigmas: tuple[float, float] = (0.03, 1.0)
     augmented: float = 0.3
+    sound: float | None = None
     kinds: dict[str, int] = field(
         default_factory=lambda: {"recordings": 6, "natural or speech": 5, "speech": 1}
     )
@@ -100,6 +110,8 @@ class Trainer:
         Makes the coder, not started yet.
     segments, held_out : Segments
         To learn from, and of voices that are not learned from.
+    seconds : float
+        Spent on the steps and checks: of the processor, on a GPU of the clock.
     """
 
     recipe: Recipe
@@ -141,14 +153,20 @@ class Trainer:
 
     def run(self, until: float = 1.0) -> None:
         """Train to the share ``until`` of the run, logging, checking and saving as it goes."""
-        began, recent = time.monotonic() - self.seconds, []
+        trained = sum(p.numel() for p in self.network.parameters() if p.requires_grad)
+        account = {"recipe": asdict(self.recipe), "weights": trained, "hardware": hardware(self.device.type)}
+        write_text(self.folder / ACCOUNT, json.dumps(account, indent=1) + "\n")
+        clock = (
+            time.process_time if self.device.type == "cpu" else time.monotonic
+        )  # others may share the processor
+        began, recent = clock() - self.seconds, []
         last = math.ceil(self.recipe.steps * until)
         if not self.step:
             self.check()
         while self.step < last:
             recent.append(self._step())
             self.step += 1
-            self.seconds = time.monotonic() - began
+            self.seconds = clock() - began
             if self.step % self.recipe.log_every == 0 or self.step == last:
                 self._log(recent)
                 recent = []
@@ -165,7 +183,7 @@ class Trainer:
         generator = torch.Generator().manual_seed(self.recipe.seed * 1_000_003 + self.step)
         reliability = self.reliability(len(wave), generator).to(self.device)[:, None]
         cheap = self.step < self.recipe.by_features * self.recipe.steps
-        loss = self._losses(self.network, wave, reliability, generator, cheap)
+        loss = losses(self.network, wave, reliability, generator, cheap)
         objective = (loss + FLOOR).log().mean()
         for optimiser in self.optimisers.values():
             optimiser.zero_grad(set_to_none=True)
@@ -210,35 +228,20 @@ class Trainer:
             self.average.code.encode(self.average.embed(self.average.features(wave)))
         self.average.code.eval()
 
-    def _losses(
-        self, network: Coder, wave: Tensor, reliability: Tensor, generator: torch.Generator, cheap: bool
-    ) -> Tensor:
-        """Losses [B] of waveforms sent so."""
-        features = network.features(wave)
-        restored = network.through(features, reliability, generator)
-        if cheap:
-            return network.feature_loss(restored, features)
-        return network.loss(restored, features, wave)
-
     def _pace(self) -> float:
         """Warm-up, then half a cosine down to a hundredth."""
         return pace(self.step, self.recipe.warm_up, self.step / self.recipe.steps)
 
     def _waves(self, segments: Segments, step: int, size: int) -> Tensor:
         """Waveforms [B, 1, T] of whole steps of the code."""
-        wave = torch.from_numpy(segments.batch(step, size)).to(self.device)
-        whole = wave.shape[1] - wave.shape[1] % self.network.step_samples
-        return wave[:, None, :whole]
+        return whole_steps(segments, step, size, self.network.step_samples).to(self.device)
 
     # -- what one sees ---------------------------------------------------------------------------------------
 
     @property
     def widths(self) -> list[int]:
         """Numbers per step at which a run is checked."""
-        full = self.network.code.dimensions
-        if self.recipe.width:
-            return [self.recipe.width]
-        return sorted({max(1, round(full * 2.0**-halvings)) for halvings in range(0, 7, 2)})
+        return [self.recipe.width] if self.recipe.width else checked_widths(self.network.code.dimensions)
 
     @torch.no_grad()
     def check(self) -> dict[str, float]:
@@ -251,10 +254,10 @@ class Trainer:
         for cheap in {True, False} if self.recipe.by_features else {False}:
             for width in self.widths:
                 reliability = prefix(width, full, self.device)
-                loss = self._losses(self.average, wave, reliability, generator, cheap)
+                loss = losses(self.average, wave, reliability, generator, cheap)
                 line[f"{'features' if cheap else 'loss'}_{width}"] = float(loss.mean())
         noisy = prefix(self.recipe.width or full, full, self.device) * white(0.5)
-        line["loss_noisy"] = float(self._losses(self.average, wave, noisy, generator, False).mean())
+        line["loss_noisy"] = float(losses(self.average, wave, noisy, generator, False).mean())
         append_row(self.folder / "checks.csv", line)
         print("  check  " + "  ".join(f"{k} {v:.3f}" for k, v in line.items()), flush=True)
         return line
@@ -294,7 +297,7 @@ class Trainer:
         if state is None:
             return False
         now = asdict(self.recipe)
-        for name in ("coder", "start", "width", "inner", "random_codec", "seed", "steps"):
+        for name in ("coder", "start", "width", "inner", "random_codec", "sound", "seed", "steps"):
             if state["recipe"][name] != now[name]:
                 raise UserError(
                     f"{path}: the run has {name} {state['recipe'][name]}, not {now[name]}: remove it, or name "
@@ -308,6 +311,28 @@ class Trainer:
         for table in ("log.csv", "checks.csv"):
             forget_after(self.folder / table, self.step)
         return True
+
+
+def checked_widths(full: int) -> list[int]:
+    """Numbers per step at which a code of so many is checked."""
+    return sorted({max(1, round(full * 2.0**-halvings)) for halvings in range(0, 7, 2)})
+
+
+def whole_steps(segments: Segments, step: int, size: int, step_samples: int) -> Tensor:
+    """The batch of a step, cut to whole steps of the code, [B, 1, T]."""
+    wave = torch.from_numpy(segments.batch(step, size))
+    return wave[:, None, : wave.shape[1] - wave.shape[1] % step_samples]
+
+
+def losses(
+    network: Coder, wave: Tensor, reliability: Tensor, generator: torch.Generator, cheap: bool
+) -> Tensor:
+    """Losses [B] of waveforms sent so; ``cheap``: by features, without sound."""
+    features = network.features(wave)
+    restored = network.through(features, reliability, generator)
+    if cheap:
+        return network.feature_loss(restored, features)
+    return network.loss(restored, features, wave)
 
 
 def of_voices(folder: Path, recipe: Recipe) -> Segments:
@@ -324,4 +349,17 @@ def to_learn(folder: Path, recipe: Recipe) -> Segments:
     """Segments of a corpus in the proportions of a recipe."""
     total = sum(recipe.kinds.values())
     kinds = {kind: round(count * recipe.batch / total) for kind, count in recipe.kinds.items()}
-    return Segments(folder, recipe.seconds, recipe.seed, kinds, recipe.augmented)
+    segments = Segments(folder, recipe.seconds, recipe.seed, kinds, recipe.augmented)
+    if recipe.sound is not None:
+        only_first(segments, recipe.sound)
+    return segments
+
+
+def only_first(segments: Segments, minutes: float) -> None:
+    """Leave of a corpus so many minutes in all, the first of every kind by its share of the speech."""
+    kinds = {kind for kinds in segments.plan for kind in kinds}
+    total = sum(len(segments.pools[kind]) for kind in kinds)
+    share = min(1.0, minutes * 60 * SAMPLE_RATE / total)
+    for kind in kinds:
+        pool = segments.pools[kind]
+        segments.pools[kind] = pool[: max(2 * segments.n, int(share * len(pool)))]

@@ -26,24 +26,7 @@ RECIPE = Recipe(
 )
 
 
-@pytest.fixture(scope="module")
-def pool(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A corpus of half a minute: tones that glide, at the pace of syllables."""
-    folder = tmp_path_factory.mktemp("corpus")
-    t = np.arange(24_000 * 30) / 24_000
-    voice = sum(np.sin(2 * np.pi * k * (110 * t + 8 * np.sin(2 * t))) / k for k in range(1, 12))
-    sound = voice * np.clip(np.sin(9 * t) + np.sin(5.3 * t), 0.05, 2)
-    noisy = sound + 0.02 * np.random.default_rng(0).standard_normal(len(t))
-    np.save(folder / "speech.npy", (6000 * noisy).astype(np.int16))
-    (folder / "corpus.json").write_text('{"wanted": {}, "contents": {"speech": "glides"}}')
-    return folder
-
-
-@pytest.fixture(autouse=True)
-def few_to_start(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Trainer, "STARTED_FROM", 40)
-    monkeypatch.setattr(Trainer, "UNIT_FROM", 6)
-    monkeypatch.setattr(Trainer, "CHECKED", 3)
+pytestmark = pytest.mark.usefixtures("few_to_start")
 
 
 def trainer(pool: Path, folder: Path, codec: Checkpoint, recipe: Recipe = RECIPE) -> Trainer:
@@ -120,15 +103,33 @@ def test_the_command_trains_goes_on_and_writes_a_file_that_opens(
     assert main([*command, "--until", "0.5"]) == 0
     assert main(command) == 0
     said = capsys.readouterr().out
-    assert "mel: goes on at step 2" in said and f"wrote {out}" in said
+    assert "mel-sound0.4-steps4: goes on at step 2" in said and f"wrote {out}" in said
     loaded = load("mel", tiny_checkpoint, out)
     assert loaded.summary["step"] == 4 and loaded.summary["recipe"]["steps"] == 4
-    assert (tmp_path / "work" / "mel-sound0.4" / "log.csv").is_file()
+    assert (tmp_path / "work" / "mel-sound0.4-steps4" / "log.csv").is_file()
+
+
+def test_what_stands_beside_is_kept_apart(
+    pool: Path,
+    tmp_path: Path,
+    tiny_checkpoint_file: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture,
+) -> None:
+    monkeypatch.setitem(run.RECIPES, "mel", replace(RECIPE, batch=3))
+    monkeypatch.setitem(run.BESIDE, "mel", ["--sound 0.2", "--steps {half}"])
+    monkeypatch.setattr(run, "coder_file", lambda name: pytest.fail("an arm's own file"))
+    command = ["bottleneck", "mel", "--beside", "--codec", str(tiny_checkpoint_file), "--corpus", str(pool)]
+    command += ["--held-out", str(pool), "--work", str(tmp_path)]
+    assert main(command) == 0
+    written = {path.name for path in tmp_path.glob("*.safetensors")}
+    assert written == {f"mel-{name}.safetensors" for name in ("width20", "sound0.2", "steps4")}
+    assert main(command) == 0  # each goes on from its end
+    assert capsys.readouterr().out.count("goes on at step") == 3
 
 
 def test_less_sound_is_the_first_of_it(pool: Path) -> None:
-    segments = to_learn(pool, RECIPE)
-    run.only_first(segments, 0.1)
+    segments = to_learn(pool, replace(RECIPE, sound=0.1))
     assert len(segments.pools["speech"]) == 24_000 * 6
     np.testing.assert_array_equal(segments.pools["speech"], np.load(pool / "speech.npy")[: 24_000 * 6])
 
@@ -137,11 +138,15 @@ def test_less_sound_is_the_first_of_it(pool: Path) -> None:
     ("words", "said"),
     [
         (["nothing"], "there is no arm 'nothing'"),
-        (["mel", "codes", "--out", "x"], "--out is the file of one arm"),
+        (["mel", "codes", "--out", "x"], "--out is the file of one run"),
         (["mel", "--corpus", "x", "--data", "y"], "leave out --corpus, or --data"),
         (
             ["mel", "--corpus", "{pool}", "--held-out", "{pool}", "--random-codec"],
             "mel has no codec that is trained",
+        ),
+        (
+            ["mel", "--corpus", "{pool}", "--held-out", "{pool}", "--inner", "64"],
+            "--inner 64: 164 numbers per step",
         ),
     ],
 )
