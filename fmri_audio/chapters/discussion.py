@@ -117,7 +117,7 @@ class Before:
 
 def gathered(run: Edition) -> Before:
     """Read the tables of the chapters before."""
-    return Before(run, *(run.records(name) for name in ("03-encodec", "06-training", "07-evaluation")))
+    return Before(run, *(run.records(name) for name in ("03-encodec", "13-matching", "07-evaluation")))
 
 
 def facts(before: Before) -> dict[str, float | str]:
@@ -576,7 +576,7 @@ def plan_said(run: Edition) -> dict[str, float | str]:
 def limits_said(before: Before) -> dict[str, float | str]:
     """Return what the last section cites: whose brains and weights, how sure training and statistics are."""
     run = before.run
-    glued = read_glued(run.build / "results" / "glued" / f"06-training-{run.bandwidth:g}kbps.json")
+    glued = read_glued(run.build / "results" / "glued" / f"13-matching-{run.bandwidth:g}kbps.json")
     unfinished = [arm for arm in run.settings.training.arms if glued[f"{arm}_unfinished"]]
     primary = pick(before.ridge, "identification_matched", control="none")
     p = pick(before.ridge, "identification_matched_p", control="circular-shift")
@@ -621,7 +621,7 @@ def unfinished_said(arms: Sequence[str], steps: int) -> str:
             "what longer training would give is not known"
         )
     return (
-        f"all arms had converged by the rule of chapter 6 after {steps} steps, which does not exclude that longer "
+        f"all arms had converged by the rule of chapter 13 after {steps} steps, which does not exclude that longer "
         "training finds more"
     )
 

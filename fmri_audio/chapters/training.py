@@ -1,4 +1,4 @@
-"""Chapter 6: the arms as they were trained, and held-out sound behind their bottlenecks, noise-free."""
+"""Chapter 13: the arms as they were trained, and held-out sound behind their bottlenecks, noise-free."""
 
 from __future__ import annotations
 

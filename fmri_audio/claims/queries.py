@@ -33,7 +33,7 @@ FILES = {
 }
 """Tables that a query can read; the first is the edition's own."""
 
-TRAINING = "06-training"
+TRAINING = "13-matching"
 """The chapter that says whether the arms have converged."""
 
 EVALUATED = ("02-problem", "03-encodec", "04-bandwidths", "05-dataset", TRAINING, "07-evaluation")
@@ -105,7 +105,7 @@ class Evidence:
     simulated
         Whether the edition's brains are.
     training
-        The values glued into chapter 6, which say whether its arms have converged.
+        The values glued into chapter 13, which say whether its arms have converged.
     metrics_file
         What the edition's own table is called.
     """

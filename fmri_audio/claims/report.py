@@ -71,7 +71,7 @@ class ReportedEdition:
     table : Path
         ``metrics.csv``.
     glued : Path
-        What chapter 6 glued into its page.
+        What chapter 13 glued into its page.
     simulated : bool
         Whether the brains are.
     notebooks : Path
@@ -322,7 +322,7 @@ def _convergence(tables: Evidence) -> str:
     """Say of every arm that was trained whether its training was over; the two that are compared are always named."""
     said = {f"the {arm} arm": tables.training.get(f"{name}_verdict") for name, arm in ARM_LABELS.items()}
     compared = {
-        case.label: "chapter 6 does not say whether it converged"
+        case.label: "chapter 13 does not say whether it converged"
         for case in claims.REGISTRY["arms_converged"](tables)
     }
     found = compared | {arm: str(verdict) for arm, verdict in said.items() if verdict is not None}

@@ -18,6 +18,9 @@ from fmri_audio.base.settings import project_root
 TABLE = Path("results/ladder-training.csv")
 COMMAND = "make bottleneck"
 
+NESTED_WIDTH = 256
+"""Numbers per TR of 1.5 s of the codes that are trained for one width, to show what nesting costs."""
+
 FLAT, LAST = 0.01, 2 / 3
 """A curve is flat whose loss falls by no more than this share, as the mean over widths, from this share of the run on
 (Prechelt 1998)."""

@@ -22,6 +22,7 @@ from fmri_audio.bottleneck.nested import NestedCode
 from fmri_audio.codec.checkpoints import Checkpoint, load
 from fmri_audio.codec.trainable import Network
 from fmri_audio.experiments.ladder import TR
+from fmri_audio.experiments.ladder_training import NESTED_WIDTH
 from programs.bottleneck_training.trainer import Recipe, Trainer, of_voices, to_learn
 from programs.codec_training import corpus
 from programs.codec_training.export import hardware
@@ -37,9 +38,6 @@ RECIPES = {
     "finetuned-linear": Recipe("finetuned-linear", steps=3000, by_features=0.3),
 }
 """How each coder is trained unless told otherwise."""
-
-MIDDLE_WIDTH = 256
-"""Numbers per TR of 1.5 s that a code of a single width has, to show what nesting costs."""
 
 BESIDE: dict[str, list[str]] = {
     "finetuned": ["--random-codec", "--steps {half}"],
@@ -171,7 +169,7 @@ def beside(names: Sequence[str]) -> Iterator[list[str]]:
     """Yield the words of every run that stands beside some arms."""
     for name in names:
         recipe, clock = RECIPES[name], Clock(TR, CODERS[name].step)
-        yield [name, "--width", str(clock.dimensions(MIDDLE_WIDTH))]
+        yield [name, "--width", str(clock.dimensions(NESTED_WIDTH))]
         for several in BESIDE.get(name, []):
             yield [name, *several.format(half=recipe.steps // 2).split()]
 

@@ -110,3 +110,67 @@ def test_voxels_have_their_rows_and_groups_come_apart() -> None:
     assert frame[["what", "map", "decoded"]].to_numpy().tolist() == [["device", "ideal", "as read"]]
     by_group = chapter.by_group(table(), "codec/6")
     assert by_group["recorded"].n == 45 and by_group["unheard"].n == 0
+
+
+def with_more(more: dict[str, tuple[Condition, float]]) -> Ladder:
+    """The table with other conditions, and the words wrong of each."""
+    known = table()
+    scores = [
+        Score(name, window.window, value + 0.1 * (index % 3), 1 - value / 20 + 0.001 * (index % 5), 0.5, 2.0)
+        for name, (_, value) in more.items()
+        for index, window in enumerate(WINDOWS)
+    ]
+    conditions = [*known.conditions, *(one for one, _ in more.values())]
+    return Ladder(WINDOWS, conditions, [*known.scores, *scores])
+
+
+def test_what_the_text_says_follows_from_the_tables() -> None:
+    said = chapter.facts(table())
+    assert (said["beats"], said["compared"]) == (3, 6)
+    assert str(said["beaten_not"]).count("frozen") == 3
+    assert str(said["needed"]).startswith("mel + Griffin-Lim: 512 numbers per TR")
+    assert said["needed_recorded"] == "512 numbers per TR (mel + Griffin-Lim)"
+    assert said["floor_estoi"] == pytest.approx(0, abs=0.01) and said["floor_stoi"] == 0.5
+    assert said["frozen_verdict"] == "Not measured."
+    assert f"{len(WINDOWS)} windows" in chapter.caption(table())
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [(1.0, "fine-tuning is better"), (9.0, "fine-tuning is worse"), (5.2, "there is no verdict")],
+)
+def test_a_codec_that_moves_gets_the_verdict_of_its_intervals(wrong: float, said: str) -> None:
+    name = "code/finetuned/trained/512"
+    moving = condition(name, "code", "finetuned", "trained", 512.0, sigma=0.0)
+    assert said in chapter.moving_verdict(with_more({name: (moving, wrong)}))
+
+
+def test_a_stream_stands_beside_its_channel() -> None:
+    name = "code/mel/trained/512/dithered"
+    sent = condition(name, "code", "mel", "trained", 512.0, sigma=0.1, bits_per_tr=1800.0, control="dithered")
+    [row] = chapter.streams(with_more({name: (sent, 6.0)})).to_dict("records")
+    assert (row["bits per TR"], row["of the channel"]) == (1800.0, 1700.0)
+    assert row["words wrong, less the channel's"] == pytest.approx(0)
+    assert chapter.streams(table()).empty
+
+
+def test_brains_are_marked_on_the_axis_of_bits_alone() -> None:
+    more = {}
+    for voxels, bits in (("smooth", 17.0), ("between", 30.0), ("fine", 47.0)):
+        name = f"device/{voxels}"
+        one = condition(
+            name,
+            "device",
+            "mel",
+            "trained",
+            128.0,
+            map="brain-like",
+            voxels=voxels,
+            noise=1.0,
+            bits_per_tr=bits,
+        )
+        more[name] = (one, 19.0)
+    ladder = with_more(more)
+    assert chapter.brains_range(ladder) == (17.0, 47.0) and chapter.brains_range(table()) is None
+    left, right = chapter.figure(ladder).axes
+    assert len(right.patches) == 1 and not left.patches

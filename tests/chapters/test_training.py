@@ -1,4 +1,4 @@
-"""Chapter 6: sentences follow convergence, seeds and scores, in either direction."""
+"""Chapter 13: sentences follow convergence, seeds and scores, in either direction."""
 
 from __future__ import annotations
 

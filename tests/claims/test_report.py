@@ -207,7 +207,7 @@ def test_results_of_a_run_of_ones_own_go_before_the_published_ones(project: Path
         shutil.copy(project / "book" / f"{source}.ipynb", build / "notebooks" / f"{name}.ipynb")
     text = report.write("demo")
     assert "`build/demo/results/metrics.csv`" in text
-    assert "chapter 6 does not say whether it converged" in text, (
+    assert "chapter 13 does not say whether it converged" in text, (
         "what the run did not write is not taken from elsewhere"
     )
 
@@ -349,7 +349,7 @@ def test_commands_name_what_was_put_in_place_of_the_edition_s_own(project: Path)
         (["--book-url", "example.org/book"], "", "BOOK_URL=example.org/book: give the address"),
         (["--book-url", "https://example.org/a b"], "", "give the address"),
         ([], "results/demo/metrics.csv", "is damaged: run make book EDITION=demo again"),
-        ([], "results/demo/glued/06-training.json", "is damaged: run make book EDITION=demo again"),
+        ([], "results/demo/glued/13-matching.json", "is damaged: run make book EDITION=demo again"),
         (["--out", "config"], "", "config is a folder"),
         (["--out", "claims.yml/report.md"], "", "cannot be written"),
     ],

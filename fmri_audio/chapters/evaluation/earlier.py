@@ -28,7 +28,7 @@ def across_bandwidths(held_out: HeldOut) -> pd.DataFrame:
     DataFrame
         ``row`` (of :data:`ROWS`), ``bandwidth_kbps`` and a column per metric.
     """
-    found = held_out.run.records("03-encodec", "06-training")
+    found = held_out.run.records("03-encodec", "13-matching")
     found = found[(found["segment"] == kind_of(held_out)) & (found["control"] == "none")]
     found = found[(found["representation"] == "encodec-codes") & (found["arm"] != "codes")]
     stretches = ["held-out" if fold == "held-out" else "whole" for fold in found["fold"].fillna("")]

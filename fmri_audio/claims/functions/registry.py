@@ -43,7 +43,7 @@ class Tables(Protocol):
 
     @property
     def training(self) -> Mapping[str, Any]:
-        """The values glued into chapter 6."""
+        """The values glued into chapter 13."""
 
 
 Value = float | str

@@ -70,7 +70,7 @@ def _converged(tables: Tables, *arms: str) -> dict[str, Value]:
     found: dict[str, Value] = {}
     for arm in arms:
         unfinished = tables.training.get(f"{arm}_unfinished")
-        unsaid = "chapter 6 does not say whether it converged"
+        unsaid = "chapter 13 does not say whether it converged"
         said = YES if unfinished == 0 else str(tables.training.get(f"{arm}_verdict", unsaid))
         found[f"the {ARM_LABELS[arm]} arm"] = unsaid if unfinished is None else said
     return found
