@@ -8,9 +8,10 @@ and the share of a number's variance that it then explains. Nothing held out tak
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 
 import numpy as np
 
@@ -19,6 +20,8 @@ from fmri_audio.brain.cleaning import clean_blocks, standardise_by_run
 from fmri_audio.decoding.regression import fit_ridge
 from fmri_audio.study.lag_windows import lagged
 from fmri_audio.study.splits import Split, cross_validation_folds, k_fold, least_gap
+
+Brain = Callable[[Split], Matrix]
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,7 @@ class CodeRead:
 
 
 def read_code(
-    bold: Sequence[Matrix],
+    brains: Sequence[Brain],
     numbers: Matrix,
     runs: Sequence[Block],
     *,
@@ -52,8 +55,9 @@ def read_code(
 
     Parameters
     ----------
-    bold : sequence of arrays, shape [volumes, voxels]
-        One per subject, as measured; cleaned and standardised here, within each block of a split.
+    brains : sequence of callables
+        One per subject: takes a split, returns BOLD cleaned for it, [volumes, voxels] (:func:`as_measured`, or
+        :func:`fmri_audio.decoding.regression.brain_of`).
     numbers : array, shape [TRs, N]
         Of mean 0 and variance 1; of a held-out block nothing is read.
     runs : sequence of (first, last)
@@ -68,7 +72,7 @@ def read_code(
     """
     mean, reliability = (np.zeros(numbers.shape, np.float32) for _ in range(2))
     for split in k_fold(runs, n_folds, gap=least_gap(lags, tr), lags=lags, shift=shift, tr=tr):
-        together = np.mean([_cleaned(one, split, tr) for one in bold], axis=0)
+        together = np.mean([one(split) for one in brains], axis=0)
         train = lagged(together, split.train, lags, shift)
         within = _within_training(train, numbers[split.train], split, inner_folds)
         gain, known = calibrated(within, numbers[split.train])
@@ -96,7 +100,12 @@ def calibrated(predicted: Matrix, true: Matrix) -> tuple[Matrix, Matrix]:
     return np.asarray(gain, np.float32), np.asarray(known, np.float32)
 
 
-def _cleaned(bold: Matrix, split: Split, tr: Fraction) -> Matrix:
+def as_measured(bold: Matrix, tr: Fraction) -> Brain:
+    """A brain of BOLD [volumes, voxels] as it was measured: cleaned and standardised within each block of a split."""
+    return partial(_cleaned, bold, tr)
+
+
+def _cleaned(bold: Matrix, tr: Fraction, split: Split) -> Matrix:
     blocks = clean_blocks(bold, split.bold_blocks, tr)
     return standardise_by_run(blocks, split.bold_train_rows, split.runs, split.runs_without_training)
 

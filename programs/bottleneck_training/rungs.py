@@ -21,7 +21,7 @@ from fmri_audio.bottleneck.clock import STEP
 from fmri_audio.bottleneck.coders import Coder
 from fmri_audio.bottleneck.passing import BRAIN_SHAPE, Sent
 from fmri_audio.bottleneck.voxels import Channel, InTime
-from fmri_audio.decoding.code_reading import CodeRead, read_code
+from fmri_audio.decoding.code_reading import CodeRead, as_measured, read_code
 from fmri_audio.experiments.ladder import TR
 from fmri_audio.simulation.brains import Simulation, plan_simulation, simulate_bold
 from fmri_audio.simulation.grid import Grid
@@ -167,7 +167,7 @@ def read_from_brains(
 def read_numbers(rows: Array, reel: Reel, bold: list[NDArray[np.float32]]) -> CodeRead:
     """Numbers of the whole run, every TR held out once."""
     return read_code(
-        bold,
+        [as_measured(one, TR) for one in bold],
         rows.astype(np.float32),
         [(0, reel.n_trs)],
         tr=TR,
