@@ -56,9 +56,9 @@ class VoxelModel:
 
 #: ``smooth``, ``tuning_fwhm_mm`` and the noise's ``fwhm_mm`` were chosen beforehand; all else is fitted.
 VOXEL_MODELS: dict[Voxels, VoxelModel] = {
-    "smooth": VoxelModel(1.0, 20.0, 0.0773, 0.392, 0.607, Noise(8.0, 0.433, 0.0446, 0.0356)),
-    "between": VoxelModel(0.5, 14.0, 0.0918, 0.565, 0.396, Noise(6.0, 0.416, 0.0254, 0.0196)),
-    "fine": VoxelModel(0.2, 8.0, 0.155, 0.757, 0.105, Noise(4.0, 0.356, 0.00968, 0.00659)),
+    "smooth": VoxelModel(1.0, 20.0, 0.0773, 0.422, 0.593, Noise(8.0, 0.433, 0.0446, 0.0356)),
+    "between": VoxelModel(0.5, 14.0, 0.0918, 0.602, 0.368, Noise(6.0, 0.416, 0.0254, 0.0196)),
+    "fine": VoxelModel(0.2, 8.0, 0.155, 0.77, 0.105, Noise(4.0, 0.356, 0.00968, 0.00659)),
 }
 
 

@@ -81,6 +81,10 @@ def test_a_step_moves_every_number_towards_its_quantity() -> None:
     assert more.noise.common > model.noise.common and more.noise.drift_variance > model.noise.drift_variance
     assert more.noise.autocorrelation > model.noise.autocorrelation
     assert (more.smooth, more.noise.fwhm_mm) == (model.smooth, model.noise.fwhm_mm)
+    louder = matched_brains.moved(model, found | {"explained by level": 0.4}, found)
+    assert louder.level > model.level and replace(louder, level=model.level) == model
+    near = {name: value + 0.9 * matched_brains.NEAR for name, value in found.items()}
+    assert matched_brains.moved(model, near, found) == model
 
 
 def test_the_regions_that_follow_the_level_are_those_of_auditory_cortex(sounds: Sounds) -> None:
