@@ -36,6 +36,7 @@ MADE = {
     "pca": "principal components, same way back",
     "single": "trained for this width alone",
     "indices": "codebook indices as numbers",
+    "own phase": "trained, with the original's phase",
 }
 
 

@@ -31,9 +31,10 @@ from fmri_audio.pages.codec_card import GENUINE
 from fmri_audio.sound.recognition import FEWEST_WORDS
 
 HOLDS, FAILS, DEPENDS = "holds", "fails", "depends"
+UNDECIDED = "undecided: within its interval"
 SIMULATION, UNTESTED = "on simulation only", "not testable here"
 UNHELPED = "not testable: training did not help"
-VERDICTS = (HOLDS, FAILS, DEPENDS, SIMULATION, UNTESTED, UNHELPED)
+VERDICTS = (HOLDS, FAILS, DEPENDS, UNDECIDED, SIMULATION, UNTESTED, UNHELPED)
 """Every verdict there is, in the order of the tables."""
 
 METAS = "Meta's"
@@ -101,6 +102,7 @@ class Claim(Section):
     ``without`` asks for the same without any brain, which is told beside what brains gave and decides nothing.
     ``repeated: true`` says that the cases repeat one measurement, as seeds do. Then not they decide but the 95 %
     confidence interval of their mean (Student's t): holds or fails with both its ends, and depends in between.
+    A case that comes with an interval of its own is as expected, or is not, only with both its ends.
     A share of words that was counted on fewer than :data:`FEWEST_WORDS` words is no case.
     """
 
@@ -249,7 +251,8 @@ class Verdict:
     verdict : str
         One of :data:`VERDICTS`.
     outcome : str
-        holds, fails or depends: the same, but for claims on simulated brains; empty where nothing was tested.
+        holds, fails, depends or undecided: the same, but for claims on simulated brains; empty where nothing was
+        tested.
     cases : tuple of Case
         What decided, each with its number.
     beside : tuple of Case
@@ -285,13 +288,18 @@ class Verdict:
         """What was found, in words: every case with its number, those that are alike together."""
         if not self.cases:
             return self.why
-        met = self.claim.expectation.met
         if self.claim.repeated:
             return f"{_listed(self.cases, self.claim.unit)}; {_mean(self.cases, self.claim.unit)}"
         if self.outcome != DEPENDS:
             return _listed(self.cases, self.claim.unit)
-        good, bad = ([case for case in self.cases if met(case.value) is is_met] for is_met in (True, False))
-        return f"holds: {_listed(good, self.claim.unit)}; fails: {_listed(bad, self.claim.unit)}"
+        parts = {"holds": True, "fails": False, "undecided": None}
+        told = {
+            name: [case for case in self.cases if _settled(case, self.claim.expectation) is outcome]
+            for name, outcome in parts.items()
+        }
+        return "; ".join(
+            f"{name}: {_listed(cases, self.claim.unit)}" for name, cases in told.items() if cases
+        )
 
     @property
     def aside(self) -> str:
@@ -348,12 +356,31 @@ def _judge(claim: Claim, evidence: Evidence, earlier: Mapping[str, Verdict]) -> 
     if not decides:
         missing = "is undefined on this sound" if found and not defined else "is not in this edition's tables"
         return Verdict(claim, UNTESTED, beside=beside, why=f"what it takes {missing} ({_wanted(claim)})")
-    values = _interval(decides) if claim.repeated else [case.value for case in decides]
-    met = [claim.expectation.met(value) for value in values]
-    outcome = HOLDS if all(met) else DEPENDS if any(met) else FAILS
+    settled: list[bool | None]
+    if claim.repeated:
+        settled = [claim.expectation.met(value) for value in _interval(decides)]
+    else:
+        settled = [_settled(case, claim.expectation) for case in decides]
+    outcome = _outcome(settled)
     simulated = any(case.brains == "simulated brains" for case in decides)
     without = tuple(case for query in claim.without for case in ask(query, evidence, claim.id))
     return Verdict(claim, SIMULATION if simulated else outcome, outcome, tuple(decides), beside, without)
+
+
+def _settled(case: Case, expectation: Expectation) -> bool | None:
+    """Whether a case is as expected; None where its interval holds both what is and what is not."""
+    if case.low is None or case.high is None:
+        return expectation.met(case.value)
+    if not (math.isfinite(case.low) and math.isfinite(case.high)):
+        return None
+    ends = {expectation.met(case.low), expectation.met(case.high)}
+    return ends.pop() if len(ends) == 1 else None
+
+
+def _outcome(settled: Sequence[bool | None]) -> str:
+    """What cases come to together."""
+    alone = {True: HOLDS, False: FAILS, None: UNDECIDED}
+    return alone[settled[0]] if len(set(settled)) == 1 else DEPENDS
 
 
 def _counts_of(cases: Sequence[Case]) -> str:
@@ -419,10 +446,25 @@ def whose(cases: Iterable[Case]) -> str:
 
 def _listed(cases: Sequence[Case], unit: str) -> str:
     """Name cases with their values; those with one label give a range."""
-    groups: dict[str, list[float | str]] = {}
+    groups: dict[str, list[Case]] = {}
     for case in cases:
-        groups.setdefault(case.label, []).append(case.value)
-    return "; ".join(f"{label}: {_range(values, unit)}" for label, values in groups.items())
+        groups.setdefault(case.label, []).append(case)
+    return "; ".join(
+        f"{label}: {_range([case.value for case in several], unit)}{_within(several)}"
+        for label, several in groups.items()
+    )
+
+
+def _within(cases: Sequence[Case]) -> str:
+    """The interval of a single case that has one."""
+    low, high = cases[0].low, cases[0].high
+    if len(cases) > 1 or low is None or high is None:
+        return ""
+    return (
+        f" ({number(low)} to {number(high)})"
+        if math.isfinite(low) and math.isfinite(high)
+        else " (no interval)"
+    )
 
 
 def _interval(cases: Sequence[Case]) -> tuple[float, float]:
@@ -469,7 +511,8 @@ def tally(verdicts: Iterable[Verdict]) -> str:
     """Say how many claims have which verdict."""
     of = counts(verdicts)
     return (
-        f"{of[HOLDS]} hold, {of[FAILS]} fail, {of[DEPENDS]} depend on what they do not say, {of[SIMULATION]} could be "
+        f"{of[HOLDS]} hold, {of[FAILS]} fail, {of[DEPENDS]} depend on what they do not say, {of[UNDECIDED]} lie within "
+        f"their intervals, {of[SIMULATION]} could be "
         f"tested on simulated brains only, {of[UNTESTED]} could not be tested here, and {of[UNHELPED]} cannot be, "
         "because training did not help the arms that they are about"
     )

@@ -85,7 +85,8 @@ class Condition:
         Coder, or what else it is.
     made : str
         Of a code: ``trained``; ``start``, the same before training; ``pca``, principal components of longer blocks with
-        the arm's own way back; ``single``, trained at this width alone; ``indices``, codebook indices as numbers.
+        the arm's own way back; ``single``, trained at this width alone; ``indices``, codebook indices as numbers;
+        ``own phase``, trained, and given the original's phase.
     asked : float or None
         Numbers per TR of 1.5 s that were asked for.
     per_tr, per_second : float or None
@@ -301,9 +302,8 @@ def _two_stage(blocks: Sequence[NDArray[np.float64]], seed: int, draws: int) -> 
     chosen = rng.integers(0, len(blocks), (draws, len(blocks)))
     for voice, of_voice in enumerate(blocks):
         often = (chosen == voice).sum(1)  # times that the voice was drawn
-        for draw in np.flatnonzero(often):
-            picks = rng.integers(0, len(of_voice), (often[draw], len(of_voice)))
-            total[draw] += of_voice[picks].sum((0, 1))
+        picks = rng.integers(0, len(of_voice), (int(often.sum()), len(of_voice)))
+        np.add.at(total, np.repeat(np.arange(draws), often), of_voice[picks].sum(1))
     return total
 
 

@@ -30,6 +30,7 @@ from fmri_audio.base.settings import VOXELS, Voxels, project_root
 from fmri_audio.bottleneck.clock import Clock
 from fmri_audio.bottleneck.coder_files import coder_file, load
 from fmri_audio.bottleneck.coders import CODERS, Coder
+from fmri_audio.bottleneck.coders.mel import MelCoder
 from fmri_audio.bottleneck.nested import prefix, received, white
 from fmri_audio.codec import checkpoints
 from fmri_audio.experiments.ladder import CONDITIONS, SCORES, TR, WINDOWS, Condition, Score
@@ -56,6 +57,9 @@ SIGMAS = (0.1, 0.3, 1.0)
 
 STREAM_WIDTH = 256
 """Width at which codes are quantised and coded, to confirm what the channel is said to have."""
+
+OWN_PHASE = "own phase"
+"""How a trained mel code is made that is given the original's phase."""
 
 VOXEL_ARMS, VOXEL_WIDTHS = ("mel-vocoder", "frozen"), (128, 512)
 """Arms and widths that go through voxels."""
@@ -102,6 +106,21 @@ def through(coder: Coder, dimensions: int, sigma: float, seed: int, wave: Wavefo
     generator = torch.Generator().manual_seed(seed + int.from_bytes(digest))
     got = received(code, r, generator)
     return coder.decode(got.numpy(), r.numpy(), len(wave))
+
+
+@torch.no_grad()
+def with_own_phase(coder: Coder, dimensions: int, wave: Waveform) -> Waveform:
+    """A sound after a code of a mel spectrogram, with the phase that it had: what guessing phase costs is left out."""
+    if not isinstance(coder, MelCoder):
+        raise TypeError(f"{coder.name} makes no phase up from a mel spectrogram")
+    r = prefix(dimensions, coder.code.dimensions)
+    restored = coder.code.decode(torch.from_numpy(coder.encode(wave))[None] * r, r)
+    n_samples = restored.shape[-1] * coder.hop_length
+    sound = torch.from_numpy(np.pad(wave, (0, n_samples - len(wave))))[None, None]
+    magnitude = coder.mel.magnitude(coder._centred(restored))
+    return np.asarray(
+        coder.mel.with_phase(magnitude, coder.mel.spectrum(sound), n_samples)[0, 0, : len(wave)]
+    )
 
 
 def sent(coder: Coder, dimensions: int, sigma: float, seed: int, wave: Waveform) -> tuple[Waveform, int]:
@@ -179,6 +198,8 @@ def jobs(makers: Makers, sounds: Sounds, arms: Sequence[str]) -> Iterator[Job]:
             for made in ("trained", "pca", "start"):
                 if made != "trained" or name in trained:
                     yield _of_code(makers, plain, name, made, width, 0.0)
+            if name == MelCoder.name and name in trained:
+                yield _of_code(makers, plain, name, OWN_PHASE, width, 0.0)
             if single_file(makers.work, name, Clock(TR, CODERS[name].step).dimensions(width)).is_file():
                 yield _of_code(makers, plain, name, "single", width, 0.0)
     narrower_and_wider = sorted(set(WIDTHS) - set(MAIN))
@@ -283,14 +304,15 @@ def _of_code(
     per_tr = float(clock.width(dimensions))
     bits = per_tr / 2 * math.log2(1 + 1 / sigma**2) if sigma else None
     width = dimensions if made == "single" else None
-    path = {"trained": trained_file(makers.work, name), "single": single_file(makers.work, name, width)}.get(
-        made
-    )
+    own = trained_file(makers.work, name)
+    path = {"trained": own, OWN_PHASE: own, "single": single_file(makers.work, name, width)}.get(made)
     condition = plain(
         "code", name, made, path, asked=float(asked), per_tr=per_tr, sigma=sigma, bits_per_tr=bits
     )
 
     def make() -> Transform:
+        if made == OWN_PHASE:
+            return partial(with_own_phase, makers.coder(name, "trained", None), dimensions)
         return partial(through, makers.coder(name, made, width), dimensions, sigma, condition.seed)
 
     return Job(condition, make)

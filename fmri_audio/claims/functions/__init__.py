@@ -7,7 +7,7 @@ package that is installed.
 
 from __future__ import annotations
 
-from fmri_audio.claims.functions import alternatives, as_written, encodec, literature, sizes, tables
+from fmri_audio.claims.functions import alternatives, as_written, encodec, ladder, literature, sizes, tables
 from fmri_audio.claims.functions.registry import REGISTRY
 
-__all__ = ["REGISTRY", "alternatives", "as_written", "encodec", "literature", "sizes", "tables"]
+__all__ = ["REGISTRY", "alternatives", "as_written", "encodec", "ladder", "literature", "sizes", "tables"]

@@ -24,6 +24,7 @@ class Case:
     weights : whose learned weights are behind it
     brains : "simulated brains", "measured brains", or empty where none take part
     said : words said that a share of words was counted on, NaN where nobody knows; None for everything else
+    low, high : bounds of the value's 95 % interval, NaN where it has none; None for what needs no interval
     """
 
     label: str
@@ -32,6 +33,8 @@ class Case:
     weights: tuple[str, ...] = ()
     brains: str = ""
     said: float | None = None
+    low: float | None = None
+    high: float | None = None
 
 
 class Tables(Protocol):

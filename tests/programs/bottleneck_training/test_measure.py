@@ -149,3 +149,20 @@ def test_a_coded_stream_is_its_channel_in_sound_and_in_bits(
 
 def _spectrum(wave: np.ndarray) -> np.ndarray:
     return np.log10(np.abs(np.fft.rfft(wave[: len(wave) // 512 * 512].reshape(-1, 512), axis=1)) + 1e-3)
+
+
+def test_with_its_own_phase_a_mel_code_comes_nearer(tiny_checkpoint: checkpoints.Checkpoint) -> None:
+    coder = CODERS["mel"].build(tiny_checkpoint)
+    coder.start(voices(8, 2.4, seed=3))
+    coder.eval()
+    wave = toy().waves[0]
+    full = coder.code.dimensions
+    own, guessed = measure.with_own_phase(coder, full, wave), measure.through(coder, full, 0.0, 0, wave)
+    assert own.shape == wave.shape
+
+    def likeness(made: np.ndarray) -> float:
+        return float(np.corrcoef(made, wave)[0, 1])
+
+    assert likeness(own) > 0.8 > likeness(guessed)
+    with pytest.raises(TypeError, match="frozen makes no phase up"):
+        measure.with_own_phase(CODERS["frozen"].build(tiny_checkpoint), 5, wave)

@@ -1,0 +1,157 @@
+"""What the ladder's tables say: words and ESTOI of held-out windows, by arm and width, with intervals."""
+
+from __future__ import annotations
+
+import math
+from functools import cache
+
+from fmri_audio.bottleneck.coders.base import CODER_LABELS
+from fmri_audio.claims.functions.registry import REGISTRY, YES, Case, Tables
+from fmri_audio.experiments.ladder import CONDITIONS, Condition, Estimate, Ladder
+
+ORIGINAL = "original/original"
+LABELS = {"estoi": "ESTOI", "stoi": "STOI", "pesq": "PESQ-WB"}
+HALF = 0.5
+"""Share of the words that may be lost beyond the original's."""
+
+_BRAINS = "brains"
+
+
+@cache
+def _read() -> Ladder:
+    return Ladder.read()
+
+
+def ladder(
+    _: Tables,
+    *,
+    arms: str,
+    measure: str = "wrong",
+    rung: str = "code",
+    made: str = "trained",
+    widths: str = "",
+    less: str = "",
+    above: str = "",
+) -> list[Case]:
+    """Cases of the ladder, one for every arm and width.
+
+    Parameters
+    ----------
+    arms : str
+        Names, with blanks between.
+    measure : str
+        ``wrong``: words wrong beyond the original's, as a share of those said; ``estoi``, ``stoi``, ``pesq``.
+    rung, made : str
+        Of :class:`fmri_audio.experiments.ladder.Condition`; made with blanks and commas as it is there.
+    widths : str
+        Numbers per TR, with blanks between; empty: all that there are.
+    less : str
+        What is subtracted, paired by window: ``arm NAME``, the same of another arm; ``made NAME``; ``control NAME``, of
+        one that knows another moment (``other``) or nothing (``prior``); ``rung NAME``, a representation of the same
+        bits.
+    above : str
+        ``floors``: only cases above every sound that holds no words.
+    """
+    tables = _read()
+    floor = _highest_floor(tables, measure) if above == "floors" else -math.inf
+    wanted = arms.split()
+    asked = [float(one) for one in widths.split()]
+    found = []
+    for one in tables.conditions:
+        if (one.rung, one.control) != (rung, "") or one.arm not in wanted or (one.sigma or 0.0):
+            continue
+        if (made and one.made != made) or (asked and one.asked not in asked):
+            continue
+        other = _other(tables, one, less) if less else None
+        if less and other is None:
+            continue
+        case = _case(tables, one, other, measure)
+        if isinstance(case.value, float) and case.value > floor:
+            found.append(case)
+    return found
+
+
+def tells_words_from_none(_: Tables) -> list[Case]:
+    """Say for each metric whether every sound of which half the words arrive is above every sound without words.
+
+    A metric that some noise passes at which no word is heard, and some speech does not whose words arrive, cannot tell
+    one from the other.
+    """
+    tables, found = _read(), []
+    for measure, label in LABELS.items():
+        floor = _highest_floor(tables, measure)
+        scored = [
+            (_estimate(tables, one, None, measure).value, one)
+            for one in tables.conditions
+            if one.rung in ("codec", "representation", "code")
+            and tables.difference(one.condition, ORIGINAL, "wrong").value <= HALF
+        ]
+        lowest, which = min(scored, key=lambda pair: pair[0])
+        value = (
+            YES
+            if lowest > floor
+            else f"gives {floor:.2f} to sound without words and {lowest:.2f} to {_label(which)}"
+        )
+        found.append(Case(label, value, CONDITIONS))
+    return found
+
+
+def _highest_floor(tables: Ladder, measure: str) -> float:
+    floors = [one for one in tables.conditions if one.rung == "floor"]
+    return max(_estimate(tables, one, None, measure).value for one in floors)
+
+
+def _other(tables: Ladder, one: Condition, less: str) -> Condition | None:
+    """The condition that differs in one thing alone."""
+    field, _, value = less.partition(" ")
+    if field == "rung":
+        name, _, arm = value.partition(" ")
+        return next(
+            (two for two in tables.conditions if (two.rung, two.arm, two.made) == (name, arm, one.made)), None
+        )
+    same = ("rung", "arm", "made", "asked", "sigma", "voxels", "map", "noise", "subjects", "control")
+    if field not in same:
+        raise ValueError(f"less {less!r}: should begin with one of {', '.join(same)} or rung")
+    sought = {name: getattr(one, name) for name in same} | {field: value}
+    return next(
+        (two for two in tables.conditions if all(getattr(two, name) == x for name, x in sought.items())), None
+    )
+
+
+def _case(tables: Ladder, one: Condition, other: Condition | None, measure: str) -> Case:
+    found = _estimate(tables, one, other, measure)
+    weights = tuple(sorted({two.weights for two in (one, other) if two is not None and two.weights}))
+    said = float(found.said) if measure == "wrong" else None
+    brains = "simulated brains" if one.rung == _BRAINS else ""
+    return Case(_label(one), found.value, CONDITIONS, weights, brains, said, found.low, found.high)
+
+
+def _estimate(tables: Ladder, one: Condition, other: Condition | None, measure: str) -> Estimate:
+    if other is not None:
+        return tables.difference(one.condition, other.condition, _COLUMNS[measure])
+    if measure == "wrong":
+        return tables.difference(one.condition, ORIGINAL, "wrong")
+    return tables.mean(one.condition, _COLUMNS[measure])
+
+
+_COLUMNS = {"wrong": "wrong", "estoi": "estoi", "stoi": "stoi", "pesq": "pesq_wb"}
+
+
+def _label(one: Condition) -> str:
+    parts = [CODER_LABELS.get(one.arm, one.arm)]
+    if one.rung in ("codec", "representation") and one.made:
+        parts.append(one.made)
+    if one.asked is not None:
+        parts.append(f"{one.asked:g} numbers per TR")
+    if one.map:
+        parts.append(f"{one.map} map")
+    if one.noise is not None:
+        parts.append(f"noise × {one.noise:g}")
+    if one.subjects is not None:
+        parts.append(f"{one.subjects} subjects")
+    if one.voxels:
+        parts.append(one.voxels)
+    return ", ".join(parts)
+
+
+REGISTRY |= {"ladder": ladder, "tells_words_from_none": tells_words_from_none}
