@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from fmri_audio.base.words import REMEASURED, joined
-from fmri_audio.claims.claims import DEPENDS, FAILS, HOLDS, UNHELPED, Verdict, number, whose
+from fmri_audio.claims.claims import DEPENDS, FAILS, HOLDS, UNDECIDED, UNHELPED, Verdict, number, whose
 from fmri_audio.claims.functions.registry import Case
-from fmri_audio.sound.scoring import LABELS
 
 QUESTIONS = {
     "proceed": "Should we proceed with EnCodec testing?",
@@ -47,9 +46,16 @@ def _proceed(of: Mapping[str, Verdict], brains: str) -> str:
     start = _by(of["question-proceed"], "Yes, as far as the codec goes", "No", "In part", "Not decided here")
     text = f"{start}: speech that EnCodec has coded at 6 kbps "
     text += _by(codec, "is intelligible", "is not intelligible", "is intelligible at times", "was not tested")
-    more = _by(bits, "more so than", "no more so than", "sometimes more so than", "not yet compared with")
+    more = _by(
+        bits,
+        "more so than",
+        "no more so than",
+        "sometimes more so than",
+        "not yet compared with",
+        "within its interval as intelligible as",
+    )
     text += f"{_numbers(codec, 'STOI')}, and it is {more} a mel spectrogram of the same bits"
-    text += f"{_numbers(bits, 'a difference in STOI of')}. "
+    text += f"{_numbers(bits, 'a difference in words lost of')}. "
     return text + _gates(of) + _promise(of, brains) + _beside_the_old(of, brains)
 
 
@@ -59,7 +65,7 @@ def _beside_the_old(of: Mapping[str, Verdict], brains: str) -> str:
     if not free.outcome:
         return ""
     said = ("is more intelligible than", "is no more intelligible than", "is in part more intelligible than")
-    apart = _numbers(free, "a difference in STOI of")
+    apart = _numbers(free, "a difference in words lost of")
     text = f" There, without noise or brains, it {_by(free, *said)} mel and Griffin-Lim{apart}"
     if decoded.outcome:
         near = _by(
@@ -93,8 +99,9 @@ def _heard(verdict: Verdict) -> str:
     """Say whether sound is intelligible, or that nothing follows yet from the numbers so far."""
     said = _by(verdict, "is intelligible", "is not intelligible", "is intelligible in part", "has no verdict")
     if verdict.outcome or not verdict.beside:
-        return f"{said}{_numbers(verdict, 'STOI')}"
-    return f"{said} ({verdict.why}; STOI so far {_span(verdict.beside)}, weights: {whose(verdict.beside)})"
+        return f"{said}{_numbers(verdict, 'share of words lost')}"
+    so_far = f"share of words lost so far {_span(verdict.beside)}, weights: {whose(verdict.beside)}"
+    return f"{said} ({verdict.why}; {so_far})"
 
 
 def _finetune(of: Mapping[str, Verdict], brains: str) -> str:
@@ -105,8 +112,8 @@ def _finetune(of: Mapping[str, Verdict], brains: str) -> str:
         why = better.why or question.why
         return f"No preference can be given here: {why}. An arm that has not converged gets no verdict."
     start = _by(question, "Fine-tune", "Freeze", "It depends")
-    text = f"{start}: without noise, fine-tuning changes the STOI of held-out speech{_numbers(better, 'by')}"
-    text += f" and its mel distance{_numbers(closer, 'by', ' dB')}"
+    text = f"{start}: without noise, fine-tuning changes the share of words lost{_numbers(better, 'by')}"
+    text += f" and ESTOI{_numbers(closer, 'by')}"
     decoded = of["finetuned-from-brains"]
     if not decoded.outcome:
         return f"{text}."
@@ -124,12 +131,10 @@ def _metrics(of: Mapping[str, Verdict]) -> str:
     for case in cases:
         alike.setdefault(str(case.value), []).append(case.label)
     good = alike.pop("yes", [])
-    text = "Those that tell intelligible sound from silence, noise, other speech and what a decoder makes without a "
-    text += f"brain: {joined(good)}" if good else "brain: none of those taken here"
+    text = "Words. Of the scores that need no recogniser, those which put every sound of which half the words arrive "
+    text += f"above every sound without words: {joined(good) or 'none'}"
     for said, names in alike.items():
-        text += f". Not {joined(names)}, by which an intelligible mel spectrogram {said}"
-    if LABELS["mel_distance_db"] in good:
-        text += ". Between arms the mel distance favours those that carry mel spectrograms, because it compares these"
+        text += f". Not {joined(names)}, which {said}"
     return f"{text}. None replaces listening; who compares by ear can do so in the book."
 
 
@@ -155,14 +160,13 @@ def _complex(of: Mapping[str, Verdict], brains: str) -> str:
     near = _by(
         closer, "nearer to the original", "no nearer to the original", "nearer to the original at times"
     )
-    distance = "a difference in mel distance of"
     text = f"{start}: behind the same bottleneck, without noise, {better} than the frozen codec"
-    text += f"{_numbers(arm, 'a difference in STOI of')} and {near}{_numbers(closer, distance, ' dB')}"
+    text += f"{_numbers(arm, 'a difference in words lost of')} and {near}{_numbers(closer, 'a difference in ESTOI of')}"
     if decoded.outcome:
         there = _by(
             decoded, "nearer to the original", "no nearer to the original", "nearer for some subjects only"
         )
-        text += f"; decoded from {brains} it is {there}{_numbers(decoded, distance, ' dB')}"
+        text += f"; decoded from {brains} it is {there}{_numbers(decoded, 'a difference in mel distance of', ' dB')}"
     return f"{text}; {known}."
 
 
@@ -171,9 +175,17 @@ def _unhelped(verdict: Verdict) -> str:
     return f"training did not help on validation sound ({verdict.why})"
 
 
-def _by(verdict: Verdict, holds: str, fails: str, depends: str, untested: str = "not tested") -> str:
+def _by(
+    verdict: Verdict,
+    holds: str,
+    fails: str,
+    depends: str,
+    untested: str = "not tested",
+    undecided: str = "is undecided within its interval",
+) -> str:
     """Return the wording that an outcome decides."""
-    return {HOLDS: holds, FAILS: fails, DEPENDS: depends}.get(verdict.outcome, untested)
+    said = {HOLDS: holds, FAILS: fails, DEPENDS: depends, UNDECIDED: undecided}
+    return said.get(verdict.outcome, untested)
 
 
 def _numbers(verdict: Verdict, what: str, unit: str = "") -> str:

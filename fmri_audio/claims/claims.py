@@ -368,7 +368,9 @@ def _judge(claim: Claim, evidence: Evidence, earlier: Mapping[str, Verdict]) -> 
 
 
 def _settled(case: Case, expectation: Expectation) -> bool | None:
-    """Whether a case is as expected; None where its interval holds both what is and what is not."""
+    """Whether a case is as expected; None where its interval holds both, or where another claim is undecided."""
+    if case.value == UNDECIDED:
+        return None
     if case.low is None or case.high is None:
         return expectation.met(case.value)
     if not (math.isfinite(case.low) and math.isfinite(case.high)):
