@@ -13,13 +13,21 @@ from matplotlib.figure import Figure
 
 from fmri_audio.bottleneck.coders.base import CODER_LABELS
 from fmri_audio.experiments.ladder import GROUPS, Condition, Estimate, Ladder, where
+from fmri_audio.experiments.ladder_answer import (
+    ORIGINAL,
+    WHOLE,
+    arms,
+    beyond,
+    brains_range,
+    codes,
+    in_short,
+    needed,
+    needed_said,
+    shown,
+)
 
-ORIGINAL = "original/original"
 MAIN = (128, 256, 512)
 """Widths at which every trained arm is held to its own principal components."""
-
-WHOLE = 0.03
-"""Words wrong beyond the original's up to which speech counts as whole."""
 
 FORMATS = {
     "numbers per TR": ".0f",
@@ -38,27 +46,6 @@ MADE = {
     "indices": "codebook indices as numbers",
     "own phase": "trained, with the original's phase",
 }
-
-
-def beyond(ladder: Ladder, condition: str, groups: Sequence[str] | None = None) -> Estimate:
-    """Words wrong beyond those of the original, paired by window."""
-    return ladder.difference(condition, ORIGINAL, "wrong", groups)
-
-
-def codes(ladder: Ladder, arm: str, made: str, sigma: float = 0.0) -> list[Condition]:
-    """Conditions of an arm's code without voxels, by width."""
-    return where(
-        ladder.conditions,
-        lambda one: (
-            (one.rung, one.arm, one.made, one.sigma or 0.0, one.control) == ("code", arm, made, sigma, "")
-        ),
-    )
-
-
-def arms(ladder: Ladder) -> list[str]:
-    """Arms that were trained, in the order of the tables."""
-    present = {one.arm for one in ladder.conditions if one.made == "trained"}
-    return [name for name in CODER_LABELS if name in present]
 
 
 def by_width(ladder: Ladder, groups: Sequence[str] | None = None) -> pd.DataFrame:
@@ -130,29 +117,6 @@ def against_pca(ladder: Ladder, groups: Sequence[str] | None = None) -> pd.DataF
     return pd.DataFrame(rows)
 
 
-def needed(
-    ladder: Ladder, arm: str, most: float = WHOLE, made: str = "trained", groups: Sequence[str] | None = None
-) -> Condition | None:
-    """The narrowest width at which an arm loses at most so many words beyond the original's; None where none does."""
-    return next(
-        (one for one in codes(ladder, arm, made) if beyond(ladder, one.condition, groups).value <= most), None
-    )
-
-
-def needed_said(ladder: Ladder, arm: str, most: float = WHOLE) -> str:
-    """What an arm needs for speech, in a sentence."""
-    found = needed(ladder, arm, most)
-    name = CODER_LABELS[arm]
-    if found is None:
-        widest = codes(ladder, arm, "trained")[-1]
-        lost = beyond(ladder, widest.condition)
-        return (
-            f"{name}: not reachable at {widest.per_tr:g} numbers per TR ({lost.value:.2f} of the words lost)"
-        )
-    lost = beyond(ladder, found.condition)
-    return f"{name}: {found.per_tr:g} numbers per TR ({lost.value:.2f} of the words lost, {shown(lost)})"
-
-
 def caption(ladder: Ladder) -> str:
     """Standalone, for tables of arms."""
     groups = ", ".join(GROUPS[name] for name in GROUPS if any(one.group == name for one in ladder.windows))
@@ -184,6 +148,7 @@ def facts(ladder: Ladder) -> dict[str, float | str]:
         "compared": len(beats),
         "beaten_not": ", ".join(held) or "none",
         "frozen_verdict": moving_verdict(ladder),
+        "in_short": in_short(ladder),
         **_spread(ladder),
     }
 
@@ -356,16 +321,6 @@ def by_group(ladder: Ladder, condition: str) -> dict[str, Estimate]:
     return {group: beyond(ladder, condition, [group]) for group in GROUPS}
 
 
-def brains_range(ladder: Ladder) -> tuple[float, float] | None:
-    """Bits per TR that simulated brains tell by their own tuning, lowest and highest model of a voxel."""
-    bits = [
-        one.bits_per_tr
-        for one in ladder.conditions
-        if one.rung == "device" and one.map == "brain-like" and one.noise == 1.0 and one.bits_per_tr
-    ]
-    return (min(bits), max(bits)) if bits else None
-
-
 def _line(
     axes: Axes,
     ladder: Ladder,
@@ -396,8 +351,3 @@ def _cloud(
 
 def _at(ladder: Ladder, arm: str, made: str, asked: float) -> Condition | None:
     return next((one for one in codes(ladder, arm, made) if one.asked == asked), None)
-
-
-def shown(one: Estimate) -> str:
-    """An interval in words."""
-    return "–" if np.isnan(one.low) else f"{one.low:.2f} to {one.high:.2f}"

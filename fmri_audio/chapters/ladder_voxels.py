@@ -14,8 +14,8 @@ from fmri_audio.base.settings import VOXELS
 from fmri_audio.bottleneck.coders.base import CODER_LABELS
 from fmri_audio.bottleneck.passing import simulated_brain
 from fmri_audio.bottleneck.voxels import Channel, InTime, capacity
-from fmri_audio.chapters.ladder import WHOLE, arms, beyond, shown
 from fmri_audio.experiments.ladder import TR, Condition, Ladder, where
+from fmri_audio.experiments.ladder_answer import arms, least_bits, shown
 
 SCANS = (1, 4, 16, 64)
 """Of the same sound by the same brain, averaged."""
@@ -170,11 +170,9 @@ def scans_needed(rows: Sequence[Told], bits: float) -> str:
     if not known:
         return f"{NOT_REACHABLE}, with {max(row.scans for row in rows)} scans averaged"
     most = str(max(known)) if len(known) == len(found) else f"more than {max(row.scans for row in rows)}"
-    return (
-        f"{min(known)} scans averaged"
-        if str(min(known)) == most
-        else f"{min(known)} to {most} scans averaged"
-    )
+    if str(min(known)) != most:
+        return f"{min(known)} to {most} scans averaged do"
+    return f"{most} scans averaged do" if most != "1" else "one scan does"
 
 
 def said(ladder: Ladder, rows: Sequence[Told]) -> dict[str, str]:
@@ -183,7 +181,7 @@ def said(ladder: Ladder, rows: Sequence[Told]) -> dict[str, str]:
     brains = found[found["what"].str.endswith("simulated brains")] if len(found) else found
     words = int((brains["carried"] == "yes").sum()) if len(brains) else 0
     own = [row.own for row in rows if row.scans == 1]
-    needs = [(CODER_LABELS[name], _least_bits(ladder, name)) for name in arms(ladder)]
+    needs = [(CODER_LABELS[name], least_bits(ladder, name)) for name in arms(ladder)]
     known = [(bits, name) for name, bits in needs if bits is not None]
     least = min(known, default=None)
     brains_said = (
@@ -200,19 +198,6 @@ def said(ladder: Ladder, rows: Sequence[Told]) -> dict[str, str]:
         "brains_said": brains_said,
         "scans_said": f"whole speech takes {bits:,.0f} bits per TR at least ({name}); {scans_needed(rows, bits)}",
     }
-
-
-def _least_bits(ladder: Ladder, arm: str) -> float | None:
-    """Fewest bits per TR of an arm's noisy codes that lose no more words than :data:`WHOLE`."""
-    bits = [
-        one.bits_per_tr
-        for one in ladder.conditions
-        if (one.rung, one.arm, one.made, one.control) == ("code", arm, "trained", "")
-        and one.sigma
-        and one.bits_per_tr
-        and beyond(ladder, one.condition).value <= WHOLE
-    ]
-    return min(bits, default=None)
 
 
 def _range(values: Sequence[float]) -> str:

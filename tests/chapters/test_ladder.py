@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from fmri_audio.chapters import ladder as chapter
+from fmri_audio.experiments import ladder_answer as answer
 from fmri_audio.experiments.ladder import Condition, Ladder, Score
 from tests.experiments.test_ladder import windows
 
@@ -74,7 +75,7 @@ def test_words_are_counted_beyond_the_original_and_every_arm_has_its_row() -> No
     mel = frame[(frame["arm"] == "mel + Griffin-Lim") & (frame["made"] == "trained")]
     assert mel["numbers per TR"].tolist() == [128, 256, 512, 844]
     assert mel["words wrong"].tolist() == pytest.approx([0.35, 0.1, 0.01, 0.0])
-    assert chapter.arms(table()) == ["mel", "frozen"]
+    assert answer.arms(table()) == ["mel", "frozen"]
     assert chapter.floors(table())["words wrong"].tolist() == pytest.approx([0, 0.9, 0.1])
 
 
@@ -82,15 +83,6 @@ def test_an_arm_beats_its_components_only_where_both_intervals_say_so() -> None:
     found = chapter.against_pca(table())
     assert found.loc[found["arm"] == "mel + Griffin-Lim", "beats"].tolist() == [True] * 3
     assert not found.loc[found["arm"] != "mel + Griffin-Lim", "beats"].any()
-
-
-def test_the_narrowest_width_that_keeps_speech_whole() -> None:
-    best = chapter.needed(table(), "mel")
-    assert best is not None and best.per_tr == 512
-    assert chapter.needed_said(table(), "mel").startswith("mel + Griffin-Lim: 512 numbers per TR (0.01 of")
-    later = chapter.needed(table(), "frozen")
-    assert later is not None and later.per_tr == 844
-    assert "not reachable at 844 numbers per TR (0.02" in chapter.needed_said(table(), "frozen", most=0.001)
 
 
 def test_the_figure_has_a_line_for_every_arm_and_marks_for_codecs() -> None:
@@ -171,6 +163,6 @@ def test_brains_are_marked_on_the_axis_of_bits_alone() -> None:
         )
         more[name] = (one, 19.0)
     ladder = with_more(more)
-    assert chapter.brains_range(ladder) == (17.0, 47.0) and chapter.brains_range(table()) is None
+    assert answer.brains_range(ladder) == (17.0, 47.0) and answer.brains_range(table()) is None
     left, right = chapter.figure(ladder).axes
     assert len(right.patches) == 1 and not left.patches

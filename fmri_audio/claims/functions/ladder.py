@@ -8,8 +8,8 @@ from functools import cache
 from fmri_audio.bottleneck.coders.base import CODER_LABELS
 from fmri_audio.claims.functions.registry import REGISTRY, YES, Case, Tables
 from fmri_audio.experiments.ladder import CONDITIONS, Condition, Estimate, Ladder
+from fmri_audio.experiments.ladder_answer import ORIGINAL
 
-ORIGINAL = "original/original"
 LABELS = {"estoi": "ESTOI", "stoi": "STOI", "pesq": "PESQ-WB"}
 HALF = 0.5
 """Share of the words that may be lost beyond the original's."""
