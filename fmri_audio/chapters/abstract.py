@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from fmri_audio.base.results import PLAY, RECORDINGS, select
-from fmri_audio.base.words import REMEASURED
+from fmri_audio.experiments import ladder_answer
 from fmri_audio.experiments.problem import INTELLIGIBLE_STOI, says
 from fmri_audio.sound.scoring import SPEECH_METRICS
 
@@ -168,6 +168,6 @@ def verdicts(numbers: Mapping[str, float], codec: str, kbps: float, *, simulated
         f"at {kbps:g} kbps {coded}, by STOI {better} a mel spectrogram of the same size.{coded_words}",
         "diagnosis_verdict": f"an uncompressed mel spectrogram {plain}; behind a linear code of "
         f"{numbers['units_linear']:.0f} numbers per TR, which takes no training, it {squeezed}.{squeezed_words}",
-        "brain_verdict": f"{REMEASURED} By the latents that regression predicts from {brains} brains, without any "
+        "brain_verdict": f"{ladder_answer.said()} By the latents that regression predicts from {brains} brains, without any "
         f"bottleneck, {told}.",
     }

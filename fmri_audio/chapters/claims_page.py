@@ -9,10 +9,10 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import AutoLocator
 
-from fmri_audio.base.words import REMEASURED
 from fmri_audio.claims.answers import answers
 from fmri_audio.claims.claims import VERDICTS, Verdict, tally, to_frame
 from fmri_audio.edition import Edition
+from fmri_audio.experiments import ladder_answer
 
 COLOURS = ("#009e73", "#d55e00", "#f0e442", "#56b4e9", "#bbbbbb", "#777777")
 """One for each of the verdicts, in their order."""
@@ -38,7 +38,7 @@ def facts(run: Edition, verdicts: Sequence[Verdict], brains: str) -> dict[str, f
         "codec": run.checkpoint.id,
         "description": run.checkpoint.description,
         "stimulus": run.stimulus.name,
-        "remeasured": REMEASURED,
+        "ladder_in_short": ladder_answer.said(),
     }
 
 

@@ -17,7 +17,6 @@ from nilearn.glm.first_level import spm_hrf
 from numpy.typing import NDArray
 
 from fmri_audio.base.results import select
-from fmri_audio.base.words import REMEASURED
 from fmri_audio.bottleneck.arms import ARM_LABELS
 from fmri_audio.chapters.abstract import HELD_OUT, held_out_kind, pick
 from fmri_audio.chapters.common import brains_of
@@ -25,7 +24,7 @@ from fmri_audio.claims.queries import read_glued
 from fmri_audio.decoding import limits
 from fmri_audio.decoding.information import identification_bits
 from fmri_audio.edition import Edition
-from fmri_audio.experiments import calibration, scaling, scaling_table
+from fmri_audio.experiments import calibration, ladder_answer, scaling, scaling_table
 from fmri_audio.experiments.calibration import CalibrationRow
 from fmri_audio.experiments.helped import helps
 from fmri_audio.experiments.scaling import Cell
@@ -130,7 +129,7 @@ def facts(before: Before) -> dict[str, float | str]:
         "stimulus": run.stimulus.name,
         "kbps": run.bandwidth,
         "tr": before.tr,
-        "remeasured": REMEASURED,
+        "ladder_in_short": ladder_answer.said(),
         "rank": run.settings.training.rank,
         "n_subjects": len(run.study.subjects),
         "minutes": run.stimulus.seconds / 60,

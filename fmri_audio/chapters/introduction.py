@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-from fmri_audio.base.words import REMEASURED
 from fmri_audio.chapters import bandwidths
 from fmri_audio.chapters.abstract import headline
 from fmri_audio.chapters.common import brains_of
 from fmri_audio.chapters.published import GATES
 from fmri_audio.edition import Edition
 from fmri_audio.edition.windows import scored_kind
+from fmri_audio.experiments import ladder_answer
 from fmri_audio.pages.page import Clip, Page
 
 
@@ -47,7 +47,7 @@ def said(numbers: Mapping[str, float], run: Edition) -> dict[str, float | str]:
     return {
         "snr_gate": bandwidths.where(scores["snr_db"] > GATES["snr_db"]),
         "pesq_gate": bandwidths.where(scores["pesq_wb"] > GATES["pesq_wb"]),
-        "remeasured": REMEASURED,
+        "ladder_in_short": ladder_answer.said(),
         "identified_said": identified_said(numbers["identified"], numbers["identified_p"]),
     }
 

@@ -17,10 +17,11 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from fmri_audio.base import results
-from fmri_audio.base.words import REMEASURED, joined
+from fmri_audio.base.words import joined
 from fmri_audio.bottleneck.arms import ARM_LABELS
 from fmri_audio.chapters.common import brains_of
 from fmri_audio.edition import Edition
+from fmri_audio.experiments import ladder_answer
 from fmri_audio.experiments.held_out import HeldOut
 from fmri_audio.experiments.training_sweep import BOLD_DISTANCES, FACTORS, SCORED, Factor, Outcome, Sweep
 from fmri_audio.sound import scoring
@@ -49,8 +50,8 @@ def opened(run: Edition) -> Sweep:
 
 
 def preface() -> dict[str, str]:
-    """Return what the page says before anything is trained: that earlier verdicts are withdrawn."""
-    return {"remeasured": REMEASURED}
+    """Return what the page says before anything is trained: what a bottleneck can carry."""
+    return {"ladder_in_short": ladder_answer.said()}
 
 
 def varied(sweep: Sweep) -> list[Factor]:

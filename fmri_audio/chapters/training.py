@@ -12,13 +12,12 @@ from matplotlib.figure import Figure
 
 from fmri_audio.base.kinds import Waveform
 from fmri_audio.base.results import Record
-from fmri_audio.base.words import REMEASURED
 from fmri_audio.bottleneck.arms import ARM_LABELS
 from fmri_audio.bottleneck.store import TrainedArm
 from fmri_audio.bottleneck.training import SPLITS, set_apart
 from fmri_audio.chapters.common import brains_of, whose
 from fmri_audio.edition import Edition
-from fmri_audio.experiments import block_tables
+from fmri_audio.experiments import block_tables, ladder_answer
 from fmri_audio.experiments.held_out import SEEDED, HeldOut
 from fmri_audio.experiments.played_clip import PlayedClip
 from fmri_audio.experiments.through_arm import ThroughArm
@@ -59,7 +58,7 @@ def facts(held_out: HeldOut) -> dict[str, float | str]:
         "shift": held_out.study.shift,
         "lags": ", ".join(map(str, settings.lag_trs)),
         "brains": brains_of(run),
-        "remeasured": REMEASURED,
+        "ladder_in_short": ladder_answer.said(),
     }
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from fmri_audio.base.words import REMEASURED, joined
-from fmri_audio.claims.claims import DEPENDS, FAILS, HOLDS, UNDECIDED, UNHELPED, Verdict, number, whose
+from fmri_audio.base.words import joined
+from fmri_audio.claims.claims import DEPENDS, FAILS, HOLDS, UNDECIDED, Verdict, number, whose
 from fmri_audio.claims.functions.registry import Case
 
 QUESTIONS = {
@@ -89,8 +89,6 @@ def _gates(of: Mapping[str, Verdict]) -> str:
 def _promise(of: Mapping[str, Verdict], brains: str) -> str:
     """Say what passes the bottleneck, and what is decoded from brains; whose brains always stands beside."""
     free, decoded = of["bottleneck-intelligible"], of["brains-intelligible"]
-    if UNHELPED in (free.verdict, decoded.verdict):
-        return REMEASURED
     inside = f"Behind the bottleneck, without noise or brains, sound {_heard(free)}"
     return f"{inside}; decoded from {brains} it {_heard(decoded)}."
 
@@ -107,8 +105,6 @@ def _heard(verdict: Verdict) -> str:
 def _finetune(of: Mapping[str, Verdict], brains: str) -> str:
     question, better, closer = of["question-finetune"], of["finetuned-is-better"], of["finetuned-is-closer"]
     if not question.outcome:
-        if better.verdict == UNHELPED:
-            return f"No preference can be given here: {_unhelped(better)}."
         why = better.why or question.why
         return f"No preference can be given here: {why}. An arm that has not converged gets no verdict."
     start = _by(question, "Fine-tune", "Freeze", "It depends")
@@ -151,7 +147,7 @@ def _complex(of: Mapping[str, Verdict], brains: str) -> str:
         "of EnCodec's latents and of a mel spectrogram"
     )
     if not question.outcome:
-        why = _unhelped(arm) if arm.verdict == UNHELPED else question.why or arm.why
+        why = question.why or arm.why
         return f"Not decided here: {why}. What is known: {known}."
     start = _by(question, "Yes", "As a comparison only", "It depends")
     better = _by(
@@ -168,11 +164,6 @@ def _complex(of: Mapping[str, Verdict], brains: str) -> str:
         )
         text += f"; decoded from {brains} it is {there}{_numbers(decoded, 'a difference in mel distance of', ' dB')}"
     return f"{text}; {known}."
-
-
-def _unhelped(verdict: Verdict) -> str:
-    """Say that training did not help, and by which numbers on validation sound."""
-    return f"training did not help on validation sound ({verdict.why})"
 
 
 def _by(

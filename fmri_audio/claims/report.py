@@ -28,12 +28,12 @@ from fmri_audio.base.documents import load_yaml
 from fmri_audio.base.errors import UserError
 from fmri_audio.base.files import sha256_of
 from fmri_audio.base.settings import Settings, load_settings, project_root
-from fmri_audio.base.words import REMEASURED
 from fmri_audio.bottleneck.arms import ARM_LABELS
 from fmri_audio.claims import answers, claims, queries
 from fmri_audio.claims.claims import SIMULATION, Verdict
 from fmri_audio.claims.queries import Evidence
 from fmri_audio.edition.edition import absolute
+from fmri_audio.experiments import ladder_answer
 from fmri_audio.sound import scoring
 
 ISSUE = 23
@@ -239,7 +239,12 @@ def _head(tables: Evidence, verdicts: Sequence[Verdict]) -> str:
     for name, answer in answers.answers(verdicts, tables.brains).items():
         lines += [f"- **{answers.QUESTIONS[name]}** {answer}"]
     codecs = ", ".join(sorted(tables.metrics["codec"].dropna().unique()))
-    lines += ["", REMEASURED, "", f"Of {len(verdicts)} claims of the note, {claims.tally(verdicts)}."]
+    lines += [
+        "",
+        ladder_answer.said(),
+        "",
+        f"Of {len(verdicts)} claims of the note, {claims.tally(verdicts)}.",
+    ]
     lines += [f"Edition `{tables.edition}`, weights `{codecs}`, {tables.brains}."]
     return "\n".join(lines)
 

@@ -106,6 +106,11 @@ def in_short(ladder: Ladder) -> str:
     return f"{text}."
 
 
+def said() -> str:
+    """What the project's own tables answer, in short."""
+    return f"{in_short(Ladder.read())} (Chapter 6.)"
+
+
 def shown(one: Estimate) -> str:
     """An interval in words."""
     return "–" if np.isnan(one.low) else f"{one.low:.2f} to {one.high:.2f}"

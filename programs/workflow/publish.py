@@ -18,7 +18,7 @@ import nbformat
 from fmri_audio.base.errors import UserError
 from fmri_audio.base.files import replacing, sha256_of, write_if_changed
 from fmri_audio.base.settings import project_root
-from fmri_audio.base.words import REMEASURED
+from fmri_audio.experiments import ladder_answer
 from programs.workflow import overview
 from programs.workflow.assemble import clips_of, merged, published
 from programs.workflow.digests import code_digest
@@ -174,7 +174,7 @@ def result_sentence(table: Path) -> str:
         f"{summary.floor['estoi']:.2f}."
     )
     return "\n".join(
-        textwrap.wrap(f"{text} {REMEASURED}", 118, break_long_words=False, break_on_hyphens=False)
+        textwrap.wrap(f"{text} {ladder_answer.said()}", 118, break_long_words=False, break_on_hyphens=False)
     )
 
 

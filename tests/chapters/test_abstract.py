@@ -7,8 +7,8 @@ import math
 import pandas as pd
 import pytest
 
-from fmri_audio.base.words import REMEASURED
 from fmri_audio.chapters import abstract
+from fmri_audio.experiments import ladder_answer
 
 ROWS = pd.DataFrame(
     [
@@ -73,7 +73,7 @@ def test_verdicts_follow_the_numbers() -> None:
         "no training, it is intelligible. Whisper reads 0.02 of its words wrong beyond the original's."
     )
     assert words["brain_verdict"] == (
-        f"{REMEASURED} By the latents that regression predicts from simulated brains, without any bottleneck, segments "
+        f"{ladder_answer.said()} By the latents that regression predicts from simulated brains, without any bottleneck, segments "
         "are told apart in 0.62 of pairs, by chance in one half."
     )
     worse = abstract.verdicts(

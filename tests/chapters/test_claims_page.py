@@ -7,9 +7,9 @@ from types import SimpleNamespace
 
 import matplotlib.pyplot as plt
 
-from fmri_audio.base.words import REMEASURED
 from fmri_audio.chapters import claims_page
 from fmri_audio.claims.claims import FAILS, HOLDS, VERDICTS, Verdict
+from fmri_audio.experiments import ladder_answer
 from tests.claims.test_answers import IDS, verdict
 
 
@@ -52,4 +52,4 @@ def test_the_page_cites_answers_tally_and_that_the_bottleneck_is_measured_anew()
     said = claims_page.facts(run, verdicts, "simulated brains")  # type: ignore[arg-type]
     assert {"answer_proceed", "answer_finetune", "answer_metrics", "answer_complex"} <= set(said)
     assert str(said["tally"]).startswith(f"{len(IDS)} hold, 0 fail")
-    assert (said["n_claims"], said["remeasured"]) == (len(IDS), REMEASURED)
+    assert (said["n_claims"], said["ladder_in_short"]) == (len(IDS), ladder_answer.said())

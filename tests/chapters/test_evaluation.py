@@ -12,7 +12,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fmri_audio.base.words import REMEASURED
 from fmri_audio.chapters.common import brains_of
 from fmri_audio.chapters.evaluation import (
     bits,
@@ -35,7 +34,7 @@ from fmri_audio.chapters.evaluation.segments import Comparisons
 from fmri_audio.decoding.identification import Identified
 from fmri_audio.decoding.information import MOST_COMPONENTS, Bits
 from fmri_audio.edition.readings import Reading
-from fmri_audio.experiments import calibration, helped
+from fmri_audio.experiments import calibration, helped, ladder_answer
 from fmri_audio.experiments.controls import CONTROL_LABELS
 from fmri_audio.sound.recognition import NO_RECOGNISER, Passage, SentencesIdentified, Words
 from fmri_audio.sound.scoring import METRIC_NAMES
@@ -89,7 +88,7 @@ def block(**more: Any) -> Any:
 
 def test_the_chapter_begins_with_whose_brains_and_that_it_is_measured_anew() -> None:
     said = opening.values(block())
-    assert said["brains"] == "simulated brains" and said["remeasured"] == REMEASURED
+    assert said["brains"] == "simulated brains" and said["ladder_in_short"] == ladder_answer.said()
     assert said["lags"] == "2, 3" and 0 < float(said["train_trs"]) < 150
     assert brains_of(block(study=SimpleNamespace(simulated=False))) == "measured brains"
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
 import pytest
 
-from fmri_audio.base.words import REMEASURED
 from fmri_audio.claims import answers as claim_answers
 from fmri_audio.claims import claims
 from fmri_audio.claims.claims import (
@@ -16,7 +14,6 @@ from fmri_audio.claims.claims import (
     HOLDS,
     SIMULATION,
     UNDECIDED,
-    UNHELPED,
     UNTESTED,
     Claim,
     Verdict,
@@ -199,21 +196,3 @@ def test_metrics_are_sorted_by_what_they_tell() -> None:
     assert answers(HOLDS, question_metrics=verdict("question-metrics", "", why="no speech"))[
         "metrics"
     ].startswith("Not decided here: no speech")
-
-
-def test_where_training_did_not_help_the_answers_say_that_it_is_measured_anew() -> None:
-    def unhelped(name: str) -> Verdict:
-        return dataclasses.replace(verdict(name, "", 0.47, why="frozen: STOI 0.470"), verdict=UNHELPED)
-
-    found = answers(
-        HOLDS,
-        bottleneck_intelligible=unhelped("bottleneck-intelligible"),
-        beats_mel_behind_the_bottleneck=unhelped("beats-mel-behind-the-bottleneck"),
-        question_finetune=verdict("question-finetune", "", why="it rests on another"),
-        finetuned_is_better=unhelped("finetuned-is-better"),
-        complex_arm=unhelped("complex-arm"),
-        question_complex=verdict("question-complex", "", why="it rests on another"),
-    )
-    assert found["proceed"].endswith(REMEASURED) and "not intelligible" not in found["proceed"]
-    for name in ("finetune", "complex"):
-        assert "training did not help on validation sound (frozen: STOI 0.470)" in found[name]

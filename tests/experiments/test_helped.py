@@ -9,10 +9,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from fmri_audio.base.words import REMEASURED
 from fmri_audio.bottleneck.store import build, features_of
 from fmri_audio.bottleneck.training import set_apart
-from fmri_audio.experiments import helped
+from fmri_audio.experiments import helped, ladder_answer
 from fmri_audio.experiments.held_out import HeldOut
 from fmri_audio.experiments.helped import LINEAR, TRAINED, UNTRAINED, Help
 
@@ -105,10 +104,10 @@ def test_every_kind_of_feature_has_a_code_without_training(held_out: HeldOut, na
     "chapter",
     ["01-introduction", "13-matching", "07-evaluation", "08-claims", "09-discussion", "10-sweep"],
 )
-def test_chapters_that_gave_verdicts_on_the_bottleneck_say_that_it_is_measured_anew(chapter):
+def test_chapters_that_gave_verdicts_on_the_bottleneck_say_what_the_ladder_answers(chapter):
     text = (ROOT / "book" / f"{chapter}.md").read_text(encoding="utf-8")
-    assert "{glue:text}`remeasured`" in text
+    assert "{glue:text}`ladder_in_short`" in text
 
 
 def test_so_does_the_readme():
-    assert REMEASURED in " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+    assert ladder_answer.said() in " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())

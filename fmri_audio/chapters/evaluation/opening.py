@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from fmri_audio.base.words import REMEASURED
 from fmri_audio.bottleneck.training import set_apart
 from fmri_audio.chapters.common import brains_of
 from fmri_audio.edition.edition import Edition
+from fmri_audio.experiments import ladder_answer
 from fmri_audio.experiments.held_out import HeldOut
 
 
@@ -37,7 +37,7 @@ def values(held_out: HeldOut) -> dict[str, float | str]:
         "units": held_out.n_units,
         "n_windows": len(held_out.windows),
         "study": held_out.study.name,
-        "remeasured": REMEASURED,
+        "ladder_in_short": ladder_answer.said(),
         "lags": ", ".join(str(lag) for lag in settings.lag_trs),
         "train_trs": len(fitted.train),
     }
