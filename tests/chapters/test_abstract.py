@@ -73,8 +73,8 @@ def test_verdicts_follow_the_numbers() -> None:
         "no training, it is intelligible. Whisper reads 0.02 of its words wrong beyond the original's."
     )
     assert words["brain_verdict"] == (
-        f"{ladder_answer.said()} By the latents that regression predicts from simulated brains, without any bottleneck, segments "
-        "are told apart in 0.62 of pairs, by chance in one half."
+        f"{ladder_answer.said()} By the latents that regression predicts from simulated brains, without any "
+        "bottleneck, segments are told apart in 0.62 of pairs, by chance in one half."
     )
     worse = abstract.verdicts(
         {**NUMBERS, "codec_stoi": 0.5, "squeezed_stoi": 0.4}, "demo-1", 6.0, simulated=False
