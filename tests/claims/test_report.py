@@ -15,6 +15,7 @@ from fmri_audio import cli
 from fmri_audio.base import results
 from fmri_audio.base.errors import UserError
 from fmri_audio.claims import claims, queries, report
+from fmri_audio.experiments.ladder import CONDITIONS, SCORES, WINDOWS
 from fmri_audio.sound import scoring
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -27,6 +28,9 @@ NEEDED = (
     "checkpoints",
     "book",
     "results/bench.csv",
+    CONDITIONS,
+    WINDOWS,
+    SCORES,
 )
 URL = "https://example.org/book"
 
