@@ -168,6 +168,6 @@ def verdicts(numbers: Mapping[str, float], codec: str, kbps: float, *, simulated
         f"at {kbps:g} kbps {coded}, by STOI {better} a mel spectrogram of the same size.{coded_words}",
         "diagnosis_verdict": f"an uncompressed mel spectrogram {plain}; behind a linear code of "
         f"{numbers['units_linear']:.0f} numbers per TR, which takes no training, it {squeezed}.{squeezed_words}",
-        "brain_verdict": f"{ladder_answer.said()} By the latents that regression predicts from {brains} brains, without any "
-        f"bottleneck, {told}.",
+        "brain_verdict": f"{ladder_answer.said()} By the latents that regression predicts from {brains} brains, "
+        f"without any bottleneck, {told}.",
     }

@@ -177,33 +177,30 @@ def figure(ladder: Ladder, groups: Sequence[str] | None = None) -> Figure:
     """Words wrong against numbers per TR, trained and untrained; and against bits per TR, with codec and mel."""
     drawn, (left, right) = plt.subplots(1, 2, figsize=(11, 4.4), sharey=True)
     for index, arm in enumerate(arms(ladder)):
+        trained, pca = codes(ladder, arm, "trained"), codes(ladder, arm, "pca")
         colour = f"C{index}"
-        _line(
-            left,
-            ladder,
-            codes(ladder, arm, "trained"),
-            "per_tr",
-            groups,
-            color=colour,
-            label=CODER_LABELS[arm],
-        )
-        _line(
-            left,
-            ladder,
-            codes(ladder, arm, "pca"),
-            "per_tr",
-            groups,
-            color=colour,
-            linestyle=":",
-            linewidth=1,
-        )
+        _line(left, ladder, trained, "per_tr", groups, color=colour, label=CODER_LABELS[arm])
+        _line(left, ladder, pca, "per_tr", groups, color=colour, linestyle=":", linewidth=1)
+    left.axhline(ladder.mean(ORIGINAL, "wrong", groups).value, color="0.6", linewidth=0.8)
+    left.set(xlabel="numbers per TR, noise-free", ylabel="words wrong", ylim=(0, 1.1), xscale="log")
+    draw_bits(right, ladder, groups)
+    left.legend(fontsize=7, frameon=False)
+    right.legend(fontsize=7, frameon=False)
+    return drawn
+
+
+def draw_bits(
+    axes: Axes, ladder: Ladder, groups: Sequence[str] | None = None, *, named: bool = False
+) -> None:
+    """Words wrong against bits per TR: arms, codec, quantised mel, phonemes, and what a simulated brain tells."""
+    for index, arm in enumerate(arms(ladder)):
         noisy = where(
             ladder.conditions,
             lambda one, arm=arm: (
                 (one.rung, one.arm, one.made, one.control) == ("code", arm, "trained", "") and bool(one.sigma)
             ),  # type: ignore[misc]
         )
-        _cloud(right, ladder, noisy, groups, colour)
+        _cloud(axes, ladder, noisy, groups, f"C{index}", CODER_LABELS[arm] if named else None)
     beside = {
         "codec": ("s", "EnCodec"),
         "representation": ("^", "quantised mel"),
@@ -214,18 +211,11 @@ def figure(ladder: Ladder, groups: Sequence[str] | None = None) -> Figure:
         x = [one.bits_per_tr for one in counted]
         y = [ladder.mean(one.condition, "wrong", groups).value for one in counted]
         if counted:
-            right.plot(x, y, marker, color="0.3", label=label, markersize=6)
-    original = ladder.mean(ORIGINAL, "wrong", groups).value
-    for axes in (left, right):
-        axes.axhline(original, color="0.6", linewidth=0.8)
-        axes.set_xscale("log")
-    left.set(xlabel="numbers per TR, noise-free", ylabel="words wrong", ylim=(0, 1.1))
+            axes.plot(x, y, marker, color="0.3", label=label, markersize=6)  # type: ignore[arg-type]
+    axes.axhline(ladder.mean(ORIGINAL, "wrong", groups).value, color="0.6", linewidth=0.8)
     if band := brains_range(ladder):
-        right.axvspan(*band, color="0.9", label="told by a simulated brain")
-    right.set(xlabel="bits per TR")
-    left.legend(fontsize=7, frameon=False)
-    right.legend(fontsize=7, frameon=False)
-    return drawn
+        axes.axvspan(*band, color="0.9", label="told by a simulated brain")
+    axes.set(xlabel="bits per TR", xscale="log")
 
 
 def streams(ladder: Ladder) -> pd.DataFrame:
@@ -335,7 +325,12 @@ def _line(
 
 
 def _cloud(
-    axes: Axes, ladder: Ladder, found: Sequence[Condition], groups: Sequence[str] | None, colour: str
+    axes: Axes,
+    ladder: Ladder,
+    found: Sequence[Condition],
+    groups: Sequence[str] | None,
+    colour: str,
+    label: str | None,
 ) -> None:
     """Conditions over bits, and the line of the best of them."""
     points = sorted(
@@ -346,7 +341,7 @@ def _cloud(
     if points:
         x, y = np.array(points).T
         axes.plot(x, y, ".", color=colour, alpha=0.4, markersize=4)
-        axes.plot(x, np.minimum.accumulate(y), color=colour, linewidth=1)
+        axes.plot(x, np.minimum.accumulate(y), color=colour, linewidth=1, label=label)
 
 
 def _at(ladder: Ladder, arm: str, made: str, asked: float) -> Condition | None:

@@ -8,12 +8,14 @@ from fractions import Fraction
 
 import matplotlib.pyplot as plt
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from fmri_audio.base.settings import VOXELS
 from fmri_audio.bottleneck.coders.base import CODER_LABELS
 from fmri_audio.bottleneck.passing import simulated_brain
 from fmri_audio.bottleneck.voxels import Channel, InTime, capacity
+from fmri_audio.chapters.ladder import draw_bits
 from fmri_audio.experiments.ladder import TR, Condition, Ladder, where
 from fmri_audio.experiments.ladder_answer import arms, least_bits, shown
 
@@ -56,19 +58,45 @@ def draw(ladder: Ladder, groups: Sequence[str] | None = None) -> Figure:
         1, len(panels), figsize=(4.6 * len(panels), 3.8), sharey=True, squeeze=False
     )
     for axes, asked in zip(several[0], panels, strict=True):
-        for index, arm in enumerate(voxel_arms(ladder)):
-            for mapped, style in (("ideal", "-"), ("brain-like", "--")):
-                found = devices(ladder, arm, asked, mapped)
-                values = [ladder.mean(one.condition, "wrong", groups).value for one in found]
-                label = f"{CODER_LABELS[arm]}, {mapped}"
-                axes.plot(
-                    [one.noise for one in found], values, style, marker=".", color=f"C{index}", label=label
-                )
-        axes.set_xscale("symlog", linthresh=0.25)
-        axes.set(xlabel="noise, times a brain's variance", title=f"{asked:g} numbers per TR", ylim=(0, 1.1))
-    several[0][0].set_ylabel("words wrong")
+        _draw_noise(axes, ladder, asked, groups)
+    several[0][0].set(ylabel="words wrong", ylim=(0, 1.1))
     several[0][0].legend(fontsize=7, frameon=False)
     return drawn
+
+
+def headline(ladder: Ladder) -> Figure:
+    """The paper in one figure: words wrong against bits per TR, and beside it against noise, a panel per width."""
+    panels = widths(ladder)
+    shares = {"width_ratios": [1.6, *[1.0] * len(panels)]}
+    drawn, several = plt.subplots(
+        1, 1 + len(panels), figsize=(5 + 3 * len(panels), 3.8), sharey=True, gridspec_kw=shares, squeeze=False
+    )
+    draw_bits(several[0][0], ladder, named=True)
+    for axes, asked in zip(several[0][1:], panels, strict=True):
+        _draw_noise(axes, ladder, asked, None)
+    several[0][0].set(ylabel="words wrong", ylim=(0, 1.1))
+    several[0][0].legend(fontsize=6, frameon=False)
+    several[0][-1].legend(fontsize=6, frameon=False)
+    return drawn
+
+
+def _draw_noise(axes: Axes, ladder: Ladder, asked: float, groups: Sequence[str] | None) -> None:
+    """One width."""
+    present = arms(ladder)
+    for arm in voxel_arms(ladder):
+        for mapped, style in (("ideal", "-"), ("brain-like", "--")):
+            found = devices(ladder, arm, asked, mapped)
+            values = [ladder.mean(one.condition, "wrong", groups).value for one in found]
+            axes.plot(
+                [one.noise or 0.0 for one in found],
+                values,
+                style,
+                marker=".",
+                color=f"C{present.index(arm)}",
+                label=f"{CODER_LABELS[arm]}, {mapped}",
+            )
+    axes.set_xscale("symlog", linthresh=0.25)
+    axes.set(xlabel="noise, times a brain's variance", title=f"{asked:g} numbers per TR")
 
 
 def carried(ladder: Ladder) -> pd.DataFrame:

@@ -1,22 +1,21 @@
-"""The README's picture and numbers: what is left of speech after the codec."""
+"""The README's picture, and its numbers on what is left of speech after the codec."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from fmri_audio.base.files import replacing
 from fmri_audio.base.results import once, select
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+SHOWN = ("stoi", "estoi")
+"""Metrics of the README's sentence."""
 
-SHOWN = {"stoi": "STOI", "estoi": "ESTOI"}
-"""Metrics of the picture, as a reader knows them."""
+LARGEST = 80_000
+"""Bytes of the picture."""
 
 FLOOR = "modulated-noise"
 """What is compared with: as much of the speech as a noise can have."""
@@ -24,18 +23,16 @@ FLOOR = "modulated-noise"
 
 @dataclass(frozen=True)
 class Overview:
-    """What the picture shows.
+    """What the README's sentence says.
 
     Attributes
     ----------
     codec : scores of EnCodec round trips on speech, a row per bandwidth (kbps) and a column per metric
-    mel : the same for a mel spectrogram of as many bits
     floor : STOI and ESTOI of noise with the speech's spectrum and envelope
     checkpoint : whose weights
     """
 
     codec: pd.DataFrame
-    mel: pd.DataFrame
     floor: dict[str, float]
     checkpoint: str
 
@@ -49,7 +46,6 @@ def read(table: Path) -> Overview:
     noise = select(whole, control=FLOOR).groupby("metric")["value"].mean()
     return Overview(
         codec=_by_bandwidth(whole, "encodec-codes"),
-        mel=_by_bandwidth(whole, "mel-quantised"),
         floor={metric: float(noise.get(metric, math.nan)) for metric in SHOWN},
         checkpoint=str(encodec["codec"].iloc[0]),
     )
@@ -61,29 +57,15 @@ def _by_bandwidth(frame: pd.DataFrame, representation: str) -> pd.DataFrame:
     return wide.reindex(columns=sorted({*wide.columns, *SHOWN}))
 
 
-def draw(table: Path, picture: Path) -> None:
-    """Draw the overview as a PNG."""
-    from matplotlib.figure import Figure
+def draw(picture: Path) -> None:
+    """Draw the paper's headline figure, from the ladder's tables, as a PNG."""
+    import matplotlib.pyplot as plt
 
-    shown = read(table)
-    figure = Figure(figsize=(7.2, 2.9), layout="constrained", dpi=110)
-    for axis, (metric, label) in zip(figure.subplots(1, len(SHOWN), sharey=True), SHOWN.items(), strict=True):
-        _draw(axis, shown, metric, label)
-    figure.suptitle("Speech through the codec", fontsize=11)
+    from fmri_audio.chapters.ladder_voxels import headline
+    from fmri_audio.experiments.ladder import Ladder
+    from fmri_audio.pages.page import to_png
+
+    drawn = headline(Ladder.read())
     with replacing(picture) as temporary:
-        figure.savefig(temporary, metadata={"Software": None})
-
-
-def _draw(axis: Axes, shown: Overview, metric: str, name: str) -> None:
-    for scores, label, colour in (
-        (shown.codec, f"EnCodec ({shown.checkpoint})", "#1f6f8b"),
-        (shown.mel, "mel + Griffin-Lim, as many bits", "#c8762c"),
-    ):
-        if len(scores):
-            axis.plot(scores.index, scores[metric], "o-", color=colour, label=label)
-    axis.axhline(shown.floor[metric], color="grey", linestyle=":", label="noise with its envelope")
-    axis.set(xscale="log", xlabel="bandwidth (kbps)", ylabel=name, ylim=(-0.1, 1))
-    axis.set_xticks(shown.codec.index, [f"{kbps:g}" for kbps in shown.codec.index])
-    axis.minorticks_off()
-    axis.legend(frameon=False, fontsize=8)
-    axis.spines[["top", "right"]].set_visible(False)
+        temporary.write_bytes(to_png(drawn, LARGEST))
+    plt.close(drawn)

@@ -60,7 +60,7 @@ def publish(plan: Plan) -> None:
     write_if_changed(
         results / "metrics.csv", (plan.build / "results" / "metrics.csv").read_text(encoding="utf-8")
     )
-    overview.draw(results / "metrics.csv", results / "overview.png")
+    overview.draw(results / "overview.png")
     write_readme_result(root / "README.md", results / "metrics.csv")
     write_if_changed(
         results / "manifest.json", json.dumps(manifest(plan.edition, plan.chapters), indent=1) + "\n"
