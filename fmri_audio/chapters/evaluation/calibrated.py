@@ -52,10 +52,49 @@ def values(rows: Sequence[CalibrationRow]) -> dict[str, float | str]:
         "calibration_trs": calibration.N_TRS,
         "calibration_subjects": calibration.N_SUBJECTS,
         "calibration_failed": failed_said(rows),
+        "family_said": family_said(rows),
         "one_excerpt": one.value,
         "one_excerpt_expected": one.expected.removeprefix(calibration.TURNED).strip("()"),
         "one_excerpt_n": one.n,
     }
+
+
+def outside(rows: Sequence[CalibrationRow], together: bool) -> list[CalibrationRow]:
+    """Rates of false alarms of single models and sizes whose interval misses the level.
+
+    Parameters
+    ----------
+    rows : sequence of CalibrationRow
+    together : bool
+        Whether intervals are so wide that all of them hold with 99 % (Šidák 1967), or each by itself.
+    """
+    rates = _rates(rows)
+    confidence = calibration.CONFIDENCE ** (1 / len(rates)) if together else calibration.CONFIDENCE
+    found = []
+    for row in rates:
+        low, high = calibration.exact_interval(round(row.value * row.n), row.n, confidence)
+        if not low <= calibration.ALPHA <= high:
+            found.append(row)
+    return found
+
+
+def _rates(rows: Sequence[CalibrationRow]) -> list[CalibrationRow]:
+    return [
+        row
+        for row in rows
+        if row.quantity == "rejection_rate"
+        and row.variant.startswith("null")
+        and row.voxels != calibration.TOGETHER
+    ]
+
+
+def family_said(rows: Sequence[CalibrationRow]) -> str:
+    """Say how many rates lie outside their intervals, which some do by chance where there are many."""
+    n = len(_rates(rows))
+    return (
+        f"Of {n} rates, {len(outside(rows, together=False))} miss the level with their own 99 % interval, and "
+        f"{len(outside(rows, together=True))} with intervals that hold together with 99 %"
+    )
 
 
 def failed_said(rows: Sequence[CalibrationRow]) -> str:
