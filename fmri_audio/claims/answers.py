@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping
 from fmri_audio.base.words import joined
 from fmri_audio.claims.claims import DEPENDS, FAILS, HOLDS, UNDECIDED, Verdict, number, whose
 from fmri_audio.claims.functions.registry import Case
+from fmri_audio.experiments.ladder import CONDITIONS
+from fmri_audio.sound.scoring import LABELS
 
 QUESTIONS = {
     "proceed": "Should we proceed with EnCodec testing?",
@@ -124,13 +126,17 @@ def _metrics(of: Mapping[str, Verdict]) -> str:
     if not cases:
         return f"Not decided here: {of['question-metrics'].why}."
     alike: dict[str, list[str]] = {}
-    for case in cases:
+    for case in (one for one in cases if one.basis != CONDITIONS):
         alike.setdefault(str(case.value), []).append(case.label)
     good = alike.pop("yes", [])
-    text = "Words. Of the scores that need no recogniser, those which put every sound of which half the words arrive "
-    text += f"above every sound without words: {joined(good) or 'none'}"
+    text = "Those that tell intelligible sound from silence, noise, other speech and what a decoder makes without a "
+    text += f"brain: {joined(good)}" if good else "brain: none of those taken here"
     for said, names in alike.items():
-        text += f". Not {joined(names)}, which {said}"
+        text += f". Not {joined(names)}, by which an intelligible mel spectrogram {said}"
+    if LABELS["mel_distance_db"] in good:
+        text += ". Between arms the mel distance favours those that carry mel spectrograms, because it compares these"
+    for case in (one for one in cases if one.basis == CONDITIONS):
+        text += f". Beside words, {case.label} {'tells them' if case.value == 'yes' else case.value}"
     return f"{text}. None replaces listening; who compares by ear can do so in the book."
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from fmri_audio.claims.claims import (
     Verdict,
 )
 from fmri_audio.claims.functions.registry import Case
+from fmri_audio.experiments.ladder import CONDITIONS
 
 IDS = {
     "codec-intelligible",
@@ -186,13 +188,30 @@ def test_where_the_old_pipeline_was_not_trained_nothing_is_said_of_it() -> None:
 
 def test_metrics_are_sorted_by_what_they_tell() -> None:
     found = answers(HOLDS)["metrics"]
-    assert "above every sound without words: case 0. Not case 1, which is below silence." in found
+    assert (
+        "without a brain: case 0. Not case 1, by which an intelligible mel spectrogram is below silence"
+        in found
+    )
     assert (
         "Not case"
         not in answers(HOLDS, question_metrics=verdict("question-metrics", HOLDS, "yes"))["metrics"]
     )
+    cases = (Case("mel distance (dB)", "yes", "toy"),)
+    mel = dataclasses.replace(verdict("question-metrics", HOLDS), cases=cases)
+    assert (
+        "mel distance (dB). Between arms the mel distance favours"
+        in answers(HOLDS, question_metrics=mel)["metrics"]
+    )
+    assert "favours" not in found
     none = answers(HOLDS, question_metrics=verdict("question-metrics", FAILS, "no"))["metrics"]
-    assert "without words: none. Not case 0, which no" in none
+    assert "none of those taken here. Not case 0" in none
     assert answers(HOLDS, question_metrics=verdict("question-metrics", "", why="no speech"))[
         "metrics"
     ].startswith("Not decided here: no speech")
+
+
+def test_what_the_ladder_says_of_metrics_stands_beside() -> None:
+    cases = (Case("ESTOI", "yes", CONDITIONS), Case("STOI", "gives 0.5 to sound without words", CONDITIONS))
+    mixed = dataclasses.replace(verdict("question-metrics", DEPENDS), cases=cases)
+    found = answers(HOLDS, question_metrics=mixed)["metrics"]
+    assert "Beside words, ESTOI tells them. Beside words, STOI gives 0.5 to sound without words." in found

@@ -77,6 +77,7 @@ BY_THEMSELVES = {
     "stft_roundtrip_snr",
     "bibliography_year",
     "preprint_year",
+    "tells_sound_from_floor",
     "tells_words_from_none",
     "ladder",
     "arms_converged",
@@ -159,6 +160,52 @@ def test_years_come_from_bibliography_and_identifier() -> None:
     assert list(counted("preprint_year", identifier="2107.03312").values()) == [2021]
     with pytest.raises(LookupError, match="nobody2000"):
         counted("bibliography_year", entry="nobody2000")
+
+
+def scored(**values: tuple[float, float]) -> SimpleNamespace:
+    """Return tables that hold a mel's and a floor's score of some metrics."""
+    common = {"segment": "speech", "arm": "roundtrip", "condition": "none"}
+    rows = [
+        {**common, "metric": name, "value": value, "control": control, "representation": representation}
+        for name, pair in values.items()
+        for value, control, representation in zip(pair, ("none", "noise"), ("mel", None), strict=True)
+    ]
+    return SimpleNamespace(metrics=pd.DataFrame(rows, columns=list(results.COLUMNS)), training={})
+
+
+def test_a_metric_that_prefers_noise_is_told() -> None:
+    tables = scored(
+        snr_db=(-3.0, -2.0), stoi=(0.98, 0.35), mel_distance_db=(1.9, 31.0), pesq_wb=(float("nan"), 1.1)
+    )
+    found = {case.label: case.value for case in REGISTRY["tells_sound_from_floor"](tables)}
+    assert found == {"SNR (dB)": "is below white noise", "STOI": "yes", "mel distance (dB)": "yes"}
+    worse = scored(mel_distance_db=(40.0, 31.0), stoi=(0.3, 0.35))
+    assert {case.value for case in REGISTRY["tells_sound_from_floor"](worse)} == {"is below white noise"}
+
+
+def test_noise_with_the_envelope_of_speech_is_a_floor_too() -> None:
+    tables = scored(stoi=(0.48, 0.35), estoi=(0.3, 0.0))
+    modulated = {"segment": "speech", "arm": "roundtrip", "condition": "none", "control": "modulated-noise"}
+    rows = pd.DataFrame(
+        [{**modulated, "metric": "stoi", "value": 0.5}, {**modulated, "metric": "estoi", "value": -0.03}]
+    )
+    tables.metrics = pd.concat([tables.metrics, rows], ignore_index=True)
+    found = {case.label: case.value for case in REGISTRY["tells_sound_from_floor"](tables)}
+    assert found == {"STOI": "is below speech-shaped noise with its envelope", "ESTOI": "yes"}
+
+
+def test_a_metric_without_a_score_for_a_floor_is_told_and_so_is_one_that_prefers_what_no_brain_made() -> None:
+    tables = scored(stoi=(0.98, float("nan")), pesq_wb=(3.4, 1.1), snr_db=(-3.0, -4.0))
+    made = {"segment": "speech", "arm": "frozen", "fold": "held-out", "control": "random-sound"}
+    several = [{**made, "metric": "snr_db", "value": -0.5}, {**made, "metric": "pesq_wb", "value": 1.4}]
+    tables.metrics = pd.concat([tables.metrics, pd.DataFrame(several)], ignore_index=True)
+    found = {case.label: case.value for case in REGISTRY["tells_sound_from_floor"](tables)}
+    told = {
+        "SNR (dB)": "is below sound made without a brain",
+        "PESQ-WB": "yes",
+        "STOI": "cannot be compared with white noise",
+    }
+    assert found == told
 
 
 def test_convergence_is_what_the_chapter_on_matching_says() -> None:

@@ -2,8 +2,50 @@
 
 from __future__ import annotations
 
+import numpy as np
+import pandas as pd
+
+from fmri_audio.base import results
 from fmri_audio.bottleneck.arms import ARM_LABELS
 from fmri_audio.claims.functions.registry import YES, Tables, Value, registered_on_tables
+from fmri_audio.sound import scoring
+from fmri_audio.sound.metrics.base import METRICS
+
+
+@registered_on_tables
+def tells_sound_from_floor(tables: Tables) -> dict[str, Value]:
+    """Say for each metric whether it puts the uncompressed mel above every floor.
+
+    The mel spectrogram of chapter 2 is intelligible by any account; a measure that prefers to it silence, noise, other
+    speech, or what a decoder of chapter 7 makes without any brain does not tell good sound from bad. Nor does one for
+    which a floor has no score.
+    """
+    rows = results.select(tables.metrics, segment="speech")
+    whole = results.select(rows, arm="roundtrip", fold=None)
+    heard = results.select(whole, representation="mel", condition="none", control="none")
+    floors = pd.concat(
+        [
+            results.select(whole, control=list(scoring.FLOORS)),
+            results.select(rows, control=["no-brain", "random-sound"]),
+        ]
+    )
+    names = {name: label.format(kind="speech") for name, label in scoring.FLOORS.items()}
+    found: dict[str, Value] = {}
+    for name in scoring.METRIC_NAMES:
+        score = heard.loc[heard["metric"] == name, "value"].mean()
+        beside = floors[floors["metric"] == name]
+        if not np.isfinite(score) or beside.empty:
+            continue
+        sign = METRICS[name].direction
+        above = beside[sign * beside["value"] >= sign * score]["control"].unique()
+        undefined = beside[beside["value"].isna()]["control"].unique()
+        said = [
+            f"{words} {' and '.join(dict.fromkeys(names.get(one, 'sound made without a brain') for one in several))}"
+            for words, several in (("is below", above), ("cannot be compared with", undefined))
+            if len(several)
+        ]
+        found[scoring.LABELS[name]] = ", and ".join(said) or YES
+    return found
 
 
 @registered_on_tables
