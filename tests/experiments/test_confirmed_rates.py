@@ -16,7 +16,9 @@ from fmri_audio.experiments.confirmed_rates import Rule
 from programs.__main__ import main as program
 
 RULE = Rule(studies=4000, first_seed=200000, limit=0.07)
-GOOD = CalibrationRow("null", "rejection_rate", 0.05, 0.03, 0.07, 1000, "the interval holds 0.05", True, 0, "abc")
+GOOD = CalibrationRow(
+    "null", "rejection_rate", 0.05, 0.03, 0.07, 1000, "the interval holds 0.05", True, 0, "abc"
+)
 MISSED = replace(GOOD, variant="null-shared", value=0.08, holds=False, subjects=17)
 ONE = replace(GOOD, variant="null-one-excerpt", value=0.08, holds=False)
 OTHERS = [
