@@ -373,7 +373,7 @@ def _settled(case: Case, expectation: Expectation) -> bool | None:
         return None
     if case.low is None or case.high is None:
         return expectation.met(case.value)
-    if not (math.isfinite(case.low) and math.isfinite(case.high)):
+    if math.isnan(case.low) or math.isnan(case.high):
         return None
     ends = {expectation.met(case.low), expectation.met(case.high)}
     return ends.pop() if len(ends) == 1 else None
@@ -462,11 +462,16 @@ def _within(cases: Sequence[Case]) -> str:
     low, high = cases[0].low, cases[0].high
     if len(cases) > 1 or low is None or high is None:
         return ""
-    return (
-        f" ({number(low)} to {number(high)})"
-        if math.isfinite(low) and math.isfinite(high)
-        else " (no interval)"
-    )
+    if math.isnan(low) or math.isnan(high):
+        return " (no interval)"
+    if math.isfinite(low) and math.isfinite(high):
+        ends = f"{number(low)} to {number(high)}"
+    elif math.isfinite(high):
+        ends = f"at most {number(high)}"
+    else:
+        ends = f"at least {number(low)}" if math.isfinite(low) else "open"
+    lacking = f"; {cases[0].lacking}" if cases[0].lacking else ""
+    return f" ({ends}{lacking})"
 
 
 def _interval(cases: Sequence[Case]) -> tuple[float, float]:

@@ -21,6 +21,9 @@ COMMAND = "make bottleneck"
 NESTED_WIDTH = 256
 """Numbers per TR of 1.5 s of the codes that are trained for one width, to show what nesting costs."""
 
+TRAINED = "trained"
+"""What is said of an arm that lacks nothing."""
+
 FLAT, LAST = 0.01, 2 / 3
 """A curve is flat whose loss falls by no more than this share, as the mean over widths, from this share of the run on
 (Prechelt 1998)."""
@@ -154,7 +157,7 @@ class Verdict:
 
     @property
     def said(self) -> str:
-        """``trained``, or what is lacking."""
+        """:data:`TRAINED`, or what is lacking."""
         lacking = [
             sentence
             for holds, sentence in (
@@ -164,7 +167,7 @@ class Verdict:
             )
             if not holds
         ]
-        return "; ".join(lacking) or "trained"
+        return "; ".join(lacking) or TRAINED
 
 
 def at(run: Sequence[Checked], minutes: float) -> dict[int, float]:

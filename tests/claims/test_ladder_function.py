@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from fmri_audio.claims.claims import DEPENDS, FAILS, HOLDS, SIMULATION, UNDECIDED, Claim, _judge
+from fmri_audio.claims.claims import DEPENDS, FAILS, HOLDS, SIMULATION, UNDECIDED, Claim, _judge, _listed
 from fmri_audio.claims.functions import ladder as function
 from fmri_audio.claims.functions.registry import REGISTRY, Case
 from fmri_audio.experiments.ladder import Condition, Ladder
@@ -30,6 +31,7 @@ def tables(monkeypatch: pytest.MonkeyPatch) -> Ladder:
     add(6.0, "representation", "mel", "6 kbps", bits_per_tr=9000.0)
     found = with_more(more)
     monkeypatch.setattr(function, "_read", lambda: found)
+    monkeypatch.setattr(function, "_lacking", lambda arm: "")
     return found
 
 
@@ -79,6 +81,39 @@ def test_what_is_subtracted_is_paired_and_one_thing_alone() -> None:
     assert cases(arms="mel", less="arm codes") == []
     with pytest.raises(ValueError, match="should begin with one of"):
         cases(arms="mel", less="colour blue")
+
+
+def test_what_an_arm_misses_that_does_not_count_as_trained_is_undecided(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(function, "_lacking", lambda arm: "still falling" if arm == "mel" else "")
+    [case] = cases(arms="mel", widths="128")
+    assert case.low == -math.inf and case.high == pytest.approx(0.35, abs=0.02)
+    assert case.lacking == "mel + Griffin-Lim: still falling"
+    assert (
+        judged("<= 0.05", arms="mel", widths="128") == judged("> 0.05", arms="mel", widths="128") == UNDECIDED
+    )
+    assert judged("<= 0.05", arms="mel", widths="512 844") == HOLDS  # it is there already
+    assert judged("< 0", arms="mel", widths="128", less="arm frozen") == HOLDS
+    assert judged("< 0", arms="mel", widths="128", less="made pca") == HOLDS
+    # More training of mel would not help this claim.
+    assert judged("< 0", arms="frozen", widths="128", less="arm mel") == FAILS
+    assert judged("> 0", arms="frozen", widths="128", less="arm mel") == HOLDS
+    [better] = cases(arms="mel", widths="128", measure="estoi")
+    assert better.high == math.inf and better.low is not None and better.low > 0
+    assert (
+        cases(arms="frozen", widths="128")[0].lacking
+        == cases(arms="mel", made="pca", widths="128")[0].lacking
+        == ""
+    )
+
+
+def test_an_open_interval_is_said_with_what_the_arm_lacks() -> None:
+    low, high = (
+        Case("toy", 0.3, "toy", low=-math.inf, high=0.4, lacking="still falling"),
+        Case("b", 0.3, "b", low=0.2, high=math.inf),
+    )
+    assert _listed([low, high], "") == "toy: 0.3 (at most 0.4; still falling); b: 0.3 (at least 0.2)"
 
 
 def test_brains_are_simulated_and_no_difference_is_no_verdict() -> None:

@@ -1,4 +1,8 @@
-"""What the ladder's tables say: words and ESTOI of held-out windows, by arm and width, with intervals."""
+"""What the ladder's tables say: words and ESTOI of held-out windows, by arm and width, with intervals.
+
+An arm that does not count as trained (:mod:`fmri_audio.experiments.ladder_training`) could do better. What it reaches
+is reached; what it misses is undecided. So its interval is open on the side to which training moves it.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,7 @@ from functools import cache
 
 from fmri_audio.bottleneck.coders.base import CODER_LABELS
 from fmri_audio.claims.functions.registry import REGISTRY, YES, Case, Tables
+from fmri_audio.experiments import ladder_training
 from fmri_audio.experiments.ladder import CONDITIONS, Condition, Estimate, Ladder
 from fmri_audio.experiments.ladder_answer import ORIGINAL
 
@@ -15,11 +20,20 @@ HALF = 0.5
 """Share of the words that may be lost beyond the original's."""
 
 _BRAINS = "brains"
+_TRAINED = "trained"
 
 
 @cache
 def _read() -> Ladder:
     return Ladder.read()
+
+
+@cache
+def _lacking(arm: str) -> str:
+    """What an arm lacks to count as trained; empty where it does."""
+    run = ladder_training.main_run(ladder_training.read(), arm)
+    said = ladder_training.Verdict.of(run).said if run else "its training is in no table"
+    return "" if said == ladder_training.TRAINED else said
 
 
 def ladder(
@@ -123,7 +137,18 @@ def _case(tables: Ladder, one: Condition, other: Condition | None, measure: str)
     weights = tuple(sorted({two.weights for two in (one, other) if two is not None and two.weights}))
     said = float(found.said) if measure == "wrong" else None
     brains = "simulated brains" if one.rung == _BRAINS else ""
-    return Case(_label(one), found.value, CONDITIONS, weights, brains, said, found.low, found.high)
+    low, high, lacking = found.low, found.high, []
+    for which, better in ((one, -1), (other, 1)):
+        # Of one arm in two ways, training moves the way that is trained.
+        same = which is other and other is not None and one.arm == other.arm and one.made == _TRAINED
+        if which is None or which.made != _TRAINED or same or not _lacking(which.arm):
+            continue
+        lacking.append(f"{CODER_LABELS.get(which.arm, which.arm)}: {_lacking(which.arm)}")
+        if (better if measure == "wrong" else -better) < 0:
+            low = -math.inf
+        else:
+            high = math.inf
+    return Case(_label(one), found.value, CONDITIONS, weights, brains, said, low, high, "; ".join(lacking))
 
 
 def _estimate(tables: Ladder, one: Condition, other: Condition | None, measure: str) -> Estimate:

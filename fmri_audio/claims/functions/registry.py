@@ -24,7 +24,9 @@ class Case:
     weights : whose learned weights are behind it
     brains : "simulated brains", "measured brains", or empty where none take part
     said : words said that a share of words was counted on, NaN where nobody knows; None for everything else
-    low, high : bounds of the value's 95 % interval, NaN where it has none; None for what needs no interval
+    low, high : bounds of the value's 95 % interval, NaN where it has none; None for what needs no interval. Infinite on
+        the side to which more training of an arm would move it
+    lacking : what an arm lacks to count as trained, where an end is infinite
     """
 
     label: str
@@ -35,6 +37,7 @@ class Case:
     said: float | None = None
     low: float | None = None
     high: float | None = None
+    lacking: str = ""
 
 
 class Tables(Protocol):
