@@ -1,7 +1,7 @@
 # The front door. "make" alone prints this help; programs/workflow/ and the Snakefile do the work.
 
 .DEFAULT_GOAL := help
-.PHONY: help book html publish sweep report test quick lint data calibrate scaling real-brains matched-brains aligned false-alarms codec vocoder bottleneck bench lock clean environment
+.PHONY: help book html publish sweep report test quick lint data calibrate confirm-rates scaling real-brains matched-brains aligned false-alarms codec vocoder bottleneck bench lock clean environment
 
 # What is asked for; empty means: as the edition says.
 EDITION ?= demo
@@ -47,6 +47,7 @@ help:
 	@echo 'make matched-brains  rewrite results/matched-brains.csv: real and simulated regions side by side'
 	@echo 'make aligned   rewrite results/aligned.csv: what a shared response buys over averaging'
 	@echo 'make calibrate rewrite results/calibration.csv: false alarms and recovery of the decoding, over 8640 simulated studies'
+	@echo 'make confirm-rates  simulate again, by the rule of config/analyses/calibration.yml, what make calibrate says NO to'
 	@echo 'make scaling   rewrite results/scaling.csv: what subjects and minutes of sound buy, over simulated studies'
 	@echo 'make codec     train the demo checkpoint on synthesised sound; DATA=DIR adds recordings'
 	@echo 'make vocoder   train the two networks of Vocos: the second decoder for the demo codec, and the mel vocoder;'
@@ -121,6 +122,9 @@ aligned: environment
 
 calibrate: environment
 	@$(PROGRAM) calibrate --repetitions 1000 $(if $(JOBS),--jobs "$$JOBS")
+
+confirm-rates: environment
+	@$(PROGRAM) confirm-rates $(if $(JOBS),--jobs "$$JOBS")
 
 scaling: environment
 	@$(PROGRAM) scaling $(if $(JOBS),--jobs "$$JOBS")

@@ -47,6 +47,7 @@ COMMANDS = {
     "kernel": Entry("programs.workflow.kernel"),
     "cells": Entry("programs.cells"),
     "calibrate": Entry("fmri_audio.experiments.calibration"),
+    "confirm-rates": Entry("fmri_audio.experiments.confirmed_rates"),
     "scaling": Entry("fmri_audio.experiments.scaling"),
     "real-brains": Entry("fmri_audio.experiments.real_brains"),
     "matched-brains": Entry("fmri_audio.experiments.matched_brains"),

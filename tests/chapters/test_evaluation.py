@@ -34,7 +34,7 @@ from fmri_audio.chapters.evaluation.segments import Comparisons
 from fmri_audio.decoding.identification import Identified
 from fmri_audio.decoding.information import MOST_COMPONENTS, Bits
 from fmri_audio.edition.readings import Reading
-from fmri_audio.experiments import calibration, helped, ladder_answer
+from fmri_audio.experiments import calibration, confirmed_rates, helped, ladder_answer
 from fmri_audio.experiments.controls import CONTROL_LABELS
 from fmri_audio.sound.recognition import NO_RECOGNISER, Passage, SentencesIdentified, Words
 from fmri_audio.sound.scoring import METRIC_NAMES
@@ -350,24 +350,37 @@ def test_a_ceiling_of_the_whole_run_is_cited_where_there_is_one(whole: list[floa
     assert said["whole_ceiling"] == words and said["of_ceiling"] == pytest.approx(0.5)
 
 
-def test_rates_are_held_to_their_own_intervals_and_to_those_that_hold_together() -> None:
-    rows = [row for row in calibration.read() if row.quantity == "rejection_rate"]
-    alone, together = (calibrated.outside(rows, together=one) for one in (False, True))
-    assert all(row in alone for row in together)
-    rows[0] = replace(rows[0], value=0.2)
-    assert rows[0] in calibrated.outside(rows, together=True)
-    assert calibrated.family_said(rows).startswith("Of 8 rates, ")
+def test_a_rate_that_missed_is_said_with_what_more_studies_gave() -> None:
+    rows = [replace(row, holds=True) for row in calibration.read()]
+    n = len(confirmed_rates.single_rates(rows))
+    assert calibrated.missed_said(rows, []) == f"All {n} rates of single models and sizes hold the level."
+    assert calibrated.failed_said(rows, []) == "nothing"
+    rows[0] = replace(rows[0], value=0.08, ci_low=0.06, ci_high=0.1, holds=False)
+    assert calibrated.missed_said(rows, []).endswith(
+        "null (smooth voxels, 3 subjects) at 0.080 was not simulated again."
+    )
+    assert calibrated.failed_said(rows, []) != "nothing"
+    for holds, verdict in ((True, "it keeps the level."), (False, "it misses again.")):
+        fresh = replace(rows[0], value=0.053, ci_low=0.045, ci_high=0.062, n=4000, holds=holds)
+        said = calibrated.missed_said(rows, [fresh])
+        assert said.startswith(f"Of {n} rates, 1 missed the level alone") and said.endswith(verdict)
+        assert "0.053 (0.045 – 0.062)" in said and "4000 other studies" in said
+        assert (calibrated.failed_said(rows, [fresh]) == "nothing") is holds
+        shown = calibrated.table(rows, [fresh]).frame
+        assert shown["n"].tolist()[:2] == [rows[0].n, 4000] and len(shown) == len(rows) + 1
 
 
 def test_the_calibration_s_table_says_what_failed() -> None:
     rows = calibration.read()
-    said = calibrated.values(rows)
+    again = confirmed_rates.read()
+    said = calibrated.values(rows, again)
     assert said["calibration_failed"] == "nothing"
     low, high = str(said["one_excerpt_expected"]).split(" to ")
     assert 0 < float(low) < float(high) < 1
+    missed = len(confirmed_rates.missed(rows))
     rows[0] = replace(rows[0], holds=False)
-    assert calibrated.table(rows).frame["holds"].tolist().count("no") == 1
-    failed = calibrated.failed_said(rows)
+    assert calibrated.table(rows, again).frame["holds"].tolist().count("no") == 1 + missed
+    failed = calibrated.failed_said(rows, again)
     assert (
         failed.startswith("rejection rate in null studies (smooth voxels, 3 subjects) is 0.")
         and "expected: the interval holds 0.05" in failed
