@@ -35,6 +35,9 @@ Array = NDArray[np.float64]
 LEVEL = 0.99
 """Of the one-sided limit over runs."""
 
+MOST_COMPONENTS = 16
+"""Principal components counted where a block of TRs is held out: more than it can tell apart are only bias."""
+
 _ROUNDS = 400
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from fmri_audio.base.kinds import Waveform
 from fmri_audio.decoding.identification import Identified, SoundFacts, Trial, identify_segments, trials
-from fmri_audio.decoding.information import MOST_COMPONENTS, Bits, gaussian_bits
+from fmri_audio.decoding.lower_bits import MOST_COMPONENTS, LowerBits, RunPredicted, lower_bits
 from fmri_audio.decoding.regression import FoldPrediction
 from fmri_audio.edition.windows import segment_trs
 from fmri_audio.experiments.decoded import Decoded
@@ -102,12 +102,16 @@ class BlockIdentification:
         return identify_segments(folds, true, self.held_out.split.runs, self.trials, n_trs=self.segment_trs)
 
 
-def bits_of_code(through: ThroughArm, code: Codes, most_components: int = MOST_COMPONENTS) -> Bits:
-    """Bits per TR that a code of the block [TRs, r], read from volumes, carries about its sound's own code."""
-    own, split = through.trained.code, through.held_out.split
-    unfitted = np.full(own.shape[1], np.nan)
-    fold = FoldPrediction(through.held_out.block, code, *_mean_and_spread(own[split.train]), unfitted)
-    return gaussian_bits([fold], own, [split], split.runs, gap=split.gap, most_components=most_components)
+def bits_of_code(through: ThroughArm, code: Codes) -> LowerBits:
+    """Bits per TR that a code of the block [TRs, r], read from volumes, carries about its sound's own code.
+
+    A single block has no spread over blocks, so that there is an estimate and no limit.
+    """
+    own, split = np.asarray(through.trained.code, np.float64), through.held_out.split
+    train = [own[a:b] for a, b in split.train_blocks]
+    run = RunPredicted(np.asarray(code, np.float64), own[slice(*through.held_out.block)], train)
+    gap = max(through.held_out.settings.lag_trs)
+    return lower_bits([run], most_components=MOST_COMPONENTS, gap=gap)
 
 
 def _mean_and_spread(values: NDArray[np.floating]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from functools import cached_property, partial
 
+import numpy as np
 import torch
 
 from fmri_audio.base import timeline
@@ -15,7 +16,7 @@ from fmri_audio.base.kinds import Matrix
 from fmri_audio.decoding import regression
 from fmri_audio.decoding.encoding import Encoded, banded_ridge
 from fmri_audio.decoding.identification import Identified, Refitted, Trial, trials
-from fmri_audio.decoding.information import Bits, gaussian_bits
+from fmri_audio.decoding.lower_bits import MOST_COMPONENTS, LowerBits, RunPredicted, lower_bits
 from fmri_audio.decoding.regression import FoldPrediction
 from fmri_audio.decoding.turning import Reader
 from fmri_audio.experiments import controls
@@ -116,10 +117,19 @@ class WholeStudy:
             self.readers, features, self.runs, self.layout(matched=False), n_trs=self.block.segment_trs
         )
 
-    def bits(self) -> dict[Subject, Bits]:
-        """Bits per TR that each subject's predictions carry about the latents."""
+    def bits(self) -> dict[Subject, LowerBits]:
+        """Bits per TR that each subject's predictions carry at least about the latents, held-out block by block."""
+        latents = np.asarray(self.latents, np.float64)
+        training = [[latents[a:b] for a, b in split.train_blocks] for split in self.splits]
         return {
-            subject: gaussian_bits(folds, self.latents, self.splits, self.runs, gap=self.settings.gap_trs)
+            subject: lower_bits(
+                [
+                    RunPredicted(np.asarray(fold.predicted, np.float64), latents[slice(*fold.block)], train)
+                    for fold, train in zip(folds, training, strict=True)
+                ],
+                most_components=MOST_COMPONENTS,
+                gap=max(self.settings.lag_trs),
+            )
             for subject, folds in self.predictions.items()
         }
 

@@ -32,7 +32,7 @@ from fmri_audio.chapters.evaluation import (
 from fmri_audio.chapters.evaluation.decodes import ArmScores, ArmSounds
 from fmri_audio.chapters.evaluation.segments import Comparisons
 from fmri_audio.decoding.identification import Identified
-from fmri_audio.decoding.information import MOST_COMPONENTS, Bits
+from fmri_audio.decoding.lower_bits import MOST_COMPONENTS, LowerBits
 from fmri_audio.edition.readings import Reading
 from fmri_audio.experiments import calibration, confirmed_rates, helped, ladder_answer
 from fmri_audio.experiments.controls import CONTROL_LABELS
@@ -304,18 +304,36 @@ def test_ten_way_identification_implies_bits_or_none() -> None:
     )
 
 
-def test_bits_of_arms_are_ranges_and_their_growth() -> None:
+def test_bits_of_arms_are_ranges_by_condition() -> None:
     through = {
-        (arm, condition, most): [Bits(value * most / MOST_COMPONENTS, np.zeros(3))]
+        (arm, condition): [LowerBits(np.array([value / 4]), np.array([value]))] * 2
         for arm, value in (("mel", -0.5), ("frozen", 2.0))
         for condition in bits.CONDITIONS
-        for most in (MOST_COMPONENTS, bits.ALL_COMPONENTS)
     }
     said = bits.arms_values(through)
-    assert said["bits_noise_free_few"] == "−0.50 to 2.00" and said["growth_measured"] == "from 0.75 to 6.00"
-    assert said["few_components"] == MOST_COMPONENTS and said["all_components"] == 128
-    table = bits.arms_table(block(), through)
-    assert list(table.frame.columns[1:3]) == ["noise-free, no brain: 16", "noise-free, no brain: 128"]
+    assert said["bits_noise_free"] == "−0.50 to 2.00" and said["components"] == MOST_COMPONENTS
+    table = bits.arms_table(block(), through).frame
+    assert list(table.columns[1:3]) == ["noise-free, no brain: strongest", "noise-free, no brain: summed"]
+    assert table.iloc[1, 1:3].tolist() == [0.5, 2.0]
+
+
+def test_bits_of_subjects_come_with_their_limits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bits, "study_columns", lambda held_out: {"arm": "ridge"})
+    several = {
+        1: LowerBits(np.array([0.5, 0.7]), np.array([2.0, 2.4])),
+        2: LowerBits(np.zeros(2), -np.ones(2)),
+    }
+    table = bits.subjects_table(block(), several).frame
+    assert (
+        table["strongest component"].tolist() == [pytest.approx(0.6), 0]
+        and table["at least"].tolist()[1] == 0
+    )
+    rows = bits.bits_records(block(), several, {})
+    assert [(row.subject, row.metric, row.value) for row in rows[4:6]] == [
+        ("2", "bits_per_tr", -1),
+        ("2", "bits_per_tr_strongest", 0),
+    ]
+    assert len(rows) == 8 and {row.n for row in rows} == {2}
 
 
 def test_a_single_brain_has_no_other_to_be_compared_with() -> None:
@@ -325,11 +343,12 @@ def test_a_single_brain_has_no_other_to_be_compared_with() -> None:
         run=block().run, study=block().study, block=SimpleNamespace(segment_trs=4), held_out=block()
     )
     found = comparisons({"frozen": identified(0.6)}, ten=identified(0.9))
-    said = bits.values(whole, {1: Bits(2.0, np.zeros(3))}, found, [])  # type: ignore[arg-type]
+    said = bits.values(whole, {1: LowerBits(np.array([0.5, 0.5]), np.array([2.0, 2.0]))}, found, [])  # type: ignore[arg-type]
     assert np.isnan(float(said["between"])) and said["codec_bits"] == 9000.0 and said["bits"] == 2.0
+    assert said["bits_at_least"] == "0.50" and said["bits_if_independent"] == "2.00"
     assert "implies at least" in str(said["fano"])
     not_found = comparisons({"frozen": identified(0.6)}, ten=identified(0.4))
-    said = bits.values(whole, {1: Bits(2.0, np.zeros(3))}, not_found, [])  # type: ignore[arg-type]
+    said = bits.values(whole, {1: LowerBits(np.array([0.5, 0.5]), np.array([2.0, 2.0]))}, not_found, [])  # type: ignore[arg-type]
     assert str(said["fano"]).endswith("implies no bits.")
 
 

@@ -6,6 +6,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+from scipy.signal import lfilter
 from scipy.stats import binom
 
 from fmri_audio.bottleneck.voxels import Channel, InSpace, InTime, capacity, limited
@@ -97,6 +98,36 @@ def test_components_that_are_not_gaussian_are_made_so_and_mixtures_are_taken_apa
         gaussian.append(-0.5 * np.log2(1 - 0.8**2) * 3)
     found = lower_bits(predicted(true, told), most_components=3, gap=GAP)
     assert 0.6 * np.mean(gaussian) < found.bound_if_independent < np.mean(gaussian)
+
+
+@pytest.mark.parametrize("carry", [0.0, 0.7])
+@pytest.mark.parametrize("r", [0.3, 0.6, 0.9])
+def test_bits_of_a_gaussian_channel_are_recovered(r: float, carry: float) -> None:
+    """Autocorrelation does not add bits: innovations are counted, not the same thing twice."""
+    truth, n = -0.5 * 6 * np.log2(1 - r**2), 6
+    found = []
+    for seed in range(3):
+        rng = np.random.default_rng(seed)
+        mix = rng.standard_normal((n, n))
+        true, told = [], []
+        for _ in range(3):
+            x, noise = (
+                lfilter([np.sqrt(1 - carry**2)], [1, -carry], rng.standard_normal((300, n)), axis=0)
+                for _ in range(2)
+            )
+            true.append(x @ mix)
+            told.append((r**2 * x + r * np.sqrt(1 - r**2) * noise) @ mix)
+        found.append(lower_bits(predicted(true, told), most_components=n, gap=GAP))
+    assert abs(np.mean([one.summed.mean() for one in found]) - truth) < 0.12 + 0.06 * truth
+    assert all(one.strongest.mean() < one.summed.mean() for one in found)
+
+
+def test_a_wrong_sign_is_not_knowledge() -> None:
+    rng = np.random.default_rng(6)
+    true = [rng.standard_normal((200, 3)) for _ in range(4)]
+    told = [-one + 0.5 * rng.standard_normal(one.shape) for one in true]
+    found = lower_bits(predicted(true, told), most_components=3, gap=GAP)
+    assert found.summed.mean() < 0 and found.bound == found.bound_if_independent == 0
 
 
 def test_limits_are_one_sided_and_a_short_run_is_refused() -> None:

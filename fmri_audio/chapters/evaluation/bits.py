@@ -19,7 +19,8 @@ from fmri_audio.chapters.evaluation.segments import (
     study_columns,
 )
 from fmri_audio.decoding import regression
-from fmri_audio.decoding.information import MOST_COMPONENTS, Bits, identification_bits
+from fmri_audio.decoding.information import identification_bits
+from fmri_audio.decoding.lower_bits import LEVEL, MOST_COMPONENTS, LowerBits
 from fmri_audio.decoding.regression import Identification
 from fmri_audio.experiments.block_identification import bits_of_code
 from fmri_audio.experiments.block_tables import columns_of_arm
@@ -28,23 +29,19 @@ from fmri_audio.experiments.whole_study import WholeStudy
 from fmri_audio.pages.page import Table
 from fmri_audio.study.facts import Subject
 
-ALL_COMPONENTS = 128
-"""As many components as the latents of EnCodec have channels."""
-
 CONDITIONS = ("noise-free", "voxel-noise", "measured")
 
-ArmBits = dict[tuple[str, str, int], list[Bits]]
-"""Arm, condition and most components → bits, one per subject where brains are decoded."""
+ArmBits = dict[tuple[str, str], list[LowerBits]]
+"""Arm and condition → bits, one per subject where brains are decoded."""
 
 
 def through_arms(sounds: Mapping[str, ArmSounds]) -> ArmBits:
-    """Count the bits that every arm's code carries under every condition, with few components and with all."""
+    """Count the bits that every arm's code carries under every condition."""
     found: ArmBits = {}
     for arm, one in sounds.items():
         codes = [one.through.read_code], [one.noisy.code], [decoded.code for decoded in one.decoded]
         for condition, several in zip(CONDITIONS, codes, strict=True):
-            for most in (MOST_COMPONENTS, ALL_COMPONENTS):
-                found[arm, condition, most] = [bits_of_code(one.through, code, most) for code in several]
+            found[arm, condition] = [bits_of_code(one.through, code) for code in several]
     return found
 
 
@@ -56,26 +53,26 @@ def between_brains(whole: WholeStudy) -> list[Identification]:
     return regression.brain_to_brain(held_out.brains.all_bold, held_out.split, whole.block.segment_trs)
 
 
-def subjects_table(held_out: HeldOut, bits: Mapping[Subject, Bits]) -> Table:
+def subjects_table(held_out: HeldOut, bits: Mapping[Subject, LowerBits]) -> Table:
     """Show the bits about the latents, subject by subject."""
     rows = [
         {
             "subject": str(subject),
-            "bits per TR": one.value,
-            "before correction": one.raw,
-            "with the sound turned": float(one.null.mean()),
-            "p": one.p,
+            "strongest component": one.strongest.mean(),
+            "at least": one.bound,
+            "independent components, summed": one.summed.mean(),
+            "at least, if independent": one.bound_if_independent,
         }
         for subject, one in bits.items()
     ]
     caption = (
-        f"{brains_of(held_out).capitalize()}: bits per TR that held-out predictions carry at least about the latents "
-        f"of {held_out.run.checkpoint.id} (Gaussian, up to {MOST_COMPONENTS} whitened components and their "
-        "innovations). Correlations of few TRs are never nought: what turned sound gives in the same way is "
-        "subtracted. p: share of shifts with as many bits, subject by subject and not corrected for their number."
+        f"{brains_of(held_out).capitalize()}: bits per TR that held-out predictions carry about the latents "
+        f"of {held_out.run.checkpoint.id}. Up to {MOST_COMPONENTS} components of their innovations, made Gaussian and "
+        "turned until they are independent, all learnt in training; what turned sound gives in the same way is "
+        f"subtracted. At least: one-sided {LEVEL:.0%} limit of the mean over held-out blocks, no less than 0."
     )
-    formats = {"bits per TR": ".2f", "before correction": ".2f", "with the sound turned": ".2f", "p": ".3f"}
-    return Table(pd.DataFrame(rows), caption, formats)
+    frame = pd.DataFrame(rows)
+    return Table(frame, caption, dict.fromkeys(frame.columns[1:], ".2f"))
 
 
 def arms_table(held_out: HeldOut, through: ArmBits) -> Table:
@@ -92,33 +89,35 @@ def arms_table(held_out: HeldOut, through: ArmBits) -> Table:
         )
     )
     rows: dict[str, dict[str, float]] = {}
-    for (arm, condition, most), several in through.items():
-        rows.setdefault(arm, {})[f"{heads[condition]}: {most}"] = _mean(several)
+    for (arm, condition), several in through.items():
+        strongest, summed = _means(several)
+        rows.setdefault(arm, {})[f"{heads[condition]}: strongest"] = strongest
+        rows[arm][f"{heads[condition]}: summed"] = summed
     frame = pd.DataFrame([{"arm": ARM_LABELS[arm], **row} for arm, row in rows.items()])
     caption = (
-        "Bits per TR that the code of an arm carries at least about the code of the sound, on the held-out block, with "
-        f"up to {MOST_COMPONENTS} and up to {ALL_COMPONENTS} whitened components; bias subtracted. Noise-free and "
-        "voxel noise: by the arm's own reader of its volumes. Measured: by ridge regression from "
+        "Estimated bits per TR that the code of an arm carries about the code of the sound, on the held-out block: by "
+        f"the strongest of {MOST_COMPONENTS} components, and by all of them if they are independent. One block has no "
+        "limit. Noise-free and voxel noise: by the arm's own reader of its volumes. Measured: by ridge regression from "
         f"{brains_of(held_out)}, single subjects. Weights {held_out.run.checkpoint.id}."
     )
     return Table(frame, caption, dict.fromkeys(frame.columns[1:], ".2f"))
 
 
-def _mean(several: Sequence[Bits]) -> float:
-    return float(np.mean([one.value for one in several]))
+def _means(several: Sequence[LowerBits]) -> tuple[float, float]:
+    """Mean over subjects and blocks: of the strongest component, of the sum."""
+    return (
+        float(np.mean([one.strongest.mean() for one in several])),
+        float(np.mean([one.summed.mean() for one in several])),
+    )
 
 
 def arms_values(through: ArmBits) -> dict[str, float | str]:
-    """Say for every condition between which bits the arms lie, and how their mean grows with the components."""
-    found: dict[str, float | str] = {}
+    """Say for every condition between which bits the arms lie, by the sum of components."""
+    found: dict[str, float | str] = {"components": MOST_COMPONENTS}
     for condition in CONDITIONS:
-        key, means = condition.replace("-", "_"), []
-        for most, name in ((MOST_COMPONENTS, "few"), (ALL_COMPONENTS, "all")):
-            arms = [_mean(several) for where, several in through.items() if where[1:] == (condition, most)]
-            found[f"bits_{key}_{name}"] = _with_minus(f"{min(arms):.2f} to {max(arms):.2f}")
-            means.append(np.mean(arms))
-        found[f"growth_{key}"] = _with_minus(f"from {means[0]:.2f} to {means[1]:.2f}")
-    return {**found, "few_components": MOST_COMPONENTS, "all_components": ALL_COMPONENTS}
+        arms = [_means(several)[1] for (_, where), several in through.items() if where == condition]
+        found[f"bits_{condition.replace('-', '_')}"] = _with_minus(f"{min(arms):.2f} to {max(arms):.2f}")
+    return found
 
 
 def _with_minus(text: str) -> str:
@@ -126,17 +125,32 @@ def _with_minus(text: str) -> str:
 
 
 def values(
-    whole: WholeStudy, bits: Mapping[Subject, Bits], found: Comparisons, between: Sequence[Identification]
+    whole: WholeStudy,
+    bits: Mapping[Subject, LowerBits],
+    found: Comparisons,
+    between: Sequence[Identification],
 ) -> dict[str, float | str]:
     """Return the bits about the latents, what the codec spends, and the ceiling between brains."""
     ten = found.whole[TEN]
     significant = ten.testable and found.corrected[TEN] <= 0.05
+    strongest, summed = _means(list(bits.values()))
     return {
-        "bits": _mean(list(bits.values())),
+        "bits": summed,
+        "bits_strongest": strongest,
+        "bits_at_least": _with_minus(_over_subjects([one.bound for one in bits.values()])),
+        "bits_if_independent": _with_minus(
+            _over_subjects([one.bound_if_independent for one in bits.values()])
+        ),
         "codec_bits": 1000 * whole.run.bandwidth * float(whole.study.tr),
         "fano": fano_said(ten.accuracy, whole.block.segment_trs, significant=significant),
         "between": float(np.mean([one.accuracy for one in between])) if between else float("nan"),
     }
+
+
+def _over_subjects(limits: Sequence[float]) -> str:
+    """Limits of single subjects, from the lowest to the highest."""
+    low, high = (f"{value:.2f}" for value in (min(limits), max(limits)))
+    return low if low == high else f"{low} to {high}"
 
 
 def fano_said(accuracy: float, segment_trs: int, *, significant: bool) -> str:
@@ -187,24 +201,37 @@ def between_records(held_out: HeldOut, between: Sequence[Identification]) -> lis
     ]
 
 
-def bits_records(held_out: HeldOut, bits: Mapping[Subject, Bits], through: ArmBits) -> list[Record]:
-    """Return the rows of bits about the latents, then of those about the arms' codes."""
-    columns = {**study_columns(held_out), "metric": "bits_per_tr", "unit": "bit", "control": "none"}
+def bits_records(held_out: HeldOut, bits: Mapping[Subject, LowerBits], through: ArmBits) -> list[Record]:
+    """Return the rows of bits about the latents, then of those about the arms' codes.
+
+    ``bits_per_tr`` is the sum of components less chance, ``bits_per_tr_strongest`` the strongest alone, and
+    ``…_at_least`` their limits over held-out blocks, where there are several.
+    """
+    columns = {**study_columns(held_out), "unit": "bit", "control": "none"}
     made = [
-        Record(**columns, subject=str(subject), value=one.value, n=len(one.null))
+        Record(**columns, subject=str(subject), metric=metric, value=value, n=len(one.summed))
         for subject, one in bits.items()
+        for metric, value in (
+            *_estimates(one),
+            ("bits_per_tr_strongest_at_least", one.bound),
+            ("bits_per_tr_at_least", one.bound_if_independent),
+        )
     ]
-    for (arm, condition, most), several in through.items():
+    for (arm, condition), several in through.items():
         own = {
             **block_columns(held_out, condition),
             **columns_of_arm(held_out, arm),
             "control": "none",
-            "metric": f"bits_per_tr_{most}_components",
             "unit": "bit",
         }
         subjects = [str(one) for one in held_out.study.subjects] if condition == "measured" else [None]
         made += [
-            Record(**own, subject=subject, value=one.value, n=len(one.null))
+            Record(**own, subject=subject, metric=metric, value=value, n=len(one.summed))
             for subject, one in zip(subjects, several, strict=True)
+            for metric, value in _estimates(one)
         ]
     return made
+
+
+def _estimates(one: LowerBits) -> tuple[tuple[str, float], tuple[str, float]]:
+    return (("bits_per_tr", float(one.summed.mean())), ("bits_per_tr_strongest", float(one.strongest.mean())))
