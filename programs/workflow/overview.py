@@ -61,7 +61,7 @@ def draw(picture: Path) -> None:
     """Draw the paper's headline figure, from the ladder's tables, as a PNG."""
     import matplotlib.pyplot as plt
 
-    from fmri_audio.chapters.ladder_voxels import headline
+    from fmri_audio.chapters.ladder.voxels import headline
     from fmri_audio.experiments.ladder import Ladder
     from fmri_audio.pages.page import to_png
 

@@ -12,7 +12,7 @@ from fmri_audio.claims.claims import DEPENDS, FAILS, HOLDS, SIMULATION, UNDECIDE
 from fmri_audio.claims.functions import ladder as function
 from fmri_audio.claims.functions.registry import REGISTRY, Case
 from fmri_audio.experiments.ladder import Condition, Ladder
-from tests.chapters.test_ladder import condition, with_more
+from tests.chapters.ladder.test_rungs import condition, with_more
 
 TABLES: Any = SimpleNamespace(metrics=None, training={}, helps={})
 

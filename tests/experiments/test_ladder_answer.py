@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fmri_audio.experiments import ladder_answer as answer
 from fmri_audio.experiments.ladder import Condition
-from tests.chapters.test_ladder import condition, table, with_more
+from tests.chapters.ladder.test_rungs import condition, table, with_more
 
 
 def test_the_narrowest_width_that_keeps_speech_whole() -> None:

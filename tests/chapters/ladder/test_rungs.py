@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fmri_audio.chapters import ladder as chapter
+from fmri_audio.chapters.ladder import rungs as chapter
 from fmri_audio.experiments import ladder_answer as answer
 from fmri_audio.experiments.ladder import Condition, Ladder, Score
 from tests.experiments.test_ladder import windows

@@ -15,7 +15,7 @@ from fmri_audio.base.settings import VOXELS
 from fmri_audio.bottleneck.coders.base import CODER_LABELS
 from fmri_audio.bottleneck.passing import simulated_brain
 from fmri_audio.bottleneck.voxels import Channel, InTime, capacity
-from fmri_audio.chapters.ladder import draw_bits
+from fmri_audio.chapters.ladder.rungs import draw_bits
 from fmri_audio.experiments.ladder import TR, Condition, Ladder, where
 from fmri_audio.experiments.ladder_answer import arms, least_bits, shown
 

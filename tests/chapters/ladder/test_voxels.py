@@ -7,10 +7,10 @@ from fractions import Fraction
 import pytest
 
 from fmri_audio.base.settings import VOXELS
-from fmri_audio.chapters import ladder_voxels as chapter
-from fmri_audio.chapters.ladder_voxels import Told
+from fmri_audio.chapters.ladder import voxels as chapter
+from fmri_audio.chapters.ladder.voxels import Told
 from fmri_audio.experiments.ladder import Condition, Ladder
-from tests.chapters.test_ladder import condition, table, with_more
+from tests.chapters.ladder.test_rungs import condition, table, with_more
 
 
 def measured() -> Ladder:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fmri_audio.chapters import ladder_trained as chapter
+from fmri_audio.chapters.ladder import training as chapter
 from fmri_audio.experiments.ladder_training import Checked
 from tests.experiments.test_ladder_training import run_of
 
