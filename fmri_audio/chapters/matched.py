@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from fmri_audio.base.settings import VOXELS
-from fmri_audio.experiments import aligned
+from fmri_audio.experiments import aligned, matched_brains
 from fmri_audio.experiments.aligned import AlignedRow
 from fmri_audio.experiments.matched_brains import PUBLISHED_TOLERANCE, TOLERANCE, MatchedRow
 from fmri_audio.simulation.brains import INDIVIDUAL_SHARE
@@ -24,6 +24,11 @@ METHODS = {
     "shared-new": "a newcomer, by the others' shared response",
 }
 ALIGNED_FORMATS = {"r": ".3f"}
+
+
+def gathered() -> tuple[list[AlignedRow], list[MatchedRow]]:
+    """Read what aligning gives, and regions side by side."""
+    return aligned.read(), matched_brains.read()
 
 
 def table(rows: Sequence[MatchedRow]) -> pd.DataFrame:

@@ -15,6 +15,11 @@ SHOWN = ("variant", "voxels", "subjects", "quantity", "value", "interval", "n", 
 """Columns of the table."""
 
 
+def gathered() -> tuple[list[CalibrationRow], list[CalibrationRow]]:
+    """Read the calibration, and what was simulated again of it."""
+    return calibration.read(), confirmed_rates.read()
+
+
 def table(rows: Sequence[CalibrationRow], again: Sequence[CalibrationRow]) -> Table:
     """Show every quantity beside what was expected of it; below a rate that missed, what it was simulated again."""
     fresh = {confirmed_rates.key(row): row for row in again}
