@@ -12,9 +12,11 @@ from fmri_audio.base.kinds import Waveform
 from fmri_audio.bottleneck.coder_files import load
 from fmri_audio.bottleneck.coders.base import CODER_LABELS
 from fmri_audio.bottleneck.passing import Width, simulated_brain, through, through_voxels
-from fmri_audio.codec.checkpoints import Checkpoint
+from fmri_audio.codec import checkpoints
 from fmri_audio.edition import Edition
-from fmri_audio.experiments.ladder import TR
+from fmri_audio.experiments import ladder_rung
+from fmri_audio.experiments.ladder import TR, Ladder
+from fmri_audio.experiments.ladder_answer import arms
 from fmri_audio.experiments.ladder_rung import Again
 from fmri_audio.sound.segments import Window
 
@@ -23,6 +25,9 @@ PLAYED = (128, 512)
 
 CODEC = "demo"
 """Checkpoint of the arms that have a codec."""
+
+SENT, NOISES = 128, (0.0, 0.25, 1.0)
+"""Numbers per TR that are heard through voxels, and times a brain's noise."""
 
 CHECKED_WIDTH, CHECKED_WINDOWS = 256, 24
 """What is measured again on the reader's machine."""
@@ -40,10 +45,10 @@ class Heard:
         self.sounds[name], self.weights[name] = sound, weights
 
 
-def through_arms(run: Edition, clip: Window, checkpoint: Checkpoint, arms: Sequence[str]) -> Heard:
-    """A passage through trained arms at the widths that are heard."""
-    wave, heard = _cut(run, clip), Heard()
-    for name in arms:
+def through_arms(run: Edition, clip: Window, ladder: Ladder) -> Heard:
+    """A passage through the trained arms of the tables, at the widths that are heard."""
+    wave, heard, checkpoint = _cut(run, clip), Heard(), checkpoints.load(CODEC)
+    for name in arms(ladder):
         loaded = load(name, checkpoint)
         for asked in PLAYED:
             width = Width.of(loaded.coder, asked, TR)
@@ -52,14 +57,12 @@ def through_arms(run: Edition, clip: Window, checkpoint: Checkpoint, arms: Seque
     return heard
 
 
-def through_devices(
-    run: Edition, clip: Window, checkpoint: Checkpoint, arm: str, asked: float, noises: Sequence[float]
-) -> Heard:
+def through_devices(run: Edition, clip: Window, arm: str) -> Heard:
     """A passage through voxels: read exactly, and in some times a brain's noise, by both maps."""
-    wave, heard, loaded = _cut(run, clip), Heard(), load(arm, checkpoint)
-    width, brain = Width.of(loaded.coder, asked, TR), simulated_brain("between", TR, run.settings.seed)
+    wave, heard, loaded = _cut(run, clip), Heard(), load(arm, checkpoints.load(CODEC))
+    width, brain = Width.of(loaded.coder, SENT, TR), simulated_brain("between", TR, run.settings.seed)
     for ideal in (True, False):
-        for k in noises:
+        for k in NOISES:
             if not k and not ideal:
                 continue  # more numbers than patterns
             passed = through_voxels(loaded.coder, wave, width, TR, brain, k, run.settings.seed, ideal=ideal)
@@ -67,6 +70,11 @@ def through_devices(
             label = f"{what}, " + (f"noise × {k:g}" if k else "no noise, read exactly")
             heard.add(label, passed.sound, loaded.id)
     return heard
+
+
+def again(ladder: Ladder) -> list[Again]:
+    """Measure one rung of every arm on this machine."""
+    return ladder_rung.again(ladder, checkpoints.load(CODEC), CHECKED_WIDTH, CHECKED_WINDOWS)
 
 
 def again_table(found: Sequence[Again]) -> pd.DataFrame:

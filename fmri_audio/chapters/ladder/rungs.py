@@ -48,6 +48,11 @@ MADE = {
 }
 
 
+def read() -> Ladder:
+    """Read the tables of the ladder."""
+    return Ladder.read()
+
+
 def by_width(ladder: Ladder, groups: Sequence[str] | None = None) -> pd.DataFrame:
     """Every arm at every width with what stands beside it: words wrong beyond the original's, and ESTOI."""
     rows = []

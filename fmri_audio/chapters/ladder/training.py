@@ -10,6 +10,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from fmri_audio.bottleneck.coders.base import CODER_LABELS
+from fmri_audio.experiments import ladder_training
 from fmri_audio.experiments.ladder_training import (
     FLAT,
     LAST,
@@ -29,6 +30,11 @@ FORMATS = {
     "below components": ".0%",
     "in the last third": ".1%",
 }
+
+
+def read() -> list[Checked]:
+    """Read how the arms were trained."""
+    return ladder_training.read()
 
 
 def arms(rows: Sequence[Checked]) -> list[str]:
