@@ -575,7 +575,7 @@ def plan_said(run: Edition) -> dict[str, float | str]:
 def limits_said(before: Before) -> dict[str, float | str]:
     """Return what the last section cites: whose brains and weights, how sure training and statistics are."""
     run = before.run
-    glued = read_glued(run.build / "results" / "glued" / f"13-matching-{run.bandwidth:g}kbps.json")
+    glued = read_glued(run.build / "results" / "glued" / "13-matching.json")
     unfinished = [arm for arm in run.settings.training.arms if glued[f"{arm}_unfinished"]]
     primary = pick(before.ridge, "identification_matched", control="none")
     p = pick(before.ridge, "identification_matched_p", control="circular-shift")

@@ -256,24 +256,39 @@ class Condition:
         For readers.
     columns
         Of its records.
+    kbps
+        Bandwidth of the quantiser in it, where it is not the edition's main one.
     """
 
     key: str
     name: str
     columns: Mapping[str, Any]
+    kbps: float | None = None
 
 
 def conditions(held_out: HeldOut) -> list[Condition]:
     """Return the conditions that this chapter compares, in the order of its tables."""
-    kbps = held_out.run.bandwidth
+    run = held_out.run
     latents = {"representation": "encodec-latents", "condition": "noise-free", "control": "none"}
-    codes = {**latents, "representation": "encodec-codes", "bandwidth_kbps": kbps}
+    codes = {**latents, "representation": "encodec-codes"}
     alone, frozen = {"arm": "roundtrip", "condition": "none"}, {"arm": "frozen"}
+
+    def at_bandwidths(key: str, name: str, columns: Mapping[str, Any]) -> list[Condition]:
+        return [
+            Condition(
+                key if kbps == run.bandwidth else f"{key}-{kbps:g}",
+                f"{name} {kbps:g} kbps",
+                {**codes, **columns, "bandwidth_kbps": kbps},
+                None if kbps == run.bandwidth else kbps,
+            )
+            for kbps in run.bandwidths
+        ]
+
     return [
-        Condition("codec", f"codec only, {kbps:g} kbps", {**codes, **alone}),
+        *at_bandwidths("codec", "codec only,", alone),
         Condition("plain", "codec only, not quantised", {**latents, **alone}),
         Condition("frozen", ARM_LABELS["frozen"], {**latents, **frozen}),
-        Condition("requantised", f"frozen, quantised again at {kbps:g} kbps", {**codes, **frozen}),
+        *at_bandwidths("requantised", "frozen, quantised again at", frozen),
         Condition("finetuned", ARM_LABELS["finetuned"], {**latents, "arm": "finetuned"}),
         *(
             Condition(
@@ -298,13 +313,20 @@ def sounds(held_out: HeldOut) -> dict[str, Waveform]:
     """Return the held-out block in every condition that has a sound of its own, by the condition's name."""
     through = {name: ThroughArm(held_out, name) for name in held_out.arms}
     made = {
-        "codec": codec_only(held_out),
-        "plain": codec_only(held_out, quantised=False),
-        "requantised": through["frozen"].requantised,
+        "plain": codec_only(held_out),
         "mean": through["frozen"].without_brain,
         **{name: one.noise_free for name, one in through.items()},
     }
-    return {one.name: made[one.key] for one in conditions(held_out) if one.key in made}
+    found = {}
+    for one in conditions(held_out):
+        kbps = one.kbps or held_out.run.bandwidth
+        if one.key.startswith("codec"):
+            found[one.name] = codec_only(held_out, kbps)
+        elif one.key.startswith("requantised"):
+            found[one.name] = through["frozen"].requantised(kbps)
+        elif one.key in made:
+            found[one.name] = made[one.key]
+    return found
 
 
 def scored(held_out: HeldOut, heard: Mapping[str, Waveform]) -> dict[str, pd.DataFrame]:
@@ -331,7 +353,7 @@ def scores_table(held_out: HeldOut, scores: ScoreTables, of_floors: ScoreTables)
 def scores_said(held_out: HeldOut, scores: ScoreTables, of_floors: ScoreTables) -> dict[str, float | str]:
     """Return the means of every condition, and which arm comes nearest by the mel distance."""
     kind = held_out.windows[0].kind
-    means = {one.key: scoring.means(scores[one.name], kind) for one in conditions(held_out)}
+    means = {one.key: scoring.means(scores[one.name], kind) for one in conditions(held_out) if not one.kbps}
     said: dict[str, float | str] = {
         f"{key}_{metric}": values[metric] for key, values in means.items() for metric in scoring.METRIC_NAMES
     }
@@ -390,9 +412,9 @@ class Played:
 
 
 def played(held_out: HeldOut, heard: Mapping[str, Waveform]) -> Played:
-    """Cut the clip out of every sound that is played: all but the codec's without its quantiser."""
+    """Cut the clip out of every sound that is played: quantised ones at the main bandwidth alone."""
     clip = PlayedClip(held_out)
-    shown = [one for one in conditions(held_out) if one.name in heard and one.key != "plain"]
+    shown = [one for one in conditions(held_out) if one.name in heard and one.key != "plain" and not one.kbps]
     return Played(
         clip.window.name,
         clip.hear({"original": held_out.original, **{one.name: heard[one.name] for one in shown}}),

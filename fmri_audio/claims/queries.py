@@ -156,7 +156,7 @@ class Evidence:
         UserError
             A chapter has not been executed yet.
         """
-        glued = run.build / "results" / "glued" / f"{TRAINING}-{run.bandwidth:g}kbps.json"
+        glued = run.build / "results" / "glued" / f"{TRAINING}.json"
         return cls.of_tables(
             run.settings.edition,
             run.records(*EVALUATED),

@@ -129,7 +129,7 @@ def find(edition: str) -> ReportedEdition:
     table = build / "results" / "metrics.csv"
     if table.is_file():
         settings = load_settings(build / "edition.yml")
-        glued = build / "results" / "glued" / f"{queries.TRAINING}-{settings.main_bandwidth:g}kbps.json"
+        glued = build / "results" / "glued" / f"{queries.TRAINING}.json"
         return ReportedEdition(
             settings, table, glued, _simulated(settings, build / "study"), build / "notebooks", edition
         )

@@ -82,12 +82,15 @@ class ThroughArm:
         """The block decoded from the training mean of the code."""
         return self.sound_of(self.mean_code)
 
+    def requantised(self, kbps: float) -> Waveform:
+        """The block through the bottleneck of an arm of latents, these quantised again at a bandwidth."""
+        return decode_latents(self.held_out, quantise(self.held_out, self._latents, kbps))
+
     @cached_property
-    def requantised(self) -> Waveform:
-        """The block through the bottleneck of an arm of latents, these quantised again at the run's bandwidth."""
+    def _latents(self) -> NDArray[np.float32]:
+        """Latents [C, l] that come out of the bottleneck of an arm of latents."""
         with torch.inference_mode():
-            latents = self.trained.model.through(self.held_out.block).cpu().numpy()
-        return decode_latents(self.held_out, quantise(self.held_out, latents))
+            return np.asarray(self.trained.model.through(self.held_out.block).cpu().numpy())
 
     def _of_block(self, codes: Codes) -> Codes:
         return codes[self.held_out.block[0] : self.held_out.block[1]]

@@ -17,18 +17,17 @@ if TYPE_CHECKING:
     from fmri_audio.experiments.held_out import HeldOut
 
 
-def codec_only(held_out: HeldOut, *, quantised: bool = True) -> Waveform:
-    """The block through the codec alone, at the run's bandwidth or with its latents as they are."""
+def codec_only(held_out: HeldOut, kbps: float | None = None) -> Waveform:
+    """The block through the codec alone, at a bandwidth, or with its latents as they are."""
     latents = features_of_block(held_out.run.encoding.latents, held_out.block, held_out.grid)
-    return decode_latents(held_out, quantise(held_out, latents) if quantised else latents)
+    return decode_latents(held_out, latents if kbps is None else quantise(held_out, latents, kbps))
 
 
-def quantise(held_out: HeldOut, latents: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Latents [C, l] as the codec's quantiser leaves them at the run's bandwidth."""
-    run = held_out.run
-    representation = EncodecCodes(run.checkpoint, run.bandwidth)
+def quantise(held_out: HeldOut, latents: NDArray[np.float32], kbps: float) -> NDArray[np.float32]:
+    """Latents [C, l] as the codec's quantiser leaves them at a bandwidth."""
+    representation = EncodecCodes(held_out.run.checkpoint, kbps)
     with torch.inference_mode():
-        codes = representation.latents_to_codes(torch.from_numpy(latents)[None], run.n_codebooks)
+        codes = representation.latents_to_codes(torch.from_numpy(latents)[None], representation.channels)
         return representation.codes_to_latents(codes)[0].numpy()
 
 

@@ -373,7 +373,7 @@ def outcome_of(varied: VariedBlock) -> Outcome:
     if point.requantised:
         described |= {"representation": "encodec-codes", "bandwidth_kbps": varied.run.bandwidth}
         apart, seconds = {}, float("nan")
-        sounds = {"noise-free": [through.requantised]}
+        sounds = {"noise-free": [through.requantised(varied.run.bandwidth)]}
     else:
         errors = np.square(trained.volumes - varied.brains.group_bold).mean(axis=1)
         parts = {"training": varied.split.bold_train_rows, "held-out": np.arange(*varied.split.bold_test)}

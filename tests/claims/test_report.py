@@ -137,7 +137,7 @@ def test_every_link_leads_into_the_rendered_book() -> None:
     book, build = Path(os.environ["FMRI_AUDIO_BOOK"]), Path(os.environ["FMRI_AUDIO_BUILD"])
     settings = report.load_settings(build / "edition.yml")
     results = build / "results"
-    glued = results / "glued" / f"{queries.TRAINING}-{settings.main_bandwidth:g}kbps.json"
+    glued = results / "glued" / f"{queries.TRAINING}.json"
     found = report.ReportedEdition(settings, results / "metrics.csv", glued, True, build / "notebooks")
     links = re.findall(r"\]\((\S+?)\)", report.compose(found, URL))
     kinds = {name.removeprefix(f"{URL}/").split("/")[0] for name in links}

@@ -15,11 +15,11 @@ from tests.experiments.conftest import N_TRS
 def test_every_sound_is_as_long_as_the_block_and_they_differ(held_out: HeldOut) -> None:
     frozen, finetuned = (ThroughArm(held_out, arm) for arm in ("frozen", "finetuned"))
     sounds = {
-        "quantised": codec_only(held_out),
-        "plain": codec_only(held_out, quantised=False),
+        "quantised": codec_only(held_out, held_out.run.bandwidth),
+        "plain": codec_only(held_out),
         "frozen": frozen.noise_free,
         "finetuned": finetuned.noise_free,
-        "again": frozen.requantised,
+        "again": frozen.requantised(held_out.run.bandwidth),
         "mean": frozen.without_brain,
     }
     assert {wave.shape for wave in sounds.values()} == {held_out.original.shape}

@@ -15,5 +15,5 @@ def test_the_codec_alone_is_the_package_s_decoder_begun_at_the_block(held_out: H
     latents = torch.from_numpy(held_out.run.encoding.latents[None, :, frame:])
     with torch.no_grad():
         expected = held_out.run.checkpoint.model.decoder(latents)[0, 0, into:].numpy()
-    found = codec_only(held_out, quantised=False)
+    found = codec_only(held_out)
     np.testing.assert_allclose(found, expected[: len(found)], atol=1e-5)

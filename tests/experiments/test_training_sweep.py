@@ -178,7 +178,7 @@ def test_scores_are_those_of_the_chapters_before(own: HeldOut, sweep: Sweep) -> 
     expected = np.mean([one[list(SCORED)].to_numpy() for one in brains], axis=0)
     np.testing.assert_allclose(first.scores["measured"][list(SCORED)], expected, rtol=1e-6)
     pd.testing.assert_frame_equal(
-        again.scores["noise-free"], score(own, through.requantised)[["window", "kind", *SCORED]]
+        again.scores["noise-free"], score(own, through.requantised(6.0))[["window", "kind", *SCORED]]
     )
 
 

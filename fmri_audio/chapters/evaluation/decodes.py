@@ -126,7 +126,7 @@ def said(held_out: HeldOut, sounds: Mapping[str, ArmSounds]) -> str:
 
 def references(held_out: HeldOut) -> dict[str, Waveform]:
     """Return the scale's upper end: the original sound, and the codec alone at the edition's bandwidth."""
-    return {"original": held_out.original, codec_name(held_out): codec_only(held_out)}
+    return {"original": held_out.original, codec_name(held_out): codec_only(held_out, held_out.run.bandwidth)}
 
 
 def codec_name(held_out: HeldOut) -> str:
