@@ -29,20 +29,19 @@ from programs.codec_training.export import hardware
 from programs.codec_training.run import CORPUS_MINUTES, HELD_OUT_MINUTES
 
 RECIPES = {
-    "mel": Recipe("mel", steps=6000),
+    "mel": Recipe("mel", steps=5000),
     "mel-vocoder": Recipe("mel-vocoder", steps=5000, by_features=0.8),
-    "complex-stft": Recipe("complex-stft", steps=3000, by_features=0.3),
-    "codes": Recipe("codes", steps=3000),
-    "frozen": Recipe("frozen", steps=5000, by_features=0.6),
-    "finetuned": Recipe("finetuned", steps=5000, by_features=0.6),
-    "finetuned-linear": Recipe("finetuned-linear", steps=3000, by_features=0.3),
+    "complex-stft": Recipe("complex-stft", steps=2400, by_features=0.3),
+    "codes": Recipe("codes", steps=1200),
+    "frozen": Recipe("frozen", steps=4000, by_features=0.6),
+    "finetuned": Recipe("finetuned", steps=3000, by_features=0.6),
+    "finetuned-linear": Recipe("finetuned-linear", steps=2000, by_features=0.3),
 }
 """How each coder is trained unless told otherwise."""
 
 BESIDE: dict[str, list[str]] = {
     "finetuned": ["--random-codec", "--steps {half}"],
     "frozen": ["--inner 512", "--sound 10", "--sound 60"],
-    "mel-vocoder": ["--sound 10", "--sound 60"],
 }
 """Runs beside an arm's own: controls and less sound. Half the steps of a codec that moves take about as long as all of
 one that does not. Every arm is trained for one width as well."""
