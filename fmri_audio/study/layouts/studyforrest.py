@@ -37,7 +37,7 @@ class StudyForrest(Layout):
 
     name = "studyforrest"
     label = "StudyForrest's aggregate"
-    place = 5
+    place = 6
 
     def recognises(self, folder: Path, written: object) -> bool:
         """Whether it holds one of the aggregate's tables and no ``study.yml`` says otherwise."""

@@ -11,6 +11,7 @@ from fmri_audio.study.checker import check_study
 from fmri_audio.study.layouts.base import LAYOUTS, Asked, Layout
 from fmri_audio.study.reader import Study, find_study
 from tests.study import made, open_data, trees
+from tests.study.forrest import forrest
 
 
 def sherlock(folder: Path) -> Path:
@@ -32,6 +33,10 @@ def lebel(folder: Path) -> Path:
     return open_data.lebel(folder)
 
 
+def studyforrest(folder: Path) -> Path:
+    return forrest(folder, subjects=("01", "02"))
+
+
 WRITERS = {
     "sherlock": sherlock,
     "bids": bids,
@@ -40,6 +45,7 @@ WRITERS = {
     "smn4lang": open_data.smn4lang,
     "music-genres": open_data.music_genres,
     "lebel": lebel,
+    "studyforrest": studyforrest,
 }
 """For every layout, how a small data set of two subjects is written."""
 
