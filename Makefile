@@ -1,11 +1,12 @@
 # The front door. "make" alone prints this help; programs/workflow/ and the Snakefile do the work.
 
 .DEFAULT_GOAL := help
-.PHONY: help book html publish sweep report test quick lint calibrate scaling codec vocoder bench lock clean environment
+.PHONY: help book html publish sweep report test quick lint data calibrate confirm-rates scaling real-brains matched-brains aligned false-alarms codec vocoder bench lock clean environment
 
 # What is asked for; empty means: as the edition says.
 EDITION ?= demo
 STIMULUS ?=
+STUDY ?= studyforrest
 CODEC ?=
 CODEC_DECODER ?=
 BANDWIDTHS ?=
@@ -20,7 +21,7 @@ BOOK_URL ?=
 OUT ?= build/report.md
 PYTHON ?=
 # By way of the environment, so that spaces and quotes in a path arrive as they are.
-export EDITION STIMULUS CODEC CODEC_DECODER BANDWIDTHS JOBS PROFILE DATA CORPUS KIND MINUTES ONLY BOOK_URL OUT
+export EDITION STIMULUS STUDY CODEC CODEC_DECODER BANDWIDTHS JOBS PROFILE DATA CORPUS KIND MINUTES ONLY BOOK_URL OUT
 
 # The oldest Python that will do is 3.11; "python3" is not always it.
 PYTHON3 := $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
@@ -39,7 +40,13 @@ help:
 	@echo 'make quick     make lint and the tests that are not slow: an answer within two minutes; nothing is executed'
 	@echo 'make lint      check style, the order of the rooms, and types, in the chapters too'
 	@echo 'make publish   make book for the demo edition, then rewrite the tracked notebooks, clips and results'
-	@echo 'make calibrate rewrite results/calibration.csv: false alarms and recovery of the decoding, over 1500 simulated studies'
+	@echo 'make data      fetch an open data set and check every file: STUDY=studyforrest (187 MB); DATA=DIR says where to'
+	@echo 'make real-brains  rewrite results/real-brains.csv from it: what real brains give'
+	@echo 'make false-alarms  rewrite one stage of results/false-alarms.csv: STAGE=development or confirmation'
+	@echo 'make matched-brains  rewrite results/matched-brains.csv: real and simulated regions side by side'
+	@echo 'make aligned   rewrite results/aligned.csv: what a shared response buys over averaging'
+	@echo 'make calibrate rewrite results/calibration.csv: false alarms and recovery of the decoding, over 8640 simulated studies'
+	@echo 'make confirm-rates  simulate again, by the rule of config/analyses/calibration.yml, what make calibrate says NO to'
 	@echo 'make scaling   rewrite results/scaling.csv: what subjects and minutes of sound buy, over simulated studies'
 	@echo 'make codec     train the demo checkpoint on synthesised sound; DATA=DIR adds recordings'
 	@echo 'make vocoder   train the two networks of Vocos: the second decoder for the demo codec, and the mel vocoder;'
@@ -94,8 +101,26 @@ test: lint
 	@$(PROGRAM) book --edition smoke --jobs "$$JOBS" --build build/tests --html build/tests/html --with-parent
 	@FMRI_AUDIO_BOOK="$(CURDIR)/build/tests/html" FMRI_AUDIO_BUILD="$(CURDIR)/build/tests/smoke" $(RUN) -m pytest -n 2 --dist loadfile
 
+data: environment
+	@$(PROGRAM) data "$$STUDY" $(if $(DATA),--out "$$DATA")
+
+real-brains: environment
+	@$(PROGRAM) real-brains "$${DATA:-data/studyforrest}"
+
+false-alarms: environment
+	@$(PROGRAM) false-alarms "$${DATA:-data/studyforrest}" --stage "$${STAGE:-development}"
+
+matched-brains: environment
+	@$(PROGRAM) matched-brains "$${DATA:-data/studyforrest}" $(if $(JOBS),--jobs "$$JOBS")
+
+aligned: environment
+	@$(PROGRAM) aligned "$${DATA:-data/studyforrest}" $(if $(JOBS),--jobs "$$JOBS")
+
 calibrate: environment
-	@$(PROGRAM) calibrate $(if $(JOBS),--jobs "$$JOBS")
+	@$(PROGRAM) calibrate --repetitions 1000 $(if $(JOBS),--jobs "$$JOBS")
+
+confirm-rates: environment
+	@$(PROGRAM) confirm-rates $(if $(JOBS),--jobs "$$JOBS")
 
 scaling: environment
 	@$(PROGRAM) scaling $(if $(JOBS),--jobs "$$JOBS")
@@ -112,7 +137,7 @@ bench: environment
 
 lock: environment
 	@test -x .bootstrap/bin/uv || { echo "error: .bootstrap/bin/uv does not exist: run make lock without PYTHON, which installs it" >&2; exit 1; }
-	@.bootstrap/bin/uv pip compile pyproject.toml --extra book --extra workflow --extra recognition --extra test --universal \
+	@.bootstrap/bin/uv pip compile pyproject.toml --extra book --extra workflow --extra recognition --extra matrices --extra test --universal \
 		--generate-hashes --no-header --no-annotate --python-version 3.11 --output-file requirements.lock --quiet
 	@echo "uv==$$(.bootstrap/bin/uv --version | cut -d' ' -f2)" | .bootstrap/bin/uv pip compile - --universal \
 		--generate-hashes --no-header --no-annotate --python-version 3.11 --output-file bootstrap.lock --quiet

@@ -20,7 +20,7 @@ from fmri_audio.base.command import command
 from fmri_audio.base.errors import UserError
 from fmri_audio.base.extras import from_extra
 from fmri_audio.base.files import check_writable, replacing, write_text
-from fmri_audio.base.settings import BIDS_SPACE, DECODERS, FAMILIES, NAMED_CODECS, VARIANTS
+from fmri_audio.base.settings import BIDS_SPACE, DECODERS, FAMILIES, NAMED_CODECS, VARIANTS, VOXELS
 
 if TYPE_CHECKING:
     from fmri_audio.codec.checkpoints import Checkpoint
@@ -333,6 +333,7 @@ def data_simulate(arguments: argparse.Namespace) -> None:
         seed=arguments.seed,
         strength=arguments.strength,
         variant=arguments.variant,
+        voxels=arguments.voxels,
         features=arguments.features,
         runs=runs,
     )
@@ -356,6 +357,22 @@ def data_check(arguments: argparse.Namespace) -> int:
         for sentence in getattr(report, kind):
             print(f"{kind.removesuffix('s')}: {sentence}")
     return 1 if report.problems else 0
+
+
+def study_decode(arguments: argparse.Namespace) -> None:
+    """Print what held-out runs of a study give: how well a target is decoded, and what chance makes of it."""
+    from fmri_audio.base.settings import project_root
+    from fmri_audio.decoding.series import PIPELINE_FILE, Pipeline
+    from fmri_audio.experiments import study_decoding
+    from fmri_audio.study.reader import Study
+
+    pipeline = Pipeline.read(arguments.pipeline or project_root() / PIPELINE_FILE)
+    study = Study.open(arguments.folder, task=arguments.task, story=arguments.story, space=arguments.space)
+    found = study_decoding.decode_study(study, arguments.target, pipeline, arguments.subjects, arguments.mask)
+    if arguments.json:
+        print(json.dumps(found.as_json()))
+        return
+    print("\n".join(found.lines()))
 
 
 def report(arguments: argparse.Namespace) -> None:
@@ -384,6 +401,7 @@ def parser() -> argparse.ArgumentParser:
     _add_evaluate(commands)
     _add_codec(commands.add_parser("codec", help="look at a checkpoint, encode, decode"))
     _add_data(commands.add_parser("data", help="simulate or check a study on disk"))
+    _add_study(commands.add_parser("study", help="decode what was heard from a measured study"))
     _add_report(commands)
     return top
 
@@ -458,8 +476,15 @@ def _add_data(data: argparse.ArgumentParser) -> None:
     simulate.add_argument(
         "--variant",
         choices=VARIANTS,
-        default="realistic",
-        help="null: noise only; null-shared: brains share a signal that has nothing to do with the sound",
+        default="matched",
+        help="matched: to the regions of real listeners; null: noise only; null-shared: brains share a signal that has "
+        "nothing to do with the sound",
+    )
+    simulate.add_argument(
+        "--voxels",
+        choices=VOXELS,
+        default="between",
+        help="how a region's response is spread over its voxels, which real regions do not say",
     )
     simulate.add_argument(
         "--strength", type=float, help="share of variance that subjects share (default: the variant's own)"
@@ -489,9 +514,43 @@ def _add_data(data: argparse.ArgumentParser) -> None:
         "--space", default=BIDS_SPACE, help=f"standard space of its scans (default: {BIDS_SPACE})"
     )
     check.add_argument(
-        "--mask", default="auditory", help="auditory (default), grey-matter, or the path of a NIfTI mask"
+        "--mask", default="auditory", help="auditory (default), grey-matter, all, or the path of a mask"
     )
     check.set_defaults(run=data_check)
+
+
+def _add_study(study: argparse.ArgumentParser) -> None:
+    commands = study.add_subparsers(dest="study_command", required=True, metavar="COMMAND")
+    decode = commands.add_parser(
+        "decode",
+        help="sound level or words per TR, from held-out runs",
+        description="Decodes sound level or words per TR from every subject's held-out runs by ridge regression, and "
+        "compares with the sound turned round: correlation per subject, their mean with its interval over runs and "
+        "over subjects, the null's spread, and p with the number of independent shifts that it rests on.",
+    )
+    decode.add_argument("folder", type=Path, metavar="FOLDER")
+    decode.add_argument(
+        "--target", choices=("level", "words"), required=True, help="sound level, or words that are said"
+    )
+    decode.add_argument("--subjects", nargs="+", metavar="S", help="some subjects (default: all)")
+    decode.add_argument(
+        "--pipeline",
+        type=Path,
+        metavar="FILE",
+        help="filter, lags, penalties, columns (default: config/analyses/real-brains.yml, all runs of the study)",
+    )
+    decode.add_argument("--task", help="which task of a BIDS data set")
+    decode.add_argument("--story", help="which story of that task (default: all that everybody heard)")
+    decode.add_argument(
+        "--space", default=BIDS_SPACE, help=f"standard space of its scans (default: {BIDS_SPACE})"
+    )
+    decode.add_argument(
+        "--mask",
+        default=None,
+        help="auditory (default where voxels have a place), grey-matter, all, or the path of a mask",
+    )
+    decode.add_argument("--json", action="store_true", help="print one JSON object")
+    decode.set_defaults(run=study_decode)
 
 
 def _add_report(commands: Any) -> None:

@@ -407,8 +407,8 @@ def test_data_simulate_has_variants_features_and_runs(
     )
     assert (asked["n_trs"], asked["runs"]) == (42, [(0, 12), (12, 30)])
     assert cli.main(start) == 0
-    assert (asked["variant"], asked["n_trs"], asked["runs"]) == ("realistic", 240, [(0, 240)])
-    assert asked["features"] == ["bands", "envelope", "modulation", "pitch"]
+    assert (asked["variant"], asked["n_trs"], asked["runs"]) == ("matched", 240, [(0, 240)])
+    assert asked["features"] == ["bands", "envelope", "modulation", "pitch"] and asked["voxels"] == "between"
 
 
 def test_data_simulate_refuses_what_does_not_fit(tmp_path: Path, recording: Path, capsys: Output) -> None:

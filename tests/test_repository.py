@@ -198,8 +198,8 @@ def test_readme_names_files_and_targets_that_exist() -> None:
     text = (ROOT / "README.md").read_text()
     for name in re.findall(r"\]\(([^):#]+)\)", text):
         assert (ROOT / name).exists(), name
-    rules = re.findall(r"^([a-z ]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
-    named = re.findall(r"(?:^|`)make ([a-z]+)", text, re.MULTILINE)
+    rules = re.findall(r"^([a-z -]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    named = re.findall(r"(?:^|`)make ([a-z-]+)", text, re.MULTILINE)
     assert set(named) <= {target for line in rules for target in line.split()}
 
 

@@ -44,10 +44,14 @@ DecoderName = Literal["own", "vocos"]
 DECODERS: tuple[DecoderName, ...] = get_args(DecoderName)
 """What makes sound of a codec's codes: its own decoder, or Vocos trained for them."""
 
-Variant = Literal["realistic", "null", "null-shared", "strong"]
+Variant = Literal["matched", "null", "null-shared", "strong"]
 VARIANTS: tuple[Variant, ...] = get_args(Variant)
-"""What a simulated study's brains share: a realistic or strong response to the sound, nothing, or a response that
-has nothing to do with the sound."""
+"""What a simulated study's brains share: a response to the sound that is matched to the regions of real brains or a
+strong one, nothing, or a response that has nothing to do with the sound."""
+
+Voxels = Literal["smooth", "between", "fine"]
+VOXELS: tuple[Voxels, ...] = get_args(Voxels)
+"""How a region's response is spread over its simulated voxels, which real regions do not say."""
 
 Family = Literal["bands", "envelope", "modulation", "pitch"]
 FAMILIES: tuple[Family, ...] = get_args(Family)
@@ -236,8 +240,9 @@ class StudySettings(Section):
     space: str = Field(BIDS_SPACE, description="standard space of a BIDS data set's scans")
     n_subjects: int = Field(3, gt=0, le=1_000, description="subjects simulated")
     shape: list[Extent] = Field([48, 20, 16], min_length=3, max_length=3, description="voxels along x, y, z")
-    mask: str = Field("auditory", description='"auditory", "grey-matter", or the path of a NIfTI mask')
-    variant: Variant = Field("realistic", description=f"what simulated brains share: {', '.join(VARIANTS)}")
+    mask: str = Field("auditory", description='"auditory", "grey-matter", "all", or the path of a mask')
+    variant: Variant = Field("matched", description=f"what simulated brains share: {', '.join(VARIANTS)}")
+    voxels: Voxels = Field("between", description=f"what simulated voxels are like: {', '.join(VOXELS)}")
     features: list[Family] = Field(
         list(FAMILIES), min_length=1, description=f"families of features they follow: {', '.join(FAMILIES)}"
     )

@@ -20,11 +20,13 @@ VOXELS_AT_ONCE = 2048
 _SHORTEST_BLOCK = 3
 
 
-def clean_blocks(bold: np.ndarray, blocks: Sequence[Block], tr: Fraction) -> np.ndarray:
+def clean_blocks(
+    bold: np.ndarray, blocks: Sequence[Block], tr: Fraction, high_pass: float | None = HIGH_PASS_SECONDS
+) -> np.ndarray:
     """Detrend and high-pass each contiguous block on its own.
 
     Filtering a whole run at once would carry held-out volumes into training ones; so every block of the
-    split is filtered separately (linear trend, then cosines down to a period of 128 s, by
+    split is filtered separately (linear trend, then cosines down to a period of 128 s unless told otherwise, by
     ``nilearn.signal.clean``) and rows in no block are NaN, so that they cannot be used by accident.
 
     Parameters
@@ -36,6 +38,8 @@ def clean_blocks(bold: np.ndarray, blocks: Sequence[Block], tr: Fraction) -> np.
         Volumes ``first <= k < last``.
     tr : Fraction
         Seconds per volume.
+    high_pass : float, optional
+        Longest period that is kept, in seconds; None takes out the trend alone.
 
     Returns
     -------
@@ -52,7 +56,7 @@ def clean_blocks(bold: np.ndarray, blocks: Sequence[Block], tr: Fraction) -> np.
             raise UserError(f"a block of {last - first} TRs is too short to be detrended; use more TRs")
         for start, stop in _stretches(_finite_rows(bold[first:last]), first):
             for voxels in column_slices(bold.shape[1], VOXELS_AT_ONCE):
-                cleaned[start:stop, voxels] = _filtered(bold[start:stop, voxels], tr)
+                cleaned[start:stop, voxels] = _filtered(bold[start:stop, voxels], tr, high_pass)
     return cleaned
 
 
@@ -149,12 +153,12 @@ def _stretches(usable: np.ndarray, offset: int) -> list[Block]:
     return [(int(start), int(stop)) for start, stop in pairs if stop - start >= _SHORTEST_BLOCK]
 
 
-def _filtered(block: np.ndarray, tr: Fraction) -> np.ndarray:
-    """One contiguous block [TRs, voxels] without trend and without what is slower than 128 s."""
+def _filtered(block: np.ndarray, tr: Fraction, high_pass: float | None) -> np.ndarray:
+    """One contiguous block [TRs, voxels] without trend and without what is slower than ``high_pass`` seconds."""
     from nilearn.signal import clean
 
     # A block shorter than the period has no slower cosine to remove: its linear trend goes all the same.
-    slow = 1 / HIGH_PASS_SECONDS if len(block) * tr > HIGH_PASS_SECONDS / 2 else None
+    slow = 1 / high_pass if high_pass is not None and len(block) * tr > high_pass / 2 else None
     return np.asarray(
         clean(
             np.asarray(block, np.float64),

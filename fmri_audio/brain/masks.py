@@ -22,7 +22,9 @@ GREY_MATTER = 0.3
 #: A value this near 0 or the mask's largest, as a share of the latter, differs from it by rounding alone.
 ROUNDING = 1e-4
 #: Masks that can be asked for by name.
-NAMED_MASKS = ("auditory", "grey-matter")
+NAMED_MASKS = ("auditory", "grey-matter", "all")
+#: Those of them that lie in MNI, so that scans have to say where their voxels are.
+MASKS_IN_MNI = NAMED_MASKS[:2]
 
 
 def grey_matter(affine: np.ndarray, shape: Sequence[int]) -> np.ndarray:
@@ -96,8 +98,9 @@ def load_mask(spec: str, affine: np.ndarray, shape: Sequence[int], *, placed: bo
     Parameters
     ----------
     spec : str
-        ``auditory``, ``grey-matter``, or the path of a NIfTI mask on the study's own grid: 0 outside, one other,
-        positive value inside. Any other file is refused, because a threshold is not for the reader to choose.
+        ``auditory``, ``grey-matter``, ``all``, or the path of a NIfTI mask on the study's own grid: 0 outside, one
+        other, positive value inside. Any other file is refused, because a threshold is not for the reader to choose.
+        For scans that are matrices it is a ``.npy`` of as many truth values as they have voxels.
     affine : array, shape [4, 4]
     shape : sequence of 3 ints
         The study's grid.
@@ -122,6 +125,8 @@ def load_mask(spec: str, affine: np.ndarray, shape: Sequence[int], *, placed: bo
         raise UserError(
             f"{path}: the mask does not exist; give study.mask a NIfTI file, auditory or grey-matter"
         )
+    if is_matrix_shape(shape) and not placed:
+        return _column_mask(path, shape)
     image = open_nifti(path)
     if len(image.shape) < 3 or any(n > 1 for n in image.shape[3:]):
         told = (
@@ -146,7 +151,35 @@ def load_mask(spec: str, affine: np.ndarray, shape: Sequence[int], *, placed: bo
     return _binary(path, values)
 
 
+def is_matrix_shape(shape: Sequence[int]) -> bool:
+    """Whether a grid is that of a matrix [TRs, voxels] (:mod:`fmri_audio.brain.matrices`)."""
+    return tuple(shape[1:3]) == (1, 1)
+
+
+def _column_mask(path: Path, shape: Sequence[int]) -> np.ndarray:
+    """A mask of a matrix's columns, from a ``.npy`` file."""
+    remedy = f"give a .npy file of {shape[0]} truth values, one per voxel, or all"
+    try:
+        values = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError):
+        raise UserError(
+            f"{path}: the scans are matrices, and no mask for them is in this file; {remedy}"
+        ) from None
+    if not isinstance(values, np.ndarray) or values.shape != (shape[0],):
+        raise UserError(f"{path}: the mask has another shape than the study's {shape[0]} voxels; {remedy}")
+    if values.dtype.kind not in "biuf":
+        raise UserError(f"{path}: the mask holds no numbers; {remedy}")
+    return _binary(path, values.astype(np.float32)).reshape(tuple(shape))
+
+
 def _named_mask(spec: str, affine: np.ndarray, shape: Sequence[int], placed: bool) -> np.ndarray:
+    if spec == "all":
+        return np.ones(tuple(shape), bool)
+    if not placed and is_matrix_shape(shape):
+        raise UserError(
+            f"study.mask: {spec} lies in MNI, and the scans are matrices whose {shape[0]} voxels have no place; set it "
+            "to all, or to the path of a .npy file with a truth value per voxel"
+        )
     if not placed:
         raise UserError(
             f"study.mask: {spec} lies in MNI, and neither sform nor qform of the scans says where their voxels are; "

@@ -28,7 +28,7 @@ from fmri_audio.claims.functions import note
 from fmri_audio.decoding import leakage
 from fmri_audio.edition import Edition
 from fmri_audio.experiments.held_out import HeldOut
-from fmri_audio.pages.maps import Map, brain_maps
+from fmri_audio.pages.maps import Map, brain_maps, voxel_profiles
 from fmri_audio.study import splits
 from fmri_audio.study.checker import CheckReport, check_study
 from fmri_audio.study.envelope import envelope_map
@@ -315,6 +315,7 @@ class Shared:
     Attributes
     ----------
     grey : array of bool, shape [x, y, z]
+        Of scans that do not say where their voxels lie: all voxels.
     auditory : array of bool, shape [voxels]
         Which of them lie in the mask.
     isc : array, shape [voxels]
@@ -325,6 +326,8 @@ class Shared:
         Correlation with the level of the sound, mean over subjects.
     by_subject : array, shape [subjects, voxels of the mask]
         Leave-one-out correlation of each subject.
+    placed : bool
+        Whether the scans say where their voxels lie.
     """
 
     grey: NDArray[np.bool_]
@@ -333,12 +336,14 @@ class Shared:
     ceiling: NDArray[np.float64]
     level: NDArray[np.float64]
     by_subject: NDArray[np.float64]
+    placed: bool = True
 
 
 def shared_by_brains(held_out: HeldOut) -> Shared:
     """Correlate the subjects' BOLD with each other and with the level of the sound."""
     study, stimulus = held_out.study, held_out.stimulus
-    grey, runs = held_out.mask | study.mask("grey-matter"), _runs(held_out)
+    around = study.mask("grey-matter" if study.placed else "all")
+    grey, runs = held_out.mask | around, _runs(held_out)
     everyone, levels = [], []
     for _, scanned in iter_subjects(study, grey, held_out.run.cache, progress=False):
         heard = np.asarray(scanned[stimulus.rows])
@@ -354,6 +359,7 @@ def shared_by_brains(held_out: HeldOut) -> Shared:
         agreement.noise_ceiling(everyone),
         np.mean(levels, axis=0),
         agreement.leave_one_out_isc([one[:, auditory] for one in everyone]),
+        study.placed,
     )
 
 
@@ -364,8 +370,9 @@ def shared_lines(shared: Shared) -> list[str]:
         "noise ceiling": shared.ceiling,
         "level of the sound": shared.level,
     }
+    which = "of grey matter" if shared.placed else "in all"
     return [
-        f"{shared.grey.sum()} voxels of grey matter, {shared.auditory.sum()} of them in the mask, "
+        f"{shared.grey.sum()} voxels {which}, {shared.auditory.sum()} of them in the mask, "
         f"{len(shared.by_subject)} subjects",
         *(
             f"{name:20} {_mean(values, shared.auditory):6.3f} in the mask, "
@@ -450,6 +457,8 @@ def _map(shared: Shared, values: NDArray[np.float64], title: str) -> Map:
 
 
 def _maps(held_out: HeldOut, shared: Shared, rows: Sequence[Map]) -> Figure:
+    if not held_out.study.placed:
+        return voxel_profiles(rows)
     return brain_maps(rows, shared.grey, held_out.study.affine, _SLICES_MM)
 
 

@@ -17,7 +17,6 @@ from nilearn.glm.first_level import spm_hrf
 from numpy.typing import NDArray
 
 from fmri_audio.base.results import select
-from fmri_audio.base.settings import project_root
 from fmri_audio.base.words import REMEASURED
 from fmri_audio.bottleneck.arms import ARM_LABELS
 from fmri_audio.chapters.abstract import HELD_OUT, held_out_kind, pick
@@ -27,10 +26,12 @@ from fmri_audio.decoding import limits
 from fmri_audio.decoding.information import identification_bits
 from fmri_audio.edition import Edition
 from fmri_audio.experiments import calibration, scaling, scaling_table
+from fmri_audio.experiments.calibration import CalibrationRow
 from fmri_audio.experiments.helped import helps
 from fmri_audio.experiments.scaling import Cell
+from fmri_audio.experiments.scaling_table import Span
 from fmri_audio.pages import benchmarks
-from fmri_audio.simulation.scanner_noise import NOISE_FWHM_MM
+from fmri_audio.simulation.voxel_models import VOXEL_MODELS
 from fmri_audio.sound.acoustics import FEATURE_RATE
 from fmri_audio.sound.metrics.base import METRICS
 from fmri_audio.sound.scoring import LABELS
@@ -360,7 +361,7 @@ def capacity(before: Before) -> pd.DataFrame:
     rows = []
     for name, given in VOLUMES.items():
         voxels = given or _units(before)
-        elements = limits.resolved_elements(voxels, voxel_mm, NOISE_FWHM_MM) if voxels > 1 else 1.0
+        elements = limits.resolved_elements(voxels, voxel_mm, _noise_fwhm(before)) if voxels > 1 else 1.0
         bits = {
             column: limits.channel_bits(n, share) for column, n in ((EVERY, voxels), (DISTINCT, elements))
         }
@@ -378,7 +379,7 @@ def capacity_caption(before: Before) -> str:
         "Bits per TR of volumes whose signal and noise have the same white spectrum, if a share of "
         f"{shared_variance(before):.2f} of every voxel's variance is common to all subjects (the square of the noise "
         f"ceiling of chapter 5, {before.brains}): with every voxel taken for independent, and with noise that is "
-        f"smooth over {NOISE_FWHM_MM:g} mm. Arithmetic, and no upper bound: noise of another spectrum than the "
+        f"smooth over {_noise_fwhm(before):g} mm. Arithmetic, and no upper bound: noise of another spectrum than the "
         "signal's lets more through. A dash: less than is read from these brains. No brain is decoded here."
     )
 
@@ -394,7 +395,7 @@ def response_said(before: Before, counted: pd.DataFrame) -> dict[str, float | st
         "per_tr": per_second * before.tr,
         "scans": 1 / before.tr,
         "share": shared_variance(before),
-        "fwhm": NOISE_FWHM_MM,
+        "fwhm": _noise_fwhm(before),
         "units": _units(before),
         "syllables": _two_digits(1 / limits.passed(response, FEATURE_RATE, _SYLLABLES_HZ)),
         "grey": GREY_MATTER_VOXELS,
@@ -413,6 +414,11 @@ def slow_response() -> NDArray[np.float64]:
 def shared_variance(before: Before) -> float:
     """Return the share of a voxel's variance that is common to all subjects."""
     return pick(before.run.records("05-dataset"), "noise_ceiling") ** 2
+
+
+def _noise_fwhm(before: Before) -> float:
+    """How smooth the noise of simulated voxels is (mm), with the edition's model of them."""
+    return VOXEL_MODELS[before.run.settings.study.voxels].noise.fwhm_mm
 
 
 def _units(before: Before) -> int:
@@ -438,29 +444,25 @@ def play_minutes() -> float:
     return calibration.whole_play().seconds / 60
 
 
-def scaling_frame(cells: Sequence[Cell]) -> pd.DataFrame:
-    """Return a row per study, decoder and quantity, the decoders in a reader's words."""
-    frame = pd.DataFrame([vars(one) for one in cells])
-    return frame.assign(decoder=frame["decoder"].map({"single": "single subjects", "group": "group"}))
-
-
 def scaling_shown(cells: Sequence[Cell]) -> pd.DataFrame:
-    """Return a row per study and decoder, a column per quantity with its interval."""
-    frame = scaling_frame(cells)
-    told = frame[
-        (frame["subjects"] > 1) | (frame["decoder"] != "group")
-    ]  # a group of one is a single subject
-    shown = [f"{one.value:.2f} ({one.ci_low:.2f}–{one.ci_high:.2f})" for one in told.itertuples()]
-    wide = told.assign(shown=shown).pivot_table(
-        index=["minutes", "subjects", "decoder", "n"], columns="quantity", values="shown", aggfunc="first"
-    )
-    wide = wide[list(scaling_table.QUANTITIES)].rename(columns=scaling_table.QUANTITIES).reset_index()
-    study = [
-        f"{one.minutes} min, {one.subjects} subject{'' if one.subjects == 1 else 's'}, {one.decoder}"
-        for one in wide.itertuples()
-    ]
-    wide.insert(0, "study", study)
-    return wide.drop(columns=["minutes", "subjects", "decoder"]).rename(columns={"n": "studies"})
+    """Return a row per study and decoder, a column per quantity: from the lowest model of a voxel to the highest."""
+    rows = []
+    for minutes, subjects, decoder in dict.fromkeys((x.minutes, x.subjects, x.decoder) for x in cells):
+        if subjects == 1 and decoder == "group":  # a group of one is a single subject
+            continue
+        spans = {
+            name: scaling_table.span(cells, minutes, subjects, decoder, quantity)
+            for quantity, name in scaling_table.QUANTITIES.items()
+        }
+        who = "group" if decoder == "group" else "single subjects"
+        rows.append(
+            {
+                "study": f"{minutes} min, {subjects} subject{'' if subjects == 1 else 's'}, {who}",
+                "studies": next(iter(spans.values())).n,
+                **{name: one.said for name, one in spans.items()},
+            }
+        )
+    return pd.DataFrame(rows)
 
 
 def scaling_caption(cells: Sequence[Cell], minutes: float) -> str:
@@ -469,35 +471,46 @@ def scaling_caption(cells: Sequence[Cell], minutes: float) -> str:
     return (
         f"Simulated brains: identification of segments of {calibration.SEGMENT_TRS * float(calibration.TR):g} s "
         "(pairs: chance .5; one of ten: chance .1), correlation of held-out predictions with the latents of the demo "
-        f"codec, and how often the joint circular-shift test of the pairs has p ≤ {calibration.ALPHA:g}. In brackets "
-        "95 % intervals over simulated studies, Student's for means, exact for the power. "
+        f"codec, and how often the joint circular-shift test of the pairs has p ≤ {calibration.ALPHA:g}. Figures go "
+        "from the lowest of three models of a voxel to the highest, all matched to the same regions; in brackets the "
+        "outer ends of their 95 % intervals over simulated studies, Student's for means, exact for the power. "
         f"Excerpts of one play of {minutes:.0f} min, which overlap: the intervals say nothing about other sounds. In "
         f"the shortest scans few segments have nine distractors ({fewest:.0f} in a study, on average)."
     )
 
 
 def draw_scaling(cells: Sequence[Cell]) -> Figure:
-    """Draw the pairs identified against subjects, a colour for each length of scan, a style for each decoder."""
-    frame = scaling_frame(cells)
-    pairs = frame[frame["quantity"] == "pairwise"]
+    """Draw the pairs identified against subjects, a colour for each length of scan, a style for each decoder.
+
+    A band goes from the lowest model of a voxel to the highest, a line half way between them.
+    """
     figure, axis = plt.subplots(figsize=(7.2, 3.8), layout="constrained")
-    styles: dict[str, Literal["-", "--"]] = {"group": "-", "single subjects": "--"}
-    for colour, (minutes, several) in zip(
-        sns.color_palette("colorblind"), pairs.groupby("minutes"), strict=False
+    styles: dict[str, tuple[str, Literal["-", "--"]]] = {
+        "group": ("group", "-"),
+        "single": ("single subjects", "--"),
+    }
+    for colour, minutes in zip(
+        sns.color_palette("colorblind"), sorted({x.minutes for x in cells}), strict=False
     ):
-        for decoder, style in styles.items():
-            line = several[several["decoder"] == decoder]
-            axis.errorbar(
-                line["subjects"],
-                line["value"],
+        for decoder, (name, style) in styles.items():
+            spans = [scaling_table.span(cells, minutes, k, decoder, "pairwise") for k in scaling.SUBJECTS]
+            axis.plot(
+                scaling.SUBJECTS,
+                [one.middle for one in spans],
                 color=colour,
                 linestyle=style,
-                label=f"{minutes} min, {decoder}",
-                yerr=[line["value"] - line["ci_low"], line["ci_high"] - line["value"]],
+                label=f"{minutes} min, {name}",
                 marker="o",
                 markersize=4,
-                capsize=2,
                 linewidth=1.5,
+            )
+            axis.fill_between(
+                scaling.SUBJECTS,
+                [one.low for one in spans],
+                [one.high for one in spans],
+                color=colour,
+                alpha=0.15,
+                linewidth=0,
             )
     axis.axhline(0.5, linestyle=":", color="0.4", linewidth=1)
     axis.set(xscale="log", xlabel="subjects (simulated brains)", ylabel="pairs identified")
@@ -512,11 +525,15 @@ def scaling_said(cells: list[Cell], minutes: float) -> dict[str, float | str]:
     few, *_, middle, many = sorted(scaling.SUBJECTS)
     short, long = min(scaling.STUDIES), max(scaling.STUDIES)
 
-    def found(minutes: int, subjects: int, decoder: str, quantity: str = "pairwise") -> Cell:
-        return scaling_table.cell(cells, minutes, subjects, decoder, quantity)
+    def found(minutes: int, subjects: int, decoder: str, quantity: str = "pairwise") -> Span:
+        return scaling_table.span(cells, minutes, subjects, decoder, quantity)
+
+    def changed(to: tuple[int, int, str], since: tuple[int, int, str]) -> str:
+        return scaling_table.change(cells, to, since)
 
     largest, largest_single = found(long, many, "group"), found(long, many, "single")
     tens = found(long, many, "group", "ten_way")
+    bits = [identification_bits(value, 10) / calibration.SEGMENT_TRS for value in (tens.low, tens.high)]
     return {
         "few": few,
         "many": many,
@@ -527,22 +544,18 @@ def scaling_said(cells: list[Cell], minutes: float) -> dict[str, float | str]:
         "pairs_said": scaling_table.where_reached(cells, "pairwise", 0.8),
         "tens_said": scaling_table.where_reached(cells, "ten_way", 0.5),
         "power_said": scaling_table.where_reached(cells, "power", 0.8),
-        "by_subjects": largest.value - found(long, few, "group").value,
-        "by_last_subjects": largest.value - found(long, middle, "group").value,
-        "by_minutes": largest.value - found(short, many, "group").value,
-        "by_minutes_single": found(long, few, "single").value - found(short, few, "single").value,
-        "real_single": _cell_said(largest_single),
-        "real_group": _cell_said(largest),
-        "real_ten_single": _cell_said(found(long, many, "single", "ten_way")),
-        "real_ten_group": _cell_said(tens),
-        "real_bits": identification_bits(tens.value, 10) / calibration.SEGMENT_TRS,
-        "real_power": f"{round(found(long, many, 'single', 'power').value * largest_single.n)} of {largest_single.n}",
-        "one_power": _cell_said(found(short, few, "single", "power")),
+        "by_subjects": changed((long, many, "group"), (long, few, "group")),
+        "by_last_subjects": changed((long, many, "group"), (long, middle, "group")),
+        "by_minutes": changed((long, many, "group"), (short, many, "group")),
+        "by_minutes_single": changed((long, few, "single"), (short, few, "single")),
+        "real_single": largest_single.said,
+        "real_group": largest.said,
+        "real_ten_single": found(long, many, "single", "ten_way").said,
+        "real_ten_group": tens.said,
+        "real_bits": f"{bits[0]:.2f} to {bits[1]:.2f}",
+        "real_power": found(long, many, "single", "power").said,
+        "one_power": found(short, few, "single", "power").said,
     }
-
-
-def _cell_said(one: Cell) -> str:
-    return interval_said(one.value, one.ci_low, one.ci_high, 2)
 
 
 # What to do, and what cannot be shown -----------------------------------------------------------------------------
@@ -573,7 +586,7 @@ def limits_said(before: Before) -> dict[str, float | str]:
         "segments": run.stimulus.segment_source,
         "brains_said": brains_said(simulated=run.study.simulated),
         "unfinished": unfinished_said(unfinished, run.settings.training.steps),
-        **calibration_said(calibration.read(project_root() / calibration.TABLE)),
+        **calibration_said(calibration.read()),
         "primary": f"{primary:.2f}" if np.isfinite(primary) else "no number",
         "p": f"p = {p:.3f}" if np.isfinite(p) else "not testable",
     }
@@ -583,12 +596,12 @@ def brains_said(*, simulated: bool) -> str:
     """Say what follows from whose brains these are."""
     if simulated:
         return (
-            "The brains of this edition are simulated. Their responses follow acoustic features because we made them "
-            "so; that they can be decoded is a test of the pipeline and no finding about brains"
+            "The brains of this edition are simulated. What they share follows acoustic features in part, because we "
+            "made them so; that they can be decoded is a test of the pipeline and no finding about brains"
         )
     return (
         "The brains of this edition are measured. Those behind the calibration and behind the table of subjects and "
-        "minutes are simulated brains, which follow acoustic features because we made them so"
+        "minutes are simulated brains, which follow acoustic features in part because we made them so"
     )
 
 
@@ -613,7 +626,7 @@ def unfinished_said(arms: Sequence[str], steps: int) -> str:
     )
 
 
-def calibration_said(rows: Sequence[Mapping[str, str]]) -> dict[str, float | str]:
+def calibration_said(rows: Sequence[CalibrationRow]) -> dict[str, float | str]:
     """Return how often segments are identified, and how often the test rejects, where there is no signal.
 
     Parameters
@@ -621,43 +634,38 @@ def calibration_said(rows: Sequence[Mapping[str, str]]) -> dict[str, float | str
     rows
         Of the table that ``make calibrate`` writes.
     """
-    of = {(row["variant"], row["quantity"]): row for row in rows}
-    null, excerpt = (of[variant, "pairwise_identification"] for variant in ("null", "null-one-excerpt"))
+    null, excerpt = calibration.span(rows, "null", "pairwise_identification"), calibration.accident(rows)
     rates = {
-        name: of[variant, "rejection_rate"] for name, variant in (("null", "null"), ("shared", "null-shared"))
+        "null": calibration.span(rows, "null", "rejection_rate"),
+        "shared": calibration.span(rows, "null-shared", "rejection_rate"),
+        "many": calibration.span(rows, "null-shared", "rejection_rate", calibration.MANY_SUBJECTS),
     }
     return {
-        "null": _row_said(null),
-        "excerpt": f"{float(excerpt['value']):.3f}",
+        "null": null.said,
+        "excerpt": f"{excerpt.value:.3f}",
         "null_said": "as it should be"
-        if null["holds"] == "True"
+        if null.holds
         else "which is not one half, so that an excess of that size must not be believed",
-        "excerpt_said": excerpt["expected"]
-        .removeprefix("among 99% of the same sound turned round ")
-        .strip("()"),
-        "excerpt_n": int(excerpt["n"]),
-        **{f"rate_{name}": _row_said(row) for name, row in rates.items()},
+        "excerpt_said": excerpt.expected.removeprefix(calibration.TURNED).strip("()"),
+        "excerpt_n": excerpt.n,
+        **{f"rate_{name}": one.said for name, one in rates.items()},
         "alpha": calibration.ALPHA,
         "rate_said": rates_said(list(rates.values())),
     }
 
 
-def rates_said(rows: Sequence[Mapping[str, str]]) -> str:
-    """Say on which side of the level two rates of false alarms lie, and whether their intervals hold it."""
-    high = [float(row["value"]) > calibration.ALPHA for row in rows]
+def rates_said(rates: Sequence[calibration.Span]) -> str:
+    """Say on which side of the level rates of false alarms lie, and whether their intervals hold it."""
+    values = [value for one in rates for value in (one.low, one.high)]
     side = (
-        "Both lie above it"
-        if all(high)
+        "All lie above it"
+        if min(values) > calibration.ALPHA
         else "They lie on both sides of it"
-        if any(high)
-        else "Neither lies above it"
+        if max(values) > calibration.ALPHA
+        else "None lies above it"
     )
-    held = all(row["holds"] == "True" for row in rows)
-    return f"{side}, and {'both intervals hold it' if held else 'not both intervals hold it'}"
-
-
-def _row_said(row: Mapping[str, str]) -> str:
-    return interval_said(float(row["value"]), float(row["ci_low"]), float(row["ci_high"]), 3)
+    held = all(one.holds for one in rates)
+    return f"{side}, and {'all intervals hold it' if held else 'not all intervals hold it'}"
 
 
 def interval_said(value: float, low: float, high: float, digits: int) -> str:

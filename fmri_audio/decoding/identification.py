@@ -3,7 +3,8 @@ r"""Which segment was heard? Identification of segments of sound from held-out p
 A stretch of several TRs, cut from held-out predictions, is compared with the true sound of the same moment and with
 that of other moments of the same fold. Chance is known by turning the sound against the brain: by every admissible
 circular shift within a run, the same for all subjects, because subjects who heard the same film share more than its
-sound, so that shifts drawn for each of them would make chance look better behaved than it is.
+sound, so that shifts drawn for each of them would make chance look better behaved than it is. Where a decoder can be
+fitted anew under every shift, it is.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from fmri_audio.base.errors import UserError
 from fmri_audio.base.kinds import Block
 from fmri_audio.base.timeline import trs_to_samples, whole_trs
 from fmri_audio.decoding.regression import FoldPrediction
+from fmri_audio.decoding.turning import Reader
 
 #: Fewest circular shifts with which a p of .01 could be reached; fewer, and nothing is tested.
 FEWEST_SHIFTS = 99
@@ -87,15 +89,35 @@ class Trial:
     ----------
     starts : array of int, shape [segments]
         First TR of each segment, counted from the fold's first.
+    shifts : array of int, shape [shifts]
+        Shift 0 comes first.
     columns : array of int, shape [shifts, segments]
-        First TR of the sound that is taken for each segment's own, counted from the run's first. Shift 0 comes first.
+        First TR of the sound that is taken for each segment's own, counted from the run's first.
     admissible : array of bool, shape [shifts, segments, segments]
         Which other segments may distract from which.
     """
 
     starts: NDArray[np.int64]
+    shifts: NDArray[np.int64]
     columns: NDArray[np.int64]
     admissible: NDArray[np.bool_]
+
+
+def effective_number(null: NDArray[np.float64]) -> float:
+    r"""How many independent values a series of neighbouring shifts is worth.
+
+    :math:`n / (1 + 2 \sum_k \rho_k)`, the sum up to the first autocorrelation that is not positive (Geyer 1992, as for
+    a chain).
+    """
+    n = len(null)
+    x = null - null.mean()
+    power = np.abs(np.fft.rfft(x, 2 * n)) ** 2
+    acf = np.fft.irfft(power)[:n]
+    if acf[0] <= 0:
+        return float(n)
+    rho = acf[1:] / acf[0]
+    stop = int(np.argmax(rho <= 0)) if (rho <= 0).any() else len(rho)
+    return float(n / (1 + 2 * rho[:stop].sum()))
 
 
 @dataclass(frozen=True)
@@ -112,12 +134,15 @@ class Identified:
         Segments that had a distractor, of all folds.
     n_left_out : int
         Segments that had none.
+    refitted : bool
+        Whether the decoder was fitted anew under every shift; p is approximate where it was not.
     """
 
     per_subject: NDArray[np.float64]
     chance: float
     n_segments: int
     n_left_out: int
+    refitted: bool = False
 
     @property
     def accuracy(self) -> float:
@@ -129,6 +154,11 @@ class Identified:
         """Mean over subjects under every shift under which some segment has a distractor, [shifts]."""
         means = self.per_subject[:, 1:].mean(axis=0)
         return np.asarray(means[np.isfinite(means)])
+
+    @property
+    def effective_shifts(self) -> float:
+        """How many independent shifts the null is worth: those of neighbouring TRs say nearly the same."""
+        return effective_number(self.null)
 
     @property
     def smallest_p(self) -> float:
@@ -156,7 +186,10 @@ class Identified:
             return f"not testable: {have} enough distractors, at least {FEWEST_SEGMENTS} are needed"
         if not self.testable:
             return f"not testable: {n} admissible shifts, at least {FEWEST_SHIFTS} are needed"
-        return f"p = {self.p:.3f} ({n} shifts, smallest attainable {self.smallest_p:.3f})"
+        return (
+            f"{'p =' if self.refitted else 'approximate p'} {self.p:.3f} ({n} shifts, worth "
+            f"{self.effective_shifts:.0f} independent ones; smallest attainable {self.smallest_p:.3f})"
+        )
 
 
 def admissible_shifts(runs: Sequence[Block], gap: int) -> NDArray[np.int64]:
@@ -180,6 +213,7 @@ def trials(
     n_trs: int,
     gap: int,
     facts: SoundFacts | None = None,
+    most_shifts: int | None = None,
 ) -> list[Trial]:
     """Lay out the segments of every fold under every admissible shift. Depends on the sound alone.
 
@@ -196,13 +230,18 @@ def trials(
     gap : int
         TRs.
     facts : SoundFacts, optional
+    most_shifts : int, optional
+        Of admissible shifts so many at most, spread evenly: neighbours say nearly the same.
 
     Raises
     ------
     UserError
         A fold holds fewer than two segments.
     """
-    shifts = np.concatenate([[0], admissible_shifts(runs, gap)])
+    admissible = admissible_shifts(runs, gap)
+    if most_shifts is not None and len(admissible) > most_shifts:
+        admissible = admissible[np.linspace(0, len(admissible) - 1, most_shifts).round().astype(int)]
+    shifts = np.concatenate([[0], admissible])
     return [_trial(block, runs, shifts, n_trs, gap, facts) for block in blocks]
 
 
@@ -228,7 +267,7 @@ def _trial(
         kind, level = (x[columns] for x in _segment_facts(facts, run, n_trs))
         admissible &= kind[:, :, None] == kind[:, None]
         admissible &= np.abs(level[:, :, None] - level[:, None]) <= SAME_LEVEL_DB
-    return Trial(starts, columns, admissible)
+    return Trial(starts, shifts, columns, admissible)
 
 
 def run_of(block: Block, runs: Sequence[Block]) -> Block:
@@ -287,19 +326,29 @@ def _unit_rows(windows: NDArray[np.floating]) -> NDArray[np.float64]:
     return np.asarray(np.divide(rows, norms, out=np.zeros_like(rows), where=norms > 1e-12))
 
 
-def pair_accuracy(similarities: NDArray[np.float64], trial: Trial) -> NDArray[np.float64]:
+def pair_accuracy(compared: NDArray[np.float64], admissible: NDArray[np.bool_]) -> NDArray[np.float64]:
     """Share of a fold's pairs won under every shift, mean over segments; a tie counts half, [shifts].
 
-    NaN where no segment has a distractor.
+    Parameters
+    ----------
+    compared : array, shape [shifts, segments, segments]
+        Similarity of every predicted segment with the sound that is taken for each segment's own.
+    admissible : array of bool, of the same shape
+        Of :class:`Trial`.
+
+    Returns
+    -------
+    array
+        NaN where no segment has a distractor.
     """
-    won, counts = _won(similarities, trial)
+    won, counts = _won(compared, admissible)
     with np.errstate(invalid="ignore"):
         shares = np.where(counts > 0, won / counts, np.nan)
         return np.asarray(np.nansum(shares, axis=1) / (counts > 0).sum(axis=1))
 
 
 def many_way_accuracy(
-    similarities: NDArray[np.float64], trial: Trial, ways: int = WAYS
+    compared: NDArray[np.float64], admissible: NDArray[np.bool_], ways: int = WAYS
 ) -> NDArray[np.float64]:
     r"""Share of a fold's segments that would be found among ``ways``, under every shift, [shifts].
 
@@ -307,19 +356,20 @@ def many_way_accuracy(
     :math:`m` distractors drawn at random with probability :math:`\binom{w}{m} / \binom{n}{m}`: nothing is drawn.
     Segments with fewer than :math:`m` distractors do not count; NaN where there is no other.
     """
-    won, counts = _won(similarities, trial)
+    won, counts = _won(compared, admissible)
     enough = counts >= ways - 1
     with np.errstate(invalid="ignore", divide="ignore"):
         found = np.where(enough, comb(np.floor(won), ways - 1) / comb(counts, ways - 1), np.nan)
         return np.asarray(np.nansum(found, axis=1) / enough.sum(axis=1))
 
 
-def _won(similarities: NDArray[np.float64], trial: Trial) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+def _won(
+    compared: NDArray[np.float64], admissible: NDArray[np.bool_]
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Comparisons won and made by each segment under each shift, both [shifts, segments]."""
-    compared = similarities[:, trial.columns].swapaxes(0, 1)
     own = np.diagonal(compared, axis1=1, axis2=2)[..., None]
     wins = (own > compared) + 0.5 * (own == compared)
-    return (wins * trial.admissible).sum(axis=2), trial.admissible.sum(axis=2)
+    return (wins * admissible).sum(axis=2), admissible.sum(axis=2)
 
 
 def identify_segments(
@@ -357,15 +407,102 @@ def identify_segments(
         rows = []
         for fold, trial in zip(folds, layout, strict=True):
             similarities = similarity(fold, features, run_of(fold.block, runs), trial, n_trs)
-            rows.append(
-                pair_accuracy(similarities, trial)
-                if ways == 2
-                else many_way_accuracy(similarities, trial, ways)
-            )
+            compared = similarities[:, trial.columns].swapaxes(0, 1)
+            rows.append(_accuracy(compared, trial.admissible, ways))
         scored.append(_mean_over_folds(np.stack(rows)))
+    return _identified(scored, layout, ways, refitted=False)
+
+
+@dataclass(frozen=True)
+class Refitted:
+    """Segments read by decoders that were fitted anew under every shift, beside the sound; use :meth:`of`.
+
+    The sound of all runs is turned round, in training and held-out time alike, so that the true pairing is one of many
+    that differ in little else: a turned sound has a splice, where a run's end meets its beginning, and there is no gap
+    across it. Turned round after fitting, the sound has been learned at its true place, which on real noise rejects too
+    often (chapter "What real brains give").
+
+    Attributes
+    ----------
+    compared : list over subjects of lists over folds of arrays, shape [1 + shifts, segments, segments]
+        Similarity of every segment read with the sound of every segment.
+    """
+
+    compared: list[list[NDArray[np.float64]]]
+
+    @classmethod
+    def of(
+        cls,
+        readers: Sequence[Reader],
+        features: NDArray[np.float32],
+        runs: Sequence[Block],
+        layout: Sequence[Trial],
+        *,
+        n_trs: int,
+    ) -> Refitted:
+        """Read everything under every shift.
+
+        Parameters
+        ----------
+        readers : sequence of Reader
+            One per subject; their splits are those of the layout.
+        features : array, shape [TRs, features]
+            True ones of the whole stimulus.
+        runs : sequence of (first, last)
+        layout : sequence of Trial
+            From :func:`trials`, one per split.
+        n_trs : int
+            TRs per segment.
+        """
+        shifts, splits = layout[0].shifts, readers[0].splits
+        hats = [np.concatenate(several) for several in zip(*(one.hats for one in readers), strict=True)]
+        made = [np.empty((len(readers), *trial.admissible.shape)) for trial in layout]
+        for k, shift in enumerate(shifts):
+            turned = np.array(features, np.float64)
+            for first, last in runs:
+                turned[first:last] = np.roll(features[first:last], -shift, axis=0)
+            for split, trial, hat, found in zip(splits, layout, hats, made, strict=True):
+                train = turned[split.train]
+                mean, spread = train.mean(axis=0), np.maximum(train.std(axis=0), 1e-6)
+                rows = trial.starts[:, None] + np.arange(n_trs)
+                true = _unit_rows(((turned[split.test] - mean) / spread)[rows]).T
+                read = (hat @ ((train - mean) / spread)).reshape(len(readers), -1, features.shape[1])
+                segments = read[:, rows].reshape(-1, n_trs, features.shape[1])
+                found[:, k] = (_unit_rows(segments) @ true).reshape(len(readers), len(rows), len(rows))
+        return cls([[fold[i] for fold in made] for i in range(len(readers))])
+
+    def identify(self, layout: Sequence[Trial], ways: int = 2) -> Identified:
+        """Identify segments as :func:`identify_segments` does.
+
+        Parameters
+        ----------
+        layout : sequence of Trial
+            With the segments and shifts that were read; what may distract from what can be another.
+        ways : int
+            2 for pairs, or how many choices there are.
+        """
+        scored = [
+            _mean_over_folds(
+                np.stack(
+                    [_accuracy(one, trial.admissible, ways) for one, trial in zip(folds, layout, strict=True)]
+                )
+            )
+            for folds in self.compared
+        ]
+        return _identified(scored, layout, ways, refitted=True)
+
+
+def _accuracy(compared: NDArray[np.float64], admissible: NDArray[np.bool_], ways: int) -> NDArray[np.float64]:
+    """Of a fold under every shift, [shifts]."""
+    return pair_accuracy(compared, admissible) if ways == 2 else many_way_accuracy(compared, admissible, ways)
+
+
+def _identified(
+    scored: Sequence[NDArray[np.float64]], layout: Sequence[Trial], ways: int, *, refitted: bool
+) -> Identified:
     counts = np.concatenate([trial.admissible[0].sum(axis=1) for trial in layout])
     used = int((counts >= ways - 1).sum())
-    return Identified(np.stack(scored), 1 / ways, used, len(counts) - used)
+    return Identified(np.stack(scored), 1 / ways, used, len(counts) - used, refitted)
 
 
 def _mean_over_folds(scores: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from fmri_audio.base.errors import UserError
 from fmri_audio.base.kinds import Matrix
 from fmri_audio.brain.agreement import correlate
-from fmri_audio.brain.cleaning import clean_blocks, standardise_by_run
+from fmri_audio.brain.cleaning import HIGH_PASS_SECONDS, clean_blocks, standardise_by_run
 from fmri_audio.brain.solver import solver
 from fmri_audio.study.facts import Subject
 from fmri_audio.study.lag_windows import lagged
@@ -54,7 +54,7 @@ class Ridge:
     def predict(self, predictors: Matrix) -> Matrix:
         """Predictions [TRs, targets] from predictors [TRs, features] standardised as in training."""
         with solver() as backend:
-            weighed = _products(predictors, self.predictors, backend) @ backend.asarray(self.dual)
+            weighed = products(predictors, self.predictors, backend) @ backend.asarray(self.dual)
             return np.asarray(backend.to_numpy(weighed) + self.mean, np.float32)
 
     @property
@@ -136,7 +136,9 @@ def brain_of(
     return cleaned_for(bold, split, study.tr)
 
 
-def cleaned_for(bold: Matrix, split: Split, tr: Fraction) -> Matrix:
+def cleaned_for(
+    bold: Matrix, split: Split, tr: Fraction, high_pass: float | None = HIGH_PASS_SECONDS
+) -> Matrix:
     """Filter every block of a split on its own, and standardise run by run by training volumes alone.
 
     Parameters
@@ -146,13 +148,15 @@ def cleaned_for(bold: Matrix, split: Split, tr: Fraction) -> Matrix:
     split : Split
     tr : Fraction
         Seconds.
+    high_pass : float, optional
+        Longest period (s) that is kept; None takes out the trend alone.
 
     Returns
     -------
     array of float32, shape [TRs, voxels]
         NaN outside the blocks.
     """
-    blocks = clean_blocks(bold, split.bold_blocks, tr)
+    blocks = clean_blocks(bold, split.bold_blocks, tr, high_pass)
     return standardise_by_run(blocks, split.bold_train_rows, split.runs, split.runs_without_training)
 
 
@@ -167,10 +171,11 @@ def fit_ridge(
 ) -> Ridge:
     """Ridge regression with the penalty of every target chosen by cross-validation within training.
 
-    There are fewer TRs than predictors, as a rule, and the dual form is solved (himalaya's ``KernelRidgeCV``, Dupré la
+    There are fewer TRs than voxels, as a rule, and the dual form is solved (himalaya's ``KernelRidgeCV``, Dupré la
     Tour et al. 2022), on a kernel that is computed once: with the predictors themselves it would check and copy them
-    again and again, which costs more than the solution. Folds are contiguous with a gap, so that neighbouring TRs do
-    not serve both sides. Where there is a GPU, kernel and solution are computed there.
+    again and again, which costs more than the solution. Of fewer predictors, such as parcels, the primal form
+    (``RidgeCV``) is the same and cheaper. Folds are contiguous with a gap, so that neighbouring TRs do not serve both
+    sides. Where there is a GPU, all is computed there.
 
     Parameters
     ----------
@@ -188,6 +193,7 @@ def fit_ridge(
         There are too few training TRs for so many folds.
     """
     from himalaya.kernel_ridge import KernelRidgeCV
+    from himalaya.ridge import RidgeCV
 
     if len(trs) < 4 * n_folds:
         raise UserError(
@@ -197,20 +203,25 @@ def fit_ridge(
     mean = targets64.mean(axis=0)
     folds = cross_validation_folds(trs, n_folds, gap)
     predictors = np.asarray(predictors, np.float32)
+    penalties = np.asarray(alphas, np.float64)
     with solver() as backend:
-        kernel = _products(predictors, predictors, backend)
-        model = KernelRidgeCV(
-            alphas=np.asarray(alphas, np.float64), kernel="precomputed", cv=folds, warn=False
-        )
-        model.fit(kernel, backend.asarray(targets64 - mean))
-        dual, chosen = (
-            np.asarray(backend.to_numpy(values), np.float64)
-            for values in (model.dual_coef_, model.best_alphas_)
-        )
-    return Ridge(predictors, dual, mean, chosen)
+        centred = backend.asarray(targets64 - mean)
+        if predictors.shape[1] < len(trs):
+            primal = RidgeCV(alphas=penalties, cv=folds)
+            given = backend.asarray(predictors, dtype="float64")
+            primal.fit(given, centred)
+            best = primal.best_alphas_
+            # The weight of a TR is what is left of its target, over the penalty.
+            dual = (centred - given @ primal.coef_) / best
+        else:
+            model = KernelRidgeCV(alphas=penalties, kernel="precomputed", cv=folds, warn=False)
+            model.fit(products(predictors, predictors, backend), centred)
+            dual, best = model.dual_coef_, model.best_alphas_
+        weights, chosen = (np.asarray(backend.to_numpy(values), np.float64) for values in (dual, best))
+    return Ridge(predictors, weights, mean, chosen)
 
 
-def _products(a: Matrix, b: Matrix, backend: ModuleType) -> Any:
+def products(a: Matrix, b: Matrix, backend: ModuleType) -> Any:
     """Inner products of rows of ``a`` [n, features] with rows of ``b`` [m, features], in double precision, [n, m].
 
     Summed over slices of the features, so that no copy of either in double precision is made. It is an array of the

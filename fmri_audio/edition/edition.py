@@ -413,6 +413,7 @@ def _simulate(settings: Settings, stimulus: Stimulus, folder: Path) -> None:
         seed=settings.seed,
         strength=wanted.strength,
         variant=wanted.variant,
+        voxels=wanted.voxels,
         features=wanted.features,
         tr=settings.tr,
         runs=stimulus.runs,

@@ -177,10 +177,11 @@ def _refuse(settings: Settings, problems: Sequence[str]) -> None:
 
 
 def _has_own_sound(settings: Settings) -> bool:
-    """Whether the study holds the sound that was heard; of one that is not there yet, whether it is a BIDS data set."""
+    """Whether the study holds the sound that was heard; of one that is not there yet, whether it is an open one."""
     if is_measured(settings):
         return has_own_sound(study_facts(settings))
-    return settings.study.source is None and settings.study.task is not None
+    named = settings.study.task is not None or settings.study.space != BIDS_SPACE
+    return settings.study.source is None and named
 
 
 def _parse_bandwidths(text: str, checkpoint: Checkpoint) -> list[float]:

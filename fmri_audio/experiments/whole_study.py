@@ -14,9 +14,10 @@ from fmri_audio.base import timeline
 from fmri_audio.base.kinds import Matrix
 from fmri_audio.decoding import regression
 from fmri_audio.decoding.encoding import Encoded, banded_ridge
-from fmri_audio.decoding.identification import Identified, Trial, identify_segments, trials
+from fmri_audio.decoding.identification import Identified, Refitted, Trial, trials
 from fmri_audio.decoding.information import Bits, gaussian_bits
 from fmri_audio.decoding.regression import FoldPrediction
+from fmri_audio.decoding.turning import Reader
 from fmri_audio.experiments import controls
 from fmri_audio.experiments.block_identification import BlockIdentification
 from fmri_audio.experiments.held_out import HeldOut
@@ -62,13 +63,10 @@ class WholeStudy:
     @cached_property
     def predictions(self) -> dict[Subject, list[FoldPrediction]]:
         """Held-out predictions of the latents, of every subject, one per fold."""
-        return self._predicted(self.latents)
-
-    def _predicted(self, features: Matrix) -> dict[Subject, list[FoldPrediction]]:
         return {
             subject: regression.predict_folds(
                 partial(self._bold, subject),
-                features,
+                self.latents,
                 self.splits,
                 lags=self.settings.lag_trs,
                 shift=self.study.shift,
@@ -87,25 +85,35 @@ class WholeStudy:
             facts=self.block.facts if matched else None,
         )
 
+    @cached_property
+    def readers(self) -> list[Reader]:
+        """Of every subject, what ridge regression makes of any sound: for decoders that are fitted anew."""
+        return [
+            Reader.of(
+                partial(self._bold, subject),
+                self.splits,
+                lags=self.settings.lag_trs,
+                shift=self.study.shift,
+            )
+            for subject in self.study.subjects
+        ]
+
+    @cached_property
+    def read(self) -> Refitted:
+        """The latents of every segment, read by decoders that are fitted anew under every shift."""
+        return self._read(self.latents)
+
     def identify(self, ways: int = 2, matched: bool = True) -> Identified:
         """Segments told from others by the latents predicted for them, of all subjects."""
-        return self._identify(self.predictions, self.latents, ways, matched)
+        return self.read.identify(self.layout(matched), ways)
 
     def identify_by_line_spectra(self) -> Identified:
         """Pairs of like segments told apart by predicted line spectral frequencies, of all subjects."""
-        spectra = self.block.line_spectra
-        return self._identify(self._predicted(spectra), spectra, 2, matched=True)
+        return self._read(self.block.line_spectra).identify(self.layout())
 
-    def _identify(
-        self, predictions: dict[Subject, list[FoldPrediction]], features: Matrix, ways: int, matched: bool
-    ) -> Identified:
-        return identify_segments(
-            list(predictions.values()),
-            features,
-            self.runs,
-            self.layout(matched),
-            n_trs=self.block.segment_trs,
-            ways=ways,
+    def _read(self, features: Matrix) -> Refitted:
+        return Refitted.of(
+            self.readers, features, self.runs, self.layout(matched=False), n_trs=self.block.segment_trs
         )
 
     def bits(self) -> dict[Subject, Bits]:

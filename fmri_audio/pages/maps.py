@@ -83,6 +83,27 @@ def brain_maps(
     return figure
 
 
+def voxel_profiles(maps: Sequence[Map]) -> Figure:
+    """Draw values over voxels, one map below the other, where nothing says at which place a voxel lies.
+
+    Parameters
+    ----------
+    maps : sequence of Map
+
+    Returns
+    -------
+    Figure
+    """
+    figure, axes = plt.subplots(len(maps), figsize=(7.2, ROW_INCHES * len(maps)), squeeze=False)
+    for one, axis in zip(maps, axes[:, 0], strict=True):
+        axis.plot(np.arange(1, len(one.values) + 1), one.values, ".", markersize=2)
+        axis.set_title(one.title, loc="left", fontsize=9)
+        axis.set_xlabel("voxel")
+        axis.set_ylabel(one.label)
+    figure.tight_layout()
+    return figure
+
+
 def volume(
     values: NDArray[np.floating], mask: NDArray[np.bool_], outside: float = 0.0
 ) -> NDArray[np.float32]:

@@ -16,26 +16,17 @@ from scipy.signal import fftconvolve, lfilter
 from scipy.signal.windows import hann
 
 from fmri_audio.base.errors import UserError
-from fmri_audio.base.settings import FAMILIES, VARIANTS, Variant
+from fmri_audio.base.settings import FAMILIES, VARIANTS, VOXELS, Variant, Voxels
 from fmri_audio.brain.masks import AUDITORY_CENTRES
 from fmri_audio.simulation.grid import Grid, distance_to
 from fmri_audio.simulation.haemodynamics import CANONICAL, Haemodynamics, above_drift, responses, unit
 from fmri_audio.simulation.scanner_noise import Artefacts, draw_artefacts, drift, noise_chunks
+from fmri_audio.simulation.voxel_models import VOXEL_MODELS, VoxelModel, smooth_fields
 from fmri_audio.sound.acoustics import FEATURE_RATE, N_BANDS, Features
 from fmri_audio.study.facts import Run
 
-#: Mean share of an auditory voxel's variance that all subjects have in common. Leave-one-out correlation of N
-#: subjects is s / √(s + (1 − s) / (N − 1)) where a share s is common: .4, as in the posterior temporal cortex of 27
-#: listeners to Alice in Wonderland, asks for s = .187 if all voxels and subjects are alike. They are not: voxels
-#: differ in s, subjects in gain, and jerks of the head add their variance. With all that the mean over voxels of
-#: 27 simulated subjects is .4 at this s (the tests measure it).
-REALISTIC_STRENGTH = 0.21
-STRENGTHS: dict[Variant, float] = {
-    "realistic": REALISTIC_STRENGTH,
-    "null": 0.0,
-    "null-shared": REALISTIC_STRENGTH,
-    "strong": 0.65,
-}
+#: Mean share of an auditory voxel's variance that all subjects have in common, in brains that follow the sound closely.
+STRONG = 0.65
 #: No voxel shares more of its variance than this; a study's mean stays below it.
 MAX_SHARE = 0.75
 #: What is a subject's own, as a share of all that follows the sound.
@@ -47,18 +38,22 @@ FALLOFF_MM, SHARE_SPREAD = 20.0, 0.35
 GAIN_SPREAD, GAIN_BOUND = 0.15, 0.3
 #: Concentration of the Dirichlet distribution that mixes the families of features in a voxel.
 MIXTURE = 2.0
-#: Weight of the level beside onsets. Auditory cortex answers changes more than what lasts; this much makes sound
-#: power explain r ≈ .15 of a voxel in the realistic variant, as in the same 27 listeners.
+LEVEL = "level"
+"""Name of the feature that says how loud a sound is."""
+#: Its weight beside onsets within their family: auditory cortex answers changes more than what lasts.
 LEVEL_WEIGHT = 0.35
 #: Volumes are written on a scanner's scale: a mean of 1000 and 1 % of noise, in steps of 1/16.
 BASELINE, NOISE_UNITS, STEP = 1000.0, 10.0, 1 / 16
-#: The pictures: as many independent processes, whose autocorrelation falls to 1/e within these seconds.
-N_PICTURES, PICTURE_SECONDS = 8, 4.0
+#: What cannot be heard, the pictures and what auditory cortex shares beside the sound: as many independent processes
+#: each, whose autocorrelation falls to 1/e within these seconds.
+N_UNHEARD, UNHEARD_SECONDS = 8, 4.0
+UNHEARD = "unheard"
+"""Name of their family."""
 #: What a surrogate keeps of the features' autocorrelation: lags up to these seconds, falling towards them.
 SURROGATE_SECONDS = 40
 
 # One stream of random numbers per purpose, so that none depends on how many another has drawn.
-_SHARED, _RESPONSE, _OWN, _PICTURES, _NOISE, _DRIFT, _ARTEFACTS = range(7)
+_SHARED, _RESPONSE, _OWN, _PICTURES, _NOISE, _DRIFT, _ARTEFACTS, _TUNING = range(8)
 
 
 @dataclass(frozen=True)
@@ -136,6 +131,7 @@ class Simulation:
     tr : Fraction
     seed : int
     variant : str
+    voxels : VoxelModel
     sound, pictures : Population
         Auditory cortex, and the voxels that follow something else.
     level : array, shape [TRs]
@@ -148,6 +144,7 @@ class Simulation:
     tr: Fraction
     seed: int
     variant: Variant
+    voxels: VoxelModel
     sound: Population
     pictures: Population
     level: np.ndarray
@@ -197,7 +194,8 @@ def plan_simulation(
     *,
     seed: int,
     families: Sequence[str],
-    variant: Variant = "realistic",
+    variant: Variant = "matched",
+    voxels: Voxels | VoxelModel = "between",
     strength: float | None = None,
 ) -> Simulation:
     """Draw what the subjects of a study share.
@@ -214,8 +212,12 @@ def plan_simulation(
     families : sequence of str
         Families of features that auditory cortex follows.
     variant : str
-        ``realistic`` or ``strong``; ``null``: nothing but noise; ``null-shared``: auditory cortex follows a
-        surrogate of the features that has nothing to do with the sound.
+        ``matched`` to the regions of real listeners, who share in auditory cortex what the sound explains and what it
+        does not; ``strong``: auditory cortex shares much, all of it the sound's; ``null``: nothing but noise;
+        ``null-shared``: as ``matched``, but in place of the features there is a surrogate of them that has nothing to
+        do with the sound.
+    voxels : str or VoxelModel
+        How a region's response is spread over its voxels, see :mod:`fmri_audio.simulation.voxel_models`.
     strength : float, optional
         Mean share of an auditory voxel's variance that subjects have in common; the variant's own unless given.
 
@@ -224,26 +226,36 @@ def plan_simulation(
     UserError
         An impossible strength, or one for ``null``.
     """
-    strength = strength_of(variant, strength)
-    level = features.values[[features.names.index("level")]]
+    strength = strength_of(variant, strength, voxels)
+    model = VOXEL_MODELS[voxels] if isinstance(voxels, str) else voxels
+    level = features.values[[features.names.index(LEVEL)]]
     process = features.only(families)
     rng = stream(seed, 0, _SHARED)
     if variant == "null-shared":
         process = surrogate(process, rng)
+    unheard, loud = (0.0, 0.0) if variant == "strong" else (model.unheard, model.level)
+    if unheard:
+        process = process.beside(_unheard(process.values.shape[1], rng))
+    rng = stream(seed, 0, _TUNING)  # the same brain whatever it hears
     positions = grid.positions(grid.active)
     distance = distance_to(positions, AUDITORY_CENTRES)
-    spread = rng.lognormal(0.0, SHARE_SPREAD, len(positions))
+    spread = np.exp(SHARE_SPREAD * smooth_fields(positions, model.tuning_fwhm_mm, 1, rng)[0])
     share = voxel_shares(np.exp(-distance / FALLOFF_MM) * spread, strength)
-    sound = _population(process, _auditory_weights(positions, process, rng), share, runs, tr, rng)
+    tuned = _auditory_weights(positions, process, model.tuning_fwhm_mm, rng)
+    sound = _population(process, tuned, share, runs, tr, rng, unheard=unheard, loud=loud, smooth=model.smooth)
     rng = stream(seed, 0, _PICTURES)
-    film = _picture_process(features.values.shape[1], rng)
     n_other = int(grid.other.sum())
     pictures = _population(
-        film, rng.standard_normal((N_PICTURES, n_other)), np.full(n_other, strength), runs, tr, rng
+        _unheard(features.values.shape[1], rng),
+        rng.standard_normal((N_UNHEARD, n_other)),
+        np.full(n_other, strength),
+        runs,
+        tr,
+        rng,
+        unheard=1.0,
     )
-    return Simulation(
-        grid, list(runs), tr, seed, variant, sound, pictures, _design(level, runs, tr, CANONICAL)[:, 0]
-    )
+    level_course = _design(level, runs, tr, CANONICAL)[:, 0]
+    return Simulation(grid, list(runs), tr, seed, variant, model, sound, pictures, level_course)
 
 
 def simulate_bold(simulation: Simulation, subject: int) -> np.ndarray:
@@ -283,13 +295,16 @@ def volumes(simulation: Simulation, subject: SimulatedSubject, mask: np.ndarray)
         if len(columns):
             driven.append((columns, simulation.signal(population, subject).astype(np.float32)))
             noise_size[columns] = np.sqrt(population.noise_variance)
-    slow, slow_maps = drift(kept.shape, grid.voxel_mm, runs, tr, stream(seed, subject.number, _DRIFT))
+    like = simulation.voxels.noise
+    slow, slow_maps = drift(
+        kept.shape, grid.voxel_mm, runs, tr, like.drift_variance, stream(seed, subject.number, _DRIFT)
+    )
     courses = np.concatenate([slow, subject.artefacts.course(runs, tr)], axis=1)
     maps = np.concatenate([slow_maps[:, kept], grid.artefacts[:, mask[grid.tissue]]])
     rng = stream(seed, subject.number, _NOISE)
     row = 0
     for run in runs:
-        for noise in noise_chunks(kept.shape, kept, grid.voxel_mm, run, tr, rng):
+        for noise in noise_chunks(kept.shape, kept, grid.voxel_mm, run, tr, like, rng):
             rows = slice(row, row + len(noise))
             bold = noise * noise_size + courses[rows] @ maps
             for columns, signal in driven:
@@ -298,8 +313,8 @@ def volumes(simulation: Simulation, subject: SimulatedSubject, mask: np.ndarray)
             yield np.asarray(np.round((BASELINE + NOISE_UNITS * bold) / STEP) * STEP, np.float32)
 
 
-def strength_of(variant: Variant, strength: float | None) -> float:
-    """The strength asked for, or the variant's own.
+def strength_of(variant: Variant, strength: float | None, voxels: Voxels | VoxelModel = "between") -> float:
+    """The strength asked for, or the variant's own with these voxels.
 
     Raises
     ------
@@ -308,8 +323,12 @@ def strength_of(variant: Variant, strength: float | None) -> float:
     """
     if variant not in VARIANTS:
         raise UserError(f"variant {variant!r}: should be one of {', '.join(VARIANTS)}")
+    if isinstance(voxels, str) and voxels not in VOXELS:
+        raise UserError(f"voxels {voxels!r}: should be one of {', '.join(VOXELS)}")
     if strength is None:
-        return STRENGTHS[variant]
+        model = VOXEL_MODELS[voxels] if isinstance(voxels, str) else voxels
+        own = {"null": 0.0, "strong": STRONG}
+        return own.get(variant, model.strength)
     if not 0 <= strength < MAX_SHARE:
         raise UserError(f"strength {strength:g}: should be at least 0 and below {MAX_SHARE:g}")
     if variant == "null" and strength > 0:
@@ -328,21 +347,24 @@ def voxel_shares(relative: np.ndarray, mean: float) -> np.ndarray:
     return shares(brentq(lambda log_scale: shares(log_scale).mean() - mean, -40.0, 20.0, xtol=1e-10))
 
 
-def surrogate(features: Features, rng: np.random.Generator) -> Features:
+def surrogate(features: Features, rng: np.random.Generator, n_frames: int | None = None) -> Features:
     """Random process with the spectra and cross-spectra of the features, and nothing to do with the sound.
+
+    It is as long as the features, or of ``n_frames``.
 
     Overlapping pieces of the features, each convolved with a white noise of its own, add up to a Gaussian process
     whose autocovariance is the mean over the pieces (the spectra of Welch 1967). Phases drawn anew for each Fourier
     component of the whole (Prichard & Theiler 1994) would not do: that is the sound through one random filter,
     the same in training and held-out time, and a lagged regression learns it.
     """
-    n_frames = features.values.shape[1]
-    length = max(1, min(SURROGATE_SECONDS * FEATURE_RATE, n_frames // 4))
+    n_heard = features.values.shape[1]
+    n_frames = n_heard if n_frames is None else n_frames
+    length = max(1, min(SURROGATE_SECONDS * FEATURE_RATE, n_heard // 4))
     values = features.values - features.values.mean(axis=1, keepdims=True)
-    starts = range(0, n_frames - length + 1, max(1, length // 2))
+    starts = range(0, n_heard - length + 1, max(1, length // 2))
     taper = hann(length, sym=False) if length > 1 else np.ones(1)
     taper /= np.sqrt(len(starts) * (taper**2).mean() * length)
-    random = np.zeros_like(values)
+    random = np.zeros((len(values), n_frames))
     for start in starts:
         piece = values[:, start : start + length] * taper
         white = rng.standard_normal((1, n_frames + length - 1))
@@ -364,57 +386,83 @@ def _design(
 
 def _population(
     process: Features,
-    weights: np.ndarray,
+    tuned: np.ndarray,
     share: np.ndarray,
     runs: Sequence[Run],
     tr: Fraction,
     rng: np.random.Generator,
+    *,
+    unheard: float,
+    loud: float = 0.0,
+    smooth: float = 1.0,
 ) -> Population:
     """Bring weights to where families contribute as the seed mixes them and responses have variance 1.
 
-    Every family has the same share of a voxel's response on average, counted before they are added.
+    What is unheard has its share of a voxel's response, the level that of what is heard, and every family of the sound
+    the same share of the rest on average, counted before they are added. Of the families and of what is unheard a
+    share of ``smooth`` goes by the weights ``tuned``, the rest by weights that every voxel has to itself. How loud it
+    is moves all voxels one way: of so simple a response, parts that go one way and the other would cancel in a region.
     """
     design = _design(process.values, runs, tr, CANONICAL)
-    families = sorted(set(process.families))
-    mixture = rng.gamma(MIXTURE, size=(len(families), weights.shape[1]))
-    mixture /= mixture.sum(axis=0)
-    scaled = np.zeros_like(weights)
-    for family, part in zip(families, mixture, strict=True):
-        members = np.array([name == family for name in process.families])
-        spread = (design[:, members] @ weights[members]).std(axis=0)
-        scaled[members] = weights[members] * _ratio(np.sqrt(part), spread)
-    scaled *= _ratio(np.ones(len(share)), (design @ scaled).std(axis=0))
-    return Population(process, design, scaled, design @ scaled, share)
+    names, of_family = np.array(process.names), np.array(process.families)
+    families = sorted(set(process.families) - {UNHEARD})
+    mixture = rng.gamma(MIXTURE, size=(len(families), tuned.shape[1]))
+    loud = loud if (names == LEVEL).any() else 0.0
+    members = [of_family == family for family in families]
+    own = rng.standard_normal(tuned.shape)
+
+    def following(some: np.ndarray, weights: np.ndarray, part: np.ndarray | float) -> np.ndarray:
+        """Weights of some features, whose response has this variance."""
+        kept = np.where(some[:, None], weights, 0.0)
+        return np.asarray(kept * _ratio(np.sqrt(part * np.ones(len(share))), (design @ kept).std(axis=0)))
+
+    def mixed(weights: np.ndarray) -> np.ndarray:
+        parts = [following(some, weights, part) for some, part in zip(members, mixture, strict=True)]
+        return np.sum(parts, axis=0) if parts else np.zeros_like(weights)
+
+    everything = np.ones(len(names), bool)
+    weights = following(names == LEVEL, tuned, (1 - unheard) * loud)
+    for several, part in (
+        ((mixed(tuned), mixed(own)), (1 - unheard) * (1 - loud)),
+        ([following(of_family == UNHEARD, one, 1.0) for one in (tuned, own)], unheard),
+    ):
+        of_neighbours, of_its_own = (following(everything, one, 1.0) for one in several)
+        both = np.sqrt(smooth) * of_neighbours + np.sqrt(1 - smooth) * of_its_own
+        weights = weights + following(everything, both, part)
+    weights = following(everything, weights, 1.0)
+    return Population(process, design, weights, design @ weights, share)
 
 
-def _auditory_weights(positions: np.ndarray, process: Features, rng: np.random.Generator) -> np.ndarray:
-    """Weights of the features per voxel before families are mixed, [features, voxels].
+def _auditory_weights(
+    positions: np.ndarray, process: Features, fwhm_mm: float, rng: np.random.Generator
+) -> np.ndarray:
+    """Weights of the features per voxel before families are mixed, smooth over cortex, [features, voxels].
 
     Preferred frequency runs high-low-high from back to front, two mirrored gradients that meet at the middle
-    (Formisano et al. 2003). Level and onsets raise the response of every voxel; modulation and pitch raise or
-    lower it, as a voxel's tuning has it, which keeps it from following loudness more than real voxels do.
+    (Formisano et al. 2003). Level and onsets raise the response of every voxel; modulation, pitch and what is unheard
+    raise or lower it, as a voxel's tuning has it, which keeps it from following loudness more than real voxels do.
     """
     y = positions[:, 1]
     back_to_front = (y - y.min()) / max(float(np.ptp(y)), 1e-9)
     preferred = np.abs(2 * back_to_front - 1) * (N_BANDS - 1)
     bands = np.exp(-0.5 * ((np.arange(N_BANDS)[:, None] - preferred) / 2.0) ** 2)
-    weights = rng.lognormal(0.0, 0.3, (len(process.names), len(positions)))
-    signs = rng.choice([-1.0, 1.0], weights.shape)
-    members = {family: np.array([name == family for name in process.families]) for family in FAMILIES}
-    if members["bands"].any():
-        weights[members["bands"]] *= bands
-    weights[[name == "level" for name in process.names]] *= LEVEL_WEIGHT
-    signed = members["modulation"] | members["pitch"]
-    weights[signed] *= signs[signed]
-    return np.asarray(weights)
+    fields = smooth_fields(positions, fwhm_mm, len(process.names), rng)
+    members = {
+        family: np.array([name == family for name in process.families]) for family in (*FAMILIES, UNHEARD)
+    }
+    raised = np.exp(0.3 * fields)
+    raised[members["bands"]] *= bands[: members["bands"].sum()]
+    raised[[name == LEVEL for name in process.names]] *= LEVEL_WEIGHT
+    signed = members["modulation"] | members["pitch"] | members[UNHEARD]
+    return np.where(signed[:, None], fields, raised)
 
 
-def _picture_process(n_frames: int, rng: np.random.Generator) -> Features:
-    """Independent first-order autoregressive processes, as the pictures of a film change."""
-    carry = np.exp(-1 / (PICTURE_SECONDS * FEATURE_RATE))
-    white = rng.standard_normal((N_PICTURES, n_frames))
+def _unheard(n_frames: int, rng: np.random.Generator) -> Features:
+    """Independent first-order autoregressive processes, as the pictures of a film change, or what a story means."""
+    carry = np.exp(-1 / (UNHEARD_SECONDS * FEATURE_RATE))
+    white = rng.standard_normal((N_UNHEARD, n_frames))
     values = lfilter([np.sqrt(1 - carry**2)], [1, -carry], white, axis=1)
-    return Features(values, [f"picture {i + 1}" for i in range(N_PICTURES)], ["pictures"] * N_PICTURES)
+    return Features(values, [f"{UNHEARD} {i + 1}" for i in range(N_UNHEARD)], [UNHEARD] * N_UNHEARD)
 
 
 def _ratio(a: np.ndarray, b: np.ndarray) -> np.ndarray:

@@ -18,15 +18,40 @@ from scipy.ndimage import gaussian_filter
 from fmri_audio.simulation.haemodynamics import drift_basis
 from fmri_audio.study.facts import Run
 
-#: Autocorrelation of the noise from one volume to another 1.5 s later, and its smoothness in space (FWHM, mm).
-NOISE_AR, NOISE_FWHM_MM = 0.4, 6.0
-#: Variance of the drift in a run long enough for all its courses, how many these are, and its smoothness in space.
-DRIFT_VARIANCE, N_DRIFTS, DRIFT_FWHM_MM = 0.5, 3, 20.0
+#: How many courses drift has, and its smoothness in space (mm).
+N_DRIFTS, DRIFT_FWHM_MM = 3, 20.0
 #: The head jerks about once in three minutes. What that adds is largest at edges of tissue, has this standard
 #: deviation over tissue (as median, and with this spread of its logarithm) and fades with this time constant.
 ARTEFACT_EVERY_SECONDS, ARTEFACT_SD, ARTEFACT_SPREAD, ARTEFACT_FADES_SECONDS = 180.0, 2.0, 0.3, 4.5
-_FWHM_OF_SIGMA = float(np.sqrt(8 * np.log(2)))
+#: A Gaussian is so many standard deviations wide at half its height.
+FWHM_OF_SIGMA = float(np.sqrt(8 * np.log(2)))
 _CHUNK_VALUES = 2_000_000
+
+
+@dataclass(frozen=True)
+class Noise:
+    """What a voxel's noise is like.
+
+    Attributes
+    ----------
+    fwhm_mm : float
+        Its smoothness in space.
+    autocorrelation : float
+        From one moment to another 1.5 s later.
+    common : float
+        Share of its variance that a subject's whole brain has in common.
+    drift_variance : float
+        Variance of the drift in a run long enough for all its courses, where the noise has 1.
+    """
+
+    fwhm_mm: float
+    autocorrelation: float
+    common: float
+    drift_variance: float
+
+    def carried(self, tr: Fraction) -> float:
+        """Autocorrelation from one volume to the next."""
+        return float(self.autocorrelation ** float(tr / Fraction(3, 2)))
 
 
 @dataclass(frozen=True)
@@ -78,12 +103,13 @@ def noise_chunks(
     voxel_mm: Sequence[float],
     run: Run,
     tr: Fraction,
+    like: Noise,
     rng: np.random.Generator,
 ) -> Iterator[np.ndarray]:
     """Yield the noise of a run, some volumes at a time, [volumes, kept voxels], float32.
 
-    White noise, smoothed along x, y and z in turn, drives a first-order autoregression in time. Its variance is 1
-    in every voxel once drift has been taken out.
+    White noise, smoothed along x, y and z in turn, and one white number for the whole box drive a first-order
+    autoregression in time. Its variance is 1 in every voxel once drift has been taken out.
 
     Parameters
     ----------
@@ -95,17 +121,21 @@ def noise_chunks(
     run : Run
     tr : Fraction
         Seconds.
+    like : Noise
     rng : Generator
     """
-    along = _kernels(box, voxel_mm, NOISE_FWHM_MM)
-    carry = np.float32(autocorrelation(tr))
-    scale = np.float32(1 / np.sqrt(kept_by_cleaning(run.n_trs, tr)))
+    along = _kernels(box, voxel_mm, like.fwhm_mm)
+    carry = np.float32(like.carried(tr))
+    scale = np.float32(1 / np.sqrt(kept_by_cleaning(run.n_trs, tr, like.autocorrelation)))
+    local, common = scale * np.sqrt(np.float32(1 - like.common)), scale * np.sqrt(np.float32(like.common))
     per_chunk = max(1, _CHUNK_VALUES // int(np.prod(box)))
+    shared = common * rng.standard_normal((run.n_trs, 1), dtype=np.float32)
     last: np.ndarray | None = None
     for first in range(0, run.n_trs, per_chunk):
         n = min(per_chunk, run.n_trs - first)
         white = rng.standard_normal((n, *box), dtype=np.float32)
-        noise = scale * _smoothed(white, along)[:, kept]
+        noise = local * _smoothed(white, along)[:, kept]
+        noise += shared[first : first + n]
         for k in range(n):
             if last is not None:
                 noise[k] = carry * last + np.sqrt(1 - carry**2) * noise[k]
@@ -113,26 +143,29 @@ def noise_chunks(
         yield noise
 
 
-def autocorrelation(tr: Fraction) -> float:
-    """Autocorrelation of the noise from one volume to the next."""
-    return float(NOISE_AR ** float(tr / Fraction(3, 2)))
-
-
 @lru_cache(maxsize=16)
-def kept_by_cleaning(n_trs: int, tr: Fraction) -> float:
+def kept_by_cleaning(n_trs: int, tr: Fraction, autocorrelation: float) -> float:
     r"""Share of the autoregressive noise's variance that taking out the drift leaves.
 
     With the noise's correlations :math:`\Sigma` and an orthonormal basis :math:`Q` of what is taken out,
-    :math:`1 - \operatorname{tr}(Q^\top \Sigma Q) / n`.
+    :math:`1 - \operatorname{tr}(Q^\top \Sigma Q) / n`. The autocorrelation is that of :class:`Noise`.
     """
     basis = drift_basis(n_trs, tr)
     if basis.shape[1] >= n_trs:  # of so short a run nothing is left; its noise keeps its size
         return 1.0
-    return float(1 - np.sum(basis * (toeplitz(autocorrelation(tr) ** np.arange(n_trs)) @ basis)) / n_trs)
+    return float(
+        1
+        - np.sum(basis * (toeplitz(autocorrelation ** (float(tr) / 1.5 * np.arange(n_trs))) @ basis)) / n_trs
+    )
 
 
 def drift(
-    box: Sequence[int], voxel_mm: Sequence[float], runs: Sequence[Run], tr: Fraction, rng: np.random.Generator
+    box: Sequence[int],
+    voxel_mm: Sequence[float],
+    runs: Sequence[Run],
+    tr: Fraction,
+    variance: float,
+    rng: np.random.Generator,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Draw a subject's drift, in amounts that differ between runs and vary smoothly over the brain.
 
@@ -150,12 +183,12 @@ def drift(
         course[run.first_tr : run.last_tr, : slow.shape[1]] = slow * rng.standard_normal(slow.shape[1])
     white = rng.standard_normal((N_DRIFTS, *box), dtype=np.float32)
     maps = _smoothed(white, _kernels(box, voxel_mm, DRIFT_FWHM_MM))
-    return course, np.asarray(np.sqrt(DRIFT_VARIANCE / N_DRIFTS) * maps, np.float32)
+    return course, np.asarray(np.sqrt(variance / N_DRIFTS) * maps, np.float32)
 
 
 def _kernels(box: Sequence[int], voxel_mm: Sequence[float], fwhm_mm: float) -> list[np.ndarray]:
     """One smoothing matrix per axis."""
-    return [smoothing(n, fwhm_mm / _FWHM_OF_SIGMA / mm) for n, mm in zip(box, voxel_mm, strict=True)]
+    return [smoothing(n, fwhm_mm / FWHM_OF_SIGMA / mm) for n, mm in zip(box, voxel_mm, strict=True)]
 
 
 @lru_cache(maxsize=64)

@@ -22,7 +22,7 @@ import numpy as np
 import soundfile as sf
 
 from fmri_audio.base.errors import UserError
-from fmri_audio.base.settings import FAMILIES, Variant
+from fmri_audio.base.settings import FAMILIES, Variant, Voxels
 from fmri_audio.base.timeline import trs_to_samples, whole_trs
 from fmri_audio.simulation.brains import SimulatedSubject, Simulation, plan_simulation, strength_of, volumes
 from fmri_audio.simulation.grid import Grid, box_affine
@@ -48,7 +48,8 @@ def simulate_study(
     shape: Sequence[int],
     seed: int,
     strength: float | None = None,
-    variant: Variant = "realistic",
+    variant: Variant = "matched",
+    voxels: Voxels = "between",
     features: Sequence[str] = FAMILIES,
     tr: Fraction = Fraction(3, 2),
     runs: Sequence[tuple[int, int]] | None = None,
@@ -77,8 +78,11 @@ def simulate_study(
         0 ≤ s < 0.75; the variant's own unless given. The correlation that a model of the shared response can
         reach with one subject is about √s.
     variant : str
-        ``realistic``; ``null``: noise only; ``null-shared``: auditory cortex shares a signal that has nothing to
-        do with this sound; ``strong``.
+        ``matched`` to the regions of real listeners; ``null``: noise only; ``null-shared``: auditory cortex shares a
+        signal that has nothing to do with this sound; ``strong``.
+    voxels : str
+        ``smooth``, ``between`` or ``fine``: how a region's response is spread over its voxels, which real regions do
+        not say.
     features : sequence of str
         Families of acoustic features that auditory cortex follows, of
         :data:`fmri_audio.sound.acoustics.FAMILIES`.
@@ -105,7 +109,7 @@ def simulate_study(
     out = Path(out)
     scans = _runs(runs, n_trs)
     _validate(waveform, sample_rate, n_subjects, n_trs, shape, tr)
-    strength = strength_of(variant, strength)
+    strength = strength_of(variant, strength, voxels)
     check_families(features)
     _make_way(out, overwrite, remove=False)
     heard = waveform[: trs_to_samples(n_trs, sample_rate, tr)]
@@ -117,10 +121,11 @@ def simulate_study(
         seed=seed,
         families=features,
         variant=variant,
+        voxels=voxels,
         strength=strength,
     )
     facts = StudyFile(
-        name="simulated" if variant == "realistic" else f"simulated, {variant}",
+        name="simulated" if variant == "matched" else f"simulated, {variant}",
         simulated=True,
         tr=tr,
         shift_trs=SHIFT_TRS,
@@ -161,7 +166,8 @@ def write_truth(path: Path, simulation: Simulation, subjects: Sequence[Simulated
     ``active``           voxels that follow the sound, [x, y, z] of bool; ``other``: voxels that follow
                          something else
     ``features``         features through the canonical response, above the drift, z-scored, [TRs, features];
-                         of ``null-shared`` its surrogates. ``names`` and ``families`` name the columns.
+                         of ``null-shared`` its surrogates. ``names`` and ``families`` name the columns; those of
+                         the family ``unheard`` are what listeners share beside the sound.
     ``level``            level of the real sound, likewise, [TRs], in every variant
     ``weights``          [features, active]; ``features @ weights`` is
     ``shared``           the noise-free response that subjects share, of variance 1, [TRs, active]

@@ -64,6 +64,14 @@ class Features:
         kept = [i for i, family in enumerate(self.families) if family in families]
         return Features(self.values[kept], [self.names[i] for i in kept], [self.families[i] for i in kept])
 
+    def beside(self, others: Features) -> Features:
+        """These features and others of as many frames, [both, frames]."""
+        return Features(
+            np.concatenate([self.values, others.values]),
+            [*self.names, *others.names],
+            [*self.families, *others.families],
+        )
+
 
 def check_families(families: Sequence[str]) -> None:
     """Raise a UserError unless these are families of features, at least one and none twice."""

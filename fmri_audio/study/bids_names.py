@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from fmri_audio.base.documents import load_json
+from fmri_audio.base.documents import load_json, read_bytes
 from fmri_audio.base.errors import UserError
 
 DERIVATIVES = "derivatives"
@@ -25,6 +25,8 @@ INDICES = ("run", "echo")
 FORMS = ("space", "cohort", "res", "den", "desc", "echo", "part")
 #: Parts of a complex scan that are not its magnitude.
 NO_MAGNITUDE = ("phase", "real", "imag")
+#: Bytes of a README that is read.
+MOST_README = 1 << 20
 #: Folders in which no derivatives are looked for.
 _ELSEWHERE = ("anat", "code", "figures", "func", "logs", "sourcedata", STIMULI)
 #: Levels of folders below ``derivatives``, or below the folder given, in which scans are looked for.
@@ -241,6 +243,12 @@ def read_json(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise UserError(f"{path}: not a JSON object; mend it")
     return content
+
+
+def readme(root: Path) -> str | None:
+    """What a data set's README says; None where there is none, or its content was not fetched."""
+    path = next((path for path in sorted(root.glob("README*")) if path.is_file()), None)
+    return None if path is None else read_bytes(path, MOST_README).decode("utf-8", "replace")
 
 
 def _label(key: str, value: str) -> Label:

@@ -16,14 +16,15 @@ from fmri_audio.base.errors import UserError
 from fmri_audio.base.kinds import Waveform
 from fmri_audio.base.settings import BIDS_SPACE
 from fmri_audio.brain import nifti
-from fmri_audio.brain.masks import NAMED_MASKS, load_mask
+from fmri_audio.brain.masks import MASKS_IN_MNI, NAMED_MASKS, load_mask
+from fmri_audio.brain.matrices import MatrixImage
 from fmri_audio.brain.nifti import seconds_per_volume
 from fmri_audio.sound import audio
 from fmri_audio.study.envelope import envelope_response
 from fmri_audio.study.facts import Found, Run, Scan, StudyFile, Subject, listed
 from fmri_audio.study.lags import Followed, suspicions
 from fmri_audio.study.reader import declared_filler, find_study, with_recognised
-from fmri_audio.study.scans import open_image, scan_volumes
+from fmri_audio.study.scans import open_scan, scan_volumes
 from fmri_audio.study.sync import (
     MOST_LAGS,
     EnvelopeCheck,
@@ -67,6 +68,7 @@ class _Subject:
 
     ``region`` is the mean of the mask at every volume, NaN at filler; None if the volumes could not be read.
     ``images`` are the headers of all scans, ``image`` that of the first; none if one of them could not be opened.
+    ``mask`` is the mask that was laid on them.
     """
 
     row: tuple[str, ...]
@@ -74,6 +76,7 @@ class _Subject:
     image: Any = None
     region: NDArray[np.float64] | None = None
     images: Sequence[Any] = ()
+    mask: str = ""
 
 
 def check_study(
@@ -116,7 +119,8 @@ def check_study(
     regions = {
         subject: one.region
         for subject, one in subjects.items()
-        if one.region is not None and len(one.region) == facts.n_trs
+        # The mean of all that a matrix holds says nothing of hearing.
+        if one.region is not None and len(one.region) == facts.n_trs and one.mask != "all"
     }
     opened = [
         pair
@@ -128,6 +132,11 @@ def check_study(
     notes, warnings = _envelopes(found, sounds, regions)
     notes += _spaces(opened)
     warnings += _forms(opened)
+    if mask in MASKS_IN_MNI and any(one.mask == "all" for one in subjects.values()):
+        notes.append(
+            "the scans are matrices whose voxels have no place, so all voxels were looked at and nothing tells whether "
+            "auditory cortex follows the sound; --mask FILE.npy, a truth value per voxel, says which do"
+        )
     if not sounds and not sound_problems:
         notes.append("no film was given, so nothing tells whether the brains follow it: add --film FILE")
     rows = [one.row for one in subjects.values()]
@@ -213,11 +222,14 @@ def _check_subject(
     same_grid = all(one.shape[:3] == image.shape[:3] for one in images)
     found: list[str] = []
     region, n_voxels, n_filler = None, "", ""
+    matrices = all(isinstance(one, MatrixImage) for one in images)
+    spec = "all" if matrices and spec in MASKS_IN_MNI else spec
     try:
-        if same_grid and all(nifti.is_placed(one) for one in images):
+        if same_grid and (matrices or all(nifti.is_placed(one) for one in images)):
             grid = image.affine.tobytes(), image.shape[:3]
             if grid not in masks:
-                masks[grid] = load_mask(spec, np.asarray(image.affine), image.shape[:3])
+                lies = np.asarray(image.affine), image.shape[:3]
+                masks[grid] = load_mask(spec, *lies, placed=False) if matrices else load_mask(spec, *lies)
             mask = masks[grid]
             n_voxels = str(int(mask.sum()))
             where = f"the {spec} mask" if spec in NAMED_MASKS else "the mask"
@@ -231,19 +243,19 @@ def _check_subject(
         name,
         str(sum(one.shape[3] for one in images)),
         "×".join(str(n) for n in image.shape[:3]),
-        "×".join(f"{size:g}" for size in voxel_sizes(image.affine)),
+        "—" if matrices else "×".join(f"{size:g}" for size in voxel_sizes(image.affine)),
         f"{seconds_per_volume(image):g}",
         n_voxels,
         n_filler,
         "see below" if problems else "ok",
     )
-    return _Subject(row, problems, image, region, images)
+    return _Subject(row, problems, image, region, images, spec)
 
 
 def _open_subject(scans: Sequence[Scan], facts: StudyFile, reference: Any) -> tuple[list[Any], list[str]]:
     """Open the files of one subject and compare their headers with the study's; no images where one cannot be read."""
     try:
-        images = [open_image(scan.path) for scan in scans]
+        images = [open_scan(scan) for scan in scans]
     except UserError as error:
         return [], [str(error)]
     problems = []
@@ -263,8 +275,10 @@ def _check_header(scan: Scan, image: Any, facts: StudyFile, reference: Any) -> l
         problems.append(
             f"{name}: {n_volumes} volumes, what was heard lasts until volume {needed}; correct the events or the file"
         )
-    seconds = seconds_per_volume(image)
-    if seconds == 0:
+    seconds, matrix = seconds_per_volume(image), isinstance(image, MatrixImage)
+    if seconds == 0 and matrix:
+        pass  # HDF5 states none
+    elif seconds == 0:
         problems.append(
             f"{name}: its header states no TR, the study {float(facts.tr):g} s; set it in the header"
         )
@@ -272,9 +286,14 @@ def _check_header(scan: Scan, image: Any, facts: StudyFile, reference: Any) -> l
         problems.append(
             f"{name}: its header says a TR of {seconds:g} s, the study {float(facts.tr):g} s; correct one of them"
         )
-    if not nifti.is_placed(image):
+    if not matrix and not nifti.is_placed(image):
         problems.append(nifti.unplaced(Path(name)))
-    if image.shape[:3] != reference.shape[:3]:
+    if matrix and image.shape[:3] != reference.shape[:3]:
+        problems.append(
+            f"{name}: {image.shape[0]} voxels, the first subject has {reference.shape[0]}: voxels of different brains "
+            "do not correspond; choose one subject with study.space (--space)"
+        )
+    elif image.shape[:3] != reference.shape[:3]:
         problems.append(f"{name}: its grid has another shape than the first subject's; resample it")
     elif not np.allclose(image.affine, reference.affine, atol=1e-3):
         problems.append(f"{name}: its affine differs from the first subject's; resample it")
@@ -424,7 +443,7 @@ def _sounds(
     notes: list[str] = []
     for run, path, lead in films_of_runs(folder, facts, runs, given):
         try:
-            waveform, steps = read_film(path, run, facts.tr, lead)
+            waveform, steps = read_film(path, run, facts.tr, lead, None if films else folder)
         except UserError as error:
             problems.append(str(error))
         else:

@@ -22,6 +22,28 @@ Subject = int | str
 Model = TypeVar("Model", bound=Section)
 
 
+class Clip(Section):
+    """A stretch of a sound that was played within a run.
+
+    Attributes
+    ----------
+    sound : str
+        Its path, counted from the study's folder.
+    onset : seconds
+        When it began, counted from the run's first TR; negative where that was before it.
+    start, length : seconds
+        Where in the sound the stretch begins, and how long it lasts.
+    fade : seconds
+        Over which it was faded in and out.
+    """
+
+    sound: str
+    onset: ExactSeconds
+    start: ExactSeconds
+    length: ExactSeconds
+    fade: ExactSeconds = Fraction(0)
+
+
 class Run(Section):
     """One scan: TRs ``first_tr <= k < first_tr + n_trs`` of the joined study.
 
@@ -34,6 +56,17 @@ class Run(Section):
     stimulus_lead : seconds, optional
         How much of that sound comes before the run's first TR (negative: the sound begins within the run). Without it
         the sound begins and ends with the run.
+    level : str, optional
+        A table of how loud that sound was, where the sound itself is not to be had
+        (:func:`fmri_audio.study.annotated.read_level`); its clock begins with the run's first TR.
+    words : str, optional
+        A table of who says what when (:func:`fmri_audio.study.annotated.read_words`).
+    words_lead : seconds
+        Time of that table at which the run's first TR begins.
+    clips : list of Clip
+        Where many sounds were heard one after the other: those. ``stimulus`` is then the table that lists them.
+    segments : str, optional
+        A table of segments or aligned words of that sound, its path counted from the study's folder.
     """
 
     name: str
@@ -42,6 +75,11 @@ class Run(Section):
     skip_trs: int = Field(0, ge=0, le=100_000)
     stimulus: str | None = None
     stimulus_lead: ExactSeconds | None = None
+    level: str | None = None
+    words: str | None = None
+    words_lead: ExactSeconds = Fraction(0)
+    clips: list[Clip] = Field(default_factory=list, max_length=10_000)
+    segments: str | None = None
 
     @property
     def last_tr(self) -> int:
@@ -126,12 +164,16 @@ class StudyFile(Section):
 
 @dataclass(frozen=True)
 class Scan:
-    """Volumes of one file: ``n_trs`` of them from ``first_volume`` on; ``whole`` if the file holds no others."""
+    """Volumes of one file: ``n_trs`` of them from ``first_volume`` on; ``whole`` if the file holds no others.
+
+    Of a table, ``columns`` are those that are read; all of them if it is empty.
+    """
 
     path: Path
     first_volume: int
     n_trs: int
     whole: bool = False
+    columns: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ from fmri_audio.study.facts import (
     listed,
 )
 from fmri_audio.study.layouts.base import LAYOUTS, Asked
-from fmri_audio.study.scans import open_image, scan_volumes
+from fmri_audio.study.scans import open_scan, scan_volumes
 
 #: So many equal volumes at the end of a run are filler: a scanner's noise never repeats itself.
 FEWEST_FILLER_TRS = 3
@@ -92,7 +92,7 @@ class Study:
     @classmethod
     def of(cls, folder: Path, found: Found) -> Study:
         """Open what was found in a folder; a :class:`UserError` where the first subject cannot be read."""
-        image = open_image(_scans(folder, found.scans, found.facts.subjects[0])[0].path)
+        image = open_scan(_scans(folder, found.scans, found.facts.subjects[0])[0])
         shape = cast(tuple[int, int, int], image.shape[:3])
         return cls(folder, found.facts, shape, np.asarray(image.affine), found.scans, is_placed(image))
 
@@ -233,7 +233,7 @@ class Study:
 
     def _opened(self, subject: Subject) -> list[tuple[Scan, Any]]:
         """Open a subject's scans, and refuse those that do not fit the study."""
-        opened = [(scan, open_image(scan.path)) for scan in self.scans(subject)]
+        opened = [(scan, open_scan(scan)) for scan in self.scans(subject)]
         for scan, image in opened:
             self._check_grid(scan, image)
         return opened

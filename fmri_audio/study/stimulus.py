@@ -42,6 +42,9 @@ SPREADSHEET = ".xlsx"
 FILM_PARTS = (1, 2)
 """Numbers of the play's parts: each is a run."""
 
+MOST_NAMES = 3
+"""Most sounds that are all named as what was heard."""
+
 FEWEST_TRS = 40
 """Fewest TRs a stimulus may have: less leaves no room for a test stretch and a gap before it."""
 
@@ -178,7 +181,7 @@ def _of_study(settings: Settings, detect: bool) -> Stimulus:
         audio.SAMPLE_RATE,
         settings.tr,
         table,
-        " and ".join(names),
+        " and ".join(names) if len(names) <= MOST_NAMES else f"{names[0]} and {len(names) - 1} more",
         [step for sound in sounds for step in sound.steps],
         source,
         list(zip(firsts, counts, strict=True)),
@@ -228,7 +231,16 @@ def _segments_of_run(settings: Settings, sound: RunSound, n_runs: int) -> tuple[
     starts, given = float(sound.starts), settings.stimulus.segments
     if given is None and settings.stimulus.source == PLAY:
         return segments.cut(whole_play(settings.tr).segments, starts, starts + length), PLAY_TABLE
+    own = given is None and settings.stimulus.source is None
+    if own and sound.run.clips:
+        table = pd.DataFrame(
+            [(float(clip.onset), float(clip.onset + clip.length), "music") for clip in sound.run.clips],
+            columns=list(segments.REQUIRED),
+        )
+        return segments.cut(table, starts, starts + length), f"the table {sound.path.name}"
     path = Path(given) if given is not None else sound.path.with_suffix(".tsv")
+    if own and sound.run.segments and not path.is_file():
+        path = Path(str(settings.study.source)) / sound.run.segments
     if given is None and not path.is_file():
         return None, ""
     source = f"the table {path.name}"
@@ -390,7 +402,8 @@ def _source_files(settings: Settings, study: StudyFile | None) -> list[Path]:
         return [*sorted(folder.glob("part*.ogg")), folder / "segments.tsv", *tables]
     if wanted.source is None and study is not None:
         own = [study.stimulus, *(run.stimulus for run in study.runs)]
-        sounds = [Path(str(settings.study.source)) / name for name in own if name is not None]
+        own += [name for run in study.runs for name in (run.segments, *(clip.sound for clip in run.clips))]
+        sounds = [Path(str(settings.study.source)) / name for name in dict.fromkeys(own) if name is not None]
     elif isinstance(wanted.source, dict):
         sounds = [Path(name) for name in wanted.source.values()]
     else:

@@ -16,6 +16,7 @@ from fmri_audio.base.errors import UserError
 from fmri_audio.base.kinds import Block, Waveform
 from fmri_audio.brain.cleaning import clean_blocks
 from fmri_audio.sound import audio
+from fmri_audio.study.clips import sound_of_clips
 from fmri_audio.study.facts import Run, StudyFile, listed
 
 MOST_LAGS = 10
@@ -54,7 +55,9 @@ class RunSound:
     steps: list[str]
 
 
-def read_film(path: Path, run: Run, tr: Fraction, lead: Fraction | None = None) -> tuple[Waveform, list[str]]:
+def read_film(
+    path: Path, run: Run, tr: Fraction, lead: Fraction | None = None, study: Path | None = None
+) -> tuple[Waveform, list[str]]:
     """Read the sound of a run and bring it to the run's clock.
 
     Parameters
@@ -67,6 +70,9 @@ def read_film(path: Path, run: Run, tr: Fraction, lead: Fraction | None = None) 
     lead : Fraction, optional
         Seconds of the sound before the run's first TR; see :class:`fmri_audio.study.facts.Run`. Without it the sound
         begins with the run's first TR and ends with its last.
+    study : path, optional
+        Folder of the study where the run's own sound is read, which may be put together from clips
+        (:mod:`fmri_audio.study.clips`); None for a film that takes its place.
 
     Returns
     -------
@@ -80,6 +86,8 @@ def read_film(path: Path, run: Run, tr: Fraction, lead: Fraction | None = None) 
     UserError
         It cannot be read, is silent, or is longer or shorter than the run by more than a TR.
     """
+    if study is not None and run.clips:
+        return sound_of_clips(study, run, tr)
     sound = audio.read_mono(path)
     waveform, steps = sound.waveform, sound.steps
     steps.insert(0, f"read {path.name} ({sound.description}; {sound.seconds:.2f} s)")
@@ -136,7 +144,7 @@ def run_sounds(
         return joined_sounds(sound.waveform, path, sound.steps, facts, trs)
     sounds = []
     for run, path, lead in films_of_runs(folder, facts, [run for run, _ in kept], films):
-        waveform, steps = read_film(path, run, facts.tr, lead)
+        waveform, steps = read_film(path, run, facts.tr, lead, folder if films is None else None)
         block = next((block for other, block in kept if other == run), None)
         if block is None:
             raise UserError(

@@ -25,15 +25,23 @@ def write(folder: Path, **values: Any) -> Path:
     return path
 
 
-@pytest.mark.parametrize("name", ["smoke", "demo", "full", "sherlock", "narratives"])
+TRS = {"lebel": Fraction(2), "little-prince": Fraction(2), "smn4lang": Fraction(71, 100)}
+"""Editions of data sets whose TR is another."""
+
+
+@pytest.mark.parametrize("name", edition_names())
 def test_every_edition_in_config_is_valid(name: str) -> None:
     settings = load_settings(name)
     assert settings.edition == name
-    assert settings.tr == Fraction(3, 2)
+    assert settings.tr == TRS.get(name, Fraction(3, 2))
+    width = max(settings.training.lag_trs) - min(settings.training.lag_trs) + 1
+    assert settings.training.gap_trs >= width + 12 / settings.tr, "as long as the lag window and the response"
 
 
 def test_all_editions_are_listed() -> None:
-    assert {"demo", "sherlock", "smoke"} <= set(edition_names())
+    assert {"demo", "sherlock", "smoke", "narratives", "sherlock-raw", "music-genres", *TRS} <= set(
+        edition_names()
+    )
 
 
 @pytest.mark.parametrize(
@@ -71,8 +79,9 @@ def test_all_editions_are_listed() -> None:
         ({"codec": True}, "codec: should be a valid string, not True"),
         (
             {"study": {"variant": "weak"}},
-            "study.variant: should be 'realistic', 'null', 'null-shared' or 'strong'",
+            "study.variant: should be 'matched', 'null', 'null-shared' or 'strong'",
         ),
+        ({"study": {"voxels": "big"}}, "study.voxels: should be 'smooth', 'between' or 'fine'"),
         (
             {"study": {"features": ["mel"]}},
             "study.features.0: should be 'bands', 'envelope', 'modulation' or 'pitch'",

@@ -165,7 +165,7 @@ def test_without_a_place_in_space_only_a_mask_of_the_same_kind_fits(tmp_path: Pa
         masks.load_mask(nowhere, guess, BOX)
     with pytest.raises(UserError, match="neither sform nor qform says where the voxels of the study are"):
         masks.load_mask(own_mask(tmp_path, pattern(), guess), guess, BOX, placed=False)
-    for name in masks.NAMED_MASKS:
+    for name in masks.MASKS_IN_MNI:
         with pytest.raises(UserError, match=f"{name} lies in MNI, and neither sform nor qform"):
             masks.load_mask(name, guess, BOX, placed=False)
 
@@ -189,3 +189,9 @@ def test_a_published_mask_is_read(shared_data: Path) -> None:
     image = nib.load(path)
     mask = masks.load_mask(str(path), image.affine, image.shape)  # type: ignore[attr-defined]
     assert_array_equal(mask, np.asarray(image.dataobj) > 0)  # type: ignore[attr-defined]
+
+
+def test_all_voxels_need_no_place_and_names_in_mni_do() -> None:
+    assert masks.load_mask("all", np.eye(4), (5, 1, 1), placed=False).sum() == 5
+    with pytest.raises(UserError, match="the scans are matrices whose 5 voxels have no place; set it to all"):
+        masks.load_mask("grey-matter", np.eye(4), (5, 1, 1), placed=False)

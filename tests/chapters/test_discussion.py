@@ -14,9 +14,11 @@ import pytest
 
 from fmri_audio.base import results
 from fmri_audio.base.results import Record
+from fmri_audio.base.settings import VOXELS
 from fmri_audio.chapters import discussion
 from fmri_audio.chapters.discussion import ALONE, BEHIND, Before, BitRates, FrontEnds
-from fmri_audio.experiments import scaling, scaling_table
+from fmri_audio.experiments import calibration, scaling, scaling_table
+from fmri_audio.experiments.calibration import CalibrationRow
 from fmri_audio.experiments.scaling import Cell
 
 COMMON = {"unit": "1", "segment": "speech", "fold": "held-out", "n": 3}
@@ -85,7 +87,7 @@ def before(tmp_path: Path) -> Before:
     shared = table(tmp_path / "05.csv", [{"unit": "1", "metric": "noise_ceiling", "value": 0.5}])
     run = SimpleNamespace(
         bandwidth=6.0,
-        settings=SimpleNamespace(tr="1.5"),
+        settings=SimpleNamespace(tr="1.5", study=SimpleNamespace(voxels="between")),
         study=SimpleNamespace(simulated=True),
         records=lambda chapter: shared,
     )
@@ -204,22 +206,41 @@ def test_what_many_voxels_would_let_through_is_compared_with_what_the_codec_spen
 def cells() -> list[Cell]:
     """A grid in which a score is a sum of what minutes and subjects give."""
     return [
-        Cell(minutes, subjects, decoder, quantity, value, value - 0.05, value + 0.05, 10, minutes, 0, "made")
+        Cell(
+            minutes,
+            subjects,
+            decoder,
+            quantity,
+            value,
+            value - 0.05,
+            value + 0.05,
+            10,
+            minutes,
+            0,
+            "made",
+            voxels,
+        )
+        for voxels, more in zip(VOXELS, (0.0, 0.01, 0.02), strict=True)
         for minutes in scaling.STUDIES
         for subjects in scaling.SUBJECTS
         for decoder in ("single", "group")
         for quantity in scaling_table.QUANTITIES
-        for value in [0.4 + minutes / 100 + (subjects / 100 if decoder == "group" else 0)]
+        for value in [0.4 + more + minutes / 100 + (subjects / 100 if decoder == "group" else 0)]
     ]
 
 
 def test_what_subjects_and_minutes_change() -> None:
     said = discussion.scaling_said(cells(), 23.4)
     assert (said["few"], said["middle"], said["many"], said["short"], said["long"]) == (1, 9, 17, 6, 23)
-    assert said["by_subjects"] == pytest.approx(0.16) and said["by_last_subjects"] == pytest.approx(0.08)
-    assert [said["by_minutes"], said["by_minutes_single"]] == pytest.approx([0.17, 0.17])
-    assert (said["real_single"], said["real_power"]) == ("0.63 (0.58 to 0.68)", "6 of 10")
-    assert str(said["pairs_said"]).startswith("is reached in no cell; the best is 17 subjects and 23 min")
+    assert (said["by_subjects"], said["by_last_subjects"]) == ("+0.16 to +0.16", "+0.08 to +0.08")
+    assert (said["by_minutes"], said["by_minutes_single"]) == ("+0.17 to +0.17", "+0.17 to +0.17")
+    assert (said["real_single"], said["real_power"]) == (
+        "0.63 to 0.65 (0.58 to 0.70)",
+        "0.63 to 0.65 (0.58 to 0.70)",
+    )
+    assert str(said["pairs_said"]).startswith(
+        "with smooth voxels it is reached in no cell; the best is 17 subjects and 23 min"
+    )
     assert "(6 in a study, on average)" in discussion.scaling_caption(cells(), 23.4)
 
 
@@ -228,7 +249,7 @@ def test_a_group_of_one_is_a_single_subject() -> None:
     studies = shown["study"].tolist()
     assert "6 min, 1 subject, single subjects" in studies and "6 min, 1 subject, group" not in studies
     assert list(shown.columns) == ["study", "studies", *scaling_table.QUANTITIES.values()]
-    assert shown.iloc[0, 2] == "0.46 (0.41–0.51)"
+    assert shown.iloc[0, 2] == "0.46 to 0.48 (0.41 to 0.53)"
 
 
 def test_scans_are_drawn_for_both_decoders() -> None:
@@ -249,18 +270,11 @@ def test_whose_brains_they_are_is_said_either_way() -> None:
     assert discussion.brains_said(simulated=False).startswith("The brains of this edition are measured.")
 
 
-def calibrated(holds: bool = True, rates: tuple[float, float] = (0.04, 0.06)) -> list[dict[str, str]]:
-    def row(variant: str, quantity: str, value: float, expected: str = "") -> dict[str, str]:
-        return {
-            "variant": variant,
-            "quantity": quantity,
-            "value": str(value),
-            "ci_low": "0.01",
-            "ci_high": "0.99",
-            "n": "500",
-            "holds": str(holds),
-            "expected": expected,
-        }
+def calibrated(holds: bool = True, rates: tuple[float, float] = (0.04, 0.06)) -> list[CalibrationRow]:
+    def row(variant: str, quantity: str, value: float, expected: str = "", n: int = 3) -> CalibrationRow:
+        return CalibrationRow(
+            variant, quantity, value, 0.01, 0.99, 500, expected, holds, 0, "abc", "between", n
+        )
 
     turned = "among 99% of the same sound turned round (0.44 to 0.56)"
     return [
@@ -268,6 +282,7 @@ def calibrated(holds: bool = True, rates: tuple[float, float] = (0.04, 0.06)) ->
         row("null-one-excerpt", "pairwise_identification", 0.52, turned),
         row("null", "rejection_rate", rates[0]),
         row("null-shared", "rejection_rate", rates[1]),
+        row("null-shared", "rejection_rate", rates[1], n=calibration.MANY_SUBJECTS),
     ]
 
 
@@ -275,12 +290,12 @@ def test_how_sure_the_statistics_are() -> None:
     said = discussion.calibration_said(calibrated())
     assert (said["null"], said["null_said"]) == ("0.500 (0.010 to 0.990)", "as it should be")
     assert (said["excerpt"], said["excerpt_said"], said["excerpt_n"]) == ("0.520", "0.44 to 0.56", 500)
-    assert said["rate_said"] == "They lie on both sides of it, and both intervals hold it"
+    assert said["rate_said"] == "They lie on both sides of it, and all intervals hold it"
     wrong = discussion.calibration_said(calibrated(holds=False, rates=(0.08, 0.09)))
     assert str(wrong["null_said"]).startswith("which is not one half")
-    assert wrong["rate_said"] == "Both lie above it, and not both intervals hold it"
+    assert wrong["rate_said"] == "All lie above it, and not all intervals hold it"
     low = discussion.calibration_said(calibrated(rates=(0.01, 0.02)))
-    assert low["rate_said"] == "Neither lies above it, and both intervals hold it"
+    assert low["rate_said"] == "None lies above it, and all intervals hold it"
 
 
 def test_the_plan_cites_the_edition_s_primary_comparison() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 from types import SimpleNamespace
 from typing import Any
@@ -34,7 +35,7 @@ from fmri_audio.chapters.evaluation.segments import Comparisons
 from fmri_audio.decoding.identification import Identified
 from fmri_audio.decoding.information import MOST_COMPONENTS, Bits
 from fmri_audio.edition.readings import Reading
-from fmri_audio.experiments import helped
+from fmri_audio.experiments import calibration, confirmed_rates, helped
 from fmri_audio.experiments.controls import CONTROL_LABELS
 from fmri_audio.sound.recognition import NO_RECOGNISER, Passage, SentencesIdentified, Words
 from fmri_audio.sound.scoring import METRIC_NAMES
@@ -234,9 +235,11 @@ def test_noise_takes_from_an_arm_or_it_does_not() -> None:
 
 
 def test_ten_of_a_kind_are_told_only_where_there_are_enough() -> None:
-    assert segments.ten_matched_said(identified(0.3)).startswith(
-        "Among ten of the same kind and loudness 0.30 are found (p = "
-    )
+    """A decoder that was fitted anew under every shift has a p, any other an approximate one."""
+    for refitted, p in ((True, "p = "), (False, "approximate p ")):
+        assert segments.ten_matched_said(replace(identified(0.3), refitted=refitted)).startswith(
+            f"Among ten of the same kind and loudness 0.30 are found ({p}"
+        )
     few, none = identified(0.3, n_segments=4, n_left_out=36), identified(0.3, n_segments=0, n_left_out=40)
     assert "Only 4 of 40 segments have so many, which is too few" in segments.ten_matched_said(few)
     assert "No segment has so many" in segments.ten_matched_said(none)
@@ -246,7 +249,7 @@ def test_shares_are_said_where_there_is_a_segment() -> None:
     some, none = identified(0.7), identified(0.7, n_segments=0)
     assert segments.accuracy_said(some) == "0.70" and segments.subjects_said(some) == "0.65 to 0.75"
     assert segments.accuracy_said(none) == segments.subjects_said(none) == "no number"
-    assert segments.arms_verdicts({"frozen": some, "mel": none}).startswith("frozen 0.70, p = ")
+    assert segments.arms_verdicts({"frozen": some, "mel": none}).startswith("frozen 0.70, approximate p ")
     assert "; mel + Griffin-Lim not testable" in segments.arms_verdicts({"frozen": some, "mel": none})
 
 
@@ -275,7 +278,7 @@ def test_what_the_sound_tells_is_said_for_every_arm() -> None:
         "few": np.nan,
     }
     said = by_sound.sound_said("simulated brains", found, p)
-    assert said.startswith("Decoded from simulated brains, before correction: frozen 0.80, p = ")
+    assert said.startswith("Decoded from simulated brains, before correction: frozen 0.80, approximate p ")
     assert (
         "After correction for 3 comparisons, segments are told apart at .05 in 1 of 2 arms (frozen)." in said
     )
@@ -350,16 +353,39 @@ def test_a_ceiling_of_the_whole_run_is_cited_where_there_is_one(whole: list[floa
     assert said["whole_ceiling"] == words and said["of_ceiling"] == pytest.approx(0.5)
 
 
+def test_a_rate_that_missed_is_said_with_what_more_studies_gave() -> None:
+    rows = [replace(row, holds=True) for row in calibration.read()]
+    n = len(confirmed_rates.single_rates(rows))
+    assert calibrated.missed_said(rows, []) == f"All {n} rates of single models and sizes hold the level."
+    assert calibrated.failed_said(rows, []) == "nothing"
+    rows[0] = replace(rows[0], value=0.08, ci_low=0.06, ci_high=0.1, holds=False)
+    assert calibrated.missed_said(rows, []).endswith(
+        "null (smooth voxels, 3 subjects) at 0.080 was not simulated again."
+    )
+    assert calibrated.failed_said(rows, []) != "nothing"
+    for holds, verdict in ((True, "it keeps the level."), (False, "it misses again.")):
+        fresh = replace(rows[0], value=0.053, ci_low=0.045, ci_high=0.062, n=4000, holds=holds)
+        said = calibrated.missed_said(rows, [fresh])
+        assert said.startswith(f"Of {n} rates, 1 missed the level alone") and said.endswith(verdict)
+        assert "0.053 (0.045 – 0.062)" in said and "4000 other studies" in said
+        assert (calibrated.failed_said(rows, [fresh]) == "nothing") is holds
+        shown = calibrated.table(rows, [fresh]).frame
+        assert shown["n"].tolist()[:2] == [rows[0].n, 4000] and len(shown) == len(rows) + 1
+
+
 def test_the_calibration_s_table_says_what_failed() -> None:
-    rows = calibrated.read()
-    said = calibrated.values(rows)
+    rows = calibration.read()
+    again = confirmed_rates.read()
+    said = calibrated.values(rows, again)
     assert said["calibration_failed"] == "nothing"
     low, high = str(said["one_excerpt_expected"]).split(" to ")
     assert 0 < float(low) < float(high) < 1
-    rows.loc[0, "holds"] = "no"
-    failed = calibrated.failed_said(rows)
+    missed = len(confirmed_rates.missed(rows))
+    rows[0] = replace(rows[0], holds=False)
+    assert calibrated.table(rows, again).frame["holds"].tolist().count("no") == 1 + missed
+    failed = calibrated.failed_said(rows, again)
     assert (
-        failed.startswith("rejection rate in null studies is 0.")
+        failed.startswith("rejection rate in null studies (smooth voxels, 3 subjects) is 0.")
         and "expected: the interval holds 0.05" in failed
     )
 

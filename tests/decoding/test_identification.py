@@ -12,8 +12,10 @@ from numpy.testing import assert_allclose
 
 from fmri_audio.base.errors import UserError
 from fmri_audio.decoding import identification
-from fmri_audio.decoding.identification import Identified, SoundFacts, Trial
+from fmri_audio.decoding.identification import Identified, Refitted, SoundFacts, Trial
 from fmri_audio.decoding.regression import FoldPrediction
+from fmri_audio.decoding.turning import Reader
+from fmri_audio.study.splits import k_fold
 
 RUNS = [(0, 240)]
 BLOCKS = [(0, 60), (60, 120), (120, 180), (180, 240)]
@@ -46,7 +48,10 @@ def test_a_true_prediction_is_identified_and_significant() -> None:
     assert len(found.null) == 240 - 2 * GAP - 1 == 215
     assert found.p == found.smallest_p == 1 / 216
     assert abs(found.null.mean() - 0.5) < 0.02
-    assert found.verdict == "p = 0.005 (215 shifts, smallest attainable 0.005)"
+    assert found.verdict.startswith("approximate p 0.005 (215 shifts, worth ")
+    assert dataclasses.replace(found, refitted=True).verdict.startswith("p = 0.005 (215 shifts, worth ")
+    assert found.verdict.endswith(" independent ones; smallest attainable 0.005)")
+    assert 10 < found.effective_shifts <= 215
 
 
 def test_accuracy_falls_with_noise_and_many_ways_are_harder() -> None:
@@ -98,17 +103,88 @@ def test_pairwise_agrees_with_counting_by_hand() -> None:
     assert_allclose(found.per_subject[0, row], np.mean(scores))
 
 
+# -- decoders that are fitted anew ----------------------------------------------------------------------------
+
+LAGS = (0, 1)
+
+
+def readers(bold: list[np.ndarray]) -> list[Reader]:
+    splits = k_fold(RUNS, len(BLOCKS), gap=GAP, lags=LAGS, shift=0, tr=Fraction(3, 2))
+    return [Reader.of(lambda split, one=one: one, splits, lags=LAGS, shift=0) for one in bold]  # type: ignore[misc]
+
+
+def refitted(bold: list[np.ndarray], features: np.ndarray, ways: int = 2) -> Identified:
+    several = readers(bold)
+    blocks = [split.test_block for split in several[0].splits]
+    layout = identification.trials(blocks, RUNS, n_trs=N_TRS, gap=GAP)
+    return Refitted.of(several, features, RUNS, layout, n_trs=N_TRS).identify(layout, ways)
+
+
+def heard(features: np.ndarray, noise: float, seed: int) -> np.ndarray:
+    """Voxels that follow the features, each in its way."""
+    rng = np.random.default_rng(seed)
+    voxels = features @ rng.standard_normal((N_FEATURES, 30))
+    return np.asarray(voxels + noise * rng.standard_normal(voxels.shape), np.float32)
+
+
+def test_a_sound_that_was_heard_is_found_by_decoders_that_are_fitted_anew() -> None:
+    features = smooth(240, 0)
+    found = refitted([heard(features, 0.5, seed) for seed in range(2)], features)
+    assert found.refitted and found.per_subject.shape == (2, 216)
+    assert found.accuracy > 0.9 and found.p == found.smallest_p
+    assert abs(found.null.mean() - 0.5) < 0.03
+    assert 0.1 < refitted([heard(features, 3, 1)], features, ways=10).accuracy < 1
+
+
+def test_a_shift_is_a_study_of_the_sound_turned_round() -> None:
+    """What stands under a shift is what the true pairing of the turned sound has."""
+    features = smooth(240, 0)
+    bold = [heard(features, 4.0, seed) for seed in range(2)]
+    found = refitted(bold, features)
+    shift = 57
+    row = 1 + int(np.flatnonzero(identification.admissible_shifts(RUNS, GAP) == shift)[0])
+    turned = refitted(bold, np.roll(features, -shift, axis=0))
+    assert_allclose(found.per_subject[:, row], turned.per_subject[:, 0])
+
+
+def test_fewer_shifts_are_spread_evenly_and_say_the_same_of_themselves() -> None:
+    features = smooth(240, 0)
+    bold = [heard(features, 4.0, 0)]
+    several = readers(bold)
+    blocks = [split.test_block for split in several[0].splits]
+    few = identification.trials(blocks, RUNS, n_trs=N_TRS, gap=GAP, most_shifts=20)
+    assert len(few[0].shifts) == 21 and few[0].shifts[1] == GAP + 1 and few[0].shifts[-1] == 240 - GAP - 1
+    found = Refitted.of(several, features, RUNS, few, n_trs=N_TRS).identify(few)
+    whole = refitted(bold, features)
+    every = np.concatenate([[0], identification.admissible_shifts(RUNS, GAP)])
+    assert_allclose(found.per_subject, whole.per_subject[:, np.isin(every, few[0].shifts)])
+
+
+def test_decoders_fitted_anew_find_nothing_in_nothing_at_the_stated_rate() -> None:
+    """Slow noise that two brains share, beside a slow sound; turned round after fitting it is compared with as well."""
+    p = []
+    for seed in range(200):
+        rng = np.random.default_rng(seed)
+        shared = smooth(240, 1000 + seed, width=12) @ rng.standard_normal((N_FEATURES, 30))
+        bold = [np.asarray(shared + 0.3 * rng.standard_normal(shared.shape), np.float32) for _ in range(2)]
+        p.append(refitted(bold, smooth(240, seed, width=12)).p)
+    rejected = int((np.array(p) <= 0.05).sum())
+    assert 2 <= rejected <= 21  # 99.9 % of binomial draws with n = 200, p = .05 lie within
+
+
 def test_many_way_is_the_expectation_over_random_distractors() -> None:
     rng = np.random.default_rng(0)
     n = 14
-    trial = Trial(np.arange(n), np.arange(n)[None], ~np.eye(n, dtype=bool)[None])
+    trial = Trial(np.arange(n), np.zeros(1, int), np.arange(n)[None], ~np.eye(n, dtype=bool)[None])
     similarities = rng.standard_normal((n, n))
     drawn = []
     for _ in range(4000):
         i = rng.integers(n)
         others = rng.choice(np.delete(np.arange(n), i), 9, replace=False)
         drawn.append(similarities[i, i] > similarities[i, others].max())
-    assert_allclose(identification.many_way_accuracy(similarities, trial)[0], np.mean(drawn), atol=0.03)
+    assert_allclose(
+        identification.many_way_accuracy(similarities[None], trial.admissible)[0], np.mean(drawn), atol=0.03
+    )
 
 
 def test_distractors_are_far_of_the_same_kind_and_as_loud() -> None:

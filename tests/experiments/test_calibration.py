@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from fmri_audio.base.errors import UserError
-from fmri_audio.base.settings import project_root
+from fmri_audio.base.settings import VOXELS
 from fmri_audio.decoding.identification import Identified
-from fmri_audio.experiments import calibration
+from fmri_audio.experiments import calibration, confirmed_rates
 
 
 def test_exact_intervals_hold_their_rate() -> None:
@@ -25,7 +24,9 @@ def test_exact_intervals_hold_their_rate() -> None:
         )
     ]
     assert np.mean(inside) >= 0.985
-    assert not calibration.exact_interval(40, 500)[0] <= 0.05  # a rate of 8 % is told from 5 %
+    # A true rate of 10 % is told from 5 % in nearly every run of 500.
+    told = [calibration.exact_interval(int(hits), 500)[0] > 0.05 for hits in rng.binomial(500, 0.1, 2000)]
+    assert np.mean(told) > 0.9
 
 
 def test_mean_intervals_hold_their_mean() -> None:
@@ -40,7 +41,7 @@ def test_mean_intervals_hold_their_mean() -> None:
 def test_too_few_repetitions_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="at least 500 are needed"):
         calibration.calibrate(100, 0, 1, lambda line: None)
-    with pytest.raises(UserError, match="^--repetitions 3: at least 500 are needed to tell 5 % from 8 %$"):
+    with pytest.raises(UserError, match="^--repetitions 3: at least 500 are needed to tell 5 % from 10 %$"):
         calibration.main(["--repetitions", "3", "--out", str(tmp_path / "table.csv")])
     assert not (tmp_path / "table.csv").exists()
 
@@ -97,43 +98,74 @@ def studies(expected: np.ndarray, n: int, seed: int) -> list[Identified]:
     return [Identified(expected + rng.normal(0, 0.04, (2, len(expected))), 0.5, 40, 0) for _ in range(n)]
 
 
-def test_one_excerpt_is_judged_among_the_same_sound_turned_round() -> None:
-    accident = np.random.default_rng(3).normal(0.5, 0.01, 150)
-    accident[0] = 0.512  # no worse than what others have
+def test_one_excerpt_fails_where_its_rate_is_wrong_or_its_accident_large() -> None:
+    accident = np.random.default_rng(3).normal(0.5, 0.002, 150)
+    accident[0] = 0.5
     rate, accuracy = calibration.one_excerpt(studies(accident, 400, 0), 0, "abc")
     assert (rate.quantity, accuracy.quantity) == ("rejection_rate", "pairwise_identification")
-    assert accuracy.holds
-    assert rate.holds
-    assert accuracy.value == pytest.approx(0.512, abs=0.005)
-    assert rate.value > 0.06
-    accident[0] = 0.56
-    assert [row.holds for row in calibration.one_excerpt(studies(accident, 400, 1), 0, "abc")] == [
-        False,
-        False,
+    assert rate.holds and accuracy.holds
+    assert accuracy.value == pytest.approx(0.5, abs=0.005)
+    accident[0] = 0.52  # a little better than the sound turned round: rejected too often, and seen
+    rate, accuracy = calibration.one_excerpt(studies(accident, 400, 1), 0, "abc")
+    assert not rate.holds and not accuracy.holds and rate.value > 0.08
+    accident[0] = 0.45
+    assert not calibration.one_excerpt(studies(accident, 400, 2), 0, "abc")[0].holds
+
+
+def test_the_rate_over_all_models_is_held_to_a_limit() -> None:
+    [fair] = calibration.at_most("null", nulls(1500, 0.05), 0, "abc")
+    assert fair.holds and (fair.n, fair.voxels) == (1500, "all")
+    [wrong] = calibration.at_most("null", nulls(1500, 0.08), 0, "abc")
+    assert wrong.holds is False and wrong.ci_high is not None and wrong.ci_high > calibration.MOST_ALARMS
+
+
+def nulls(n: int, rate: float) -> list[Identified]:
+    """Studies of which so many reject, exactly."""
+    rows = np.linspace(0.4, 0.6, 201)
+    found = []
+    for k in range(n):
+        mine = rows.copy()
+        mine[0] = 0.7 if k < round(rate * n) else 0.5
+        found.append(Identified(mine[None], 0.5, 40, 0))
+    return found
+
+
+def test_a_span_goes_over_all_models_of_a_voxel() -> None:
+    rows = [
+        calibration.CalibrationRow("null", "rate", 0.04, 0.02, 0.07, 500, "", True, 0, "abc", "smooth"),
+        calibration.CalibrationRow("null", "rate", 0.06, 0.03, 0.09, 500, "", False, 0, "abc", "fine"),
+        calibration.CalibrationRow("null", "rate", 0.5, 0.4, 0.6, 500, "", True, 0, "abc", "fine", 17),
     ]
+    found = calibration.span(rows, "null", "rate")
+    assert found == calibration.Span(0.04, 0.06, 0.02, 0.09, 500, False)
+    assert found.said == "0.040 to 0.060 (0.020 to 0.090)"
+    assert calibration.span(rows, "null", "rate", 17).said == "0.500 (0.400 to 0.600)"
+    with pytest.raises(KeyError):
+        calibration.span(rows, "strong", "rate")
 
 
 def test_the_table_is_that_of_this_code() -> None:
-    rows = calibration.read(project_root() / calibration.TABLE)
-    assert {row["made_by"] for row in rows} == {calibration.decided_by()}, "stale: run `make calibrate`"
-    rates = [row for row in rows if row["quantity"] == "rejection_rate" and row["variant"].startswith("null")]
-    assert [row["variant"] for row in rates] == ["null", "null-shared", "null-one-excerpt"]
-    nulls = rates[:2]
-    for row in nulls:
-        assert int(row["n"]) >= 500
-        assert calibration.exact_interval(
-            round(float(row["value"]) * int(row["n"])), int(row["n"])
-        ) == pytest.approx((float(row["ci_low"]), float(row["ci_high"])), abs=1e-5)
-        assert float(row["ci_low"]) <= 0.05 <= float(row["ci_high"])
-    assert [(row["variant"], row["quantity"]) for row in rows if row["holds"] != "True"] == []
-
-
-def test_a_table_is_written_as_it_is_read(tmp_path: Path) -> None:
-    row = calibration.CalibrationRow(
-        "null", "rejection_rate", 0.05, 0.03, 0.08, 500, "the interval holds 0.05", True, 0, "abc"
-    )
-    calibration.write([row], tmp_path / "t.csv")
-    [found] = calibration.read(tmp_path / "t.csv")
-    assert found == {name: str(value) for name, value in asdict(row).items()}
-    with pytest.raises(UserError, match="make it with `make calibrate`"):
-        calibration.read(tmp_path / "none.csv")
+    rows = calibration.read()
+    assert {row.made_by for row in rows} == {calibration.decided_by()}, "stale: run `make calibrate`"
+    rates = [row for row in rows if row.quantity == "rejection_rate" and row.variant.startswith("null")]
+    assert {(row.variant, row.voxels, row.subjects) for row in rates} == {
+        *(("null", name, 3) for name in VOXELS),
+        *(("null-shared", name, 3) for name in VOXELS),
+        ("null", "all", 3),
+        ("null-shared", "all", 3),
+        ("null-shared", "between", 17),
+        ("null-one-excerpt", "between", 3),
+    }
+    for row in rates:
+        assert row.n >= 500 and row.ci_low is not None and row.ci_high is not None
+        assert calibration.exact_interval(round(row.value * row.n), row.n) == pytest.approx(
+            (row.ci_low, row.ci_high), abs=1e-5
+        )
+        assert row.voxels != "all" or row.ci_high <= calibration.MOST_ALARMS
+    # A rate that misses alone is decided by more studies with other seeds, whose rule was written before them.
+    again = {confirmed_rates.key(row): row for row in confirmed_rates.read()}
+    decided = [again.get(confirmed_rates.key(row), row) if row.holds is False else row for row in rows]
+    assert [(row.variant, row.quantity) for row in decided if row.holds is False] == []
+    for row in decided:
+        if row.quantity == "rejection_rate" and row.variant.startswith("null"):
+            assert row.ci_low is not None and row.ci_low <= 0.05

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,9 +10,9 @@ import numpy as np
 import pytest
 
 from fmri_audio.base.errors import UserError
-from fmri_audio.base.settings import project_root
+from fmri_audio.base.rows import write_rows
+from fmri_audio.base.settings import VOXELS, project_root
 from fmri_audio.decoding.identification import FEWEST_SHIFTS
-from fmri_audio.decoding.regression import FoldPrediction
 from fmri_audio.experiments import calibration, scaling, scaling_table
 from fmri_audio.experiments.calibration import Heard
 from fmri_audio.experiments.scaling import Cell, Score
@@ -25,19 +26,6 @@ def play() -> Heard:
             calibration.load_settings("demo", {"stimulus": {"first_tr": 0, "n_trs": 360}})
         )
     )
-
-
-def fold(predicted: list[list[float]], first: int = 0) -> FoldPrediction:
-    values = np.array(predicted, np.float32)
-    return FoldPrediction((first, first + len(values)), values, np.zeros(1), np.ones(1), np.ones(1))
-
-
-def test_the_group_predicts_the_mean_of_its_subjects() -> None:
-    one, other = [fold([[1], [3]]), fold([[5], [5]], 2)], [fold([[3], [5]]), fold([[7], [1]], 2)]
-    mean = scaling.averaged([one, other])
-    assert [part.block for part in mean] == [(0, 2), (2, 4)]
-    np.testing.assert_array_equal([part.predicted[:, 0] for part in mean], [[2, 4], [6, 3]])
-    np.testing.assert_array_equal(scaling.averaged([one])[0].predicted, one[0].predicted)
 
 
 def test_cells_are_means_with_their_intervals() -> None:
@@ -84,9 +72,9 @@ def test_smaller_studies_are_the_first_subjects_of_larger_ones(play: Heard) -> N
 def test_the_same_seed_gives_the_same_table_whatever_the_processes(play: Heard, tmp_path: Path) -> None:
     for jobs in (1, 2):
         rows = scaling.scale(play, {6: 2}, 7, jobs, lambda line: None, subjects=(1, 2))
-        calibration.write(rows, tmp_path / f"{jobs}.csv")
+        write_rows(rows, tmp_path / f"{jobs}.csv")
     assert (tmp_path / "1.csv").read_bytes() == (tmp_path / "2.csv").read_bytes()
-    assert len(rows) == 2 * 2 * 4
+    assert len(rows) == len(VOXELS) * 2 * 2 * 4 and {one.voxels for one in rows} == set(VOXELS)
     known = scaling_table.read(tmp_path / "1.csv")
     assert [replace(one, value=0, ci_low=0, ci_high=0, segments=0) for one in known] == [
         replace(one, value=0, ci_low=0, ci_high=0, segments=0) for one in rows
@@ -131,15 +119,29 @@ def test_the_cheapest_cell_reaches_the_target_with_its_whole_interval() -> None:
     assert found == grid[2]
     assert scaling_table.cheapest(grid, "pairwise", 0.7) == grid[2]
     assert scaling_table.cheapest(grid, "pairwise", 0.9) is None
-    assert scaling_table.where_reached(grid, "pairwise", 0.8) == (
-        "is reached first with 3 subjects and 23 min (group decoder, 0.86, 0.82 to 0.96)"
+    everywhere = [replace(one, voxels=name) for name in VOXELS for one in grid]
+    said = scaling_table.where_reached(everywhere, "pairwise", 0.8).split("; ")
+    assert said == [
+        f"with {name} voxels it is reached first with 3 subjects and 23 min (group decoder, 0.86, 0.82 to 0.96)"
+        for name in VOXELS
+    ]
+    assert "it is reached in no cell; the best is 3 " in scaling_table.where_reached(
+        everywhere, "pairwise", 0.9
     )
-    assert scaling_table.where_reached(grid, "pairwise", 0.9).startswith(
-        "is reached in no cell; the best is 3 "
-    )
-    assert scaling_table.cell(grid, 23, 9, "group", "power") == grid[3]
-    with pytest.raises(KeyError, match="0 cells"):
-        scaling_table.cell(grid, 23, 9, "single", "power")
+
+
+def test_a_span_goes_from_the_lowest_model_of_a_voxel_to_the_highest() -> None:
+    grid = [
+        replace(made(6, 3, value, value - 0.02), voxels=name)
+        for name, value in zip(VOXELS, (0.6, 0.7, 0.65), strict=True)
+    ]
+    found = scaling_table.span(grid, 6, 3, "group", "pairwise")
+    assert (found.low, found.high, found.middle) == pytest.approx((0.6, 0.7, 0.65))
+    assert found.said == "0.60 to 0.70 (0.58 to 0.80)"
+    with pytest.raises(KeyError, match="there are smooth, between"):
+        scaling_table.span(grid[:2], 6, 3, "group", "pairwise")
+    with pytest.raises(KeyError, match="there are none"):
+        scaling_table.span(grid, 12, 3, "group", "pairwise")
 
 
 def test_the_table_is_that_of_this_code_and_grid() -> None:
@@ -148,9 +150,10 @@ def test_the_table_is_that_of_this_code_and_grid() -> None:
     assert {one.made_by for one in cells} == {decided_by}, "stale: run `make scaling`"
     assert {(one.minutes, one.n) for one in cells} == set(scaling.STUDIES.items())
     grid = {(minutes, count) for minutes in scaling.STUDIES for count in scaling.SUBJECTS}
-    for decoder in ("single", "group"):
+    for voxels, decoder in itertools.product(VOXELS, ("single", "group")):
         for quantity in scaling_table.QUANTITIES:
-            found = [one for one in cells if (one.decoder, one.quantity) == (decoder, quantity)]
+            asked = (voxels, decoder, quantity)
+            found = [one for one in cells if (one.voxels, one.decoder, one.quantity) == asked]
             assert {(one.minutes, one.subjects) for one in found} == grid
             assert all(one.ci_low <= one.value <= one.ci_high for one in found)
 

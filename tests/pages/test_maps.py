@@ -32,3 +32,13 @@ def test_auditory_cortex_is_drawn_on_both_hemispheres() -> None:
             assert 0.002 < bright.mean() < 0.1
     finally:
         plt.close(figure)
+
+
+def test_values_without_a_place_are_drawn_over_voxels() -> None:
+    rows = [maps.Map(np.arange(5.0), title, "correlation", 1.0) for title in ("one", "two")]
+    figure = maps.voxel_profiles(rows)
+    try:
+        assert [axis.get_title(loc="left") for axis in figure.axes] == ["one", "two"]
+        assert figure.axes[1].lines[0].get_xydata().tolist() == [[k + 1, k] for k in range(5)]
+    finally:
+        plt.close(figure)

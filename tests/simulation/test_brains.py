@@ -11,13 +11,14 @@ import soundfile as sf
 from numpy.testing import assert_allclose, assert_array_equal
 
 from fmri_audio.base.errors import UserError
-from fmri_audio.base.settings import FAMILIES, project_root
+from fmri_audio.base.settings import FAMILIES, VOXELS, Voxels, project_root
 from fmri_audio.brain import agreement, cleaning, masks
 from fmri_audio.simulation import brains as simulating
 from fmri_audio.simulation.brains import (
     INDIVIDUAL_SHARE,
     MAX_SHARE,
-    REALISTIC_STRENGTH,
+    STRONG,
+    UNHEARD,
     Simulation,
     plan_simulation,
     simulate_bold,
@@ -28,10 +29,10 @@ from fmri_audio.simulation.brains import (
 )
 from fmri_audio.simulation.grid import VISUAL_SHARE, Grid, box_affine
 from fmri_audio.simulation.haemodynamics import CANONICAL, Haemodynamics, above_drift, responses, unit
+from fmri_audio.simulation.voxel_models import VOXEL_MODELS, smooth_fields
 from fmri_audio.sound.acoustics import FEATURE_RATE, Features, acoustic_features
 from fmri_audio.study.facts import Run
 from fmri_audio.study.layouts.sherlock import RELEASE_AFFINE
-from tests.materials import expected_leave_one_out
 from tests.study.conftest import SHAPE
 
 TR, N_TRS, N_SUBJECTS = Fraction(3, 2), 240, 27
@@ -73,24 +74,70 @@ def correlation_with(course: np.ndarray, bold: np.ndarray) -> np.ndarray:
     return np.stack([agreement.correlate(np.broadcast_to(course[:, None], one.shape), one) for one in bold])
 
 
-# -- Sizes of real brains --------------------------------------------------------------------------------------
+# -- Sizes and places ------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("seed", [0, 1])
-def test_realistic_regions_have_the_correlations_of_27_real_listeners(plan, seed: int) -> None:  # type: ignore[no-untyped-def]
-    """.4 between one and the mean of the others, .15 with the sound's power; from seed to seed ±.008 and ±.01."""
-    simulation = plan(seed)
-    bold = cleaned(simulation, N_SUBJECTS)
-    assert abs(agreement.leave_one_out_isc(bold).mean() - 0.4) < 0.025
-    assert abs(correlation_with(simulation.level, bold).mean() - 0.15) < 0.03
+@pytest.mark.parametrize("voxels", VOXELS)
+def test_what_is_heard_and_what_is_not_have_their_shares(plan, voxels: Voxels) -> None:  # type: ignore[no-untyped-def]
+    """Counted apart, as they were mixed; the mean over seeds, because a short sound agrees with anything a little."""
+    model, shares = VOXEL_MODELS[voxels], []
+    for seed in range(6):
+        sound = plan(seed, voxels=voxels).sound
+        unheard = np.array(sound.process.families) == UNHEARD
+        parts = [(sound.design[:, some] @ sound.weights[some]).var(axis=0) for some in (unheard, ~unheard)]
+        shares.append((parts[0] / np.sum(parts, axis=0)).mean())
+        assert sound.share.mean() == pytest.approx(model.strength)
+    assert_allclose(np.mean(shares), model.unheard, atol=0.06)
 
 
-def test_equal_voxels_would_need_the_strength_that_the_formula_gives() -> None:
-    assert abs(expected_leave_one_out(0.187, N_SUBJECTS) - 0.4) < 0.001
-    assert 0.187 < REALISTIC_STRENGTH < 0.25
+def test_smooth_tuning_makes_neighbours_alike_and_fine_tuning_does_not(plan, grid: Grid) -> None:  # type: ignore[no-untyped-def]
+    positions = grid.positions(grid.active)
+    near = np.argwhere(np.abs(np.linalg.norm(positions[:, None] - positions, axis=2) - 3) < 0.1)
+    alike = {}
+    for voxels in VOXELS:
+        shared = plan(voxels=voxels).sound.shared
+        alike[voxels] = agreement.correlate(shared[:, near[:, 0]], shared[:, near[:, 1]]).mean()
+    assert alike["smooth"] > 0.85 > alike["between"] > alike["fine"] + 0.1
+    assert alike["fine"] < 0.5
 
 
-@pytest.mark.parametrize("mean", [0.0, 1e-9, 0.05, REALISTIC_STRENGTH, 0.65, 0.74])
+def test_a_region_of_fine_voxels_keeps_less_of_what_a_voxel_has(plan) -> None:  # type: ignore[no-untyped-def]
+    kept = {voxels: plan(voxels=voxels, strength=0.3).sound.shared.mean(axis=1).var() for voxels in VOXELS}
+    assert kept["smooth"] > kept["between"] > kept["fine"]
+
+
+def test_fields_are_smooth_by_the_width_stated_and_have_variance_one(grid: Grid) -> None:
+    positions = grid.positions(grid.active)
+    fields = smooth_fields(positions, 9.0, 3000, np.random.default_rng(0))
+    assert_allclose((fields**2).mean(axis=0), 1, atol=0.12)
+    sigma = 9.0 / np.sqrt(8 * np.log(2))
+    centre = np.argmin(np.linalg.norm(positions - positions.mean(axis=0), axis=1))
+    for apart in (3.0, 6.0):
+        ring = np.abs(np.linalg.norm(positions - positions[centre], axis=1) - apart) < 0.1
+        found = (fields[:, ring] * fields[:, [centre]]).mean()
+        assert_allclose(found, np.exp(-(apart**2) / (4 * sigma**2)), atol=0.08)
+
+
+def test_a_seed_s_brain_is_the_same_whatever_it_hears(plan, features: Features) -> None:  # type: ignore[no-untyped-def]
+    other = surrogate(features, np.random.default_rng(5))
+    one, two = (
+        plan_simulation(x, plan().grid, RUNS, TR, seed=0, families=FAMILIES) for x in (features, other)
+    )
+    assert_array_equal(one.sound.share, two.sound.share)
+    assert (
+        np.mean(
+            [np.corrcoef(a, b)[0, 1] for a, b in zip(one.sound.weights.T, two.sound.weights.T, strict=True)]
+        )
+        > 0.9
+    )
+
+
+def test_strong_brains_share_nothing_but_the_sound(plan) -> None:  # type: ignore[no-untyped-def]
+    assert UNHEARD in plan().sound.process.families
+    assert UNHEARD not in plan(variant="strong").sound.process.families
+
+
+@pytest.mark.parametrize("mean", [0.0, 1e-9, 0.05, 0.21, 0.65, 0.74])
 def test_shares_of_voxels_have_the_mean_asked_for_and_stay_possible(mean: float) -> None:
     relative = np.random.default_rng(0).lognormal(0, 0.5, 500)
     shares = voxel_shares(relative, mean)
@@ -104,25 +151,26 @@ def test_voxels_near_heschls_gyrus_share_more(plan, grid: Grid) -> None:  # type
     away = np.linalg.norm(grid.positions(grid.active) - masks.AUDITORY_CENTRES[0], axis=1)
     share = plan().sound.share
     assert share[away < 7].mean() > 1.3 * share[away > 13].mean()
-    assert share.std() > 0.05
+    assert share.std() > 0.2 * share.mean()
 
 
-def test_families_have_equal_parts_on_average(plan) -> None:  # type: ignore[no-untyped-def]
-    sound = plan().sound
+def test_families_have_equal_parts_on_average_beside_the_level(plan) -> None:  # type: ignore[no-untyped-def]
+    """In strong brains, where the level has no share of its own."""
+    sound = plan(variant="strong", voxels="smooth").sound
     parts = np.stack(
         [
             (sound.design[:, members] @ sound.weights[members]).var(axis=0)
             for members in (np.array(sound.process.families) == family for family in FAMILIES)
         ]
     )
-    assert_allclose((parts / parts.sum(axis=0)).mean(axis=1), 1 / len(FAMILIES), atol=0.03)
+    assert_allclose((parts / parts.sum(axis=0)).mean(axis=1), 1 / len(FAMILIES), atol=0.04)
 
 
 # -- Known truth is recovered ----------------------------------------------------------------------------------
 
 
 def test_the_true_response_reaches_what_is_attainable_and_no_more(plan) -> None:  # type: ignore[no-untyped-def]
-    for variant in ("realistic", "strong"):
+    for variant in ("matched", "strong"):
         simulation = plan(variant=variant)
         bold = cleaned(simulation, 12)
         subjects = [simulation.subject(i) for i in range(1, 13)]
@@ -234,16 +282,16 @@ def test_null_brains_share_nothing_and_do_not_hear(plan) -> None:  # type: ignor
 def test_null_shared_brains_share_as_much_but_nothing_of_this_sound(plan) -> None:  # type: ignore[no-untyped-def]
     real, null = plan(1), plan(1, variant="null-shared")
     together = [agreement.leave_one_out_isc(cleaned(simulation, 10)).mean() for simulation in (real, null)]
-    assert abs(together[0] - together[1]) < 0.06 and together[1] > 0.25
+    assert abs(together[0] - together[1]) < 0.06 and together[1] > 0.12
     courses = {
         variant: [plan(seed, variant=variant).sound.shared for seed in range(8)]
-        for variant in ("realistic", "null-shared")
+        for variant in ("matched", "null-shared")
     }
     lag_one = {
         variant: np.mean([agreement.correlate(x[:-1], x[1:]).mean() for x in shared])
         for variant, shared in courses.items()
     }
-    assert abs(lag_one["realistic"] - lag_one["null-shared"]) < 0.05
+    assert abs(lag_one["matched"] - lag_one["null-shared"]) < 0.05
     # Over seeds the level correlates with it no more often one way than the other, at any lag.
     lags = range(-4, 5)
     by_seed = []
@@ -324,7 +372,9 @@ def test_other_voxels_share_pictures_and_the_rest_share_nothing(plan, grid: Grid
     bold = np.stack([cleaning.clean_blocks(np.concatenate(one), [(0, N_TRS)], TR) for one in everywhere])
     isc = agreement.pairwise_isc(bold).mean(axis=0)
     active, other = grid.active[grid.tissue], grid.other[grid.tissue]
-    assert abs(isc[other].mean() - REALISTIC_STRENGTH) < 0.05
+    assert (
+        0.7 < isc[other].mean() / VOXEL_MODELS["between"].strength < 1.05
+    )  # jerks of the head take the rest
     assert abs(isc[~active & ~other].mean()) < 0.02
     assert not (active & other).any()
     r = [correlation_with(plan(seed).level, plan(seed).pictures.shared[None]).mean() for seed in range(40)]
@@ -339,12 +389,17 @@ def test_families_can_be_left_out_and_level_is_still_heard_without_bands(plan) -
     assert not any(name.startswith("band") for name in without.sound.process.names)
     assert correlation_with(without.level, cleaned(without, 4)).mean() > 0.08
     only = plan(families=("bands",))
-    assert len(only.sound.process.names) == len(only.sound.weights) == 16
+    heard = [
+        name
+        for name, family in zip(only.sound.process.names, only.sound.process.families, strict=True)
+        if family != UNHEARD
+    ]
+    assert len(heard) == 16 and len(only.sound.weights) == len(only.sound.process.names)
     assert_array_equal(only.level, without.level)
 
 
 def test_frequency_runs_high_low_high_from_back_to_front(plan, grid: Grid) -> None:  # type: ignore[no-untyped-def]
-    sound = plan(families=("bands",)).sound
+    sound = plan(families=("bands",), variant="strong", voxels="smooth").sound
     best, y = sound.weights.argmax(axis=0), grid.positions(grid.active)[:, 1]
     back, middle, front = (
         best[(y >= low) & (y <= high)].mean() for low, high in ((-35, -31), (-22, -18), (-9, -5))
@@ -383,10 +438,10 @@ def test_a_box_keeps_the_voxel_centres_of_the_release() -> None:
 @pytest.mark.parametrize(
     ("variant", "strength", "said"),
     [
-        ("realistic", 0.75, "strength 0.75: should be at least 0 and below 0.75"),
-        ("realistic", -0.1, "strength -0.1"),
+        ("matched", 0.75, "strength 0.75: should be at least 0 and below 0.75"),
+        ("matched", -0.1, "strength -0.1"),
         ("null", 0.2, "the variant null has no signal"),
-        ("loud", None, "variant 'loud': should be one of realistic, null, null-shared, strong"),
+        ("loud", None, "variant 'loud': should be one of matched, null, null-shared, strong"),
     ],
 )
 def test_impossible_strengths_and_variants_are_refused(
@@ -398,5 +453,10 @@ def test_impossible_strengths_and_variants_are_refused(
 
 def test_variants_have_strengths_of_their_own() -> None:
     own = {variant: strength_of(variant, None) for variant in simulating.VARIANTS}
-    assert own["null"] == 0 and own["null-shared"] == own["realistic"] and 0.6 <= own["strong"] <= 0.7
+    assert own["null"] == 0 and own["null-shared"] == own["matched"] and own["strong"] == STRONG
     assert strength_of("null", 0.0) == 0
+    assert [strength_of("matched", None, name) for name in VOXELS] == [
+        VOXEL_MODELS[name].strength for name in VOXELS
+    ]
+    with pytest.raises(UserError, match="voxels 'large': should be one of smooth, between, fine"):
+        strength_of("matched", None, "large")  # type: ignore[arg-type]

@@ -19,6 +19,7 @@ from fmri_audio.brain.masks import auditory_mask
 from fmri_audio.simulation.simulator import box_affine
 from fmri_audio.study import checker, sync
 from fmri_audio.study.envelope import envelope_response
+from fmri_audio.study.scans import open_image
 
 from . import made
 
@@ -81,7 +82,7 @@ def rewrite(
     folder: Path, subject: int, edit: Callable[[np.ndarray], np.ndarray | None], **scan: object
 ) -> None:
     path = folder / f"sherlock_movie_s{subject}.nii"
-    data = np.asarray(checker.open_image(path).dataobj).copy()
+    data = np.asarray(open_image(path).dataobj).copy()
     changed = edit(data)
     made.write_scan(path, data if changed is None else changed, **scan)  # type: ignore[arg-type]
 
@@ -294,9 +295,7 @@ def test_files_that_are_missing_or_broken(folder: Path, check: Check) -> None:
 @pytest.mark.parametrize("cut", [4, 3000])
 def test_a_truncated_archive_is_found(folder: Path, check: Check, cut: int) -> None:
     plain = folder / "sherlock_movie_s1.nii"
-    packed = made.write_scan(
-        folder / "sherlock_movie_s1.nii.gz", np.asarray(checker.open_image(plain).dataobj)
-    )
+    packed = made.write_scan(folder / "sherlock_movie_s1.nii.gz", np.asarray(open_image(plain).dataobj))
     plain.unlink()
     assert check(folder)[0] == 0
     packed.write_bytes(packed.read_bytes()[:-cut])

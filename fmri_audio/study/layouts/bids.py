@@ -2,6 +2,7 @@
 
 What is used of it: the preprocessed scans, the events (or ``code/event_meta.json``) that say when a story was heard,
 the sounds in ``stimuli/``, and the list of scans that the data set's own authors exclude. The response is not shifted.
+Other layouts are this one with what the authors of one data set say elsewhere (:class:`Authors`).
 :mod:`fmri_audio.study.bids_names` says where things lie, :mod:`fmri_audio.study.bids_events` which events are
 the story.
 """
@@ -16,7 +17,7 @@ from fractions import Fraction
 from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from fmri_audio.base.errors import UserError
 from fmri_audio.base.settings import BIDS_SPACE, Section
@@ -39,7 +40,7 @@ from fmri_audio.study.bids_names import (
     speaking_of,
     stimulus_file,
 )
-from fmri_audio.study.facts import STUDY_FILE, Found, Run, Scan, StudyFile, Subject, listed, validated
+from fmri_audio.study.facts import STUDY_FILE, Clip, Found, Run, Scan, StudyFile, Subject, listed, validated
 from fmri_audio.study.layouts.base import LAYOUTS, Asked, Layout
 from fmri_audio.study.scans import open_image
 
@@ -52,31 +53,11 @@ _MOST_TRS = 1_000_000
 class BidsFile(Section):
     """A ``study.yml`` beside a BIDS data set; its values hold where the edition names none."""
 
-    layout: Literal["bids"]
+    layout: str
     task: str | None = None
     story: str | None = None
     space: str = BIDS_SPACE
     shift_trs: int = 0
-
-
-class Bids(Layout):
-    """A BIDS data set with derivatives, or a ``study.yml`` beside one that names task, story and space."""
-
-    name = "bids"
-    label = "BIDS derivatives"
-    place = 10
-
-    def recognises(self, folder: Path, written: object) -> bool:
-        """Whether it looks like BIDS and no ``study.yml`` says otherwise."""
-        return written is None and is_bids(folder)
-
-    def find(self, folder: Path, written: object, asked: Asked) -> Found:
-        """Find the scans that are asked for; what is asked for comes before what is written."""
-        if written is None:
-            return find_bids(folder, asked.task, asked.story, asked.space)
-        own = validated(BidsFile, written, folder / STUDY_FILE)
-        space = asked.space if asked.space != BIDS_SPACE else own.space
-        return find_bids(folder, asked.task or own.task, asked.story or own.story, space, own.shift_trs)
 
 
 @dataclass(frozen=True)
@@ -92,16 +73,25 @@ class Story:
         Where it is, or should be.
     lead : Fraction, optional
         Seconds of the sound before the first volume.
+    skip_trs : int
+        TRs at its start that are left out.
+    clips : tuple of Clip
+        What was heard, where that is many sounds; ``sound`` is then the table that lists them.
+    segments : Path, optional
+        Table of segments or aligned words, where there is one.
     """
 
     name: str
     scan: Scan
     sound: Path
     lead: Fraction | None
+    skip_trs: int = 0
+    clips: tuple[Clip, ...] = ()
+    segments: Path | None = None
 
 
 @dataclass(frozen=True)
-class _Source:
+class Source:
     """A data set: the folder that was given, its own, that of the derivatives; the task and story asked for."""
 
     given: Path
@@ -118,6 +108,92 @@ class _Source:
         return name if self.alike[name] < 2 else path.with_suffix("").as_posix().removesuffix("_audio")
 
 
+class Authors:
+    """What the authors of a data set say elsewhere than in the files of BIDS: here, nothing.
+
+    Attributes
+    ----------
+    tasks : tuple of str
+        Tasks whose scans are joined where none is asked for; the only one there is where this is empty.
+    space : str
+        Where its scans lie unless another space is asked for.
+    """
+
+    tasks: tuple[str, ...] = ()
+    space: str = BIDS_SPACE
+
+    def pipelines(self, folder: Path) -> list[Path]:
+        """Folders with preprocessed scans."""
+        return pipelines(folder)
+
+    def scans(self, pipeline: Path) -> Iterator[BidsName]:
+        """The preprocessed scans of such a folder."""
+        return scans_in(pipeline)
+
+    def heard(
+        self, source: Source, scans: Sequence[BidsName], tr: Fraction, notes: list[str], problems: list[str]
+    ) -> list[Story] | None:
+        """What one subject heard in the scans of all tasks; None where the events tell.
+
+        Notes and problems that it adds are told once, however many subjects they come from.
+        """
+        return None
+
+    def unprocessed(self, root: Path, space: str) -> str:
+        """The sentence about a data set without any preprocessed scan."""
+        return (
+            f"{root}: no scans *_space-…{SCAN_ENDING} below {DERIVATIVES}; run fMRIPrep or fetch its output"
+        )
+
+    def missing(self, stem: str, space: str, below: str) -> str | None:
+        """The sentence about a raw scan without a preprocessed one; None where that is as it should be."""
+        return f"{stem}_space-{space}…{SCAN_ENDING} is missing below {below}; run fMRIPrep on the scan or fetch it"
+
+    def silent(self, source: Source, story: Story) -> str:
+        """The sentence about a story whose sound is not there."""
+        return f"{story.sound.relative_to(source.root).as_posix()} is missing; add the sound of {story.name}"
+
+    def notes(self, facts: StudyFile) -> list[str]:
+        """What a reader of this data set should know."""
+        return []
+
+
+#: Of a data set that says everything where BIDS says it.
+NOTHING_ELSE = Authors()
+
+
+def raw_only(root: Path, space: str, stem: str) -> str:
+    """The sentence about a data set of raw scans: who preprocesses them, and where the outcome is looked for."""
+    name = BidsName.of(Path(f"{stem}_bold"))
+    place = f"{DERIVATIVES}/fmriprep/sub-{name.entities['sub']}/func/{stem}_space-{space}{SCAN_ENDING}"
+    return (
+        f"{root}: its scans are raw and preprocessing is yours: run fMRIPrep with --output-spaces {space} and put its "
+        f"output where {place} lies in it"
+    )
+
+
+class Bids(Layout):
+    """A BIDS data set with derivatives, or a ``study.yml`` beside one that names task, story and space."""
+
+    name = "bids"
+    label = "BIDS derivatives"
+    place = 10
+    authors: Authors = NOTHING_ELSE
+
+    def recognises(self, folder: Path, written: object) -> bool:
+        """Whether it looks like BIDS and no ``study.yml`` says otherwise."""
+        return written is None and is_bids(folder)
+
+    def find(self, folder: Path, written: object, asked: Asked) -> Found:
+        """Find the scans that are asked for; what is asked for comes before what is written."""
+        if written is None:
+            return find_bids(folder, asked.task, asked.story, asked.space, authors=self.authors)
+        own = validated(BidsFile, written, folder / STUDY_FILE)
+        space = asked.space if asked.space != BIDS_SPACE else own.space
+        task, story = asked.task or own.task, asked.story or own.story
+        return find_bids(folder, task, story, space, own.shift_trs, self.authors)
+
+
 def is_bids(folder: Path) -> bool:
     """Whether a folder is a BIDS data set with derivatives, or the derivatives themselves."""
     return (folder / DERIVATIVES).is_dir() or any(folder.glob("sub-*/")) or bool(pipelines(folder))
@@ -129,6 +205,7 @@ def find_bids(
     story: str | None = None,
     space: str = BIDS_SPACE,
     shift_trs: int = 0,
+    authors: Authors = NOTHING_ELSE,
 ) -> Found:
     """Find the scans of one task and what was heard in them.
 
@@ -150,48 +227,78 @@ def find_bids(
         Standard space of the scans.
     shift_trs : int
         TRs by which the volumes were moved back beforehand.
+    authors : Authors
+        What the authors of the data set say elsewhere.
 
     Raises
     ------
     UserError
         It is not clear which scans are meant, there are none, or nothing tells when the story began.
     """
-    pipeline, every = _derivatives(folder, task, space)
+    pipeline, every = _derivatives(folder, task, space, authors)
     root = data_set_of(folder, pipeline)
-    task = _choose(
-        root, task, "task", [str(scan.entities["task"]) for scan in every if "task" in scan.entities]
-    )
-    ours = [scan for scan in every if scan.entities.get("task") == task]
-    space = _choose(
-        root, space, "space", [str(scan.entities["space"]) for scan in ours if "space" in scan.entities]
-    )
+    tasks = _tasks(root, task, space, every, authors)
+    label = " + ".join(tasks)
+    ours = [scan for scan in every if scan.entities.get("task") in tasks]
+    spaces = [str(scan.entities["space"]) for scan in ours if "space" in scan.entities]
+    if not spaces:
+        raise UserError(authors.unprocessed(root, space))
+    usual = authors.space if space == BIDS_SPACE and space not in spaces else space
+    space = _choose(root, usual, "space", spaces)
     ours = _one_of_each([scan for scan in ours if scan.entities.get("space") == space])
-    excluded = _excluded(root, task)
+    excluded = [which for one in tasks for which in _excluded(root, one)]
     usable = [scan for scan in ours if not any(which <= scan.scan for which in excluded)]
     if not usable:
         raise UserError(
-            f"{root}: all scans of task {task} are excluded by code/scan_exclude.json; choose another task"
+            f"{root}: all scans of task {label} are excluded by code/scan_exclude.json; choose another task"
         )
     notes = [f"{scan.stem} is excluded by code/scan_exclude.json" for scan in ours if scan not in usable]
     said = {scan.path: side_file(root, pipeline, scan) for scan in usable}
     tr = _tr(usable[0], said[usable[0].path])
-    source = _Source(folder, root, pipeline, task, story, _alike(root))
+    source = Source(folder, root, pipeline, label, story, _alike(root))
+    problems: list[str] = []
     heard, kinds = {}, set[str]()
     for subject, scans in _by_subject(usable).items():
-        heard[subject] = _heard(source, scans, tr, notes, kinds)
-    names = _story_names(task, None if story in kinds else story, heard)
-    problems = _missing(source, space, ours, excluded) + _other_trs(usable, said, tr)
-    complete, runs, silent = _runs(source, names, heard, problems)
+        told = authors.heard(source, scans, tr, notes, problems)
+        by_name = None if told is None else {one.name: one for one in told}
+        heard[subject] = _heard(source, scans, tr, notes, kinds) if by_name is None else by_name
+    names = _story_names(label, None if story in kinds else story, heard)
+    notes, problems = list(dict.fromkeys(notes)), list(dict.fromkeys(problems))
+    problems += _missing(source, space, tasks, ours, excluded, authors) + _other_trs(usable, said, tr)
+    complete, runs, silent = _runs(source, names, heard, problems, authors)
     notes += _clock(usable, said, tr) + _leads(names, heard, tr)
     facts = StudyFile(
-        name=f"{_title(root)}, {task}", tr=tr, shift_trs=shift_trs, subjects=list(complete), runs=runs
+        name=f"{_title(root)}, {label}", tr=tr, shift_trs=shift_trs, subjects=list(complete), runs=runs
     )
-    return Found(facts, complete, notes, problems, begins="an onset", silent=silent)
+    return Found(facts, complete, [*notes, *authors.notes(facts)], problems, begins="an onset", silent=silent)
 
 
-def _derivatives(folder: Path, task: str | None, space: str) -> tuple[Path, list[BidsName]]:
+def is_data_set(folder: Path, accession: str) -> bool:
+    """Whether a folder, or the one whose derivatives it holds, is a data set of OpenNeuro, by its DOI or its name."""
+    whole = folder.absolute()
+    above = [one.parent for one in (whole, *whole.parents) if one.name == DERIVATIVES]
+    return any(
+        one.name.startswith(accession)
+        or accession in str(read_json(one / "dataset_description.json").get("DatasetDOI", "")).lower()
+        for one in (whole, *above)
+    )
+
+
+def _tasks(
+    root: Path, task: str | None, space: str, every: Sequence[BidsName], authors: Authors
+) -> tuple[str, ...]:
+    """The task asked for, those that the authors join, or the only one there is."""
+    there = [str(scan.entities["task"]) for scan in every if "task" in scan.entities]
+    if not there:
+        raise UserError(authors.unprocessed(root, space))
+    if task is None and set(authors.tasks) & set(there):
+        return authors.tasks
+    return (_choose(root, task, "task", there),)
+
+
+def _derivatives(folder: Path, task: str | None, space: str, authors: Authors) -> tuple[Path, list[BidsName]]:
     """The one folder of derivatives that holds the scans asked for, and all scans in it."""
-    found = {pipeline: list(scans_in(pipeline)) for pipeline in pipelines(folder)}
+    found = {pipeline: list(authors.scans(pipeline)) for pipeline in authors.pipelines(folder)}
     fitting = [
         pipeline
         for pipeline, scans in found.items()
@@ -213,10 +320,6 @@ def _choose(root: Path, wanted: str | None, key: str, there: Sequence[str]) -> s
         return str(wanted)
     if wanted is None and len(values) == 1:
         return values[0]
-    if not values:
-        raise UserError(
-            f"{root}: no scans *_space-…{SCAN_ENDING} below {DERIVATIVES}; run fMRIPrep or fetch its output"
-        )
     said = "names none" if wanted is None else f"is {wanted}"
     raise UserError(f"study.{key}: it {said}, and {root} has {listed(values)}; choose one of them")
 
@@ -262,7 +365,7 @@ def _by_subject(scans: Iterable[BidsName]) -> dict[Subject, list[BidsName]]:
 
 
 def _heard(
-    source: _Source, scans: Sequence[BidsName], tr: Fraction, notes: list[str], kinds: set[str]
+    source: Source, scans: Sequence[BidsName], tr: Fraction, notes: list[str], kinds: set[str]
 ) -> dict[str, Story]:
     """What one subject heard, by the story's name, each story in the first scan that has it."""
     heard: dict[str, Story] = {}
@@ -277,7 +380,7 @@ def _heard(
     return heard
 
 
-def _events(source: _Source, scan: BidsName) -> Events | None:
+def _events(source: Source, scan: BidsName) -> Events | None:
     """The most specific table of events about a scan: the raw scan's, or one beside the derivative."""
     tables = [
         (depth, len(name.parts), name.path)
@@ -293,7 +396,7 @@ def _events(source: _Source, scan: BidsName) -> Events | None:
     return Events.read(best[2])
 
 
-def _stories(source: _Source, scan: BidsName, events: Events | None, tr: Fraction) -> list[Story]:
+def _stories(source: Source, scan: BidsName, events: Events | None, tr: Fraction) -> list[Story]:
     """The stories of one scan in the order in which they were heard."""
     spans = _known_spans(source)
     if spans is None:
@@ -312,7 +415,7 @@ def _stories(source: _Source, scan: BidsName, events: Events | None, tr: Fractio
     return stories
 
 
-def _known_spans(source: _Source) -> list[tuple[str, int, int]] | None:
+def _known_spans(source: Source) -> list[tuple[str, int, int]] | None:
     """Name, first volume and TRs of the task's stories in ``code/event_meta.json``; None where it holds none."""
     path = source.root / "code" / "event_meta.json"
     known = read_json(path).get(source.task)
@@ -327,7 +430,7 @@ def _known_spans(source: _Source) -> list[tuple[str, int, int]] | None:
 
 
 def _told_spans(
-    source: _Source, scan: BidsName, events: Events | None, tr: Fraction
+    source: Source, scan: BidsName, events: Events | None, tr: Fraction
 ) -> list[tuple[str, int, int]]:
     """The same of the stories that the events tell of, in seconds."""
     if events is None:
@@ -355,7 +458,7 @@ def _told_spans(
 
 
 def _sound(
-    source: _Source, story: str, onset: int, events: Events | None, tr: Fraction
+    source: Source, story: str, onset: int, events: Events | None, tr: Fraction
 ) -> tuple[Path, Fraction | None]:
     """A story's sound, and how many seconds of it come before its first volume.
 
@@ -393,7 +496,11 @@ def _story_names(task: str, story: str | None, heard: Mapping[Subject, Mapping[s
 
 
 def _runs(
-    source: _Source, names: Sequence[str], heard: Mapping[Subject, Mapping[str, Story]], problems: list[str]
+    source: Source,
+    names: Sequence[str],
+    heard: Mapping[Subject, Mapping[str, Story]],
+    problems: list[str],
+    authors: Authors,
 ) -> tuple[dict[Subject, tuple[Scan, ...]], list[Run], list[str]]:
     """The runs, the scans of every subject who has them all, and the sounds that are missing.
 
@@ -404,21 +511,24 @@ def _runs(
     silent: list[str] = []
     for name in names:
         story = model[name]
-        there = is_there(story.sound)
+        there = all(
+            is_there(path) for path in (story.sound, *(source.given / clip.sound for clip in story.clips))
+        )
         runs.append(
             Run(
                 name=name,
                 first_tr=first,
                 n_trs=story.scan.n_trs,
+                skip_trs=story.skip_trs,
                 stimulus_lead=story.lead if there else None,
                 stimulus=seen_from(source.given, story.sound) if there else None,
+                clips=list(story.clips) if there else [],
+                segments=seen_from(source.given, story.segments) if there and story.segments else None,
             )
         )
         first += story.scan.n_trs
         if not there:
-            silent.append(
-                f"{story.sound.relative_to(source.root).as_posix()} is missing; add the sound of {name}"
-            )
+            silent.append(authors.silent(source, story))
     complete: dict[Subject, tuple[Scan, ...]] = {}
     for subject, stories in heard.items():
         lacking = [name for name in names if name not in stories]
@@ -441,22 +551,23 @@ def _runs(
 
 
 def _missing(
-    source: _Source,
+    source: Source,
     space: str,
+    tasks: Sequence[str],
     scans: Iterable[BidsName],
     excluded: Iterable[frozenset[tuple[str, str | int]]],
+    authors: Authors,
 ) -> list[str]:
-    """Raw scans of the task without a derivative, each named once whatever its echoes."""
+    """Raw scans of the tasks without a derivative, each named once whatever its echoes."""
     have = {scan.scan for scan in scans}
-    raw = {
-        name.scan: name.stem for name in _raw_scans(source.root) if name.entities.get("task") == source.task
-    }
+    raw = {name.scan: name.stem for name in _raw_scans(source.root) if name.entities.get("task") in tasks}
     below = seen_from(source.root, source.pipeline)
-    return [
-        f"{stem}_space-{space}…{SCAN_ENDING} is missing below {below}; run fMRIPrep on the scan or fetch it"
+    lacking = [
+        authors.missing(stem, space, below)
         for scan, stem in raw.items()
         if scan not in have and not any(which <= scan for which in excluded)
     ]
+    return [said for said in lacking if said is not None]
 
 
 def _raw_scans(root: Path) -> Iterator[BidsName]:

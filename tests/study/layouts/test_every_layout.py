@@ -10,7 +10,8 @@ import pytest
 from fmri_audio.study.checker import check_study
 from fmri_audio.study.layouts.base import LAYOUTS, Asked, Layout
 from fmri_audio.study.reader import Study, find_study
-from tests.study import made, trees
+from tests.study import made, open_data, trees
+from tests.study.forrest import forrest
 
 
 def sherlock(folder: Path) -> Path:
@@ -27,7 +28,25 @@ def bids(folder: Path) -> Path:
     return folder
 
 
-WRITERS = {"sherlock": sherlock, "bids": bids}
+def lebel(folder: Path) -> Path:
+    pytest.importorskip("h5py", reason="needs the extra matrices")
+    return open_data.lebel(folder)
+
+
+def studyforrest(folder: Path) -> Path:
+    return forrest(folder, subjects=("01", "02"))
+
+
+WRITERS = {
+    "sherlock": sherlock,
+    "bids": bids,
+    "sherlock-raw": open_data.sherlock_raw,
+    "little-prince": open_data.little_prince,
+    "smn4lang": open_data.smn4lang,
+    "music-genres": open_data.music_genres,
+    "lebel": lebel,
+    "studyforrest": studyforrest,
+}
 """For every layout, how a small data set of two subjects is written."""
 
 

@@ -1,0 +1,1 @@
+"""Data sets that ``make data`` fetches: which files, from where, and their hashes."""
