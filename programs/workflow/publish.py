@@ -25,7 +25,7 @@ from programs.workflow.digests import code_digest
 from programs.workflow.plan import Chapter, Plan, text_of
 
 MAX_NOTEBOOK_BYTES = 1_000_000
-MAX_AUDIO_BYTES = 12_000_000
+MAX_AUDIO_BYTES = 16_000_000
 RESULT_MARKS = ("<!-- result: begin (written by make publish) -->", "<!-- result: end -->")
 
 
@@ -123,8 +123,9 @@ def _check(plan: Plan, contents: dict[Chapter, str], clips: Iterable[str]) -> No
                 )
     total = sum((plan.build / "audio" / name).stat().st_size for name in clips)
     if total > MAX_AUDIO_BYTES:
+        limit = f"{MAX_AUDIO_BYTES / 1e6:.0f} MB"
         raise UserError(
-            f"the clips are {total / 1e6:.1f} MB together, more than 12 MB: play fewer or shorter ones"
+            f"the clips are {total / 1e6:.1f} MB together, more than {limit}: play fewer or shorter ones"
         )
 
 

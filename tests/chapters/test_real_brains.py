@@ -45,6 +45,13 @@ def test_numbers_of_the_text_are_those_of_the_table(real: chapter.Real) -> None:
     assert chapter.facts(real)["held_back"] == 2 and chapter.facts(real)["fixed_on"] == 1
 
 
+def test_every_p_stands_beside_the_shifts_it_rests_on(real: chapter.Real) -> None:
+    said, table = chapter.correlations_said(real), chapter.tested(real)
+    assert len(table) == 4 and not table.isna().any().any()
+    first = table.iloc[0]
+    assert (first["p"], first["independent shifts"]) == (said["level_p"], said["level_shifts"])
+
+
 def test_growth_begins_with_one_and_ends_with_all(real: chapter.Real) -> None:
     said = chapter.growth_said(real)
     every = real.row("r", "level", "as it is", "averaged", group="everybody", n_subjects=3)
