@@ -11,6 +11,7 @@ standard deviation s 1 / (1 + s²). What arrives is the posterior mean, which sh
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
@@ -61,6 +62,13 @@ class Size:
             )
 
 
+_MOMENTUM = 0.01
+"""Share of a batch in the running mean and variance of the code."""
+
+_FURTHEST = 3.0
+"""Times by which a batch's deviation may differ from the running one before its numbers are limited."""
+
+
 class _Residual(nn.Module):
     """A convolution over each channel's steps, then two layers over channels (Liu et al. 2022); at first it adds 0."""
 
@@ -80,10 +88,31 @@ class _Residual(nn.Module):
         return x + added
 
 
+class _Unit(nn.BatchNorm1d):
+    """Mean 0 and variance 1 over training sound: batch renormalisation (Ioffe 2017).
+
+    While it trains, values are those of the running statistics: a small batch's own mean and variance would be noise on
+    the code, and its worst. Gradients are those of batch normalisation, so that no number gains by being large.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Numbers [B, D, S] → the same shape."""
+        if not self.training:
+            return super().forward(x)
+        mean, std = self.running_mean.clone(), (self.running_var + self.eps).sqrt()  # type: ignore[operator, union-attr]
+        batch = super().forward(x)  # which moves the running statistics
+        with torch.no_grad():
+            own_mean = x.mean((0, 2))
+            own_std = (x.var((0, 2), unbiased=False) + self.eps).sqrt()
+            gain = (own_std / std).clamp(1 / _FURTHEST, _FURTHEST)
+            shift = ((own_mean - mean) / std).clamp(-_FURTHEST, _FURTHEST)
+        return batch * gain[:, None] + shift[:, None]
+
+
 class NestedCode(nn.Module):
     """Features [B, C, L] → code [B, S, D] → features.
 
-    Every number of the code has mean 0 and variance 1 over training sound (batch statistics while it trains), so that a
+    Every number of the code has mean 0 and variance 1 over training sound (running statistics), so that a
     noise of given variance is the same share of every number, and none can be made large to drown it.
 
     Parameters
@@ -102,7 +131,7 @@ class NestedCode(nn.Module):
         self.inward = nn.Linear(size.block, size.inner)
         self.before = nn.Sequential(*(_Residual(size.inner) for _ in range(size.before)))
         self.to_code = nn.Linear(size.inner, size.dimensions)
-        self.unit = nn.BatchNorm1d(size.dimensions, affine=False, momentum=0.02)
+        self.unit = _Unit(size.dimensions, affine=False, momentum=_MOMENTUM)
         self.from_code = nn.Linear(size.dimensions, size.inner)
         self.told = nn.Linear(size.dimensions, size.inner, bias=False)
         self.after = nn.Sequential(*(_Residual(size.inner) for _ in range(size.after)))
@@ -147,12 +176,31 @@ class NestedCode(nn.Module):
             features = torch.cat([features, features[..., -1:].expand(*features.shape[:2], missing)], -1)
         return features.mT.reshape(len(features), -1, self.size.block)
 
+    def raw(self, features: Tensor) -> Tensor:
+        """Code [B, S, D] of features [B, C, L], before it is brought to mean 0 and variance 1."""
+        blocks = (self.blocks(features) - self.mean) / self.scale
+        code: Tensor = self.to_code(self.before(self.inward(blocks)))
+        return code
+
     def encode(self, features: Tensor) -> Tensor:
         """Code [B, S, D] of features [B, C, L]."""
-        blocks = (self.blocks(features) - self.mean) / self.scale
-        code = self.to_code(self.before(self.inward(blocks)))
-        unit: Tensor = self.unit(code.mT)
+        unit: Tensor = self.unit(self.raw(features).mT)
         return unit.mT
+
+    @torch.no_grad()
+    def standardise(self, features: Iterable[Tensor]) -> None:
+        """Bring every number to mean 0 and variance 1 over features [B, C, L]; without noise the way back gives the same.
+
+        While a network learns, its running statistics come after its weights, so the code is not quite of unit variance.
+        """
+        raw = torch.cat([self.raw(part).flatten(0, 1) for part in features]).double()
+        mean, variance = raw.mean(0).float(), raw.var(0).float()
+        unit = self.unit
+        before, after = ((v + unit.eps).sqrt() for v in (unit.running_var, variance))  # type: ignore[operator]
+        self.from_code.bias += self.from_code.weight @ ((mean - unit.running_mean) / before)  # type: ignore[operator]
+        self.from_code.weight *= after / before
+        unit.running_mean.copy_(mean)  # type: ignore[union-attr, operator]
+        unit.running_var.copy_(variance)  # type: ignore[union-attr, operator]
 
     def decode(self, code: Tensor, reliability: Tensor) -> Tensor:
         """Features [B, C, S · frames] of a code.

@@ -29,19 +29,20 @@ from programs.codec_training.export import hardware
 from programs.codec_training.run import CORPUS_MINUTES, HELD_OUT_MINUTES
 
 RECIPES = {
-    "mel": Recipe("mel", steps=5000),
-    "mel-vocoder": Recipe("mel-vocoder", steps=5000, by_features=0.8),
-    "complex-stft": Recipe("complex-stft", steps=2400, by_features=0.3),
-    "codes": Recipe("codes", steps=1200),
-    "frozen": Recipe("frozen", steps=4000, by_features=0.6),
-    "finetuned": Recipe("finetuned", steps=3000, by_features=0.6),
-    "finetuned-linear": Recipe("finetuned-linear", steps=2000, by_features=0.3),
+    "mel": Recipe("mel", steps=8000),
+    "mel-vocoder": Recipe("mel-vocoder", steps=8000, by_features=0.8),
+    "complex-stft": Recipe("complex-stft", steps=5000),
+    "codes": Recipe("codes", steps=2400),
+    "frozen": Recipe("frozen", steps=3000),
+    "finetuned": Recipe("finetuned", steps=3000),
+    "finetuned-linear": Recipe("finetuned-linear", steps=1500),
 }
 """How each coder is trained unless told otherwise."""
 
 BESIDE: dict[str, list[str]] = {
     "finetuned": ["--random-codec", "--steps {half}"],
-    "frozen": ["--inner 512", "--sound 10", "--sound 60"],
+    "frozen": ["--inner 512"],
+    "mel-vocoder": ["--sound 10", "--sound 60"],
 }
 """Runs beside an arm's own: controls and less sound. Half the steps of a codec that moves take about as long as all of
 one that does not. Every arm is trained for one width as well."""
@@ -213,4 +214,4 @@ def export(trainer: Trainer, path: Path, contents: dict[str, str], device: str) 
         "minutes": round(trainer.seconds / 60, 1),
         "hardware": hardware(device),
     }
-    return save(trainer.average, path, summary)
+    return save(trainer.settled(), path, summary)

@@ -77,9 +77,9 @@ class Recipe:
     start: str = ""
     steps: int = 4000
     by_features: float = 0.0
-    batch: int = 12
-    seconds: float = 3.6
-    learning_rate: float = 4e-3
+    batch: int = 6
+    seconds: float = 2.4
+    learning_rate: float = 2e-3
     codec_rate: float = 4e-4
     warm_up: int = 100
     clip: float = 3.0
@@ -93,7 +93,7 @@ class Recipe:
     augmented: float = 0.3
     sound: float | None = None
     kinds: dict[str, int] = field(
-        default_factory=lambda: {"recordings": 6, "natural or speech": 5, "speech": 1}
+        default_factory=lambda: {"recordings": 3, "natural or speech": 2, "speech": 1}
     )
     seed: int = 1
     log_every: int = 50
@@ -213,20 +213,20 @@ class Trainer:
     def _follow(self) -> None:
         """Let the average come after the weights."""
         ramp = min(self.recipe.ema, 1 - 1 / (1 + self.step / 10))
-        torch._foreach_lerp_(list(self.average.parameters()), list(self.network.parameters()), 1 - ramp)
+        averaged, now = (
+            [*network.parameters(), network.code.unit.running_mean, network.code.unit.running_var]
+            for network in (self.average, self.network)
+        )
+        torch._foreach_lerp_(averaged, now, 1 - ramp)
 
     @torch.no_grad()
-    def _settle(self) -> None:
-        """Bring the averaged weights' code to mean 0 and variance 1 over training sound that no step takes."""
-        unit = self.average.code.unit
-        unit.reset_running_stats()
-        unit.momentum = None  # the mean over all that is seen
-        self.average.code.train()
-        size = self.recipe.batch
-        for part in range(-(-self.UNIT_FROM // size)):
-            wave = self._waves(self.segments, self.FIRST + part, size)
-            self.average.code.encode(self.average.embed(self.average.features(wave)))
-        self.average.code.eval()
+    def settled(self) -> Coder:
+        """The averaged network, its code of mean 0 and variance 1 over training sound that no step takes."""
+        network, size = self.average.twin().requires_grad_(False), self.recipe.batch
+        parts = range(self.FIRST, self.FIRST + -(-self.UNIT_FROM // size))
+        waves = (self._waves(self.segments, step, size) for step in parts)
+        network.code.eval().standardise(network.embed(network.features(wave)) for wave in waves)
+        return network
 
     def _pace(self) -> float:
         """Warm-up, then half a cosine down to a hundredth."""
@@ -246,7 +246,7 @@ class Trainer:
     @torch.no_grad()
     def check(self) -> dict[str, float]:
         """Losses of held-out voices, by the averaged weights: what training minimises, and what it began with."""
-        self._settle()
+        network = self.settled()
         generator = torch.Generator().manual_seed(0)
         line: dict[str, float] = {"step": self.step, "seconds": round(self.seconds)}
         wave = self._waves(self.held_out, 0, self.CHECKED)
@@ -254,10 +254,10 @@ class Trainer:
         for cheap in {True, False} if self.recipe.by_features else {False}:
             for width in self.widths:
                 reliability = prefix(width, full, self.device)
-                loss = losses(self.average, wave, reliability, generator, cheap)
+                loss = losses(network, wave, reliability, generator, cheap)
                 line[f"{'features' if cheap else 'loss'}_{width}"] = float(loss.mean())
         noisy = prefix(self.recipe.width or full, full, self.device) * white(0.5)
-        line["loss_noisy"] = float(losses(self.average, wave, noisy, generator, False).mean())
+        line["loss_noisy"] = float(losses(network, wave, noisy, generator, False).mean())
         append_row(self.folder / "checks.csv", line)
         print("  check  " + "  ".join(f"{k} {v:.3f}" for k, v in line.items()), flush=True)
         return line

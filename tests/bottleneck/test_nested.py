@@ -51,10 +51,40 @@ def test_at_its_start_a_width_is_so_many_principal_components(started):
 
 
 @torch.no_grad()
-def test_every_number_has_mean_0_and_variance_1_while_it_trains(started):
-    code = loosened(started).train().encode(features(32, seed=2)).flatten(0, 1)
-    torch.testing.assert_close(code.mean(0), torch.zeros(10), atol=1e-4, rtol=0)
-    torch.testing.assert_close(code.var(0), torch.ones(10), atol=1e-2, rtol=0)
+def test_every_number_has_mean_0_and_variance_1_once_it_is_standardised(started):
+    code = loosened(started)
+    parts = [features(16, seed=2), features(16, seed=3)]
+    before = code.decode(code.encode(parts[0]), torch.ones(10))
+    code.standardise(parts)
+    numbers = torch.cat([code.encode(part) for part in parts]).flatten(0, 1)
+    torch.testing.assert_close(numbers.mean(0), torch.zeros(10), atol=1e-4, rtol=0)
+    torch.testing.assert_close(numbers.var(0), torch.ones(10), atol=1e-3, rtol=0)
+    after = code.decode(code.encode(parts[0]), torch.ones(10))
+    torch.testing.assert_close(after, before, atol=1e-3, rtol=1e-4)
+
+
+def test_while_it_trains_a_loud_batch_is_loud_and_no_number_gains_by_its_size(started):
+    unit = started.train().unit
+    mean, deviation = unit.running_mean.clone(), unit.running_var.sqrt()
+    drawn = torch.Generator().manual_seed(0)
+    numbers = 1.5 * torch.randn(4, 10, 50, generator=drawn) + 0.5
+    leaf = (numbers * deviation[:, None] + mean[:, None]).requires_grad_()
+    out = unit(leaf)
+    torch.testing.assert_close(out, numbers, atol=2e-2, rtol=1e-2)
+    (out * torch.randn(4, 10, 50, generator=drawn)).sum().backward()
+    centred = leaf.detach() - leaf.detach().mean((0, 2), keepdim=True)
+    along = (leaf.grad * centred).sum((0, 2)) / (leaf.grad.norm() * centred.norm())
+    torch.testing.assert_close(along, torch.zeros(10), atol=1e-4, rtol=0)
+
+
+@torch.no_grad()
+def test_running_statistics_come_after_the_code(started):
+    code = started.train()
+    for seed in range(600):
+        code.encode(2 * features(8, seed=seed))
+    expected = code.raw(2 * features(200, seed=7)).flatten(0, 1)
+    torch.testing.assert_close(code.unit.running_mean, expected.mean(0), atol=0.1, rtol=0.05)
+    torch.testing.assert_close(code.unit.running_var, expected.var(0), atol=0.05, rtol=0.1)
 
 
 @torch.no_grad()
