@@ -189,9 +189,10 @@ class NestedCode(nn.Module):
 
     @torch.no_grad()
     def standardise(self, features: Iterable[Tensor]) -> None:
-        """Bring every number to mean 0 and variance 1 over features [B, C, L]; without noise the way back gives the same.
+        """Bring every number to mean 0 and variance 1 over features [B, C, L].
 
-        While a network learns, its running statistics come after its weights, so the code is not quite of unit variance.
+        While a network learns, its running statistics come after its weights: the code is not quite of unit variance.
+        Without noise the way back gives what it gave.
         """
         raw = torch.cat([self.raw(part).flatten(0, 1) for part in features]).double()
         mean, variance = raw.mean(0).float(), raw.var(0).float()
