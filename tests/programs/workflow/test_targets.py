@@ -177,6 +177,12 @@ TARGETS: dict[str, Callable[[Toy], None]] = {
     "quick": check_quick,
     "test": check_test,
     "publish": check_publish,
+    "data": lambda toy: refuses(ROOT, "invalid choice: 'nothere'", "data", "STUDY=nothere"),
+    "real-brains": lambda toy: refuses(ROOT, "there is no such folder", "real-brains", "DATA=nothere"),
+    "false-alarms": lambda toy: refuses(ROOT, "invalid choice: 'last'", "false-alarms", "STAGE=last"),
+    "matched-brains": lambda toy: refuses(ROOT, NO_NUMBER, "matched-brains", "JOBS=none"),
+    "aligned": lambda toy: refuses(ROOT, NO_NUMBER, "aligned", "JOBS=none"),
+    "confirm-rates": lambda toy: refuses(ROOT, NO_NUMBER, "confirm-rates", "JOBS=none"),
     "calibrate": lambda toy: refuses(ROOT, NO_NUMBER, "calibrate", "JOBS=none"),
     "scaling": lambda toy: refuses(ROOT, NO_NUMBER, "scaling", "JOBS=none"),
     "codec": lambda toy: refuses(ROOT, "which nothing is trained on", "codec", "DATA=stimulus"),
@@ -193,5 +199,5 @@ def test_target_works_from_its_real_entry(small: Toy, target: str) -> None:
 
 
 def test_no_target_of_the_help_is_left_out(small: Toy) -> None:
-    named = set(re.findall(r"^make ([a-z]+)", works(small, "help"), re.MULTILINE))
+    named = set(re.findall(r"^make ([a-z-]+)", works(small, "help"), re.MULTILINE))
     assert named | {"help"} == set(TARGETS)
