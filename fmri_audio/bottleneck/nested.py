@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -95,11 +96,21 @@ class _Unit(nn.BatchNorm1d):
     the code, and its worst. Gradients are those of batch normalisation, so that no number gains by being large.
     """
 
+    @property
+    def statistics(self) -> tuple[Tensor, Tensor]:
+        """Running mean and variance."""
+        return cast(Tensor, self.running_mean), cast(Tensor, self.running_var)
+
+    @property
+    def deviation(self) -> Tensor:
+        """Standard deviation that numbers are divided by."""
+        return (self.statistics[1] + self.eps).sqrt()
+
     def forward(self, x: Tensor) -> Tensor:
         """Numbers [B, D, S] → the same shape."""
         if not self.training:
             return super().forward(x)
-        mean, std = self.running_mean.clone(), (self.running_var + self.eps).sqrt()  # type: ignore[operator, union-attr]
+        mean, std = self.statistics[0].clone(), self.deviation
         batch = super().forward(x)  # which moves the running statistics
         with torch.no_grad():
             own_mean = x.mean((0, 2))
@@ -167,7 +178,7 @@ class NestedCode(nn.Module):
         for layer in (self.inward, self.outward, self.to_code, self.from_code):
             layer.bias.zero_()
         self.unit.reset_running_stats()
-        self.unit.running_var.copy_(root[:kept] ** 2)  # type: ignore[union-attr]
+        self.unit.statistics[1].copy_(root[:kept] ** 2)
 
     def blocks(self, features: Tensor) -> Tensor:
         """Features [B, C, L] as steps [B, S, frames · C]; the last step is filled up with the last frame."""
@@ -196,12 +207,11 @@ class NestedCode(nn.Module):
         """
         raw = torch.cat([self.raw(part).flatten(0, 1) for part in features]).double()
         mean, variance = raw.mean(0).float(), raw.var(0).float()
-        unit = self.unit
-        before, after = ((v + unit.eps).sqrt() for v in (unit.running_var, variance))  # type: ignore[operator]
-        self.from_code.bias += self.from_code.weight @ ((mean - unit.running_mean) / before)  # type: ignore[operator]
-        self.from_code.weight *= after / before
-        unit.running_mean.copy_(mean)  # type: ignore[union-attr, operator]
-        unit.running_var.copy_(variance)  # type: ignore[union-attr, operator]
+        (old_mean, old_variance), old_deviation = self.unit.statistics, self.unit.deviation
+        self.from_code.bias.add_(self.from_code.weight @ ((mean - old_mean) / old_deviation))
+        old_mean.copy_(mean)
+        old_variance.copy_(variance)
+        self.from_code.weight.mul_(self.unit.deviation / old_deviation)
 
     def decode(self, code: Tensor, reliability: Tensor) -> Tensor:
         """Features [B, C, S · frames] of a code.

@@ -53,7 +53,10 @@ MAIN = (128, 256, 512, 844)
 """Widths at which everything stands beside a trained arm."""
 
 SIGMAS = (0.1, 0.3, 1.0)
-"""Noise of the channel, at :data:`MAIN`."""
+"""Noise of the channel, at :data:`MAIN`; in the least of it, principal components stand beside."""
+
+ALIKE = {"finetuned": "frozen"}
+"""Arms whose start and principal components are those of another: a codec that has not moved yet."""
 
 STREAM_WIDTH = 256
 """Width at which codes are quantised and coded, to confirm what the channel is said to have."""
@@ -84,11 +87,17 @@ Transform = Callable[[Waveform], Waveform]
 
 @dataclass(frozen=True)
 class Job:
-    """One condition, and what makes its sounds."""
+    """One condition, what makes its sounds, and another condition whose sounds are the same, if there is one."""
 
     condition: Condition
     make: Callable[[], Transform] | None = None
     make_all: Callable[[Sounds], Sequence[Waveform | None]] | None = None
+    same_as: Condition | None = None
+
+    @property
+    def measured(self) -> Condition:
+        """The condition that is measured for it."""
+        return self.same_as or self.condition
 
     def waves(self, sounds: Sounds) -> Iterator[Waveform | None]:
         """The sounds of all windows, in their order; None where the condition has none."""
@@ -193,20 +202,29 @@ def jobs(makers: Makers, sounds: Sounds, arms: Sequence[str]) -> Iterator[Job]:
     yield from _of_representations(plain)
     yield from _of_language(makers, sounds, plain)
     trained = [name for name in arms if trained_file(makers.work, name).is_file()]
+
+    def code(name: str, made: str, width: int, sigma: float = 0.0) -> Job:
+        job, alike = _of_code(makers, plain, name, made, width, sigma), ALIKE.get(name, "")
+        if alike in arms and made in ("pca", "start"):
+            job = replace(job, same_as=_of_code(makers, plain, alike, made, width, sigma).condition)
+        return job
+
     for width in MAIN:
         for name in arms:
             for made in ("trained", "pca", "start"):
                 if made != "trained" or name in trained:
-                    yield _of_code(makers, plain, name, made, width, 0.0)
+                    yield code(name, made, width)
             if name == MelCoder.name and name in trained:
-                yield _of_code(makers, plain, name, OWN_PHASE, width, 0.0)
+                yield code(name, OWN_PHASE, width)
             if single_file(makers.work, name, Clock(TR, CODERS[name].step).dimensions(width)).is_file():
-                yield _of_code(makers, plain, name, "single", width, 0.0)
+                yield code(name, "single", width)
     narrower_and_wider = sorted(set(WIDTHS) - set(MAIN))
     for sigma, width in [(0.0, w) for w in narrower_and_wider] + [(s, w) for s in SIGMAS for w in MAIN]:
         for name in arms:
-            for made in ("trained", "pca") if name in trained else ("pca",):
-                yield _of_code(makers, plain, name, made, width, sigma)
+            if name in trained:
+                yield code(name, "trained", width, sigma)
+            if sigma <= min(SIGMAS):
+                yield code(name, "pca", width, sigma)
     for name, sigma in itertools.product(trained, SIGMAS):
         yield _of_stream(makers, sounds, plain, name, sigma)
     yield from _of_voxels(makers, sounds, plain, [name for name in VOXEL_ARMS if name in trained])
@@ -579,13 +597,18 @@ def main(words: Sequence[str]) -> None:
     wanted = [job for job in jobs(makers, sounds, options.arms) if options.only in job.condition.condition]
     if not wanted:
         raise UserError(f"--only {options.only}: no condition's name holds that")
-    missing = [job.condition for job in wanted if not _part(kept, job.condition).is_file()]
+    asked = dict.fromkeys(job.measured for job in wanted)
+    missing = [condition for condition in asked if not _part(kept, condition).is_file()]
     in_turn: dict[tuple[str, str], list[Condition]] = {}
     for condition in missing:
         in_turn.setdefault((condition.arm, condition.made), []).append(condition)
     work_on = joblib.delayed(partial(_measure, kept, options.codec, corpus, work, sounds, options.arms))
     joblib.Parallel(options.jobs)(work_on(part) for part in in_turn.values())
-    scores = [Score(**row) for job in wanted for row in json.loads(_part(kept, job.condition).read_text())]
+    scores = [
+        Score(**{**row, "condition": job.condition.condition})
+        for job in wanted
+        for row in json.loads(_part(kept, job.measured).read_text())
+    ]
     (root / CONDITIONS).parent.mkdir(parents=True, exist_ok=True)
     write_rows(sounds.windows, root / WINDOWS)
     write_rows([job.condition for job in wanted], root / CONDITIONS)

@@ -214,8 +214,7 @@ class Trainer:
         """Let the average come after the weights."""
         ramp = min(self.recipe.ema, 1 - 1 / (1 + self.step / 10))
         averaged, now = (
-            [*network.parameters(), network.code.unit.running_mean, network.code.unit.running_var]
-            for network in (self.average, self.network)
+            [*network.parameters(), *network.code.unit.statistics] for network in (self.average, self.network)
         )
         torch._foreach_lerp_(averaged, now, 1 - ramp)
 

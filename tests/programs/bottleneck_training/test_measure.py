@@ -86,6 +86,23 @@ def test_codebook_indices_are_numbers_and_codecs_have_bits(
     assert Ladder.read(tmp_path).conditions[0].bits_per_tr == 2250  # 1.5 kbps
 
 
+def test_an_arm_that_has_not_moved_is_measured_as_the_one_it_is_like(
+    tmp_path: Path, tiny_checkpoint: checkpoints.Checkpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waves = voices(6, 2.4, seed=3)
+    monkeypatch.setattr(measure, "training_sound", lambda corpus, name: waves)
+    makers = measure.Makers("demo", tmp_path, tmp_path)
+    makers.checkpoint = tiny_checkpoint
+    jobs = {job.condition.condition: job for job in measure.jobs(makers, toy(), ["frozen", "finetuned"])}
+    for made in ("pca", "start"):
+        job = jobs[f"code/finetuned/{made}/128"]
+        assert job.measured == jobs[f"code/frozen/{made}/128"].condition
+        one, other = (next(iter(asked.waves(toy()))) for asked in (job, jobs[job.measured.condition]))
+        np.testing.assert_array_equal(one, other)
+    alone = measure.jobs(makers, toy(), ["finetuned"])
+    assert all(job.same_as is None for job in alone)
+
+
 def test_a_changed_sound_is_measured_anew(
     tmp_path: Path, tiny_checkpoint_file: Path, measured_once: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
