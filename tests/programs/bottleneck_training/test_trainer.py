@@ -54,19 +54,16 @@ def test_a_resumed_run_is_the_same_run(
     pd.testing.assert_frame_equal(*tables)
 
 
-def test_training_gains_and_costs_little_where_the_start_is_nearly_whole(
-    pool: Path, tmp_path: Path, tiny_checkpoint: Checkpoint
-) -> None:
+def test_training_gains_at_every_width(pool: Path, tmp_path: Path, tiny_checkpoint: Checkpoint) -> None:
     trainer(
         pool,
         tmp_path,
         tiny_checkpoint,
-        replace(RECIPE, steps=200, check_every=200, warm_up=20, learning_rate=1e-3),
+        replace(RECIPE, steps=400, check_every=400, warm_up=20, learning_rate=1e-3),
     ).run()
     checks = pd.read_csv(tmp_path / "checks.csv")
-    change = (checks.iloc[-1] / checks.iloc[0]).filter(like="loss_")
-    assert set(change.index) == {"loss_3", "loss_10", "loss_41", "loss_164", "loss_noisy"}
-    assert (change.drop("loss_164") < 1).all() and change["loss_164"] < 1.15
+    losses = checks.filter(like="loss_")
+    assert len(losses.columns) >= 5 and (losses.iloc[-1] < losses.iloc[0]).all()
 
 
 def test_widths_and_noises_of_a_batch(pool: Path, tmp_path: Path, tiny_checkpoint: Checkpoint) -> None:
