@@ -1,7 +1,9 @@
-"""``python -m programs bottleneck-measure``: what the sound side of the ladder keeps, on all windows, arms and widths.
+"""``python -m programs bottleneck-measure``: what the sound side of the ladder keeps, on all arms and widths.
 
 Every condition is measured by itself and kept until the code, the weights or the sounds that it comes from change; a
-run that was stopped goes on. Windows are held-out speech: the recordings by which the codec is measured, and the play.
+run that was stopped goes on, and what a table of the project holds is not measured again. Windows are held-out speech:
+the recordings by which the codec is measured, and the play. What headlines stand on is measured in all of them
+(:attr:`Job.everywhere`), the sweeps beside it in fewer of the voices that speak most.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from typing import Any
 import joblib
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from fmri_audio.base.errors import UserError
 from fmri_audio.base.files import check_writable, sha256_of, write_text
@@ -33,7 +36,7 @@ from fmri_audio.bottleneck.coders import CODERS, Coder
 from fmri_audio.bottleneck.coders.mel import MelCoder
 from fmri_audio.bottleneck.nested import prefix, received, white
 from fmri_audio.codec import checkpoints
-from fmri_audio.experiments.ladder import CONDITIONS, SCORES, TR, WINDOWS, Condition, Score
+from fmri_audio.experiments.ladder import CONDITIONS, SCORES, TR, WINDOWS, Condition, Ladder, Score
 from fmri_audio.experiments.ladder_rung import window_scores
 from fmri_audio.representations.encodec import EncodecCodes
 from fmri_audio.representations.mel import MelGriffinLim, QuantisedMel
@@ -46,14 +49,20 @@ from programs.bottleneck_training.components import pca_of, training_sound
 from programs.bottleneck_training.rungs import Known
 from programs.bottleneck_training.windows import Sounds, sounds_of
 
-WIDTHS = (16, 32, 64, 128, 256, 512, 844, 2048)
-"""Numbers per TR of 1.5 s."""
-
 MAIN = (128, 256, 512, 844)
-"""Widths at which everything stands beside a trained arm."""
+"""Numbers per TR of 1.5 s at which principal components stand beside every trained arm."""
 
-SIGMAS = (0.1, 0.3, 1.0)
-"""Noise of the channel, at :data:`MAIN`; in the least of it, principal components stand beside."""
+NARROW, WIDE = (16, 64), (2048,)
+"""Other widths; beside the wide ones stand principal components, of narrow ones not even training keeps words."""
+
+STARTED = 256
+"""Width at which an arm's own untrained start stands beside it, and a mel code with the original's phase."""
+
+SIGMA = 0.1
+"""Noise of the channel at :data:`MAIN`; at :data:`STARTED` numbers, principal components stand beside."""
+
+SWEPT, SWEPT_AT = (0.3, 1.0), 512
+"""More noise, and the width that is sent in it."""
 
 ALIKE = {"finetuned": "frozen"}
 """Arms whose start and principal components are those of another: a codec that has not moved yet."""
@@ -64,8 +73,8 @@ STREAM_WIDTH = 256
 OWN_PHASE = "own phase"
 """How a trained mel code is made that is given the original's phase."""
 
-VOXEL_ARMS, VOXEL_WIDTHS = ("mel-vocoder", "frozen"), (128, 512)
-"""Arms and widths that go through voxels."""
+THROUGH_VOXELS = (("mel-vocoder", 128), ("mel-vocoder", 512), ("frozen", 512))
+"""Arms and widths that go through voxels; the first of them by every model of a voxel."""
 
 NOISES, GROUPS_OF = (0.25, 1.0, 4.0), (1, 3, 17)
 """Times a brain's noise, and numbers of subjects."""
@@ -80,6 +89,7 @@ _OTHERS = ("fmri_audio.representations.encodec", "fmri_audio.representations.mel
 _OF_SCORES = ("estoi", "stoi", "pesq")
 
 Transform = Callable[[Waveform], Waveform]
+Encode = Callable[[Coder, Waveform], NDArray[np.float32]]
 
 
 # -- what windows go through ---------------------------------------------------------------------------------------
@@ -87,12 +97,16 @@ Transform = Callable[[Waveform], Waveform]
 
 @dataclass(frozen=True)
 class Job:
-    """One condition, what makes its sounds, and another condition whose sounds are the same, if there is one."""
+    """One condition, what makes its sounds, and another condition whose sounds are the same, if there is one.
+
+    ``everywhere``: it is measured in all windows, not in :attr:`Sounds.fewer` of them.
+    """
 
     condition: Condition
     make: Callable[[], Transform] | None = None
     make_all: Callable[[Sounds], Sequence[Waveform | None]] | None = None
     same_as: Condition | None = None
+    everywhere: bool = False
 
     @property
     def measured(self) -> Condition:
@@ -100,17 +114,23 @@ class Job:
         return self.same_as or self.condition
 
     def waves(self, sounds: Sounds) -> Iterator[Waveform | None]:
-        """The sounds of all windows, in their order; None where the condition has none."""
+        """What comes out of all windows, in their order; None where nothing does or nothing is measured."""
+        wanted = [self.everywhere or one.window in sounds.fewer for one in sounds.windows]
         if self.make_all is not None:
-            yield from self.make_all(sounds)
+            for one, made in zip(wanted, self.make_all(sounds), strict=True):
+                yield made if one else None
         elif self.make is not None:
-            yield from map(self.make(), sounds.waves)
+            make = self.make()
+            for one, wave in zip(wanted, sounds.waves, strict=True):
+                yield make(wave) if one else None
 
 
-def through(coder: Coder, dimensions: int, sigma: float, seed: int, wave: Waveform) -> Waveform:
+def through(
+    coder: Coder, dimensions: int, sigma: float, seed: int, wave: Waveform, encode: Encode = Coder.encode
+) -> Waveform:
     """A sound after so many numbers per step, in white noise of so much."""
     r = prefix(dimensions, coder.code.dimensions) * white(sigma)
-    code = torch.from_numpy(coder.encode(wave))
+    code = torch.from_numpy(encode(coder, wave))
     digest = hashlib.sha256(wave.tobytes()).digest()[:6]
     generator = torch.Generator().manual_seed(seed + int.from_bytes(digest))
     got = received(code, r, generator)
@@ -160,13 +180,22 @@ class Makers:
         self.checkpoint = checkpoints.load(codec)
         self.corpus, self.work = corpus, work
         self._open: dict[tuple[str, str, int | None], Coder] = {}
+        self._codes: dict[bytes, NDArray[np.float32]] = {}
 
     def coder(self, name: str, made: str, width: int | None) -> Coder:
         """A coder, ready to use; ``width`` is that of a single one."""
         asked = (name, made, width)
         if asked not in self._open:
             self._open = {asked: self._made(*asked)}  # one at a time: they come in this order
+            self._codes = {}
         return self._open[asked]
+
+    def code(self, coder: Coder, wave: Waveform) -> NDArray[np.float32]:
+        """A sound's whole code by the coder that was asked for last, made once."""
+        key = hashlib.sha256(wave.tobytes()).digest()
+        if key not in self._codes:
+            self._codes[key] = coder.encode(wave)
+        return self._codes[key]
 
     def _made(self, name: str, made: str, width: int | None) -> Coder:
         if made == "trained":
@@ -195,7 +224,7 @@ def single_file(work: Path, name: str, width: int | None) -> Path:
 def jobs(makers: Makers, sounds: Sounds, arms: Sequence[str]) -> Iterator[Job]:
     """All conditions, the most wanted first."""
     plain = partial(_condition, sounds, makers)
-    yield Job(plain("original", "original", "", ""), lambda: _same)
+    yield Job(plain("original", "original", "", ""), lambda: _same, everywhere=True)
     for name in FLOORS:
         yield Job(plain("floor", name, "", ""), partial(_floor, sounds, name))
     yield from _of_codec(makers, plain)
@@ -209,48 +238,50 @@ def jobs(makers: Makers, sounds: Sounds, arms: Sequence[str]) -> Iterator[Job]:
             job = replace(job, same_as=_of_code(makers, plain, alike, made, width, sigma).condition)
         return job
 
-    for width in MAIN:
-        for name in arms:
-            for made in ("trained", "pca", "start"):
-                if made != "trained" or name in trained:
-                    yield code(name, made, width)
+    for width, name in itertools.product(MAIN, arms):
+        if name in trained:
+            yield code(name, "trained", width)
+        yield code(name, "pca", width)
+        if width == STARTED:
+            yield code(name, "start", width)
             if name == MelCoder.name and name in trained:
                 yield code(name, OWN_PHASE, width)
-            if single_file(makers.work, name, Clock(TR, CODERS[name].step).dimensions(width)).is_file():
-                yield code(name, "single", width)
-    narrower_and_wider = sorted(set(WIDTHS) - set(MAIN))
-    for sigma, width in [(0.0, w) for w in narrower_and_wider] + [(s, w) for s in SIGMAS for w in MAIN]:
+        if single_file(makers.work, name, Clock(TR, CODERS[name].step).dimensions(width)).is_file():
+            yield code(name, "single", width)
+    beside = [(0.0, width) for width in (*NARROW, *WIDE)] + [(SIGMA, width) for width in MAIN]
+    for sigma, width in [*beside, *((sigma, SWEPT_AT) for sigma in SWEPT)]:
         for name in arms:
             if name in trained:
                 yield code(name, "trained", width, sigma)
-            if sigma <= min(SIGMAS):
+            if (sigma, width) == (SIGMA, STARTED) or width in WIDE:
                 yield code(name, "pca", width, sigma)
-    for name, sigma in itertools.product(trained, SIGMAS):
-        yield _of_stream(makers, sounds, plain, name, sigma)
-    yield from _of_voxels(makers, sounds, plain, [name for name in VOXEL_ARMS if name in trained])
+    for name in trained:
+        yield _of_stream(makers, sounds, plain, name, SIGMA)
+    yield from _of_voxels(makers, sounds, plain, [one for one in THROUGH_VOXELS if one[0] in trained])
 
 
 def _of_voxels(
-    makers: Makers, sounds: Sounds, plain: Callable[..., Condition], arms: Sequence[str]
+    makers: Makers, sounds: Sounds, plain: Callable[..., Condition], asked: Sequence[tuple[str, int]]
 ) -> Iterator[Job]:
     """Codes that drive voxels, and codes that are read from brains."""
-    if not arms:
+    if not asked:
         return
     brains = rungs.Brains(rungs.Reel.of(sounds))
-    devices: list[tuple[str, Voxels, float, Known]] = [
-        *(("ideal", MIDDLE, k, "") for k in (0.0, *NOISES)),
-        *(("brain-like", MIDDLE, k, "") for k in NOISES),
-        *(("brain-like", voxels, 1.0, "") for voxels in VOXELS if voxels != MIDDLE),
-        ("ideal", MIDDLE, 1.0, "other"),
-        ("brain-like", MIDDLE, 1.0, "other"),
-        ("brain-like", MIDDLE, 1.0, "prior"),
-    ]
-    groups: list[tuple[Voxels, int, Known]] = [
-        *((voxels, n, "") for voxels in VOXELS for n in GROUPS_OF),
-        (MIDDLE, GROUPS_OF[0], "other"),
-        (MIDDLE, GROUPS_OF[-1], "other"),
-    ]
-    for width, name in itertools.product(VOXEL_WIDTHS, arms):
+    for name, width in asked:
+        models = VOXELS if (name, width) == THROUGH_VOXELS[0] else (MIDDLE,)
+        devices: list[tuple[str, Voxels, float, Known]] = [
+            *(("ideal", MIDDLE, k, "") for k in (0.0, *NOISES)),
+            *(("brain-like", MIDDLE, k, "") for k in NOISES),
+            *(("brain-like", voxels, 1.0, "") for voxels in models if voxels != MIDDLE),
+            ("ideal", MIDDLE, 1.0, "other"),
+            ("brain-like", MIDDLE, 1.0, "other"),
+            ("brain-like", MIDDLE, 1.0, "prior"),
+        ]
+        groups: list[tuple[Voxels, int, Known]] = [
+            *((voxels, n, "") for voxels in models for n in GROUPS_OF),
+            (MIDDLE, GROUPS_OF[0], "other"),
+            (MIDDLE, GROUPS_OF[-1], "other"),
+        ]
         clock = Clock(TR, CODERS[name].step)
         dimensions = clock.dimensions(width)
         common = {
@@ -280,8 +311,8 @@ def _of_voxels(
             condition = plain(
                 **{**common, "rung": "brains"}, voxels=voxels, subjects=n_subjects, control=known
             )
-            asked = (makers, name, dimensions, brains, voxels, n_subjects, known)
-            yield Job(condition, make_all=partial(_from_brains, *asked))
+            wanted = (makers, name, dimensions, brains, voxels, n_subjects, known)
+            yield Job(condition, make_all=partial(_from_brains, *wanted))
 
 
 def _through_device(
@@ -331,9 +362,10 @@ def _of_code(
     def make() -> Transform:
         if made == OWN_PHASE:
             return partial(with_own_phase, makers.coder(name, "trained", None), dimensions)
-        return partial(through, makers.coder(name, made, width), dimensions, sigma, condition.seed)
+        coder = makers.coder(name, made, width)
+        return partial(through, coder, dimensions, sigma, condition.seed, encode=makers.code)
 
-    return Job(condition, make)
+    return Job(condition, make, everywhere=not sigma and asked in MAIN and made in ("trained", "pca"))
 
 
 def _of_stream(
@@ -384,7 +416,7 @@ def _of_codec(makers: Makers, plain: Callable[..., Condition]) -> Iterator[Job]:
 def _of_representations(plain: Callable[..., Condition]) -> Iterator[Job]:
     for name in ("mel", "mel-vocoder"):
         yield Job(plain("representation", name, "", ""), partial(_mel, name, None))
-        for kbps in (1.5, 3.0, 6.0, 12.0):
+        for kbps in (1.5, 3.0, 6.0):
             bits = kbps * 1000 * float(TR)
             yield Job(
                 plain("representation", name, f"{kbps:g} kbps", "", bits_per_tr=bits),
@@ -581,6 +613,7 @@ def main(words: Sequence[str]) -> None:
     parser.add_argument("--arms", nargs="+", default=list(CODERS), help="(default: all)")
     parser.add_argument("--windows", type=int, help="at most so many windows")
     parser.add_argument("--only", default="", help="conditions whose name holds this")
+    parser.add_argument("--so-far", action="store_true", help="measure nothing: write what is measured")
     parser.add_argument("--jobs", type=int, default=1, help="processes (default: %(default)s)")
     parser.add_argument("--out", type=Path, help="root of the tables (default: the project)")
     options = parser.parse_args(list(words))
@@ -597,6 +630,9 @@ def main(words: Sequence[str]) -> None:
     wanted = [job for job in jobs(makers, sounds, options.arms) if options.only in job.condition.condition]
     if not wanted:
         raise UserError(f"--only {options.only}: no condition's name holds that")
+    _take_from_tables(root, kept)
+    if options.so_far:
+        wanted = [job for job in wanted if _part(kept, job.measured).is_file()]
     asked = dict.fromkeys(job.measured for job in wanted)
     missing = [condition for condition in asked if not _part(kept, condition).is_file()]
     in_turn: dict[tuple[str, str], list[Condition]] = {}
@@ -614,6 +650,19 @@ def main(words: Sequence[str]) -> None:
     write_rows([job.condition for job in wanted], root / CONDITIONS)
     write_rows(scores, root / SCORES, digits=4)
     print(f"wrote {root / CONDITIONS} and two more: {len(wanted)} conditions")
+
+
+def _take_from_tables(root: Path, kept: Path) -> None:
+    """Make a part of every condition that the tables have and the folder has not."""
+    if not all((root / table).is_file() for table in (CONDITIONS, WINDOWS, SCORES)):
+        return
+    table = Ladder.read(root)
+    rows: dict[str, list[dict[str, Any]]] = {}
+    for score in table.scores:
+        rows.setdefault(score.condition, []).append(asdict(score))
+    for condition in table.conditions:
+        if not (part := _part(kept, condition)).is_file():
+            write_text(part, json.dumps(rows.get(condition.condition, [])))
 
 
 def _part(kept: Path, condition: Condition) -> Path:

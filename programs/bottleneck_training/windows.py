@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,9 @@ from programs.codec_training import evaluation
 
 _UNHEARD = "pico"
 """Engine of the play that no training heard."""
+
+MOST_OF_VOICE = 13
+"""Windows of a voice at the most, where not all are measured: a voice speaks in up to 63, and voices are the unit."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,18 @@ class Sounds:
             [self.sentences[k] for k in keep] if self.sentences else [],
         )
 
+    @cached_property
+    def fewer(self) -> frozenset[str]:
+        """Names of at most :data:`MOST_OF_VOICE` windows of every voice, spread over all that it has."""
+        of_voice: dict[str, list[str]] = {}
+        for one in self.windows:
+            of_voice.setdefault(one.voice, []).append(one.window)
+        return frozenset(
+            names[k]
+            for names in of_voice.values()
+            for k in np.linspace(0, len(names) - 1, min(MOST_OF_VOICE, len(names))).round().astype(int)
+        )
+
     @property
     def digest(self) -> str:
         """Hash of windows, sounds and texts."""
@@ -73,16 +89,22 @@ def sounds_of(data: Path, root: Path) -> Sounds:
     sentences: list[list[tuple[str, float]]] = []
     for group, voice, passage, clip, begins in clips:
         wave = clip.wave.astype(np.float32)
-        said = sum(counted(one, "").said for one in clip.passages)
+        spoken = whole(clip.passages)
+        said = counted(spoken, "").said
         digest = hashlib.sha256(wave.tobytes()).hexdigest()[:8]
         seconds = round(len(wave) / SAMPLE_RATE, 3)
         windows.append(Window(clip.name, group, voice, passage, seconds, said, digest))
         waves.append(wave)
-        texts.append(clip.passages)
+        texts.append([spoken])
         sentences.append(
             [(key(begins[0], begins[1] + one.onset), one.onset) for one in clip.passages] if begins else []
         )
     return Sounds(windows, waves, texts, sentences)
+
+
+def whole(passages: Sequence[Passage]) -> Passage:
+    """Sentences of a window as one passage: they are read at once."""
+    return Passage(passages[0].onset, passages[-1].offset, " ".join(one.text for one in passages))
 
 
 def play_windows(folder: Path) -> Iterator[tuple[str, str, str, evaluation.Clip, tuple[int, float]]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,12 +13,12 @@ import torch
 from fmri_audio.base.settings import project_root
 from fmri_audio.bottleneck.coders import CODERS
 from fmri_audio.codec import checkpoints
-from fmri_audio.experiments.ladder import GROUPS, Ladder, Window
+from fmri_audio.experiments.ladder import GROUPS, Condition, Ladder, Window
 from fmri_audio.sound.audio import SAMPLE_RATE
 from fmri_audio.sound.recognition import Passage
 from programs.__main__ import main
 from programs.bottleneck_training import measure
-from programs.bottleneck_training.windows import Sounds, play_windows
+from programs.bottleneck_training.windows import MOST_OF_VOICE, Sounds, play_windows, whole
 from tests.bottleneck.test_coders import sounds as voices
 
 
@@ -95,8 +96,8 @@ def test_an_arm_that_has_not_moved_is_measured_as_the_one_it_is_like(
     makers.checkpoint = tiny_checkpoint
     jobs = {job.condition.condition: job for job in measure.jobs(makers, toy(), ["frozen", "finetuned"])}
     for made in ("pca", "start"):
-        job = jobs[f"code/finetuned/{made}/128"]
-        assert job.measured == jobs[f"code/frozen/{made}/128"].condition
+        job = jobs[f"code/finetuned/{made}/256"]
+        assert job.measured == jobs[f"code/frozen/{made}/256"].condition
         one, other = (next(iter(asked.waves(toy()))) for asked in (job, jobs[job.measured.condition]))
         np.testing.assert_array_equal(one, other)
     alone = measure.jobs(makers, toy(), ["finetuned"])
@@ -139,11 +140,54 @@ def test_windows_of_the_play_are_as_many_as_intervals_need() -> None:
     assert sum(len(clip.wave) for *_, clip, _ in found) / SAMPLE_RATE / 60 > 15
 
 
+def test_what_the_tables_hold_is_not_measured_again(
+    tmp_path: Path, tiny_checkpoint_file: Path, measured_once: list[int]
+) -> None:
+    words = command(tmp_path, tiny_checkpoint_file, "floor")
+    assert main(words) == 0
+    names = ("ladder.csv", "ladder-windows.csv", "ladder-scores.csv")
+    before = [(tmp_path / "results" / name).read_bytes() for name in names]
+    shutil.rmtree(tmp_path / "work")
+    assert main(words) == 0 and len(measured_once) == 3 * len(measure.FLOORS)
+    assert [(tmp_path / "results" / name).read_bytes() for name in names] == before
+    part = next((tmp_path / "work" / "measured").iterdir())
+    part.unlink()
+    for name in names:
+        (tmp_path / "results" / name).unlink()
+    assert main([*words, "--so-far"]) == 0 and len(measured_once) == 3 * len(measure.FLOORS)
+    assert len(Ladder.read(tmp_path).conditions) == len(measure.FLOORS) - 1
+
+
+def test_sweeps_are_measured_in_fewer_windows_of_a_voice_that_speaks_most() -> None:
+    windows = [Window(f"w{k}", "play", "a" if k < 40 else "b", f"p{k}", 2.4, 2, f"{k}") for k in range(45)]
+    waves = [np.full(8, float(k), np.float32) for k in range(45)]
+    many = Sounds(windows, waves, [[] for _ in waves])
+    assert {name for name in many.fewer if int(name[1:]) >= 40} == {f"w{k}" for k in range(40, 45)}
+    of_the_other = sorted(int(name[1:]) for name in many.fewer if int(name[1:]) < 40)
+    assert len(of_the_other) == MOST_OF_VOICE and (of_the_other[0], of_the_other[-1]) == (0, 39)
+    everywhere, part = (
+        [made is not None for made in measure.Job(_any(), lambda: np.copy, everywhere=e).waves(many)]
+        for e in (True, False)
+    )
+    assert all(everywhere) and sum(part) == len(many.fewer)
+    together = measure.Job(_any(), make_all=lambda sounds: sounds.waves).waves(many)
+    assert [wave is not None for wave in together] == part
+
+
+def _any() -> Condition:
+    return Condition("c", "code", "mel", "trained", *(None,) * 5, "", "", None, None, "", "", 0, "")
+
+
+def test_sentences_of_a_window_are_read_at_once() -> None:
+    read = whole([Passage(0.1, 1.0, "One two."), Passage(1.2, 3.0, "Three.")])
+    assert (read.onset, read.offset, read.text) == (0.1, 3.0, "One two. Three.")
+
+
 def test_few_windows_are_spread_over_all() -> None:
-    whole = toy()
-    assert [one.window for one in whole.part(2).windows] == ["w0", "w2"]
-    assert whole.part(None) is whole and whole.part(5) is whole
-    assert whole.digest != whole.part(2).digest
+    all_three = toy()
+    assert [one.window for one in all_three.part(2).windows] == ["w0", "w2"]
+    assert all_three.part(None) is all_three and all_three.part(5) is all_three
+    assert all_three.digest != all_three.part(2).digest
 
 
 def test_a_coded_stream_is_its_channel_in_sound_and_in_bits(
@@ -154,10 +198,10 @@ def test_a_coded_stream_is_its_channel_in_sound_and_in_bits(
     coder.eval()
     wave, dimensions = toy().waves[0], 20
     n = -(-len(wave) // coder.step_samples) * dimensions
-    whole = measure.through(coder, dimensions, 0.0, 0, wave)
+    clean = measure.through(coder, dimensions, 0.0, 0, wave)
     found = {sigma: measure.sent(coder, dimensions, sigma, 0, wave) for sigma in (0.003, 0.1, 1.0)}
     assert [len(sound) for sound, _ in found.values()] == [len(wave)] * 3
-    near, far = (np.abs(_spectrum(found[s][0]) - _spectrum(whole)).mean() for s in (0.003, 1.0))
+    near, far = (np.abs(_spectrum(found[s][0]) - _spectrum(clean)).mean() for s in (0.003, 1.0))
     assert near < 0.1 * far
     for sigma, (_, bits) in found.items():
         each = 0.5 * np.log2(1 + 1 / sigma**2)
