@@ -1,7 +1,7 @@
 """``python -m programs bottleneck-account``: how every run of a work folder was trained, beside principal components.
 
-It writes the table of :mod:`fmri_audio.experiments.ladder_training`. Principal components are sent at the widths, on
-the segments and by the loss of the runs' own checks.
+It writes the table of :mod:`fmri_audio.experiments.ladder_training`, in which runs of other folders keep their rows.
+Principal components are sent at the widths, on the segments and by the loss of the runs' own checks.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from fmri_audio.base.settings import project_root
 from fmri_audio.bottleneck.coders import CODERS
 from fmri_audio.bottleneck.nested import prefix
 from fmri_audio.codec.checkpoints import Checkpoint, load
-from fmri_audio.experiments.ladder_training import TABLE, Checked
+from fmri_audio.experiments.ladder_training import TABLE, Checked, read
 from programs.bottleneck_training.components import pca_of, training_sound
 from programs.bottleneck_training.run import RECIPES
 from programs.bottleneck_training.trainer import (
@@ -56,8 +56,16 @@ def main(words: Sequence[str]) -> None:
         raise UserError(f"{work}: holds no run; train with `make bottleneck`")
     checkpoint = load(options.codec)
     rows = [row for folder in folders for row in _of_run(folder, work, checkpoint, corpus, held_out)]
-    write_rows(rows, out, digits=5)
+    here = {row.run for row in rows}
+    rows += [row for row in (read(out) if out.is_file() else []) if row.run not in here]
+    write_rows(sorted(rows, key=_place), out, digits=5)
     print(f"wrote {out}: {len(folders)} runs")
+
+
+def _place(row: Checked) -> tuple[Any, ...]:
+    """Where a row comes: arms in their order, an arm's own run before what stands beside it, steps as they came."""
+    beside = (row.single, row.control, row.sound or 0.0, row.seed)
+    return (list(CODERS).index(row.arm), beside, row.step, row.per_step)
 
 
 def _of_run(

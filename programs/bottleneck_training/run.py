@@ -32,12 +32,12 @@ RECIPES = {
     "mel": Recipe("mel", steps=8000),
     "mel-vocoder": Recipe("mel-vocoder", steps=8000, by_features=0.8),
     "complex-stft": Recipe("complex-stft", steps=5000),
-    "codes": Recipe("codes", steps=2400),
-    "frozen": Recipe("frozen", steps=3000),
-    "finetuned": Recipe("finetuned", steps=3000),
-    "finetuned-linear": Recipe("finetuned-linear", steps=1500),
+    "codes": Recipe("codes", steps=2400, check_every=400),
+    "frozen": Recipe("frozen", steps=2100, check_every=350),
+    "finetuned": Recipe("finetuned", steps=2100, check_every=350),
+    "finetuned-linear": Recipe("finetuned-linear", steps=1050, check_every=350),
 }
-"""How each coder is trained unless told otherwise."""
+"""How each coder is trained unless told otherwise; where steps are few, a check falls where the last third begins."""
 
 BESIDE: dict[str, list[str]] = {
     "finetuned": ["--random-codec", "--steps {half}"],

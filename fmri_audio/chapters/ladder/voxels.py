@@ -15,9 +15,9 @@ from fmri_audio.base.settings import VOXELS
 from fmri_audio.bottleneck.coders.base import CODER_LABELS
 from fmri_audio.bottleneck.passing import simulated_brain
 from fmri_audio.bottleneck.voxels import Channel, InTime, capacity
-from fmri_audio.chapters.ladder.rungs import draw_bits
+from fmri_audio.chapters.ladder.rungs import LOST, draw_bits
 from fmri_audio.experiments.ladder import TR, Condition, Ladder, where
-from fmri_audio.experiments.ladder_answer import arms, least_bits, shown
+from fmri_audio.experiments.ladder_answer import arms, beyond, least_bits, shown
 
 SCANS = (1, 4, 16, 64)
 """Of the same sound by the same brain, averaged."""
@@ -59,7 +59,7 @@ def draw(ladder: Ladder, groups: Sequence[str] | None = None) -> Figure:
     )
     for axes, asked in zip(several[0], panels, strict=True):
         _draw_noise(axes, ladder, asked, groups)
-    several[0][0].set(ylabel="words wrong", ylim=(0, 1.1))
+    several[0][0].set(ylabel=LOST, ylim=(-0.05, 1.1))
     several[0][0].legend(fontsize=7, frameon=False)
     return drawn
 
@@ -74,7 +74,7 @@ def headline(ladder: Ladder) -> Figure:
     draw_bits(several[0][0], ladder, named=True)
     for axes, asked in zip(several[0][1:], panels, strict=True):
         _draw_noise(axes, ladder, asked, None)
-    several[0][0].set(ylabel="words wrong", ylim=(0, 1.1))
+    several[0][0].set(ylabel=LOST, ylim=(-0.05, 1.1))
     several[0][0].legend(fontsize=6, frameon=False)
     several[0][-1].legend(fontsize=6, frameon=False)
     return drawn
@@ -86,7 +86,9 @@ def _draw_noise(axes: Axes, ladder: Ladder, asked: float, groups: Sequence[str] 
     for arm in voxel_arms(ladder):
         for mapped, style in (("ideal", "-"), ("brain-like", "--")):
             found = devices(ladder, arm, asked, mapped)
-            values = [ladder.mean(one.condition, "wrong", groups).value for one in found]
+            if not found:
+                continue  # the arm did not go through voxels at this width
+            values = [beyond(ladder, one.condition, groups).value for one in found]
             axes.plot(
                 [one.noise or 0.0 for one in found],
                 values,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -44,7 +45,11 @@ def test_every_run_of_a_folder_has_its_rows(
     assert pca == {row.per_step: row.pca for row in wide}  # of the arm, whatever is trained
     assert pca[max(pca)] < pca[min(pca)]
     monkeypatch.setattr(components, "training_sound", None)  # counted once
+    written = table.read_bytes()
     assert main(["bottleneck-account", *given, "--out", str(table)]) == 0
+    shutil.rmtree(tmp_path / "mel-width5")  # trained elsewhere: its rows stay
+    assert main(["bottleneck-account", *given, "--out", str(table)]) == 0
+    assert table.read_bytes() == written
 
 
 def test_components_are_as_many_numbers_a_second_as_the_code(pool: Path, tiny_checkpoint: Checkpoint) -> None:
