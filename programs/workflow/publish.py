@@ -18,7 +18,6 @@ import nbformat
 from fmri_audio.base.errors import UserError
 from fmri_audio.base.files import replacing, sha256_of, write_if_changed
 from fmri_audio.base.settings import project_root
-from fmri_audio.experiments import ladder_answer
 from programs.workflow import overview
 from programs.workflow.assemble import clips_of, merged, published
 from programs.workflow.digests import code_digest
@@ -164,6 +163,8 @@ def _published_files(edition: str, chapters: Iterable[Chapter]) -> dict[str, str
 
 def result_sentence(table: Path) -> str:
     """Return the README's sentences of result, every number taken from the published table."""
+    from fmri_audio.experiments import ladder_answer  # with torch, which the front door does without
+
     summary = overview.read(table)
     codec = "; ".join(
         f"{row.pesq_wb:.2f} / {row.stoi:.2f} / {row.estoi:.2f} at {row.Index:g} kbps"

@@ -244,10 +244,11 @@ def test_what_a_cluster_kills_is_done_again_and_nothing_else(book: OnCluster, wh
     (book.folder / "hold").touch()
     run = book.begin()
     wait_until(lambda: (book.folder / "runs.log").is_file(), 300, book.cluster.logs())
-    [held, *_] = book.cluster.jobs()
+    held = book.cluster.jobs()
+    assert held
     steps = (book.folder / "steps.log").read_text().split()
     if what == "job":
-        book.cluster.say("scancel", "--signal=KILL", "--full", held)
+        book.cluster.say("scancel", "--signal=KILL", "--full", *held)
     else:
         book.cluster.stop("slurmd", signal.SIGKILL)
         book.cluster.say("scontrol", "update", f"nodename={book.cluster.host}", "state=down", "reason=gone")
