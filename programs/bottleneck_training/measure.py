@@ -682,7 +682,7 @@ def _measure(
     """Measure some conditions in a process that opens coders for itself."""
     torch.set_num_threads(1)
     makers = Makers(codec, corpus, work)
-    said, left = sum(one.said for one in sounds.windows), list(asked)
+    said, left = {one.window: one.said for one in sounds.windows}, list(asked)
     for job in jobs(makers, sounds, arms):
         if not left:
             return
@@ -690,5 +690,5 @@ def _measure(
             left.remove(job.condition)
             scores = measured(job, sounds)
             write_text(_part(kept, job.condition), json.dumps([asdict(one) for one in scores]))
-            wrong = sum(one.wrong or 0 for one in scores) / max(1, said)
-            print(f"{job.condition.condition}: words wrong {wrong:.3f}", flush=True)
+            wrong = sum(one.wrong or 0 for one in scores) / max(1, sum(said[one.window] for one in scores))
+            print(f"{job.condition.condition}: words wrong {wrong:.3f} in {len(scores)} windows", flush=True)
