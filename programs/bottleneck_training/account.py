@@ -119,8 +119,9 @@ def _components(
         recipe = Recipe(name)
         wave = whole_steps(of_voices(held_out, recipe), 0, Trainer.CHECKED, coder.step_samples)
         asked = {*widths, *checked_widths(CODERS[name].build(checkpoint).code.dimensions)}
+        steps = int(coder.step / CODERS[name].step)  # of the arm, in a block
         for width in sorted(asked):
-            found[str(width)] = _loss(coder, wave, 2 * width)
+            found[str(width)] = _loss(coder, wave, steps * width)
         write_text(kept, json.dumps(found, indent=1) + "\n")
     return {width: found[str(width)] for width in widths}
 

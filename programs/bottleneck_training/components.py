@@ -14,16 +14,21 @@ from fmri_audio.codec.checkpoints import Checkpoint
 from fmri_audio.sound.audio import SAMPLE_RATE
 from programs.bottleneck_training.trainer import Recipe, Trainer, to_learn, whole_steps
 
+BLOCK = 2 * STEP
+"""Seconds of a block, whatever the step of the arm is."""
+
 NUMBERS = 328
-"""Of a block of two steps: 2,050 per TR."""
+"""Of a block: 2,050 per TR."""
 
 
 def pca_of(name: str, checkpoint: Checkpoint, waves: torch.Tensor) -> Coder:
-    """A coder whose code is the principal components of blocks of two steps, with its own way back to sound."""
+    """A coder whose code is the principal components of :data:`BLOCK`, with its own way back to sound."""
     coder = CODERS[name].build(checkpoint)
     size = coder.code.size
-    coder.code = NestedCode(Size(size.channels, 2 * size.frames, NUMBERS, NUMBERS, 0, 0))
-    coder.step = 2 * coder.step  # type: ignore[misc]
+    coder.code = NestedCode(
+        Size(size.channels, int(size.frames * BLOCK / coder.step), NUMBERS, NUMBERS, 0, 0)
+    )
+    coder.step = BLOCK  # type: ignore[misc]
     coder.start(waves)
     return coder.eval()
 
@@ -42,6 +47,6 @@ def training_sound(corpus: Path, name: str) -> torch.Tensor:
             "give --corpus"
         )
     recipe = Recipe(name)
-    segments, block = to_learn(corpus, recipe), 2 * int(STEP * SAMPLE_RATE)
+    segments, block = to_learn(corpus, recipe), int(BLOCK * SAMPLE_RATE)
     batches = range(Trainer.FIRST, Trainer.FIRST + -(-Trainer.STARTED_FROM // recipe.batch))
     return torch.cat([whole_steps(segments, step, recipe.batch, block) for step in batches])

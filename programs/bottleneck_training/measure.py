@@ -33,6 +33,7 @@ from fmri_audio.base.settings import VOXELS, Voxels, project_root
 from fmri_audio.bottleneck.clock import Clock
 from fmri_audio.bottleneck.coder_files import coder_file, load
 from fmri_audio.bottleneck.coders import CODERS, Coder
+from fmri_audio.bottleneck.coders.latents import FrozenCoder
 from fmri_audio.bottleneck.coders.mel import MelCoder
 from fmri_audio.bottleneck.nested import prefix, received, white
 from fmri_audio.codec import checkpoints
@@ -44,7 +45,7 @@ from fmri_audio.representations.mel_vocoder import MelVocoder, QuantisedMelVocod
 from fmri_audio.sound import noises
 from fmri_audio.sound.audio import SAMPLE_RATE
 from fmri_audio.sound.recognition import word_errors
-from programs.bottleneck_training import dithered, language, rungs
+from programs.bottleneck_training import components, dithered, language, rungs
 from programs.bottleneck_training.components import pca_of, training_sound
 from programs.bottleneck_training.rungs import Known
 from programs.bottleneck_training.windows import Sounds, sounds_of
@@ -64,8 +65,8 @@ SIGMA = 0.1
 SWEPT, SWEPT_AT = (0.3, 1.0), 512
 """More noise, and the width that is sent in it."""
 
-ALIKE = {"finetuned": "frozen"}
-"""Arms whose start and principal components are those of another: a codec that has not moved yet."""
+ALIKE = {("finetuned", "pca"), ("finetuned", "start"), ("finetuned-linear", "pca")}
+"""Arms that begin as the frozen one does, and how: their codec has not moved yet."""
 
 STREAM_WIDTH = 256
 """Width at which codes are quantised and coded, to confirm what the channel is said to have."""
@@ -233,9 +234,10 @@ def jobs(makers: Makers, sounds: Sounds, arms: Sequence[str]) -> Iterator[Job]:
     trained = [name for name in arms if trained_file(makers.work, name).is_file()]
 
     def code(name: str, made: str, width: int, sigma: float = 0.0) -> Job:
-        job, alike = _of_code(makers, plain, name, made, width, sigma), ALIKE.get(name, "")
-        if alike in arms and made in ("pca", "start"):
-            job = replace(job, same_as=_of_code(makers, plain, alike, made, width, sigma).condition)
+        job = _of_code(makers, plain, name, made, width, sigma)
+        if FrozenCoder.name in arms and (name, made) in ALIKE:
+            alike = _of_code(makers, plain, FrozenCoder.name, made, width, sigma)
+            job = replace(job, same_as=alike.condition)
         return job
 
     for width, name in itertools.product(MAIN, arms):
@@ -347,7 +349,7 @@ def _from_brains(
 def _of_code(
     makers: Makers, plain: Callable[..., Condition], name: str, made: str, asked: int, sigma: float
 ) -> Job:
-    step = 2 * CODERS[name].step if made == "pca" else CODERS[name].step
+    step = components.BLOCK if made == "pca" else CODERS[name].step
     clock = Clock(TR, step)
     dimensions = clock.dimensions(asked)
     per_tr = float(clock.width(dimensions))
@@ -509,6 +511,8 @@ def made_by(condition: Condition) -> str:
     here = [Path(__file__)]
     if condition.control == "dithered":
         here.append(Path(dithered.__file__))
+    if condition.made in ("pca", "start"):
+        here.append(Path(components.__file__))
     if condition.rung == "language":
         here.append(Path(language.__file__))
     if condition.rung in ("device", "brains"):

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 from fmri_audio.bottleneck.coders import CODERS
 from fmri_audio.codec.checkpoints import Checkpoint
@@ -50,6 +51,15 @@ def test_every_run_of_a_folder_has_its_rows(
     shutil.rmtree(tmp_path / "mel-width5")  # trained elsewhere: its rows stay
     assert main(["bottleneck-account", *given, "--out", str(table)]) == 0
     assert table.read_bytes() == written
+
+
+def test_components_of_an_arm_with_a_short_step_are_those_of_blocks(
+    pool: Path, tiny_checkpoint: Checkpoint
+) -> None:
+    waves = components.training_sound(pool, "frozen")
+    linear, frozen = (components.pca_of(n, tiny_checkpoint, waves) for n in ("finetuned-linear", "frozen"))
+    assert linear.step == frozen.step == components.BLOCK
+    torch.testing.assert_close(linear.code.outward.weight.abs(), frozen.code.outward.weight.abs())
 
 
 def test_components_are_as_many_numbers_a_second_as_the_code(pool: Path, tiny_checkpoint: Checkpoint) -> None:

@@ -28,6 +28,12 @@ def toy() -> Sounds:
     return Sounds(windows, waves, [[Passage(0.0, 2.4, "one two")] for _ in waves])
 
 
+@pytest.fixture(autouse=True)
+def nothing_trained(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Arms of the repository belong to the demo codec, not to the tiny one."""
+    monkeypatch.setattr(measure, "coder_file", lambda name: tmp_path / "trained" / f"{name}.safetensors")
+
+
 @pytest.fixture
 def measured_once(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Three toy windows and a recogniser that hears all words but one; notes how often it is asked."""
