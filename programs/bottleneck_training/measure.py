@@ -51,16 +51,16 @@ from programs.bottleneck_training.rungs import Known
 from programs.bottleneck_training.windows import Sounds, sounds_of
 
 MAIN = (128, 256, 512, 844)
-"""Numbers per TR of 1.5 s at which principal components stand beside every trained arm."""
+"""Numbers per TR of 1.5 s on which headlines stand."""
 
-NARROW, WIDE = (16, 64), (2048,)
-"""Other widths; beside the wide ones stand principal components, of narrow ones not even training keeps words."""
-
-STARTED = 256
-"""Width at which an arm's own untrained start stands beside it, and a mel code with the original's phase."""
+BESIDE = (16, 64, 2048)
+"""Other widths. At all widths principal components and the arm's own untrained start stand beside the trained one."""
 
 SIGMA = 0.1
-"""Noise of the channel at :data:`MAIN`; at :data:`STARTED` numbers, principal components stand beside."""
+"""Noise of the channel at :data:`MAIN`."""
+
+CHECKED_AT = 256
+"""Width at which principal components stand in that noise too, and a mel code is given the original's phase."""
 
 SWEPT, SWEPT_AT = (0.3, 1.0), 512
 """More noise, and the width that is sent in it."""
@@ -244,19 +244,20 @@ def jobs(makers: Makers, sounds: Sounds, arms: Sequence[str]) -> Iterator[Job]:
         if name in trained:
             yield code(name, "trained", width)
         yield code(name, "pca", width)
-        if width == STARTED:
-            yield code(name, "start", width)
-            if name == MelCoder.name and name in trained:
-                yield code(name, OWN_PHASE, width)
+        yield code(name, "start", width)
+        if name == MelCoder.name and name in trained and width == CHECKED_AT:
+            yield code(name, OWN_PHASE, width)
         if single_file(makers.work, name, Clock(TR, CODERS[name].step).dimensions(width)).is_file():
             yield code(name, "single", width)
-    beside = [(0.0, width) for width in (*NARROW, *WIDE)] + [(SIGMA, width) for width in MAIN]
+    beside = [(0.0, width) for width in BESIDE] + [(SIGMA, width) for width in MAIN]
     for sigma, width in [*beside, *((sigma, SWEPT_AT) for sigma in SWEPT)]:
         for name in arms:
             if name in trained:
                 yield code(name, "trained", width, sigma)
-            if (sigma, width) == (SIGMA, STARTED) or width in WIDE:
+            if width in BESIDE or (sigma, width) == (SIGMA, CHECKED_AT):
                 yield code(name, "pca", width, sigma)
+            if width in BESIDE:
+                yield code(name, "start", width)
     for name in trained:
         yield _of_stream(makers, sounds, plain, name, SIGMA)
     yield from _of_voxels(makers, sounds, plain, [one for one in THROUGH_VOXELS if one[0] in trained])

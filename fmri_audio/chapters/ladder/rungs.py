@@ -132,10 +132,13 @@ def caption(ladder: Ladder) -> str:
     said = sum(one.said for one in ladder.windows)
     minutes = sum(one.seconds for one in ladder.windows) / 60
     voices = len({one.voice for one in ladder.windows})
+    measured = (ladder.of(one.condition, "estoi") for one in ladder.conditions if one.rung != "language")
+    fewest = min(int(np.isfinite(values).sum()) for values in measured)
     return (
         f"Means over {len(ladder.windows)} windows of held-out speech ({groups}): {minutes:.0f} minutes, "
         f"{voices} voices, {said:,} words. Words wrong: as a speech recogniser hears them, as a share of those said, "
-        "beyond the original's in the same windows. Sweeps stand on fewer windows of the voices that speak most. "
+        "beyond the original's in the same windows. Sweeps stand on fewer windows of the voices that speak most, "
+        f"{fewest} in all. "
         "Intervals of 95 % over voices and, within each, passages. All at the known lag and at equal loudness; "
         "TR 1.5 s."
     )
