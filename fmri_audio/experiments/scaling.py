@@ -266,7 +266,8 @@ def scale(
     seed : int
         Of the first study of each length; the others count on from it.
     jobs : int
-        Processes. They change nothing but the time.
+        Processes. They change nothing but the time, and less than one in the sixth decimal: numbers are added up in
+        another order where a process has another number of threads.
     say : callable
         Takes one line of progress.
     subjects : sequence of int

@@ -29,9 +29,9 @@ from programs.codec_training.export import hardware
 from programs.codec_training.run import CORPUS_MINUTES, HELD_OUT_MINUTES
 
 RECIPES = {
-    "mel": Recipe("mel", steps=8000),
-    "mel-vocoder": Recipe("mel-vocoder", steps=8000, by_features=0.8),
-    "complex-stft": Recipe("complex-stft", steps=5000),
+    "mel": Recipe("mel", steps=18000, check_every=1000),
+    "mel-vocoder": Recipe("mel-vocoder", steps=18000, by_features=0.8, check_every=1000),
+    "complex-stft": Recipe("complex-stft", steps=12000, check_every=1000),
     "codes": Recipe("codes", steps=2400, check_every=400),
     "frozen": Recipe("frozen", steps=2100, check_every=350),
     "finetuned": Recipe("finetuned", steps=2100, check_every=350),
@@ -42,7 +42,7 @@ RECIPES = {
 BESIDE: dict[str, list[str]] = {
     "finetuned": ["--random-codec", "--steps {half}"],
     "frozen": ["--inner 512"],
-    "mel-vocoder": ["--sound 10", "--sound 60"],
+    "mel": ["--sound 10", "--sound 60"],
 }
 """Runs beside an arm's own: controls and less sound. Half the steps of a codec that moves take about as long as all of
 one that does not. Every arm is trained for one width as well."""
