@@ -9,7 +9,7 @@ and the share of a number's variance that it then explains. Nothing held out tak
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import partial
 
@@ -34,10 +34,13 @@ class CodeRead:
         Posterior means; 0 where no held-out block reaches.
     reliability : array, shape [TRs, N]
         Share of a number's variance that is known, as training says; the same for all TRs of a fold.
+    chosen : list of sequence of int
+        Lag window of every fold.
     """
 
     mean: Matrix
     reliability: Matrix
+    chosen: list[Sequence[int]] = field(default_factory=list)
 
 
 def read_code(
@@ -46,12 +49,15 @@ def read_code(
     runs: Sequence[Block],
     *,
     tr: Fraction,
-    lags: Sequence[int],
+    windows: Sequence[Sequence[int]],
     shift: int,
     n_folds: int,
     inner_folds: int = 4,
 ) -> CodeRead:
     """Read numbers from the averaged BOLD of subjects, by ridge regression over a lag window, in contiguous folds.
+
+    In every fold, the window is the one by which training knows most of its own numbers, each predicted by a regression
+    on others.
 
     Parameters
     ----------
@@ -63,24 +69,29 @@ def read_code(
     runs : sequence of (first, last)
     tr : Fraction
         Seconds.
-    lags : sequence of int
-        In TRs of stimulus time.
+    windows : sequence of sequences of int
+        Lags to choose from, in TRs of stimulus time.
     shift : int
         TRs by which the study is already shifted.
     n_folds, inner_folds : int
         Held-out blocks, and folds within training.
     """
-    mean, reliability = (np.zeros(numbers.shape, np.float32) for _ in range(2))
-    for split in k_fold(runs, n_folds, gap=least_gap(lags, tr), lags=lags, shift=shift, tr=tr):
-        together = np.mean([one(split) for one in brains], axis=0)
+    found = CodeRead(np.zeros(numbers.shape, np.float32), np.zeros(numbers.shape, np.float32))
+    all_lags = sorted({lag for window in windows for lag in window})
+    for split in k_fold(runs, n_folds, gap=least_gap(all_lags, tr), lags=all_lags, shift=shift, tr=tr):
+        together, true = np.mean([one(split) for one in brains], axis=0), numbers[split.train]
+        fits = []
+        for lags in windows:
+            train = lagged(together, split.train, lags, shift)
+            fits.append((*calibrated(_within_training(train, true, split, inner_folds), true), lags))
+        gain, known, lags = max(fits, key=lambda fit: float(fit[1].mean()))
         train = lagged(together, split.train, lags, shift)
-        within = _within_training(train, numbers[split.train], split, inner_folds)
-        gain, known = calibrated(within, numbers[split.train])
-        ridge = fit_ridge(train, numbers[split.train], split.train, n_folds=inner_folds, gap=split.gap)
+        ridge = fit_ridge(train, true, split.train, n_folds=inner_folds, gap=split.gap)
         predicted = ridge.predict(lagged(together, split.test, lags, shift)) - ridge.without_brain
-        mean[split.test] = predicted * gain
-        reliability[split.test] = known
-    return CodeRead(mean, reliability)
+        found.mean[split.test] = predicted * gain
+        found.reliability[split.test] = known
+        found.chosen.append(lags)
+    return found
 
 
 def calibrated(predicted: Matrix, true: Matrix) -> tuple[Matrix, Matrix]:

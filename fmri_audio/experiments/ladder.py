@@ -104,13 +104,16 @@ class Condition:
     subjects : int or None
         Whose BOLD is averaged.
     control : str
-        ``other``: what was read half a run later; ``prior``: nothing was read; ``dithered``: the noise of the channel
-        comes from quantising with dither, and the bits are those of the coded stream.
+        ``other``: what was read half a run later; ``prior``: nothing was read, the same for all voxels and noise;
+        ``dithered``: the noise of the channel comes from quantising with dither, and the bits are those of the coded
+        stream.
     weights : str
-        Id of the file, empty where there is none.
+        Id of the arm's file or of the codec, empty where nothing was trained.
     seed : int
+    code : str
+        Hash of the code that makes and scores the sounds.
     made_by : str
-        Fingerprint of the code, of this program and of the sounds.
+        Hash of that, of the weights, the codec, the sounds and what is said in them.
     """
 
     condition: str
@@ -129,6 +132,7 @@ class Condition:
     control: str
     weights: str
     seed: int
+    code: str
     made_by: str
 
 

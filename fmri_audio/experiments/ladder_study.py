@@ -70,7 +70,7 @@ class CodeOfStudy:
             self.sent.rows[: self.stimulus.n_trs].astype(np.float32),
             self.whole.runs,
             tr=self.study.tr,
-            lags=settings.lag_trs,
+            windows=[settings.lag_trs],
             shift=self.study.shift,
             n_folds=len(self.whole.splits),
             inner_folds=settings.cv_folds,

@@ -41,7 +41,7 @@ from fmri_audio.experiments.ladder import CONDITIONS, SCORES, TR, WINDOWS, Condi
 from fmri_audio.experiments.ladder_rung import window_scores
 from fmri_audio.representations.encodec import EncodecCodes
 from fmri_audio.representations.mel import MelGriffinLim, QuantisedMel
-from fmri_audio.representations.mel_vocoder import MelVocoder, QuantisedMelVocoder, open_vocoder
+from fmri_audio.representations.mel_vocoder import MelVocoder, QuantisedMelVocoder, open_vocoder, vocoder_file
 from fmri_audio.sound import noises
 from fmri_audio.sound.audio import SAMPLE_RATE
 from fmri_audio.sound.recognition import word_errors
@@ -65,7 +65,7 @@ CHECKED_AT = 256
 SWEPT, SWEPT_AT = (0.3, 1.0), 512
 """More noise, and the width that is sent in it."""
 
-ALIKE = {("finetuned", "pca"), ("finetuned", "start"), ("finetuned-linear", "pca")}
+ALIKE = {("finetuned", "pca"), ("finetuned", "start")}
 """Arms that begin as the frozen one does, and how: their codec has not moved yet."""
 
 STREAM_WIDTH = 256
@@ -80,6 +80,9 @@ THROUGH_VOXELS = (("mel-vocoder", 128), ("mel-vocoder", 512), ("frozen", 512))
 NOISES, GROUPS_OF = (0.25, 1.0, 4.0), (1, 3, 17)
 """Times a brain's noise, and numbers of subjects."""
 
+KNOWN: tuple[Known, Known] = ("", "other")
+"""What a decoder of voxels is given: what was read, and beside it the same of another moment."""
+
 MIDDLE: Voxels = "between"
 """Model of a voxel that all is measured with; the others stand beside it."""
 
@@ -87,7 +90,7 @@ INDEX_BOOKS = (1, 2, 4, 7)
 """Codebooks whose indices are sent as numbers: 112.5 per TR each."""
 
 _OTHERS = ("fmri_audio.representations.encodec", "fmri_audio.representations.mel_vocoder")
-_OF_SCORES = ("estoi", "stoi", "pesq")
+_SCORING = ("fmri_audio.experiments.ladder_rung", "fmri_audio.sound.recognition.words")
 
 Transform = Callable[[Waveform], Waveform]
 Encode = Callable[[Coder, Waveform], NDArray[np.float32]]
@@ -232,32 +235,36 @@ def jobs(makers: Makers, sounds: Sounds, arms: Sequence[str]) -> Iterator[Job]:
     yield from _of_representations(plain)
     yield from _of_language(makers, sounds, plain)
     trained = [name for name in arms if trained_file(makers.work, name).is_file()]
+    seen: set[tuple[str, str, float | None, float]] = set()
 
-    def code(name: str, made: str, width: int, sigma: float = 0.0) -> Job:
+    def code(name: str, made: str, width: int, sigma: float = 0.0) -> Iterator[Job]:
         job = _of_code(makers, plain, name, made, width, sigma)
+        if (grid := (name, made, job.condition.per_tr, sigma)) in seen:
+            return  # a coarse grid has one width for several that are asked for
+        seen.add(grid)
         if FrozenCoder.name in arms and (name, made) in ALIKE:
             alike = _of_code(makers, plain, FrozenCoder.name, made, width, sigma)
             job = replace(job, same_as=alike.condition)
-        return job
+        yield job
 
     for width, name in itertools.product(MAIN, arms):
         if name in trained:
-            yield code(name, "trained", width)
-        yield code(name, "pca", width)
-        yield code(name, "start", width)
+            yield from code(name, "trained", width)
+        yield from code(name, "pca", width)
+        yield from code(name, "start", width)
         if name == MelCoder.name and name in trained and width == CHECKED_AT:
-            yield code(name, OWN_PHASE, width)
+            yield from code(name, OWN_PHASE, width)
         if single_file(makers.work, name, Clock(TR, CODERS[name].step).dimensions(width)).is_file():
-            yield code(name, "single", width)
+            yield from code(name, "single", width)
     beside = [(0.0, width) for width in BESIDE] + [(SIGMA, width) for width in MAIN]
     for sigma, width in [*beside, *((sigma, SWEPT_AT) for sigma in SWEPT)]:
         for name in arms:
             if name in trained:
-                yield code(name, "trained", width, sigma)
+                yield from code(name, "trained", width, sigma)
             if width in BESIDE or (sigma, width) == (SIGMA, CHECKED_AT):
-                yield code(name, "pca", width, sigma)
+                yield from code(name, "pca", width, sigma)
             if width in BESIDE:
-                yield code(name, "start", width)
+                yield from code(name, "start", width)
     for name in trained:
         yield _of_stream(makers, sounds, plain, name, SIGMA)
     yield from _of_voxels(makers, sounds, plain, [one for one in THROUGH_VOXELS if one[0] in trained])
@@ -272,19 +279,13 @@ def _of_voxels(
     brains = rungs.Brains(rungs.Reel.of(sounds))
     for name, width in asked:
         models = VOXELS if (name, width) == THROUGH_VOXELS[0] else (MIDDLE,)
-        devices: list[tuple[str, Voxels, float, Known]] = [
-            *(("ideal", MIDDLE, k, "") for k in (0.0, *NOISES)),
-            *(("brain-like", MIDDLE, k, "") for k in NOISES),
-            *(("brain-like", voxels, 1.0, "") for voxels in models if voxels != MIDDLE),
-            ("ideal", MIDDLE, 1.0, "other"),
-            ("brain-like", MIDDLE, 1.0, "other"),
-            ("brain-like", MIDDLE, 1.0, "prior"),
+        noisy: list[tuple[str, Voxels, float]] = [
+            *(("ideal", MIDDLE, k) for k in NOISES),
+            *(("brain-like", MIDDLE, k) for k in NOISES),
+            *(("brain-like", voxels, 1.0) for voxels in models if voxels != MIDDLE),
         ]
-        groups: list[tuple[Voxels, int, Known]] = [
-            *((voxels, n, "") for voxels in models for n in GROUPS_OF),
-            (MIDDLE, GROUPS_OF[0], "other"),
-            (MIDDLE, GROUPS_OF[-1], "other"),
-        ]
+        devices = [("ideal", MIDDLE, 0.0, KNOWN[0]), *((*one, known) for known in KNOWN for one in noisy)]
+        groups = itertools.product(models, GROUPS_OF, KNOWN)
         clock = Clock(TR, CODERS[name].step)
         dimensions = clock.dimensions(width)
         common = {
@@ -295,6 +296,8 @@ def _of_voxels(
             "asked": float(width),
             "per_tr": float(clock.width(dimensions)),
         }
+        given = (makers, name, dimensions, brains)
+        yield Job(plain(**common, control="prior"), make_all=partial(_from_nothing, *given))
         for mapped, voxels, k, known in devices:
             ideal = mapped == "ideal"
             if ideal and clock.most * dimensions > brains.like(voxels).n_voxels:
@@ -308,14 +311,19 @@ def _of_voxels(
                 noise=k,
                 control=known,
             )
-            given = (makers, name, dimensions, brains, voxels, k, ideal, known)
-            yield Job(condition, make_all=partial(_through_device, *given))
+            yield Job(condition, make_all=partial(_through_device, *given, voxels, k, ideal, known))
         for voxels, n_subjects, known in groups:
             condition = plain(
                 **{**common, "rung": "brains"}, voxels=voxels, subjects=n_subjects, control=known
             )
-            wanted = (makers, name, dimensions, brains, voxels, n_subjects, known)
-            yield Job(condition, make_all=partial(_from_brains, *wanted))
+            yield Job(condition, make_all=partial(_from_brains, *given, voxels, n_subjects, known))
+
+
+def _from_nothing(
+    makers: Makers, name: str, dimensions: int, brains: rungs.Brains, sounds: Sounds
+) -> list[Waveform]:
+    coder = makers.coder(name, "trained", None)
+    return rungs.from_nothing(coder, dimensions, brains.reel)
 
 
 def _through_device(
@@ -351,13 +359,14 @@ def _of_code(
     makers: Makers, plain: Callable[..., Condition], name: str, made: str, asked: int, sigma: float
 ) -> Job:
     step = components.BLOCK if made == "pca" else CODERS[name].step
-    clock = Clock(TR, step)
-    dimensions = clock.dimensions(asked)
+    clock, own_clock = Clock(TR, step), Clock(TR, CODERS[name].step)
+    # Components get as many numbers as the arm has, which may be more or fewer than are asked for.
+    dimensions = clock.dimensions(float(own_clock.width(own_clock.dimensions(asked))))
     per_tr = float(clock.width(dimensions))
     bits = per_tr / 2 * math.log2(1 + 1 / sigma**2) if sigma else None
     width = dimensions if made == "single" else None
     own = trained_file(makers.work, name)
-    path = {"trained": own, OWN_PHASE: own, "single": single_file(makers.work, name, width)}.get(made)
+    path = {"trained": own, OWN_PHASE: own, "single": single_file(makers.work, name, width)}.get(made, "")
     condition = plain(
         "code", name, made, path, asked=float(asked), per_tr=per_tr, sigma=sigma, bits_per_tr=bits
     )
@@ -405,24 +414,25 @@ def _of_stream(
 
 
 def _of_codec(makers: Makers, plain: Callable[..., Condition]) -> Iterator[Job]:
-    model = makers.checkpoint.model
+    model, weights = makers.checkpoint.model, makers.checkpoint.id
     for kbps in checkpoints.bandwidths(model):
-        condition = plain("codec", "encodec", f"{kbps:g} kbps", "", bits_per_tr=kbps * 1000 * float(TR))
+        condition = plain("codec", "encodec", f"{kbps:g} kbps", weights, bits_per_tr=kbps * 1000 * float(TR))
         yield Job(condition, partial(_codec, makers.checkpoint, kbps, None))
     for books in INDEX_BOOKS:
         if books <= model.quantizer.n_q:
             per_tr = float(books * model.frame_rate * TR)
-            condition = plain("code", "codes", "indices", "", asked=per_tr, per_tr=per_tr, sigma=0.0)
+            condition = plain("code", "codes", "indices", weights, asked=per_tr, per_tr=per_tr, sigma=0.0)
             yield Job(condition, partial(_codec, makers.checkpoint, None, books))
 
 
 def _of_representations(plain: Callable[..., Condition]) -> Iterator[Job]:
     for name in ("mel", "mel-vocoder"):
-        yield Job(plain("representation", name, "", ""), partial(_mel, name, None))
+        weights = vocoder_file() if name == "mel-vocoder" else ""
+        yield Job(plain("representation", name, "", weights), partial(_mel, name, None))
         for kbps in (1.5, 3.0, 6.0):
             bits = kbps * 1000 * float(TR)
             yield Job(
-                plain("representation", name, f"{kbps:g} kbps", "", bits_per_tr=bits),
+                plain("representation", name, f"{kbps:g} kbps", weights, bits_per_tr=bits),
                 partial(_mel, name, kbps),
             )
 
@@ -444,7 +454,7 @@ def _of_language(makers: Makers, sounds: Sounds, plain: Callable[..., Condition]
         )
         made = f"{how}, {'with' if prior else 'without'} a prior"
         condition = plain("language", "phonemes", made, makers.work / language.SPOKEN, bits_per_tr=bits / trs)
-        yield Job(condition, make_all=partial(_spoken_again, read, how))
+        yield Job(condition, make_all=partial(_spoken_again, read, how), everywhere=True)
 
 
 def _spoken_again(read: language.Read, how: str, sounds: Sounds) -> list[Waveform | None]:
@@ -459,7 +469,7 @@ def _condition(
     rung: str,
     arm: str,
     made: str,
-    weights: Path | str | None,
+    weights: Path | str,
     asked: float | None = None,
     per_tr: float | None = None,
     sigma: float | None = None,
@@ -481,7 +491,7 @@ def _condition(
     if subjects is not None:
         parts.append(f"{subjects} subjects")
     parts.append(control)
-    used = "" if not weights else f"{arm}-{sha256_of(Path(weights))[:8]}"
+    used = f"{arm}-{sha256_of(weights)[:8]}" if isinstance(weights, Path) else weights
     found = Condition(
         condition="/".join(part for part in parts if part),
         rung=rung,
@@ -499,17 +509,20 @@ def _condition(
         control=control,
         weights=used,
         seed=0,
+        code="",
         made_by="",
     )
-    decided = [made_by(found), sounds.digest, used, makers.checkpoint.id]
-    return replace(found, made_by=hashlib.sha256("\n".join(decided).encode()).hexdigest()[:16])
+    code = code_of(found)
+    decided = "\n".join([code, sounds.digest, used, makers.checkpoint.id])
+    return replace(found, code=code, made_by=hashlib.sha256(decided.encode()).hexdigest()[:16])
 
 
-def made_by(condition: Condition) -> str:
+def code_of(condition: Condition) -> str:
     """Hash of the code that makes and scores the sounds of a condition."""
-    scoring = [f"fmri_audio.sound.metrics.{name}" for name in _OF_SCORES]
     makes = CODERS.modules([condition.arm]) or list(_OTHERS)
     here = [Path(__file__)]
+    if condition.rung == "floor":
+        makes.append("fmri_audio.sound.noises")
     if condition.control == "dithered":
         here.append(Path(dithered.__file__))
     if condition.made in ("pca", "start"):
@@ -517,10 +530,11 @@ def made_by(condition: Condition) -> str:
     if condition.rung == "language":
         here.append(Path(language.__file__))
     if condition.rung in ("device", "brains"):
-        makes += ["fmri_audio.bottleneck.brain_like", "fmri_audio.decoding.code_reading"]
+        makes += ["fmri_audio.bottleneck.passing", "fmri_audio.decoding.code_reading"]
         here.append(Path(rungs.__file__))
     own = "".join(source_hash(path.read_text(encoding="utf-8")) for path in here)
-    return fingerprint(*scoring, *makes, "fmri_audio.sound.recognition.words") + own
+    code = fingerprint(*_SCORING, *makes) + own
+    return hashlib.sha256(code.encode()).hexdigest()[:16]
 
 
 def _same(wave: Waveform) -> Waveform:
@@ -617,7 +631,7 @@ def main(words: Sequence[str]) -> None:
     parser.add_argument("--work", type=Path, help="folder of what is measured (default: build/bottleneck)")
     parser.add_argument("--arms", nargs="+", default=list(CODERS), help="(default: all)")
     parser.add_argument("--windows", type=int, help="at most so many windows")
-    parser.add_argument("--only", default="", help="conditions whose name holds this")
+    parser.add_argument("--only", default="", help="measure conditions whose name holds this")
     parser.add_argument("--so-far", action="store_true", help="measure nothing: write what is measured")
     parser.add_argument("--jobs", type=int, default=1, help="processes (default: %(default)s)")
     parser.add_argument("--out", type=Path, help="root of the tables (default: the project)")
@@ -627,34 +641,39 @@ def main(words: Sequence[str]) -> None:
         check_writable(root / table)
     kept = work / "measured"
     kept.mkdir(parents=True, exist_ok=True)
+    if not options.data.is_dir():
+        raise UserError(
+            f"{options.data}: no folder of recordings to measure by beside the play; give it as --data"
+        )
     sounds = sounds_of(options.data, project_root()).part(options.windows)
     minutes = sum(one.seconds for one in sounds.windows) / 60
     print(f"{len(sounds.windows)} windows, {minutes:.1f} minutes", flush=True)
     corpus = options.corpus or work / "corpus"
     makers = Makers(options.codec, corpus, work)
-    wanted = [job for job in jobs(makers, sounds, options.arms) if options.only in job.condition.condition]
-    if not wanted:
+    if language.Read.of(work) is None:
+        print("no phonemes with a voice: `python -m programs bottleneck-speak` says them", flush=True)
+    every = list(jobs(makers, sounds, options.arms))
+    wanted = [job for job in every if options.only in job.condition.condition and not options.so_far]
+    if not (wanted or options.so_far):
         raise UserError(f"--only {options.only}: no condition's name holds that")
     _take_from_tables(root, kept)
-    if options.so_far:
-        wanted = [job for job in wanted if _part(kept, job.measured).is_file()]
-    asked = dict.fromkeys(job.measured for job in wanted)
-    missing = [condition for condition in asked if not _part(kept, condition).is_file()]
     in_turn: dict[tuple[str, str], list[Condition]] = {}
-    for condition in missing:
-        in_turn.setdefault((condition.arm, condition.made), []).append(condition)
+    for condition in dict.fromkeys(job.measured for job in wanted):
+        if not _part(kept, condition).is_file():
+            in_turn.setdefault((condition.arm, condition.made), []).append(condition)
     work_on = joblib.delayed(partial(_measure, kept, options.codec, corpus, work, sounds, options.arms))
     joblib.Parallel(options.jobs)(work_on(part) for part in in_turn.values())
+    done = [job for job in every if _part(kept, job.measured).is_file()]
     scores = [
         Score(**{**row, "condition": job.condition.condition})
-        for job in wanted
+        for job in done
         for row in json.loads(_part(kept, job.measured).read_text())
     ]
     (root / CONDITIONS).parent.mkdir(parents=True, exist_ok=True)
     write_rows(sounds.windows, root / WINDOWS)
-    write_rows([job.condition for job in wanted], root / CONDITIONS)
+    write_rows([job.condition for job in done], root / CONDITIONS)
     write_rows(scores, root / SCORES, digits=4)
-    print(f"wrote {root / CONDITIONS} and two more: {len(wanted)} conditions")
+    print(f"wrote {root / CONDITIONS} and two more: {len(done)} of {len(every)} conditions")
 
 
 def _take_from_tables(root: Path, kept: Path) -> None:

@@ -41,7 +41,7 @@ RECIPES = {
 
 BESIDE: dict[str, list[str]] = {
     "finetuned": ["--random-codec", "--steps {half}"],
-    "frozen": ["--inner 512"],
+    "frozen": ["--inner 448"],
     "mel": ["--sound 10", "--sound 60"],
 }
 """Runs beside an arm's own: controls and less sound. Half the steps of a codec that moves take about as long as all of

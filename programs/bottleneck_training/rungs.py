@@ -34,13 +34,13 @@ from programs.bottleneck_training.windows import Sounds
 BETWEEN_WINDOWS = 4 * STEP
 """Seconds of silence between windows."""
 
-LAGS = (2, 3, 4, 5, 6)
-"""Volumes that a decoder of brains reads, in TRs of stimulus time."""
+LAGS = ((3, 4), (2, 3, 4, 5, 6), (1, 2, 3, 4, 5, 6, 7, 8))
+"""Windows of volumes that a decoder of brains may read, in TRs of stimulus time; training sound chooses."""
 
 FOLDS, SEED = 6, 31
 
-Known = Literal["", "other", "prior"]
-"""What the decoder is given: what was read, the same of half a run later, or nothing."""
+Known = Literal["", "other"]
+"""What the decoder is given: what was read, or the same of half a run later."""
 
 Array = NDArray[np.float64]
 
@@ -164,6 +164,12 @@ def read_from_brains(
     return _heard(coder, sent, read.mean.astype(np.float64), read.reliability.astype(np.float64), reel, known)
 
 
+def from_nothing(coder: Coder, dimensions: int, reel: Reel) -> list[Waveform]:
+    """Windows that the decoder makes of nothing: every number at its mean, which no voxel and no brain has told."""
+    sent = Sent.of(coder, reel.sound, dimensions, TR)
+    return _heard(coder, sent, np.zeros_like(sent.rows), np.zeros_like(sent.rows), reel, "")
+
+
 def read_numbers(rows: Array, reel: Reel, bold: list[NDArray[np.float32]]) -> CodeRead:
     """Numbers of the whole run, every TR held out once."""
     return read_code(
@@ -171,7 +177,7 @@ def read_numbers(rows: Array, reel: Reel, bold: list[NDArray[np.float32]]) -> Co
         rows.astype(np.float32),
         [(0, reel.n_trs)],
         tr=TR,
-        lags=LAGS,
+        windows=LAGS,
         shift=SHIFT_TRS,
         n_folds=FOLDS,
     )
@@ -181,9 +187,7 @@ def _heard(
     coder: Coder, sent: Sent, mean: Array, reliability: Array, reel: Reel, known: Known
 ) -> list[Waveform]:
     """Decode what is known as one sound, and cut the windows out of it."""
-    if known == "prior":
-        mean, reliability = np.zeros_like(mean), np.zeros_like(reliability)
-    elif known == "other":
+    if known == "other":
         half = len(mean) // 4 * 2  # even: TRs of 1.5 s carry 12 and 13 steps in turn
         mean, reliability = np.roll(mean, half, axis=0), np.roll(reliability, half, axis=0)
     return list(reel.cut(sent.heard(coder, mean, reliability)))

@@ -32,7 +32,7 @@ def apart(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 def test_what_is_there_is_found_and_trusted_as_far_as_it_goes() -> None:
     numbers, bold = heard(0, 2.0)
-    found = read_code([as_measured(bold, TR)], numbers, [(0, 400)], tr=TR, lags=LAGS, shift=0, n_folds=4)
+    found = read_code([as_measured(bold, TR)], numbers, [(0, 400)], tr=TR, windows=[LAGS], shift=0, n_folds=4)
     inside = np.flatnonzero(found.reliability.any(axis=1))
     error = apart(found.mean[inside], numbers[inside])
     trusted = found.reliability[inside].mean(axis=0)
@@ -41,14 +41,33 @@ def test_what_is_there_is_found_and_trusted_as_far_as_it_goes() -> None:
     assert len(inside) > 380
 
 
+def test_training_chooses_the_window_in_which_volumes_answer() -> None:
+    numbers, bold = heard(0, 2.0)
+    windows = [(-4, -3), LAGS, (9, 10)]
+    found, known = (
+        read_code([as_measured(bold, TR)], numbers, [(0, 400)], tr=TR, windows=given, shift=0, n_folds=4)
+        for given in (windows, [LAGS])
+    )
+    assert found.chosen == [LAGS] * 4
+    assert found.reliability.mean() == pytest.approx(known.reliability.mean(), rel=0.1)
+
+
 def test_several_brains_tell_more_than_one() -> None:
     numbers, first = heard(0, 6.0)
     others = [
         first + 6 * np.random.default_rng(k).standard_normal(first.shape).astype(np.float32) for k in range(5)
     ]
-    one = read_code([as_measured(others[0], TR)], numbers, [(0, 400)], tr=TR, lags=LAGS, shift=0, n_folds=3)
+    one = read_code(
+        [as_measured(others[0], TR)], numbers, [(0, 400)], tr=TR, windows=[LAGS], shift=0, n_folds=3
+    )
     five = read_code(
-        [as_measured(one, TR) for one in others], numbers, [(0, 400)], tr=TR, lags=LAGS, shift=0, n_folds=3
+        [as_measured(one, TR) for one in others],
+        numbers,
+        [(0, 400)],
+        tr=TR,
+        windows=[LAGS],
+        shift=0,
+        n_folds=3,
     )
     assert five.reliability.mean() > one.reliability.mean()
 
@@ -56,7 +75,7 @@ def test_several_brains_tell_more_than_one() -> None:
 def test_noise_tells_nothing_and_is_not_trusted() -> None:
     numbers, _ = heard(1, 1.0)
     bold = np.random.default_rng(8).standard_normal((400, 30)).astype(np.float32)
-    found = read_code([as_measured(bold, TR)], numbers, [(0, 400)], tr=TR, lags=LAGS, shift=0, n_folds=3)
+    found = read_code([as_measured(bold, TR)], numbers, [(0, 400)], tr=TR, windows=[LAGS], shift=0, n_folds=3)
     assert found.reliability.mean() < 0.02
     assert np.square(found.mean).mean() < 0.05
 
@@ -66,7 +85,7 @@ def test_held_out_numbers_are_never_read() -> None:
     other = numbers.copy()
     other[120:140] = 99.0
     one, changed = (
-        read_code([as_measured(bold, TR)], given, [(0, 400)], tr=TR, lags=LAGS, shift=0, n_folds=4)
+        read_code([as_measured(bold, TR)], given, [(0, 400)], tr=TR, windows=[LAGS], shift=0, n_folds=4)
         for given in (numbers, other)
     )
     held = slice(118, 145)  # lies within one fold, which starts before and ends after it

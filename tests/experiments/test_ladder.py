@@ -19,7 +19,9 @@ def windows(n_voices: int = 6, passages: int = 5, per_passage: int = 3, said: in
 
 def condition(name: str, per_tr: float | None = None) -> Condition:
     no_voxels = ("", "", None, None, "")
-    return Condition(name, "code", "mel", "trained", per_tr, per_tr, None, None, None, *no_voxels, "", 0, "x")
+    return Condition(
+        name, "code", "mel", "trained", per_tr, per_tr, None, None, None, *no_voxels, "", 0, "x", "x"
+    )
 
 
 def scored(

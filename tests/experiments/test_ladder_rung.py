@@ -47,7 +47,7 @@ def table(coder: object, excerpts: list[Excerpt], more: float = 0.0) -> Ladder:
     none: dict[str, object] = {"bits_per_tr": None, "noise": None, "subjects": None}
     condition = Condition(
         "c", "code", "mel", "trained", 256.0, width.per_tr, 170.0, 0.0,
-        voxels="", map="", control="", weights="mel-0123abcd", seed=0, made_by="x", **none,  # type: ignore[arg-type]
+        voxels="", map="", control="", weights="mel-0123abcd", seed=0, code="x", made_by="x", **none,  # type: ignore[arg-type]
     )  # fmt: skip
     scores = []
     for one in excerpts:

@@ -26,7 +26,9 @@ def condition(
         **more,
     }
     second = None if asked is None else asked / 1.5
-    return Condition(name, rung, arm, made, asked, asked, second, weights="", seed=0, made_by="x", **known)  # type: ignore[arg-type]
+    return Condition(
+        name, rung, arm, made, asked, asked, second, weights="", seed=0, code="x", made_by="x", **known
+    )  # type: ignore[arg-type]
 
 
 def table() -> Ladder:

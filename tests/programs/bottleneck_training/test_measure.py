@@ -53,7 +53,7 @@ def measured_once(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 def command(tmp_path: Path, tiny: Path, only: str) -> list[str]:
     words = ["bottleneck-measure", "--codec", str(tiny), "--work", str(tmp_path / "work"), "--only", only]
-    return [*words, "--out", str(tmp_path), "--arms", "mel", "frozen"]
+    return [*words, "--data", str(tmp_path), "--out", str(tmp_path), "--arms", "mel", "frozen"]
 
 
 def test_what_is_measured_is_kept_and_read_again(
@@ -110,6 +110,27 @@ def test_an_arm_that_has_not_moved_is_measured_as_the_one_it_is_like(
     assert all(job.same_as is None for job in alone)
 
 
+def test_a_coarse_grid_has_every_width_once_and_components_are_as_wide(
+    tmp_path: Path, tiny_checkpoint: checkpoints.Checkpoint
+) -> None:
+    makers = measure.Makers("demo", tmp_path, tmp_path)
+    makers.checkpoint = tiny_checkpoint
+    found = [job.condition for job in measure.jobs(makers, toy(), ["frozen", "finetuned-linear"])]
+    for made in ("pca", "start"):
+        linear = [one for one in found if (one.arm, one.made, one.sigma) == ("finetuned-linear", made, 0.0)]
+        assert [one.per_tr for one in linear] == [112.5, 225.0, 562.5, 900.0, 2025.0]
+        assert [one.asked for one in linear] == [128, 256, 512, 844, 2048]
+        fine = [one for one in found if (one.arm, one.made, one.sigma) == ("frozen", made, 0.0)]
+        assert len({one.per_tr for one in fine}) == len(fine) == 7
+
+
+def test_code_of_a_condition_is_of_what_makes_and_scores_it() -> None:
+    floor, code = (replace(_any(), rung=rung, arm=arm) for rung, arm in (("floor", "x"), ("code", "mel")))
+    brains = replace(code, rung="brains")
+    assert len({measure.code_of(one) for one in (floor, code, brains)}) == 3
+    assert measure.code_of(replace(code, seed=5, asked=7.0)) == measure.code_of(code)
+
+
 def test_a_changed_sound_is_measured_anew(
     tmp_path: Path, tiny_checkpoint_file: Path, measured_once: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -131,6 +152,8 @@ def test_what_is_not_there_is_said(
     assert "no condition's name holds that" in capsys.readouterr().err
     assert main(command(tmp_path, tiny_checkpoint_file, "code/mel/pca/128")) == 1
     assert "give --corpus" in capsys.readouterr().err
+    assert main([*command(tmp_path, tiny_checkpoint_file, "floor"), "--data", str(tmp_path / "no")]) == 1
+    assert "no folder of recordings" in capsys.readouterr().err
     assert not (tmp_path / "results").exists()
 
 
@@ -181,7 +204,7 @@ def test_sweeps_are_measured_in_fewer_windows_of_a_voice_that_speaks_most() -> N
 
 
 def _any() -> Condition:
-    return Condition("c", "code", "mel", "trained", *(None,) * 5, "", "", None, None, "", "", 0, "")
+    return Condition("c", "code", "mel", "trained", *(None,) * 5, "", "", None, None, "", "", 0, "", "")
 
 
 def test_sentences_of_a_window_are_read_at_once() -> None:
