@@ -209,9 +209,13 @@ class NestedCode(nn.Module):
         mean, variance = raw.mean(0).float(), raw.var(0).float()
         (old_mean, old_variance), old_deviation = self.unit.statistics, self.unit.deviation
         self.from_code.bias.add_(self.from_code.weight @ ((mean - old_mean) / old_deviation))
-        old_mean.copy_(mean)
-        old_variance.copy_(variance)
-        self.from_code.weight.mul_(self.unit.deviation / old_deviation)
+        deviation = (variance + self.unit.eps).sqrt()
+        self.from_code.weight.mul_(deviation / old_deviation)
+        # The way to the code takes them in: a variance of raw numbers may be too large for half precision.
+        self.to_code.bias.sub_(mean).div_(deviation)
+        self.to_code.weight.div_(deviation[:, None])
+        old_mean.zero_()
+        old_variance.fill_(1 - self.unit.eps)
 
     def decode(self, code: Tensor, reliability: Tensor) -> Tensor:
         """Features [B, C, S · frames] of a code.

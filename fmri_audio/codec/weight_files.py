@@ -45,10 +45,18 @@ def write(path: Path, kind: str, held: WeightFile) -> Path:
         Format that :func:`read` asks for.
     held : WeightFile
         Tensors of any precision.
+
+    Raises
+    ------
+    ValueError
+        A value is too large for half precision.
     """
     tensors = {
         name: value.detach().to("cpu", torch.float16).contiguous() for name, value in held.tensors.items()
     }
+    for name, value in held.tensors.items():
+        if (value.isfinite().cpu() & ~tensors[name].isfinite()).any():
+            raise ValueError(f"{name} holds a value that half precision cannot")
     metadata = {
         "format": kind,
         "config": json.dumps(held.config, sort_keys=True),

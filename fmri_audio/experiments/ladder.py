@@ -86,7 +86,9 @@ class Condition:
     made : str
         Of a code: ``trained``; ``start``, the same before training; ``pca``, principal components of longer blocks with
         the arm's own way back; ``single``, trained at this width alone; ``indices``, codebook indices as numbers;
-        ``own phase``, trained, and given the original's phase.
+        ``own phase``, trained, and given the original's phase; trained otherwise in one thing, ``inner448``: so many
+        channels inside, ``random``: from a codec of random weights, ``sound10``: on so many minutes, ``steps1050``: for
+        so many steps, ``seed2``: from another seed.
     asked : float or None
         Numbers per TR of 1.5 s that were asked for.
     per_tr, per_second : float or None

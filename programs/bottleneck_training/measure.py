@@ -13,6 +13,7 @@ import hashlib
 import itertools
 import json
 import math
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -67,6 +68,12 @@ SWEPT, SWEPT_AT = (0.3, 1.0), 512
 
 ALIKE = {("finetuned", "pca"), ("finetuned", "start")}
 """Arms that begin as the frozen one does, and how: their codec has not moved yet."""
+
+BESIDE_AT = 512
+"""Width at which runs that differ in one thing (:func:`beside_files`) are heard."""
+
+BESIDE_PARTS = (r"inner\d+", "random", r"sound[\d.]+", r"steps\d+", r"seed\d+")
+"""How files of such runs are named."""
 
 STREAM_WIDTH = 256
 """Width at which codes are quantised and coded, to confirm what the channel is said to have."""
@@ -206,6 +213,8 @@ class Makers:
             return load(name, self.checkpoint, trained_file(self.work, name)).coder
         if made == "single":
             return load(name, self.checkpoint, single_file(self.work, name, width)).coder
+        if made in (beside := beside_files(self.work, name)):
+            return load(name, self.checkpoint, beside[made]).coder
         waves = training_sound(self.corpus, name)
         if made == "pca":
             return pca_of(name, self.checkpoint, waves)
@@ -223,6 +232,17 @@ def trained_file(work: Path, name: str) -> Path:
 def single_file(work: Path, name: str, width: int | None) -> Path:
     """Where a coder trained for one width lies."""
     return work / f"{name}-width{width}.safetensors"
+
+
+def beside_files(work: Path, name: str) -> dict[str, Path]:
+    """Coders of the work folder that were trained like an arm but for one thing, by what that is.
+
+    ``inner448``: so many channels inside; ``random``: from a codec of random weights; ``sound10``: on so many minutes;
+    ``steps1050``: for so many steps; ``seed2``: from another seed; and several of these.
+    """
+    found = {path.stem.removeprefix(f"{name}-"): path for path in sorted(work.glob(f"{name}-*.safetensors"))}
+    one = "|".join(BESIDE_PARTS)
+    return {what: path for what, path in found.items() if re.fullmatch(rf"({one})(-({one}))*", what)}
 
 
 def jobs(makers: Makers, sounds: Sounds, arms: Sequence[str]) -> Iterator[Job]:
@@ -256,6 +276,9 @@ def jobs(makers: Makers, sounds: Sounds, arms: Sequence[str]) -> Iterator[Job]:
             yield from code(name, OWN_PHASE, width)
         if single_file(makers.work, name, Clock(TR, CODERS[name].step).dimensions(width)).is_file():
             yield from code(name, "single", width)
+        if width == BESIDE_AT:
+            for made in beside_files(makers.work, name):
+                yield from code(name, made, width)
     beside = [(0.0, width) for width in BESIDE] + [(SIGMA, width) for width in MAIN]
     for sigma, width in [*beside, *((sigma, SWEPT_AT) for sigma in SWEPT)]:
         for name in arms:
@@ -366,7 +389,8 @@ def _of_code(
     bits = per_tr / 2 * math.log2(1 + 1 / sigma**2) if sigma else None
     width = dimensions if made == "single" else None
     own = trained_file(makers.work, name)
-    path = {"trained": own, OWN_PHASE: own, "single": single_file(makers.work, name, width)}.get(made, "")
+    kept = {"trained": own, OWN_PHASE: own, "single": single_file(makers.work, name, width)}
+    path = {**kept, **beside_files(makers.work, name)}.get(made, "")
     condition = plain(
         "code", name, made, path, asked=float(asked), per_tr=per_tr, sigma=sigma, bits_per_tr=bits
     )
@@ -377,7 +401,9 @@ def _of_code(
         coder = makers.coder(name, made, width)
         return partial(through, coder, dimensions, sigma, condition.seed, encode=makers.code)
 
-    return Job(condition, make, everywhere=not sigma and asked in MAIN and made in ("trained", "pca"))
+    return Job(
+        condition, make, everywhere=not sigma and asked in MAIN and made not in ("start", "single", OWN_PHASE)
+    )
 
 
 def _of_stream(

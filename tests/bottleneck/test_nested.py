@@ -63,6 +63,16 @@ def test_every_number_has_mean_0_and_variance_1_once_it_is_standardised(started)
     torch.testing.assert_close(after, before, atol=1e-3, rtol=1e-4)
 
 
+@torch.no_grad()
+def test_a_standardised_code_fits_half_precision_however_large_its_raw_numbers_are(started):
+    code, seen = loosened(started), features(seed=2)
+    code.to_code.weight.mul_(1e4)
+    code.standardise([seen])
+    buffers = {name: value for name, value in code.state_dict().items() if name.startswith("unit")}
+    assert all(value.abs().max() <= 1 for name, value in buffers.items() if "batches" not in name)
+    torch.testing.assert_close(code.encode(seen).flatten(0, 1).var(0), torch.ones(10), atol=1e-3, rtol=0)
+
+
 def test_while_it_trains_a_loud_batch_is_loud_and_no_number_gains_by_its_size(started):
     unit = started.train().unit
     mean, deviation = unit.running_mean.clone(), unit.running_var.sqrt()

@@ -32,6 +32,13 @@ def test_what_was_saved_is_loaded(saved: Path) -> None:
     assert sound.shape == (2, 6400) and torch.equal(sound, again.network(features, torch.tensor([0, 0])))
 
 
+def test_what_half_precision_cannot_hold_is_not_written(tmp_path: Path) -> None:
+    held = weight_files.WeightFile({}, {}, {"large": torch.tensor([1.0, 7e4])})
+    with pytest.raises(ValueError, match="large holds a value that half precision cannot"):
+        weight_files.write(tmp_path / "one.safetensors", "a format", held)
+    assert not list(tmp_path.iterdir())
+
+
 def test_the_usual_topology_is_below_seven_megabytes() -> None:
     for bandwidths, n_fft in (([1.5, 3.0, 6.0, 12.0, 24.0], 1280), ([], 1440)):
         shapes = vocoder.wanted_shapes({**TOPOLOGY, "bandwidths": bandwidths, "n_fft": n_fft})
