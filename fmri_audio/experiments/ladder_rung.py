@@ -10,34 +10,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from fmri_audio.base.errors import UserError
-from fmri_audio.base.kinds import Waveform
 from fmri_audio.base.settings import project_root
 from fmri_audio.bottleneck.coder_files import load
 from fmri_audio.bottleneck.passing import Width, through
 from fmri_audio.codec.checkpoints import Checkpoint
 from fmri_audio.experiments.ladder import TR, Condition, Ladder
 from fmri_audio.experiments.play_excerpts import Excerpt, plain_excerpts
-from fmri_audio.sound.audio import SAMPLE_RATE, match_loudness, resample
-from fmri_audio.sound.metrics.base import METRIC_RATE
-from fmri_audio.sound.metrics.estoi import estoi
-from fmri_audio.sound.metrics.pesq import pesq
-from fmri_audio.sound.metrics.stoi import stoi
+from fmri_audio.experiments.window_scores import window_scores
 
 NEAR = 0.02
 """ESTOI by which another processor's sounds may differ, in the mean over windows."""
-
-
-def window_scores(original: Waveform, passed: Waveform) -> tuple[float, float, float]:
-    """ESTOI, STOI and PESQ-WB of a window, at the known lag and at the original's loudness; NaN where undefined.
-
-    Parameters
-    ----------
-    original, passed : arrays, shape [samples]
-        At 24 kHz.
-    """
-    levelled = match_loudness(passed, original, SAMPLE_RATE)
-    ref, deg = (resample(x, SAMPLE_RATE, METRIC_RATE) for x in (original, levelled))
-    return estoi(ref, deg), stoi(ref, deg), pesq(ref, deg, "wb")
 
 
 @dataclass(frozen=True)

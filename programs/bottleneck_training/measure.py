@@ -39,7 +39,7 @@ from fmri_audio.bottleneck.coders.mel import MelCoder
 from fmri_audio.bottleneck.nested import prefix, received, white
 from fmri_audio.codec import checkpoints
 from fmri_audio.experiments.ladder import CONDITIONS, SCORES, TR, WINDOWS, Condition, Ladder, Score
-from fmri_audio.experiments.ladder_rung import window_scores
+from fmri_audio.experiments.window_scores import window_scores
 from fmri_audio.representations.encodec import EncodecCodes
 from fmri_audio.representations.mel import MelGriffinLim, QuantisedMel
 from fmri_audio.representations.mel_vocoder import MelVocoder, QuantisedMelVocoder, open_vocoder, vocoder_file
@@ -97,7 +97,7 @@ INDEX_BOOKS = (1, 2, 4, 7)
 """Codebooks whose indices are sent as numbers: 112.5 per TR each."""
 
 _OTHERS = ("fmri_audio.representations.encodec", "fmri_audio.representations.mel_vocoder")
-_SCORING = ("fmri_audio.experiments.ladder_rung", "fmri_audio.sound.recognition.words")
+_SCORING = ("fmri_audio.experiments.window_scores", "fmri_audio.sound.recognition.words")
 
 Transform = Callable[[Waveform], Waveform]
 Encode = Callable[[Coder, Waveform], NDArray[np.float32]]
