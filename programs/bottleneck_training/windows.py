@@ -76,10 +76,10 @@ class Sounds:
         return hashlib.sha256(json.dumps(listed).encode()).hexdigest()[:16]
 
 
-def sounds_of(data: Path, root: Path) -> Sounds:
-    """All windows: of the recordings in ``data``, if it is there, and of the play."""
+def sounds_of(data: Path | None, root: Path) -> Sounds:
+    """All windows: of the recordings in ``data``, if there are any, and of the play."""
     clips: list[tuple[str, str, str, evaluation.Clip, tuple[int, float] | None]] = []
-    if data.is_dir():
+    if data is not None:
         for clip in evaluation.recordings_to_test(data):
             if clip.set != evaluation.MUSIC_SET and clip.passages:
                 voice = "ljspeech" if "ljspeech" in clip.set else Path(clip.name).stem[:12]

@@ -17,8 +17,8 @@ from fmri_audio.codec.checkpoints import Checkpoint
 from fmri_audio.experiments import ladder_rung
 from fmri_audio.experiments.ladder import Condition, Ladder, Score, Window
 from fmri_audio.experiments.ladder_rung import TR, again, chosen
-from fmri_audio.experiments.window_scores import window_scores
 from fmri_audio.experiments.play_excerpts import Excerpt, plain_excerpts
+from fmri_audio.experiments.window_scores import window_scores
 from tests.bottleneck.test_coders import sounds as voices
 
 pytestmark = pytest.mark.slow

@@ -16,7 +16,7 @@ from fmri_audio.experiments.ladder import Window
 from fmri_audio.sound.recognition import Passage
 from programs import kokoro
 from programs.__main__ import main
-from programs.bottleneck_training import language, measure
+from programs.bottleneck_training import conditions, language
 from programs.bottleneck_training.language import Context, Counted, Models, Read, Said, contour
 from programs.bottleneck_training.windows import Sounds, play_windows
 from programs.codec_training import texts
@@ -134,10 +134,10 @@ def test_conditions_of_language_have_bits_and_only_the_windows_that_were_spoken(
     windows = [Window(f"w{k}", "play", f"v{k}", "p", 3.0, 2, str(k)) for k in range(2)]
     texts_of = [[Passage(0.0, 3.0, "one two")]] * 2
     sounds = Sounds(windows, waves, texts_of, [[("1/2.000", 0.2)], [("2/1.000", 0.0)]])
-    makers = measure.Makers(str(tiny_checkpoint_file), tmp_path, tmp_path)
-    found = [job for job in measure.jobs(makers, sounds, []) if job.condition.rung == "language"]
+    makers = conditions.Makers(str(tiny_checkpoint_file), tmp_path, tmp_path)
+    found = [job for job in conditions.jobs(makers, sounds, []) if job.condition.rung == "language"]
     assert [one.condition.bits_per_tr for one in found] == [117 / 2, 157 / 2, 69 / 2, 109 / 2]
-    monkeypatch.setattr(measure, "word_errors", lambda *given: [])
+    monkeypatch.setattr(conditions, "word_errors", lambda *given: [])
     scores = measure.measured(found[0], sounds)
     assert [one.window for one in scores] == ["w0"]
 

@@ -17,7 +17,7 @@ from fmri_audio.experiments.ladder import GROUPS, Condition, Ladder, Window
 from fmri_audio.sound.audio import SAMPLE_RATE
 from fmri_audio.sound.recognition import Passage
 from programs.__main__ import main
-from programs.bottleneck_training import measure
+from programs.bottleneck_training import conditions, measure
 from programs.bottleneck_training.windows import MOST_OF_VOICE, Sounds, play_windows, whole
 from tests.bottleneck.test_coders import sounds as voices
 
@@ -31,7 +31,7 @@ def toy() -> Sounds:
 @pytest.fixture(autouse=True)
 def nothing_trained(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Arms of the repository belong to the demo codec, not to the tiny one."""
-    monkeypatch.setattr(measure, "coder_file", lambda name: tmp_path / "trained" / f"{name}.safetensors")
+    monkeypatch.setattr(conditions, "coder_file", lambda name: tmp_path / "trained" / f"{name}.safetensors")
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def measured_once(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         return [Heard() for _ in passages]
 
     monkeypatch.setattr(measure, "sounds_of", lambda data, root: toy())
-    monkeypatch.setattr(measure, "word_errors", read)
+    monkeypatch.setattr(conditions, "word_errors", read)
     return asked
 
 
@@ -60,14 +60,14 @@ def test_what_is_measured_is_kept_and_read_again(
     tmp_path: Path, tiny_checkpoint_file: Path, measured_once: list[int]
 ) -> None:
     words = command(tmp_path, tiny_checkpoint_file, "floor")
-    assert main(words) == 0 and len(measured_once) == 3 * len(measure.FLOORS)
+    assert main(words) == 0 and len(measured_once) == 3 * len(conditions.FLOORS)
     table = Ladder.read(tmp_path)
-    assert [one.arm for one in table.conditions] == list(measure.FLOORS)
+    assert [one.arm for one in table.conditions] == list(conditions.FLOORS)
     assert {one.rung for one in table.conditions} == {"floor"} and len(table.windows) == 3
     noise = table.mean("floor/white noise", "wrong")
     assert (noise.value, noise.n, noise.said) == (0.5, 3, 6)
     before = (tmp_path / "results" / "ladder-scores.csv").read_bytes()
-    assert main(words) == 0 and len(measured_once) == 3 * len(measure.FLOORS)  # nothing anew
+    assert main(words) == 0 and len(measured_once) == 3 * len(conditions.FLOORS)  # nothing anew
     assert (tmp_path / "results" / "ladder-scores.csv").read_bytes() == before
 
 
@@ -97,25 +97,25 @@ def test_an_arm_that_has_not_moved_is_measured_as_the_one_it_is_like(
     tmp_path: Path, tiny_checkpoint: checkpoints.Checkpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     waves = voices(6, 2.4, seed=3)
-    monkeypatch.setattr(measure, "training_sound", lambda corpus, name: waves)
-    makers = measure.Makers("demo", tmp_path, tmp_path)
+    monkeypatch.setattr(conditions, "training_sound", lambda corpus, name: waves)
+    makers = conditions.Makers("demo", tmp_path, tmp_path)
     makers.checkpoint = tiny_checkpoint
-    jobs = {job.condition.condition: job for job in measure.jobs(makers, toy(), ["frozen", "finetuned"])}
+    jobs = {job.condition.condition: job for job in conditions.jobs(makers, toy(), ["frozen", "finetuned"])}
     for made in ("pca", "start"):
         job = jobs[f"code/finetuned/{made}/256"]
         assert job.measured == jobs[f"code/frozen/{made}/256"].condition
         one, other = (next(iter(asked.waves(toy()))) for asked in (job, jobs[job.measured.condition]))
         np.testing.assert_array_equal(one, other)
-    alone = measure.jobs(makers, toy(), ["finetuned"])
+    alone = conditions.jobs(makers, toy(), ["finetuned"])
     assert all(job.same_as is None for job in alone)
 
 
 def test_a_coarse_grid_has_every_width_once_and_components_are_as_wide(
     tmp_path: Path, tiny_checkpoint: checkpoints.Checkpoint
 ) -> None:
-    makers = measure.Makers("demo", tmp_path, tmp_path)
+    makers = conditions.Makers("demo", tmp_path, tmp_path)
     makers.checkpoint = tiny_checkpoint
-    found = [job.condition for job in measure.jobs(makers, toy(), ["frozen", "finetuned-linear"])]
+    found = [job.condition for job in conditions.jobs(makers, toy(), ["frozen", "finetuned-linear"])]
     for made in ("pca", "start"):
         linear = [one for one in found if (one.arm, one.made, one.sigma) == ("finetuned-linear", made, 0.0)]
         assert [one.per_tr for one in linear] == [112.5, 225.0, 562.5, 900.0, 2025.0]
@@ -127,8 +127,8 @@ def test_a_coarse_grid_has_every_width_once_and_components_are_as_wide(
 def test_code_of_a_condition_is_of_what_makes_and_scores_it() -> None:
     floor, code = (replace(_any(), rung=rung, arm=arm) for rung, arm in (("floor", "x"), ("code", "mel")))
     brains = replace(code, rung="brains")
-    assert len({measure.code_of(one) for one in (floor, code, brains)}) == 3
-    assert measure.code_of(replace(code, seed=5, asked=7.0)) == measure.code_of(code)
+    assert len({conditions.code_of(one) for one in (floor, code, brains)}) == 3
+    assert conditions.code_of(replace(code, seed=5, asked=7.0)) == conditions.code_of(code)
 
 
 def test_a_changed_sound_is_measured_anew(
@@ -177,14 +177,14 @@ def test_what_the_tables_hold_is_not_measured_again(
     names = ("ladder.csv", "ladder-windows.csv", "ladder-scores.csv")
     before = [(tmp_path / "results" / name).read_bytes() for name in names]
     shutil.rmtree(tmp_path / "work")
-    assert main(words) == 0 and len(measured_once) == 3 * len(measure.FLOORS)
+    assert main(words) == 0 and len(measured_once) == 3 * len(conditions.FLOORS)
     assert [(tmp_path / "results" / name).read_bytes() for name in names] == before
     part = next((tmp_path / "work" / "measured").iterdir())
     part.unlink()
     for name in names:
         (tmp_path / "results" / name).unlink()
-    assert main([*words, "--so-far"]) == 0 and len(measured_once) == 3 * len(measure.FLOORS)
-    assert len(Ladder.read(tmp_path).conditions) == len(measure.FLOORS) - 1
+    assert main([*words, "--so-far"]) == 0 and len(measured_once) == 3 * len(conditions.FLOORS)
+    assert len(Ladder.read(tmp_path).conditions) == len(conditions.FLOORS) - 1
 
 
 def test_sweeps_are_measured_in_fewer_windows_of_a_voice_that_speaks_most() -> None:
@@ -195,11 +195,11 @@ def test_sweeps_are_measured_in_fewer_windows_of_a_voice_that_speaks_most() -> N
     of_the_other = sorted(int(name[1:]) for name in many.fewer if int(name[1:]) < 40)
     assert len(of_the_other) == MOST_OF_VOICE and (of_the_other[0], of_the_other[-1]) == (0, 39)
     everywhere, part = (
-        [made is not None for made in measure.Job(_any(), lambda: np.copy, everywhere=e).waves(many)]
+        [made is not None for made in conditions.Job(_any(), lambda: np.copy, everywhere=e).waves(many)]
         for e in (True, False)
     )
     assert all(everywhere) and sum(part) == len(many.fewer)
-    together = measure.Job(_any(), make_all=lambda sounds: sounds.waves).waves(many)
+    together = conditions.Job(_any(), make_all=lambda sounds: sounds.waves).waves(many)
     assert [wave is not None for wave in together] == part
 
 
@@ -227,8 +227,8 @@ def test_a_coded_stream_is_its_channel_in_sound_and_in_bits(
     coder.eval()
     wave, dimensions = toy().waves[0], 20
     n = -(-len(wave) // coder.step_samples) * dimensions
-    clean = measure.through(coder, dimensions, 0.0, 0, wave)
-    found = {sigma: measure.sent(coder, dimensions, sigma, 0, wave) for sigma in (0.003, 0.1, 1.0)}
+    clean = conditions.through(coder, dimensions, 0.0, 0, wave)
+    found = {sigma: conditions.sent(coder, dimensions, sigma, 0, wave) for sigma in (0.003, 0.1, 1.0)}
     assert [len(sound) for sound, _ in found.values()] == [len(wave)] * 3
     near, far = (np.abs(_spectrum(found[s][0]) - _spectrum(clean)).mean() for s in (0.003, 1.0))
     assert near < 0.1 * far
@@ -247,7 +247,7 @@ def test_with_its_own_phase_a_mel_code_comes_nearer(tiny_checkpoint: checkpoints
     coder.eval()
     wave = toy().waves[0]
     full = coder.code.dimensions
-    own, guessed = measure.with_own_phase(coder, full, wave), measure.through(coder, full, 0.0, 0, wave)
+    own, guessed = conditions.with_own_phase(coder, full, wave), conditions.through(coder, full, 0.0, 0, wave)
     assert own.shape == wave.shape
 
     def likeness(made: np.ndarray) -> float:
@@ -255,4 +255,4 @@ def test_with_its_own_phase_a_mel_code_comes_nearer(tiny_checkpoint: checkpoints
 
     assert likeness(own) > 0.8 > likeness(guessed)
     with pytest.raises(TypeError, match="frozen makes no phase up"):
-        measure.with_own_phase(CODERS["frozen"].build(tiny_checkpoint), 5, wave)
+        conditions.with_own_phase(CODERS["frozen"].build(tiny_checkpoint), 5, wave)
