@@ -60,6 +60,7 @@ COMMANDS = {
     "bottleneck": Entry("programs.bottleneck_training.run"),
     "bottleneck-speak": Entry("programs.bottleneck_training.language"),
     "bottleneck-account": Entry("programs.bottleneck_training.account"),
+    "bottleneck-bits": Entry("fmri_audio.experiments.ladder_bits"),
     "bottleneck-measure": Entry("programs.bottleneck_training.measure"),
     "bench": Entry("programs.benchmarks.run"),
     **{f"bench-{name}": Entry(f"programs.benchmarks.{name}") for name in ("masking", "training", "ridge")},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -104,12 +105,12 @@ class ThroughVoxels:
     reliability: float
 
 
-def simulated_brain(voxels: Voxels, tr: Fraction, seed: int) -> BrainLike:
+def simulated_brain(voxels: Voxels, tr: Fraction, seed: int, shape: Sequence[int] = BRAIN_SHAPE) -> BrainLike:
     """A brain that listens to the embedded play, as :func:`fmri_audio.simulation.brains.plan_simulation` has it."""
     heard = read_mono(project_root() / "stimulus" / "part1.ogg").waveform[: BRAIN_SECONDS * SAMPLE_RATE]
     run = Run(name="1", first_tr=0, n_trs=whole_trs(len(heard), SAMPLE_RATE, tr))
     features = acoustic_features(heard, SAMPLE_RATE)
-    grid = Grid.of_shape(BRAIN_SHAPE)
+    grid = Grid.of_shape(shape)
     plan = plan_simulation(features, grid, [run], tr, seed=seed, families=FAMILIES, voxels=voxels)
     return BrainLike.of(plan)
 

@@ -7,6 +7,9 @@ condition. This module reads them and counts.
 The unit of an interval is not a window. Windows of one passage share what is said and how, and passages share a voice:
 voices are drawn with replacement, and of each its passages (two-stage bootstrap, Davison and Hinkley 1997, section
 3.8). Comparisons are paired by window.
+
+A recogniser that hears words in noise can make more errors than words were said. In one window no more count than were
+said: a sound of which nothing is left is not worse than that.
 """
 
 from __future__ import annotations
@@ -23,7 +26,9 @@ from numpy.typing import NDArray
 from fmri_audio.base.rows import read_rows
 from fmri_audio.base.settings import project_root
 
-CONDITIONS, WINDOWS, SCORES = (f"results/ladder{part}.csv" for part in ("", "-windows", "-scores"))
+CONDITIONS, WINDOWS, SCORES, BITS = (
+    f"results/ladder{part}.csv" for part in ("", "-windows", "-scores", "-bits")
+)
 """Where the tables lie in the project."""
 
 COMMAND = "make bottleneck"
@@ -37,6 +42,9 @@ GROUPS = {
     "play": "the play's other voices",
 }
 """Windows by where their speech is from; headline figures stand for each apart."""
+
+FEWEST_PASSAGES, FEWEST_WORDS = 4, 600
+"""Below so many passages an interval is none, and of fewer words no share is said."""
 
 Values = NDArray[np.float64]
 
@@ -160,8 +168,63 @@ class Score:
 
 
 @dataclass(frozen=True)
+class Told:
+    """What one simulated brain tells of independent numbers that drive its voxels, at one TR.
+
+    Attributes
+    ----------
+    voxels : str
+        Model of a voxel.
+    part : str
+        Of auditory cortex.
+    tr : float
+        Seconds.
+    n_voxels, patterns : int
+        Voxels, and patterns of the brain's own tuning.
+    numbers : int
+        Per TR.
+    scans : int
+        Of the same sound, averaged.
+    own : float
+        Bits per TR by the brain's own tuning.
+    ideal : float or None
+        By an ideal map; None where there are more numbers than voxels: they do not pass.
+    bound : float
+        Bits per TR, whatever drives voxels of so much power.
+    condition : float
+        Of the response over the run: largest over smallest amplitude.
+    own_usable, ideal_usable : float
+        Share of a run's directions whose signal is at least as large as the noise.
+    own_error, ideal_error : float
+        Mean variance of a number that the best linear reader does not know, as a share of its own.
+    exact : float or None
+        Largest error of a number that an ideal map sends without noise.
+    code : str
+        Hash of the code that computes it.
+    """
+
+    voxels: str
+    part: str
+    tr: float
+    n_voxels: int
+    patterns: int
+    numbers: int
+    scans: int
+    own: float
+    ideal: float | None
+    bound: float
+    condition: float
+    own_usable: float
+    ideal_usable: float | None
+    own_error: float
+    ideal_error: float | None
+    exact: float | None
+    code: str
+
+
+@dataclass(frozen=True)
 class Estimate:
-    """A figure with its 95 % interval; NaN bounds where there is one voice and passage."""
+    """A figure with its 95 % interval; NaN bounds where there are fewer than :data:`FEWEST_PASSAGES`."""
 
     value: float
     low: float
@@ -184,11 +247,14 @@ class Ladder:
     windows : sequence of Window
     conditions : sequence of Condition
     scores : sequence of Score
+    told : sequence of Told
+        Empty where ``bottleneck-bits`` has not counted.
     """
 
     windows: Sequence[Window]
     conditions: Sequence[Condition]
     scores: Sequence[Score] = field(repr=False)
+    told: Sequence[Told] = ()
 
     @classmethod
     def read(cls, root: Path | None = None) -> Ladder:
@@ -204,22 +270,27 @@ class Ladder:
             read_rows(Window, root / WINDOWS, COMMAND),
             read_rows(Condition, root / CONDITIONS, COMMAND),
             read_rows(Score, root / SCORES, COMMAND),
+            read_rows(Told, root / BITS, COMMAND) if (root / BITS).is_file() else (),
         )
 
     @cached_property
     def _values(self) -> Mapping[tuple[str, str], Values]:
         """Values of all windows, NaN where undefined or not measured, by condition and measure."""
         place = {one.window: index for index, one in enumerate(self.windows)}
+        most = np.array([one.said for one in self.windows], float)
         found: dict[tuple[str, str], Values] = {}
         for score in self.scores:
             for measure in MEASURES:
                 row = found.setdefault((score.condition, measure), np.full(len(place), np.nan))
                 value = getattr(score, measure)
                 row[place[score.window]] = np.nan if value is None else value
+        for (_, measure), row in found.items():
+            if measure == "wrong":
+                np.minimum(row, most, out=row)
         return found
 
     def of(self, condition: str, measure: str) -> Values:
-        """Values of a measure in a condition, one per window.
+        """Values of a measure in a condition, one per window; of words, no more wrong than were said.
 
         Raises
         ------
@@ -227,6 +298,11 @@ class Ladder:
             There is no such condition.
         """
         return self._values[condition, measure]
+
+    def seconds(self, condition: str) -> float:
+        """Of the windows that a condition was measured in."""
+        measured = np.isfinite(self.of(condition, "wrong")) | np.isfinite(self.of(condition, "estoi"))
+        return float(sum(one.seconds for one, is_so in zip(self.windows, measured, strict=True) if is_so))
 
     def inside(self, groups: Iterable[str] | None) -> NDArray[np.bool_]:
         """Which windows belong to some groups; None: all."""
@@ -284,7 +360,7 @@ def ratio(
     Returns
     -------
     value, low, high : float
-        NaN bounds where there is nothing to draw from.
+        NaN bounds where there are fewer passages than :data:`FEWEST_PASSAGES`.
     """
     if not len(sums) or not weights.sum():
         return np.nan, np.nan, np.nan
@@ -293,7 +369,7 @@ def ratio(
     for total, weight, voice, passage in zip(sums, weights, voices, passages, strict=True):
         own = blocks.setdefault(voice, {}).setdefault(passage, np.zeros(2))
         own += total, weight
-    if sum(len(of_voice) for of_voice in blocks.values()) < 2:
+    if sum(len(of_voice) for of_voice in blocks.values()) < FEWEST_PASSAGES:
         return value, np.nan, np.nan
     drawn = _two_stage([np.stack(list(of_voice.values())) for of_voice in blocks.values()], seed, draws)
     tail = (1 - level) / 2

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from fmri_audio.bottleneck.coders.base import CODER_LABELS
-from fmri_audio.experiments.ladder import Condition, Estimate, Ladder, where
+from fmri_audio.experiments.ladder import TR, Condition, Estimate, Ladder, Told, where
 
 ORIGINAL = "original/original"
 
@@ -72,14 +72,29 @@ def least_bits(ladder: Ladder, arm: str) -> float | None:
     return min(bits, default=None)
 
 
-def brains_range(ladder: Ladder) -> tuple[float, float] | None:
-    """Bits per TR that simulated brains tell by their own tuning, lowest and highest model of a voxel."""
-    bits = [
-        one.bits_per_tr
-        for one in ladder.conditions
-        if one.rung == "device" and one.map == "brain-like" and one.noise == 1.0 and one.bits_per_tr
-    ]
+def brains_range(ladder: Ladder, scans: int = 1) -> tuple[float, float] | None:
+    """Bits per TR that a simulated brain tells by its own tuning, lowest and highest model of a voxel.
+
+    Parameters
+    ----------
+    ladder : Ladder
+    scans : int
+        Of the same sound, averaged.
+
+    Returns
+    -------
+    low, high : float
+        At a TR of 1.5 s, of all auditory cortex; None where nothing was counted.
+    """
+    bits = [one.own for one in whole_brain(ladder) if one.scans == scans]
     return (min(bits), max(bits)) if bits else None
+
+
+def whole_brain(ladder: Ladder, tr: float = float(TR)) -> list[Told]:
+    """Rows of all auditory cortex at one TR."""
+    found = [one for one in ladder.told if one.tr == tr]
+    most = max((one.n_voxels for one in found), default=0)
+    return [one for one in found if one.n_voxels == most]
 
 
 def in_short(ladder: Ladder) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fmri_audio.experiments.ladder import Condition, Ladder, Score, Window, ratio, where
+from fmri_audio.experiments.ladder import GROUPS, Condition, Ladder, Score, Window, ratio, where
 
 
 def windows(n_voices: int = 6, passages: int = 5, per_passage: int = 3, said: int = 20) -> list[Window]:
@@ -74,6 +74,40 @@ def test_intervals_hold_the_truth_about_as_often_as_they_say(voices: int) -> Non
         held += low <= 0.3 <= high
     # Few voices make an interval a little narrow; windows as units, on the same data, would hold it far less often.
     assert 0.88 <= held / 200 <= 0.99
+
+
+def test_in_one_window_no_more_words_are_wrong_than_were_said() -> None:
+    table = Ladder(windows(), [condition("a"), condition("b")], [*scored("a", 47.0), *scored("b", 20.0)])
+    assert table.mean("a", "wrong").value == 1 and table.difference("a", "b", "wrong").value == 0
+
+
+def test_few_passages_have_no_interval() -> None:
+    few = windows(1, 3)
+    value, low, high = ratio(np.ones(9), np.ones(9), [x.voice for x in few], [x.passage for x in few], 0)
+    assert value == 1 and np.isnan(low) and np.isnan(high)
+
+
+@pytest.mark.parametrize("group", ["all", "fewer", "recorded", "play"])
+@pytest.mark.parametrize("of_voice", [0.0, 0.05, 0.1])
+def test_intervals_hold_the_truth_on_the_windows_that_are_published(group: str, of_voice: float) -> None:
+    """Voices, passages, windows and words as in the tables, whichever of these a figure stands on."""
+    tables = Ladder.read()
+    swept = next(one.condition for one in tables.conditions if one.rung == "floor")
+    used = np.isfinite(tables.of(swept, "wrong")) if group == "fewer" else tables.inside(None)
+    used = tables.inside([group]) if group in GROUPS else used
+    own = [one for one, is_so in zip(tables.windows, used.tolist(), strict=True) if is_so]
+    names, passages = [one.voice for one in own], [one.passage for one in own]
+    said = np.array([float(one.said) for one in own])
+    rng, held = np.random.default_rng(7), 0
+    for _ in range(150):
+        voices, turns = ({key: rng.normal(0, size) for key in dict.fromkeys(kind)} for kind, size in
+                         ((names, of_voice), (passages, 0.1)))  # fmt: skip
+        values = [
+            0.3 + voices[v] + turns[p] + rng.normal(0, 0.1) for v, p in zip(names, passages, strict=True)
+        ]
+        _, low, high = ratio(values * said, said, names, passages, seed=0, draws=400)
+        held += low <= 0.3 <= high
+    assert 0.86 <= held / 150 <= 1.0
 
 
 def test_windows_as_units_would_promise_too_much() -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from fmri_audio.experiments import ladder_answer as answer
 from fmri_audio.experiments.ladder import Condition
 from tests.chapters.ladder.test_rungs import condition, table, with_more
+from tests.chapters.ladder.test_voxels import told
 
 
 def test_the_narrowest_width_that_keeps_speech_whole() -> None:
@@ -21,10 +24,7 @@ def test_the_short_answer_names_numbers_bits_and_brains() -> None:
     for name, sigma, wrong, bits in (("0.3", 0.3, 2.2, 880.0), ("1", 1.0, 9.0, 256.0)):
         key = f"code/mel/trained/512/noise {name}"
         more[key] = (condition(key, "code", "mel", "trained", 512.0, sigma=sigma, bits_per_tr=bits), wrong)
-    key = "device/between"
-    brain = condition(key, "device", "mel", "trained", 128.0, map="brain-like", noise=1.0, bits_per_tr=30.0)
-    more[key] = (brain, 19.0)
-    ladder = with_more(more)
+    ladder = replace(with_more(more), told=told(30.0))
     assert answer.least_bits(ladder, "mel") == 880.0 and answer.least_bits(ladder, "frozen") is None
     assert answer.in_short(ladder) == (
         "Without noise, speech passes a bottleneck of 512 numbers per TR with at most 0.03 of its words lost (mel + "

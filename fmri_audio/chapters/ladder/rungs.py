@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 
 import matplotlib.pyplot as plt
@@ -12,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from fmri_audio.bottleneck.coders.base import CODER_LABELS
-from fmri_audio.experiments.ladder import GROUPS, Condition, Estimate, Ladder, where
+from fmri_audio.experiments.ladder import FEWEST_WORDS, GROUPS, Condition, Estimate, Ladder, where
 from fmri_audio.experiments.ladder_answer import (
     ORIGINAL,
     WHOLE,
@@ -29,11 +30,15 @@ from fmri_audio.experiments.ladder_answer import (
 MAIN = (128, 256, 512)
 """Widths at which every trained arm is held to its own principal components."""
 
+HEADLINE = (*MAIN, 844)
+"""Widths that are measured on all windows."""
+
 FORMATS = {
     "numbers per TR": ".0f",
     "per second": ".0f",
     "bits per TR": ",.0f",
     "words wrong": ".2f",
+    "σ": "g",
     "noise": "g",
     "windows": "d",
 }
@@ -51,55 +56,116 @@ MADE = {
 }
 
 
+_OTHERWISE = {
+    r"inner(\d+)": "with {} channels inside",
+    r"random": "begun from a codec of random weights",
+    r"sound([\d.]+)": "trained on {} min of sound",
+    r"steps(\d+)": "trained for {} steps",
+    r"seed(\d+)": "from seed {}",
+}
+
+
+def how(made: str) -> str:
+    """What is said of how a code was made."""
+    if made in MADE:
+        return MADE[made]
+    said = []
+    for part in made.split("-"):
+        found = next((text, m) for one, text in _OTHERWISE.items() if (m := re.fullmatch(one, part)))
+        said.append(found[0].format(*found[1].groups()))
+    return ", ".join(said)
+
+
 def read() -> Ladder:
     """Read the tables of the ladder."""
     return Ladder.read()
 
 
 def by_width(ladder: Ladder, groups: Sequence[str] | None = None) -> pd.DataFrame:
-    """Every arm at every width with what stands beside it: words wrong beyond the original's, and ESTOI."""
-    rows = []
-    for arm in CODER_LABELS:
-        for made, label in MADE.items():
-            for one in codes(ladder, arm, made):
-                words, estoi = (
-                    beyond(ladder, one.condition, groups),
-                    ladder.mean(one.condition, "estoi", groups),
-                )
-                rows.append(
-                    {
-                        "arm": CODER_LABELS[arm],
-                        "made": label,
-                        "numbers per TR": one.per_tr,
-                        "per second": one.per_second,
-                        "words wrong": words.value,
-                        "interval": shown(words),
-                        "ESTOI": estoi.value,
-                        "STOI": ladder.mean(one.condition, "stoi", groups).value,
-                        "PESQ-WB": ladder.mean(one.condition, "pesq_wb", groups).value,
-                        "windows": words.n,
-                    }
-                )
-    return pd.DataFrame(rows)
+    """Every arm at every width and noise with what stands beside it, and below all of them sounds without words."""
+    order = {name: index for index, name in enumerate([*MADE, *_otherwise(ladder)])}
+    found = [one for one in ladder.conditions if one.rung == "code" and not one.control]
+    found.sort(
+        key=lambda one: (
+            list(CODER_LABELS).index(one.arm),
+            order[one.made],
+            one.sigma or 0.0,
+            one.per_tr or 0.0,
+        )
+    )
+    rows = [{"arm": CODER_LABELS[one.arm], "made": how(one.made), **_numbers(one)} for one in found]
+    beside = [*contentless(ladder)]
+    rows += [
+        {"arm": "no words", "made": name, "numbers per TR": None, "per second": None, "σ": None}
+        for name, _ in beside
+    ]
+    scored = [
+        _scores(ladder, one.condition, groups) for one in [*found, *(condition for _, condition in beside)]
+    ]
+    return pd.concat([pd.DataFrame(rows), pd.DataFrame(scored)], axis=1)
+
+
+def _numbers(one: Condition) -> dict[str, float | None]:
+    return {"numbers per TR": one.per_tr, "per second": one.per_second, "σ": one.sigma or None}
+
+
+def _scores(ladder: Ladder, condition: str, groups: Sequence[str] | None) -> dict[str, float | str | int]:
+    words = beyond(ladder, condition, groups)
+    return {
+        "words wrong": words.value,
+        "interval": shown(words),
+        **{
+            label: ladder.mean(condition, measure, groups).value
+            for label, measure in (("ESTOI", "estoi"), ("STOI", "stoi"), ("PESQ-WB", "pesq_wb"))
+        },
+        "windows": max(words.n, ladder.mean(condition, "estoi", groups).n),
+    }
+
+
+def _otherwise(ladder: Ladder) -> list[str]:
+    """How codes were made that differ in one thing from an arm, in order."""
+    return sorted({one.made for one in ladder.conditions if one.rung == "code"} - MADE.keys())
+
+
+def contentless(ladder: Ladder) -> list[tuple[str, Condition]]:
+    """Sounds that hold none of the words, by name: noises, other speech, and what decoders make of nothing."""
+    found = [(one.arm, one) for one in ladder.conditions if one.rung == "floor"]
+    for one in ladder.conditions:
+        if one.control == "prior":
+            found.append((f"mean latent: {CODER_LABELS[one.arm]} told nothing, {one.asked:g} numbers", one))
+    return found
 
 
 def floors(ladder: Ladder, groups: Sequence[str] | None = None) -> pd.DataFrame:
-    """Sounds without what is said, and the original: what every score is worth."""
-    wanted = [
-        one for one in ladder.conditions if one.rung in ("original", "floor", "representation", "codec")
-    ]
+    """The original, representations and the codec without a bottleneck, and sounds without what is said."""
+    wanted = [one for one in ladder.conditions if one.rung in ("original", "representation", "codec")]
+    named = [(" ".join(filter(None, (one.arm, one.made))), one) for one in wanted] + contentless(ladder)
     return pd.DataFrame(
         [
-            {
-                "what": " ".join(filter(None, (one.arm, one.made))),
-                "words wrong": beyond(ladder, one.condition, groups).value,
-                "ESTOI": ladder.mean(one.condition, "estoi", groups).value,
-                "STOI": ladder.mean(one.condition, "stoi", groups).value,
-                "PESQ-WB": ladder.mean(one.condition, "pesq_wb", groups).value,
-            }
-            for one in wanted
+            {"what": name, "bits per TR": one.bits_per_tr, **_scores(ladder, one.condition, groups)}
+            for name, one in named
         ]
     )
+
+
+def by_kind(ladder: Ladder) -> pd.DataFrame:
+    """Words wrong beyond the original's at the widths of headlines, for every kind of speech apart."""
+    rows = []
+    for arm in arms(ladder):
+        for one in codes(ladder, arm, "trained"):
+            if one.asked not in HEADLINE:
+                continue
+            row: dict[str, object] = {"arm": CODER_LABELS[arm], "numbers per TR": one.per_tr}
+            for group, label in GROUPS.items():
+                row[label] = _said_of(beyond(ladder, one.condition, [group]))
+            rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def _said_of(words: Estimate) -> str:
+    if words.said < FEWEST_WORDS:
+        return f"too few to say ({words.said} words)"
+    return f"{words.value:.2f} ({shown(words)})"
 
 
 def against_pca(ladder: Ladder, groups: Sequence[str] | None = None) -> pd.DataFrame:
@@ -132,15 +198,29 @@ def caption(ladder: Ladder) -> str:
     said = sum(one.said for one in ladder.windows)
     minutes = sum(one.seconds for one in ladder.windows) / 60
     voices = len({one.voice for one in ladder.windows})
-    measured = (ladder.of(one.condition, "estoi") for one in ladder.conditions if one.rung != "language")
-    fewest = min(int(np.isfinite(values).sum()) for values in measured)
     return (
         f"Means over {len(ladder.windows)} windows of held-out speech ({groups}): {minutes:.0f} minutes, "
-        f"{voices} voices, {said:,} words. Words wrong: as a speech recogniser hears them, as a share of those said, "
-        "beyond the original's in the same windows. Sweeps stand on fewer windows of the voices that speak most, "
-        f"{fewest} in all. "
+        f"{voices} voices, {said:,} words. Words wrong: as a speech recogniser hears them, at most all of a window, as "
+        f"a share of those said, beyond the original's in the same windows. {swept(ladder)} "
         "Intervals of 95 % over voices and, within each, passages. All at the known lag and at equal loudness; "
         "TR 1.5 s."
+    )
+
+
+def swept(ladder: Ladder) -> str:
+    """On how much sound the conditions stand that are not measured in all windows."""
+    most = len(ladder.windows)
+    fewer = [
+        (found.n, found.said, ladder.seconds(one.condition) / 60)
+        for one in ladder.conditions
+        if one.rung != "language" and (found := ladder.mean(one.condition, "wrong")).n < most
+    ]
+    if not fewer:
+        return "Every condition stands on all of them."
+    n, said, minutes = min(fewer)
+    return (
+        f"Noise, voxels and widths other than {', '.join(map(str, HEADLINE))} stand on {n} of the windows, spread over "
+        f"all voices: {minutes:.0f} minutes, {said:,} words."
     )
 
 
@@ -161,6 +241,7 @@ def facts(ladder: Ladder) -> dict[str, float | str]:
         "compared": len(beats),
         "beaten_not": ", ".join(held) or "none",
         "frozen_verdict": moving_verdict(ladder),
+        "sound_said": sound_said(ladder),
         "in_short": in_short(ladder),
         **_spread(ladder),
     }
@@ -168,22 +249,24 @@ def facts(ladder: Ladder) -> dict[str, float | str]:
 
 def _spread(ladder: Ladder) -> dict[str, float | str]:
     """Where speech is whole by the best arm, for every kind of speech apart; and what floors score."""
-    found: dict[str, float | str] = {}
-    for group in GROUPS:
-        reached = [
-            one for name in arms(ladder) if (one := needed(ladder, name, groups=[group])) and one.per_tr
-        ]
-        best = min(reached, key=lambda one: one.per_tr or math.inf, default=None)
-        found[f"needed_{group}"] = (
-            f"{best.per_tr:g} numbers per TR ({CODER_LABELS[best.arm]})"
-            if best
-            else "more than any width here"
-        )
-    lowest = [one for one in ladder.conditions if one.rung == "floor"]
-    if lowest:
-        found["floor_stoi"] = max(ladder.mean(one.condition, "stoi").value for one in lowest)
-        found["floor_estoi"] = max(ladder.mean(one.condition, "estoi").value for one in lowest)
+    found: dict[str, float | str] = {f"needed_{group}": _whole_from(ladder, group) for group in GROUPS}
+    without = [one for _, one in contentless(ladder)]
+    if without:
+        found["floor_stoi"] = max(ladder.mean(one.condition, "stoi").value for one in without)
+        found["floor_estoi"] = max(ladder.mean(one.condition, "estoi").value for one in without)
     return found
+
+
+def _whole_from(ladder: Ladder, group: str) -> str:
+    said = ladder.mean(ORIGINAL, "wrong", [group]).said
+    if said < FEWEST_WORDS:
+        return f"a width that {said} words are too few to tell"
+    reached = [one for name in arms(ladder) if (one := needed(ladder, name, groups=[group])) and one.per_tr]
+    best = min(reached, key=lambda one: one.per_tr or math.inf, default=None)
+    if best is None:
+        return "more than any width here"
+    lost = beyond(ladder, best.condition, [group])
+    return f"{best.per_tr:g} numbers per TR ({CODER_LABELS[best.arm]}; {lost.shown} of the words lost)"
 
 
 def figure(ladder: Ladder, groups: Sequence[str] | None = None) -> Figure:
@@ -194,6 +277,12 @@ def figure(ladder: Ladder, groups: Sequence[str] | None = None) -> Figure:
         colour = f"C{index}"
         _line(left, ladder, trained, "per_tr", groups, color=colour, label=CODER_LABELS[arm])
         _line(left, ladder, pca, "per_tr", groups, color=colour, linestyle=":", linewidth=1)
+        start = codes(ladder, arm, "start")
+        _line(left, ladder, start, "per_tr", groups, color=colour, linestyle="--", linewidth=0.7, alpha=0.4)
+    indices = codes(ladder, "codes", "indices")
+    _line(
+        left, ladder, indices, "per_tr", groups, color="0.3", linestyle="", marker="s", label=MADE["indices"]
+    )
     left.axhline(0.0, color="0.6", linewidth=0.8)
     left.set(xlabel="numbers per TR, noise-free", ylabel=LOST, ylim=(-0.05, 1.1), xscale="log")
     draw_bits(right, ladder, groups)
@@ -214,6 +303,11 @@ def draw_bits(
             ),  # type: ignore[misc]
         )
         _cloud(axes, ladder, noisy, groups, f"C{index}", CODER_LABELS[arm] if named else None)
+        components = [
+            one for one in ladder.conditions if (one.rung, one.arm, one.made) == ("code", arm, "pca")
+        ]
+        sent = [one for one in components if one.bits_per_tr]
+        _line(axes, ladder, sent, "bits_per_tr", groups, color=f"C{index}", linestyle="", marker="x")
     beside = {
         "codec": ("s", "EnCodec"),
         "representation": ("^", "quantised mel"),
@@ -272,10 +366,54 @@ def moving_verdict(ladder: Ladder, asked: float = 512) -> str:
     )
     return (
         f"On held-out windows at {asked:g} numbers per TR the two differ by {estoi.value:+.2f} in ESTOI "
-        f"({shown(estoi)}) and {words.value:+.2f} of the words ({shown(words)}): {verdict} for the demo codec, from "
-        "one training each. For Meta's weights it is undecided here; `make bottleneck CODEC=24khz DATA=folder` "
-        "decides it."
+        f"({shown(estoi)}) and {words.value:+.2f} of the words ({shown(words)}): {verdict} for the demo codec. One "
+        "seed each was trained, so the interval is descriptive: it is that of windows, not of trainings. For Meta's "
+        "weights it is undecided here; `make bottleneck CODEC=released DATA=folder` decides it."
     )
+
+
+def moving(ladder: Ladder, asked: float = 512) -> pd.DataFrame:
+    """Fine-tuned and both controls less frozen, paired by window, at one width."""
+    frozen = _at(ladder, "frozen", "trained", asked)
+    rows = []
+    for one in ladder.conditions:
+        same = (one.rung, one.asked, one.sigma or 0.0, one.control) == ("code", asked, 0.0, "")
+        learned = one.made == "trained" or one.made in _otherwise(ladder)
+        if frozen is None or not same or not learned or one.arm not in ("frozen", "finetuned"):
+            continue
+        if one.condition == frozen.condition:
+            continue
+        estoi, words = (
+            ladder.difference(one.condition, frozen.condition, name) for name in ("estoi", "wrong")
+        )
+        rows.append(
+            {
+                "arm": CODER_LABELS[one.arm],
+                "trained": how(one.made),
+                "ESTOI": estoi.value,
+                "ESTOI interval": shown(estoi),
+                "words wrong": words.value,
+                "words interval": shown(words),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def sound_said(ladder: Ladder, arm: str = "mel", asked: float = 512) -> str:
+    """What an arm keeps that was trained on less sound, in words and ESTOI less those of all sound."""
+    trained, parts = _at(ladder, arm, "trained", asked), []
+    for made in _otherwise(ladder):
+        less = _at(ladder, arm, made, asked)
+        if trained is None or less is None or not made.startswith("sound"):
+            continue
+        words, estoi = (
+            ladder.difference(less.condition, trained.condition, name) for name in ("wrong", "estoi")
+        )
+        parts.append(
+            f"{how(made)}: {words.value:+.2f} of the words wrong ({shown(words)}), ESTOI {estoi.value:+.3f} "
+            f"({shown(estoi)})"
+        )
+    return "; ".join(parts) or "not measured"
 
 
 def phonemes(ladder: Ladder) -> pd.DataFrame:
@@ -314,14 +452,9 @@ def voxels(ladder: Ladder, groups: Sequence[str] | None = None) -> pd.DataFrame:
                 "ESTOI": ladder.mean(one.condition, "estoi", groups).value,
             }
             for one in ladder.conditions
-            if one.rung in ("device", "brains")
+            if one.rung in ("device", "brains") and one.control != "prior"
         ]
     )
-
-
-def by_group(ladder: Ladder, condition: str) -> dict[str, Estimate]:
-    """Words wrong beyond the original's, for every kind of speech apart."""
-    return {group: beyond(ladder, condition, [group]) for group in GROUPS}
 
 
 def _line(
@@ -334,7 +467,7 @@ def _line(
 ) -> None:
     if found:
         values = [beyond(ladder, one.condition, groups).value for one in found]
-        axes.plot([getattr(one, x) for one in found], values, marker=".", **style)  # type: ignore[arg-type]
+        axes.plot([getattr(one, x) for one in found], values, **{"marker": ".", **style})  # type: ignore[arg-type]
 
 
 def _cloud(

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from fractions import Fraction
+from collections.abc import Callable, Sequence
 
 import matplotlib.pyplot as plt
 import pandas as pd
@@ -12,18 +10,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from fmri_audio.base.settings import VOXELS
+from fmri_audio.bottleneck.clock import Clock
+from fmri_audio.bottleneck.coders import CODERS
 from fmri_audio.bottleneck.coders.base import CODER_LABELS
-from fmri_audio.bottleneck.passing import simulated_brain
-from fmri_audio.bottleneck.voxels import Channel, InTime, capacity
 from fmri_audio.chapters.ladder.rungs import LOST, draw_bits
 from fmri_audio.experiments.ladder import TR, Condition, Ladder, where
-from fmri_audio.experiments.ladder_answer import arms, beyond, least_bits, shown
-
-SCANS = (1, 4, 16, 64)
-"""Of the same sound by the same brain, averaged."""
-
-N_NUMBERS, N_TRS = 512, 240
-"""Numbers per TR and length of the run for which bits are counted."""
+from fmri_audio.experiments.ladder_answer import arms, beyond, least_bits, shown, whole_brain
 
 NOT_REACHABLE = "not reachable this way"
 
@@ -102,134 +94,207 @@ def _draw_noise(axes: Axes, ladder: Ladder, asked: float, groups: Sequence[str] 
 
 
 def carried(ladder: Ladder) -> pd.DataFrame:
-    """What was read less what the same decoder makes of another moment and of nothing: what the voxels carried."""
+    """What was read less what the same decoder makes of another moment and of nothing: what the voxels carried.
+
+    Words are carried where fewer are wrong than of both, beyond both intervals; ESTOI likewise.
+    """
     by_name = {_key(one): one for one in ladder.conditions if one.rung in ("device", "brains")}
     rows = []
     for one in ladder.conditions:
         if one.rung not in ("device", "brains") or one.control:
             continue
-        for control in ("other", "prior"):
-            beside = by_name.get((*_key(one)[:-1], control))
-            if beside is None:
-                continue
-            words = ladder.difference(one.condition, beside.condition, "wrong")
-            estoi = ladder.difference(one.condition, beside.condition, "estoi")
-            rows.append(
-                {
-                    "what": f"{CODER_LABELS[one.arm]}, {one.asked:g} numbers, "
-                    + (f"{one.map} device" if one.rung == "device" else f"{one.subjects} simulated brains"),
-                    "less": {"other": "another moment", "prior": "no brain"}[control],
-                    "words wrong": words.value,
-                    "interval": shown(words),
-                    "ESTOI": estoi.value,
-                    "ESTOI interval": shown(estoi),
-                    "carried": "yes" if words.high < 0 else "ESTOI alone" if estoi.low > 0 else "no",
-                }
-            )
+        other = by_name.get((*_key(one)[:-1], "other"))
+        prior = by_name.get(_prior(one))
+        if other is None or prior is None:
+            continue
+        apart = {
+            (name, measure): ladder.difference(one.condition, beside.condition, measure)
+            for name, beside in (("another moment", other), ("no brain", prior))
+            for measure in ("wrong", "estoi")
+        }
+        words = all(found.high < 0 for (_, measure), found in apart.items() if measure == "wrong")
+        estoi = all(found.low > 0 for (_, measure), found in apart.items() if measure == "estoi")
+        told = f"{one.map} device" if one.rung == "device" else f"{one.subjects} simulated brains"
+        rows.append(
+            {
+                "what": f"{CODER_LABELS[one.arm]}, {one.asked:g} numbers, {told}",
+                "voxels": one.voxels,
+                "noise": one.noise,
+                **{
+                    f"{MEASURED[measure]}, less {name}": f"{found.value:+.2f} ({shown(found)})"
+                    for (name, measure), found in apart.items()
+                },
+                "carried": "words" if words else "ESTOI alone" if estoi else "no",
+            }
+        )
     return pd.DataFrame(rows)
+
+
+MEASURED = {"wrong": "words wrong", "estoi": "ESTOI"}
 
 
 def _key(one: Condition) -> tuple[object, ...]:
     return (one.rung, one.arm, one.asked, one.map, one.voxels, one.noise, one.subjects, one.control)
 
 
-@dataclass(frozen=True)
-class Told:
-    """Bits per TR that one simulated brain tells of independent numbers.
-
-    Attributes
-    ----------
-    voxels : str
-        Model of a voxel.
-    scans : int
-        Averaged.
-    own, ideal : float
-        By the brain's own tuning; by an ideal map of as many numbers.
-    bound : float
-        Whatever drives voxels of so much power.
-    """
-
-    voxels: str
-    scans: int
-    own: float
-    ideal: float
-    bound: float
+def _prior(one: Condition) -> tuple[object, ...]:
+    """Of the sound that an arm's decoder makes of nothing, the same for all voxels and noise."""
+    return ("device", one.arm, one.asked, "", "", None, None, "prior")
 
 
-def told(tr: Fraction = TR, seed: int = 0, n_trs: int = N_TRS, n_numbers: int = N_NUMBERS) -> list[Told]:
-    """Bits of every model of a voxel, with more and more scans averaged; nothing is divided, all is computed anew."""
+def told_table(ladder: Ladder) -> pd.DataFrame:
+    """Bits per TR of 1.5 s, ranges over the models of a voxel, with more scans averaged and with half the voxels."""
+    rows = [one for one in ladder.told if one.tr == float(TR)]
     found = []
-    for name in VOXELS:
-        brain = simulated_brain(name, tr, seed)
-        time = InTime.of(n_trs, tr, brain.autocorrelation)
-        maps = [Channel(brain.map(n_numbers, seed, ideal=ideal), time) for ideal in (False, True)]
-        for scans in SCANS:
-            own, ideal = (one.bits(1 / scans) for one in maps)
-            bound = capacity(brain.covariance, brain.deviation, time, 1 / scans)
-            found.append(Told(name, scans, own, ideal, bound))
-    return found
-
-
-def told_table(rows: Sequence[Told]) -> pd.DataFrame:
-    """Ranges over the models of a voxel."""
-    return pd.DataFrame(
-        [
+    for n_voxels, scans in sorted({(one.n_voxels, one.scans) for one in rows}, key=lambda x: (-x[0], x[1])):
+        some = [one for one in rows if (one.n_voxels, one.scans) == (n_voxels, scans)]
+        found.append(
             {
+                "voxels": n_voxels,
+                "of": some[0].part,
                 "scans averaged": scans,
-                **{
-                    label: _range([getattr(row, name) for row in rows if row.scans == scans])
-                    for name, label in (
-                        ("own", "the brain's own tuning"),
-                        ("ideal", "an ideal map"),
-                        ("bound", "upper bound"),
-                    )
-                },
+                "the brain's own tuning": _range([one.own for one in some]),
+                "an ideal map": _range([one.ideal for one in some]),
+                "upper bound": _range([one.bound for one in some]),
             }
-            for scans in sorted({row.scans for row in rows})
-        ]
-    )
+        )
+    return pd.DataFrame(found)
 
 
-def scans_needed(rows: Sequence[Told], bits: float) -> str:
-    """Fewest scans whose average tells so many bits by the brain's own tuning, over the models of a voxel."""
+def times_table(ladder: Ladder) -> pd.DataFrame:
+    """How well one scan can be read at every TR: without noise exactly, and with a brain's."""
     found = []
+    for tr in sorted({one.tr for one in ladder.told}, reverse=True):
+        some = [one for one in whole_brain(ladder, tr) if one.scans == 1]
+        found.append(
+            {
+                "TR (s)": tr,
+                "numbers per TR": some[0].numbers,
+                "condition number": some[0].condition,
+                "largest error without noise": _known(max, [one.exact for one in some]),
+                "usable directions, own tuning": _shares([one.own_usable for one in some]),
+                "usable directions, ideal map": _shares([one.ideal_usable for one in some]),
+                "variance not known, own tuning": _shares([one.own_error for one in some]),
+                "variance not known, ideal map": _shares([one.ideal_error for one in some]),
+            }
+        )
+    return pd.DataFrame(found)
+
+
+TIMES_FORMATS = {
+    "TR (s)": ".2f",
+    "numbers per TR": "d",
+    "condition number": ",.0f",
+    "largest error without noise": ".0e",
+}
+
+
+def not_passing(ladder: Ladder) -> pd.DataFrame:
+    """What does not pass voxels at all: more numbers than voxels, or without noise more than patterns."""
+    some = whole_brain(ladder)
+    rows = []
+    for arm in voxel_arms(ladder):
+        for width in sorted({one.per_tr for one in ladder.conditions if one.arm == arm and one.per_tr}):
+            clock = Clock(TR, CODERS[arm].step)
+            needs = clock.most * clock.dimensions(width)
+            voxels, patterns = some[0].n_voxels, _range([float(one.patterns) for one in some])
+            ideal = "passes" if needs <= voxels else f"does not pass: {voxels} voxels"
+            rows.append(
+                {
+                    "arm": CODER_LABELS[arm],
+                    "numbers per TR": width,
+                    "at most in one TR": needs,
+                    "ideal map": ideal,
+                    "own tuning, no noise": "passes"
+                    if needs <= min(one.patterns for one in some)
+                    else f"does not pass: {patterns} patterns",
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def scans_needed(ladder: Ladder, bits: float) -> str:
+    """Fewest scans whose average tells so many bits by the brain's own tuning, over the models of a voxel."""
+    rows, found = whole_brain(ladder), []
     for name in VOXELS:
         enough = [row.scans for row in rows if row.voxels == name and row.own >= bits]
         found.append(min(enough) if enough else None)
     known = [one for one in found if one is not None]
+    most_scans = max(row.scans for row in rows)
     if not known:
-        return f"{NOT_REACHABLE}, with {max(row.scans for row in rows)} scans averaged"
-    most = str(max(known)) if len(known) == len(found) else f"more than {max(row.scans for row in rows)}"
+        return f"{NOT_REACHABLE}, with {most_scans} scans averaged"
+    most = str(max(known)) if len(known) == len(found) else f"more than {most_scans}"
     if str(min(known)) != most:
         return f"{min(known)} to {most} scans averaged do"
     return f"{most} scans averaged do" if most != "1" else "one scan does"
 
 
-def said(ladder: Ladder, rows: Sequence[Told]) -> dict[str, str]:
-    """What simulated brains give, and what more scans of them change."""
+def said(ladder: Ladder) -> dict[str, str]:
+    """What simulated brains give, and what more scans, voxels and subjects of them change."""
     found = carried(ladder)
     brains = found[found["what"].str.endswith("simulated brains")] if len(found) else found
-    words = int((brains["carried"] == "yes").sum()) if len(brains) else 0
-    own = [row.own for row in rows if row.scans == 1]
-    needs = [(CODER_LABELS[name], least_bits(ladder, name)) for name in arms(ladder)]
-    known = [(bits, name) for name, bits in needs if bits is not None]
-    least = min(known, default=None)
+    words = int((brains["carried"] == "words").sum()) if len(brains) else 0
+    own = [one.own for one in whole_brain(ladder) if one.scans == 1]
     brains_said = (
         f"One simulated brain tells {_range(own)} bits per TR by its own tuning. "
         f"Words are carried in {words} of {len(brains)} comparisons."
     )
-    if least is None:
-        return {
-            "brains_said": brains_said,
-            "scans_said": "no arm keeps speech whole in noise of any size measured here",
-        }
-    bits, name = least
     return {
         "brains_said": brains_said,
-        "scans_said": f"whole speech takes {bits:,.0f} bits per TR at least ({name}); {scans_needed(rows, bits)}",
+        "scans_said": _scans_said(ladder),
+        "voxels_said": _voxels_said(ladder),
     }
 
 
-def _range(values: Sequence[float]) -> str:
-    low, high = min(values), max(values)
+def _scans_said(ladder: Ladder) -> str:
+    needs = [(bits, CODER_LABELS[name]) for name in arms(ladder) if (bits := least_bits(ladder, name))]
+    parts = []
+    if needs:
+        bits, name = min(needs)
+        parts.append(
+            f"the sound itself takes {bits:,.0f} bits per TR at least ({name}): {scans_needed(ladder, bits)}"
+        )
+    else:
+        parts.append("no arm keeps speech whole in noise of any size measured here")
+    if spoken := language_bits(ladder):
+        parts.append(
+            f"its phonemes, said again by another voice, take {spoken:,.0f}: {scans_needed(ladder, spoken)}"
+        )
+    return "; ".join(parts)
+
+
+def language_bits(ladder: Ladder) -> float | None:
+    """Fewest bits per TR of phonemes with a voice."""
+    bits = [one.bits_per_tr for one in ladder.conditions if one.rung == "language" and one.bits_per_tr]
+    return min(bits, default=None)
+
+
+def _voxels_said(ladder: Ladder) -> str:
+    """What twice the voxels change for one scan."""
+    rows = [one for one in ladder.told if one.tr == float(TR) and one.scans == 1]
+    sizes = sorted({one.n_voxels for one in rows})
+    if len(sizes) < 2:
+        return "not computed"
+    fewer, more = ([one.own for one in rows if one.n_voxels == n] for n in (sizes[0], sizes[-1]))
+    return f"{sizes[0]} voxels tell {_range(fewer)} bits per TR, {sizes[-1]} tell {_range(more)}"
+
+
+def _known(which: Callable[[list[float]], float], values: Sequence[float | None]) -> float | None:
+    known = [one for one in values if one is not None]
+    return which(known) if known else None
+
+
+def _range(values: Sequence[float | None]) -> str:
+    known = [one for one in values if one is not None]
+    if not known:
+        return "does not pass"
+    low, high = min(known), max(known)
     return f"{low:,.0f}" if round(low) == round(high) else f"{low:,.0f} to {high:,.0f}"
+
+
+def _shares(values: Sequence[float | None]) -> str:
+    known = [one for one in values if one is not None]
+    if not known:
+        return "does not pass"
+    low, high = (f"{100 * one:.1f}" for one in (min(known), max(known)))
+    return f"{low} %" if low == high else f"{low} to {high} %"

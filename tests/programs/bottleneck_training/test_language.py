@@ -138,7 +138,7 @@ def test_conditions_of_language_have_bits_and_only_the_windows_that_were_spoken(
     found = [job for job in conditions.jobs(makers, sounds, []) if job.condition.rung == "language"]
     assert [one.condition.bits_per_tr for one in found] == [117 / 2, 157 / 2, 69 / 2, 109 / 2]
     monkeypatch.setattr(conditions, "word_errors", lambda *given: [])
-    scores = measure.measured(found[0], sounds)
+    scores = conditions.measured(found[0], sounds)
     assert [one.window for one in scores] == ["w0"]
 
 
