@@ -22,7 +22,7 @@ BOOK_URL ?=
 OUT ?= build/report.md
 PYTHON ?=
 # By way of the environment, so that spaces and quotes in a path arrive as they are.
-export EDITION STIMULUS STUDY CODEC CODEC_DECODER BANDWIDTHS JOBS PROFILE DATA CORPUS ARMS KIND MINUTES ONLY BOOK_URL OUT
+export EDITION STIMULUS STUDY CODEC CODEC_DECODER BANDWIDTHS JOBS PROFILE DATA CORPUS RECORDINGS ARMS KIND MINUTES ONLY BOOK_URL OUT
 
 # The oldest Python that will do is 3.11; "python3" is not always it.
 PYTHON3 := $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
@@ -54,7 +54,8 @@ help:
 	@echo '               KIND=codes or mel for one of them, DATA=DIR adds recordings, CORPUS=DIR takes a corpus that is there'
 	@echo 'make bottleneck train the arms of the sound side on hours of sound and measure them: rewrites results/ladder*.csv; a run'
 	@echo '               that was stopped goes on; DATA=DIR adds recordings, CORPUS=DIR takes a corpus that is there, ARMS="mel codes"'
-	@echo '               for some of them'
+	@echo '               for some of them; RECORDINGS=DIR measures on recordings too, not on the play alone. Phonemes with a voice stand'
+	@echo '               beside them once `python -m programs bottleneck-speak` has said them'
 	@echo 'make bench     time codec, masking, training and ridge, rewrite results/bench.csv; MINUTES=2 for a part of the play,'
 	@echo '               ONLY=codec, masking, training, ridge or book for one part (the others keep their figures); book takes over'
 	@echo '               where the time of the last make book EDITION=demo from nothing (after make clean) went'
@@ -140,7 +141,8 @@ bottleneck: environment
 	@$(RUN) -m programs bottleneck $$ARMS $(if $(DATA),--data "$$DATA") $(if $(CORPUS),--corpus "$$CORPUS") --codec "$${CODEC:-demo}"
 	@$(RUN) -m programs bottleneck --beside $$ARMS $(if $(DATA),--data "$$DATA") $(if $(CORPUS),--corpus "$$CORPUS") --codec "$${CODEC:-demo}"
 	@$(PROGRAM) bottleneck-account $(if $(CORPUS),--corpus "$$CORPUS") --codec "$${CODEC:-demo}"
-	@$(PROGRAM) bottleneck-measure $(if $(CORPUS),--corpus "$$CORPUS") $(if $(JOBS),--jobs "$$JOBS") --codec "$${CODEC:-demo}"
+	@$(PROGRAM) bottleneck-bits
+	@$(PROGRAM) bottleneck-measure $(if $(CORPUS),--corpus "$$CORPUS") $(if $(RECORDINGS),--data "$$RECORDINGS") $(if $(JOBS),--jobs "$$JOBS") --codec "$${CODEC:-demo}"
 
 bench: environment
 	@exec $(RUN) -W ignore::FutureWarning -m programs bench --out results/bench.csv $(if $(MINUTES),--minutes "$$MINUTES") $(if $(ONLY),--only "$$ONLY") --edition "$${EDITION:-demo}"

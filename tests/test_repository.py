@@ -227,6 +227,7 @@ def test_tracked_files_stay_small() -> None:
 
     assert megabytes("") <= 90
     assert megabytes("checkpoints") <= 50
+    assert megabytes("checkpoints/bottleneck") <= 12
     assert megabytes("_static/audio") <= 16
     assert megabytes("stimulus", ".ogg", ".flac") <= 14
     for name, most in {"encodec-24khz-demo": 18, "mel-vocoder": 7, "vocos-demo": 7}.items():

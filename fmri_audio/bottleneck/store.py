@@ -222,7 +222,7 @@ def _restore(folder: Path, model: Arm, seed: int) -> TrainedArm:
         code,
         model.volumes().cpu().numpy(),
         pd.read_csv(folder / "curves.csv"),
-        Convergence(facts["converged"], facts["falling"], facts["improved"]),
+        Convergence(facts["converged"], facts["falling"], facts["improved"], facts["overfits"]),
         facts["selected"],
         facts["variance_passed"],
     )

@@ -60,18 +60,23 @@ class Convergence:
         before; 0 where it brought nothing.
     improved : bool
         Whether any epoch was better than the start.
+    overfits : bool
+        Whether the validation loss ends more than :data:`STILL_FALLING` above its least.
     """
 
     converged: bool
     falling: float
     improved: bool
+    overfits: bool = False
 
     @property
     def verdict(self) -> str:
         """In words; a model that has not converged gets no verdict on its quality."""
         if not self.converged:
             return "not converged: the loss was still falling"
-        return "converged" if self.improved else "converged at its start, which no training step bettered"
+        if not self.improved:
+            return "kept at its start, which no training step bettered"
+        return "overfitting, and kept from before that" if self.overfits else "converged"
 
 
 def judge(losses: Sequence[float]) -> Convergence:
@@ -87,7 +92,8 @@ def judge(losses: Sequence[float]) -> Convergence:
         return Convergence(False, float("nan"), False)
     before, after = float(curve[:-last].min()), float(curve[-last:].min())
     falling = max(0.0, (before - after) / max(abs(before), 1e-9))
-    return Convergence(falling <= STILL_FALLING, falling, bool(curve.argmin()))
+    risen = (curve[-1] - curve.min()) / max(abs(curve.min()), 1e-9)
+    return Convergence(falling <= STILL_FALLING, falling, bool(curve.argmin()), bool(risen > STILL_FALLING))
 
 
 def selected_step(curves: pd.DataFrame, balance: float) -> int:

@@ -14,7 +14,7 @@ from fmri_audio.claims.claims import VERDICTS, Verdict, tally, to_frame
 from fmri_audio.edition import Edition
 from fmri_audio.experiments import ladder_answer
 
-COLOURS = ("#009e73", "#d55e00", "#f0e442", "#56b4e9", "#bbbbbb", "#777777")
+COLOURS = ("#009e73", "#d55e00", "#f0e442", "#cc79a7", "#56b4e9", "#bbbbbb", "#777777")
 """One for each of the verdicts, in their order."""
 
 

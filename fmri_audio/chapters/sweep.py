@@ -59,6 +59,17 @@ def varied(sweep: Sweep) -> list[Factor]:
     return [factor for factor in FACTORS if sweep.is_varied(factor)]
 
 
+def others(sweep: Sweep) -> list[Factor]:
+    """Return what is varied beside the balance."""
+    return [factor for factor in varied(sweep) if factor != "balance"]
+
+
+def others_said(sweep: Sweep, brains: str) -> str:
+    """Say what the other settings change, by the mel distance, or that there are none."""
+    said = [f"{FACTORS[factor]}: {verdicts(sweep, factor, brains)}" for factor in others(sweep)]
+    return "; ".join(said) or "nothing else is varied"
+
+
 def convergence_line(sweep: Sweep) -> str:
     """Say how many trainings there are, and how many of them were over when they ended."""
     steps = sweep.own.settings.steps
@@ -114,6 +125,7 @@ def facts(sweep: Sweep) -> dict[str, float | str]:
         else f"{n_converged} had converged; the others get no verdict, because what more steps would bring is not "
         "known here",
         "unmoved": unmoved(sweep),
+        "others_said": others_said(sweep, brains),
     }
     for factor in FACTORS:
         said[f"{factor}_own"] = float(sweep.own_levels[factor])

@@ -11,7 +11,7 @@ import numpy as np
 
 from fmri_audio.base.errors import UserError
 from fmri_audio.base.settings import project_root
-from fmri_audio.bottleneck.coder_files import load
+from fmri_audio.bottleneck.coder_files import coder_file, load
 from fmri_audio.bottleneck.passing import Width, through
 from fmri_audio.codec.checkpoints import Checkpoint
 from fmri_audio.experiments.ladder import TR, Condition, Ladder
@@ -49,7 +49,7 @@ class Again:
 
 
 def again(ladder: Ladder, checkpoint: Checkpoint, width: float, n_windows: int) -> list[Again]:
-    """Measure every trained arm at one width on some windows of the play, spread over it.
+    """Measure every trained arm that has weights here at one width on some windows of the play, spread over it.
 
     Parameters
     ----------
@@ -76,7 +76,8 @@ def again(ladder: Ladder, checkpoint: Checkpoint, width: float, n_windows: int) 
             f"results/ladder.csv has no trained arm at {width:g} numbers per TR; run `make bottleneck`"
         )
     excerpts = chosen(ladder, n_windows)
-    return [_of_arm(ladder, one, checkpoint, excerpts) for one in conditions]
+    here = [one for one in conditions if coder_file(one.arm).is_file()]
+    return [_of_arm(ladder, one, checkpoint, excerpts) for one in here]
 
 
 def chosen(ladder: Ladder, n_windows: int) -> list[Excerpt]:

@@ -301,9 +301,11 @@ def test_curves_are_judged() -> None:
     assert not falling.converged and falling.falling == pytest.approx((1.5 - 1.1) / 1.5)
     assert falling.verdict.startswith("not converged")
     rising = training.judge([3, 2, 1, 1, 1, 1.1, 1.2])
-    assert rising.converged and rising.falling == 0 and rising.verdict == "converged"
+    assert rising.converged and rising.falling == 0 and rising.verdict.startswith("overfitting")
+    flat = training.judge([3, 2, 1, 1, 1, 1, 1.005])
+    assert flat.converged and not flat.overfits and flat.verdict == "converged"
     worse = training.judge([1, 1.1, 1.1, 1.2, 1.2, 1.2, 1.3])
-    assert worse.converged and not worse.improved and worse.verdict.startswith("converged at its start")
+    assert worse.converged and not worse.improved and worse.verdict.startswith("kept at its start")
     assert not training.judge([1.0, 1.0]).converged
     assert training.judge([-1.0, -2.0, -3.0]).falling > 0.01  # bits can be saved below nothing
 

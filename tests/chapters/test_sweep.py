@@ -18,6 +18,8 @@ from fmri_audio.chapters.sweep import (
     facts,
     formats,
     matching,
+    others,
+    others_said,
     own_seeds,
     plan,
     summary,
@@ -128,13 +130,15 @@ def test_the_page_says_what_is_varied_and_how_far_training_came() -> None:
     ]
     said = facts(done)
     assert (said["n_trained"], said["n_converged"], said["convergence_said"]) == (4, 4, "all had converged")
+    assert said["others_said"] == "nothing else is varied"
     assert said["brains"] == "simulated brains" and said["rank_own"] == 8.0
     assert str(facts(undone)["convergence_said"]).startswith("3 had converged; the others get no verdict")
 
 
 def test_an_edition_that_varies_nothing_says_so() -> None:
     none = sweep_of(SweepSettings(balances=[0.1]))
-    assert varied(none) == []
+    assert varied(none) == others(none) == []
+    assert others_said(none, "brains") == "nothing else is varied"
     said = facts(none)
     assert said["own_seeds"] == "none, because nothing is varied"
     assert said["rank_verdicts"] == "nothing to compare, because this edition has rank 8 only"

@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 
 from fmri_audio.base.kinds import Waveform
-from fmri_audio.bottleneck.coder_files import load
+from fmri_audio.bottleneck.coder_files import coder_file, load
 from fmri_audio.bottleneck.coders.base import CODER_LABELS
-from fmri_audio.bottleneck.passing import Width, simulated_brain, through, through_voxels
+from fmri_audio.bottleneck.passing import Width, facts, simulated_brain, through, through_voxels
 from fmri_audio.codec import checkpoints
 from fmri_audio.edition import Edition
 from fmri_audio.experiments import ladder_rung
@@ -45,10 +45,33 @@ class Heard:
         self.sounds[name], self.weights[name] = sound, weights
 
 
+ARMS_CAPTION = (
+    "The arms: sound → features → code → features → sound. Look-ahead: seconds of sound after a moment that have to be "
+    "there before it can be made again. An arm without a file here can be trained with `make bottleneck`."
+)
+
+
+def arms_table(ladder: Ladder) -> pd.DataFrame:
+    """What every arm is, that has weights here."""
+    checkpoint, rows = checkpoints.load(CODEC), []
+    for name in arms(ladder):
+        if not coder_file(name).is_file():
+            rows.append({"arm": CODER_LABELS[name], "file": "not kept: measured, and too large"})
+            continue
+        known = facts(load(name, checkpoint), TR)
+        wanted = ("step", "widths", "look-ahead", "phase", "trained", "licence")
+        rows.append(
+            {"arm": CODER_LABELS[name], "file": known["weights"], **{key: known[key] for key in wanted}}
+        )
+    return pd.DataFrame(rows).fillna("–")
+
+
 def through_arms(run: Edition, clip: Window, ladder: Ladder) -> Heard:
     """A passage through the trained arms of the tables, at the widths that are heard."""
     wave, heard, checkpoint = _cut(run, clip), Heard(), checkpoints.load(CODEC)
     for name in arms(ladder):
+        if not coder_file(name).is_file():
+            continue
         loaded = load(name, checkpoint)
         for asked in PLAYED:
             width = Width.of(loaded.coder, asked, TR)

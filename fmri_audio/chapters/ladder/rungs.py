@@ -242,6 +242,7 @@ def facts(ladder: Ladder) -> dict[str, float | str]:
         "beaten_not": ", ".join(held) or "none",
         "frozen_verdict": moving_verdict(ladder),
         "sound_said": sound_said(ladder),
+        "swept": swept(ladder),
         "in_short": in_short(ladder),
         **_spread(ladder),
     }
@@ -350,6 +351,19 @@ def streams(ladder: Ladder) -> pd.DataFrame:
             }
         )
     return pd.DataFrame(rows)
+
+
+def streams_said(ladder: Ladder) -> dict[str, str]:
+    """How many bits coded streams take beside the channels that they stand for, and whether words tell them apart."""
+    rows = streams(ladder)
+    if rows.empty:
+        return {"streams_said": "not measured"}
+    more = (rows["bits per TR"] - rows["of the channel"]) / rows["numbers per TR"]
+    apart = rows["words wrong, less the channel's"]
+    return {
+        "streams_said": f"streams take {more.min():+.2f} to {more.max():+.2f} bits per number more than the channel "
+        f"has, and words wrong differ by {apart.min():+.2f} to {apart.max():+.2f}"
+    }
 
 
 def moving_verdict(ladder: Ladder, asked: float = 512) -> str:
