@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from fmri_audio.base.results import select
 from fmri_audio.bottleneck.arms import ARM_LABELS
+from fmri_audio.bottleneck.coders.base import CODER_LABELS
 from fmri_audio.chapters.abstract import HELD_OUT, held_out_kind, pick
 from fmri_audio.chapters.common import brains_of
 from fmri_audio.claims.queries import read_glued
@@ -27,6 +28,8 @@ from fmri_audio.edition import Edition
 from fmri_audio.experiments import calibration, ladder_answer, scaling, scaling_table
 from fmri_audio.experiments.calibration import CalibrationRow
 from fmri_audio.experiments.helped import helps
+from fmri_audio.experiments.ladder import Condition, Ladder
+from fmri_audio.experiments.ladder_answer import shown
 from fmri_audio.experiments.scaling import Cell
 from fmri_audio.experiments.scaling_table import Span
 from fmri_audio.pages import benchmarks
@@ -45,8 +48,8 @@ GREY_MATTER_VOXELS = 85_810
 RELEASE_SUBJECTS = 17
 """Of the Sherlock release."""
 
-SILENT_DB = 1.0
-"""As near to silence (mel distance), an arm's sound counts as silent."""
+RANKED_AT = (128, 512)
+"""Numbers per TR at which front ends are ranked."""
 
 VOLUMES = {"one voxel": 1, "auditory mask": None, "grey matter of the note's study": GREY_MATTER_VOXELS}
 """Volumes whose capacity is counted → voxels; None: as many as the edition's mask has."""
@@ -68,7 +71,7 @@ class Before:
     run
         The edition.
     coded, trained, evaluated
-        The tables of chapters 3, 6 and 7.
+        The tables of chapters 3, 13 and 7.
     """
 
     run: Edition
@@ -267,35 +270,24 @@ def draw_bits(before: Before, bits: BitRates) -> Figure:
 
 @dataclass(frozen=True)
 class FrontEnds:
-    """How the arms compare.
+    """What the arms of the edition decode from brains.
 
     Attributes
     ----------
-    free
-        Arm → its score behind the noise-free bottleneck.
-    silent
-        Arms whose sound is as good as silence.
     own
         Arm → what its decode from brains gains over its own training mean, in dB of mel distance.
     wrong
         Arm → what the decode of another segment gains in the same way.
     """
 
-    free: Mapping[str, float]
-    silent: Sequence[str]
     own: Mapping[str, float]
     wrong: Mapping[str, float]
 
 
-def front_ends(before: Before, metric: str) -> FrontEnds:
-    """Compare the arms of the edition by a metric."""
+def front_ends(before: Before) -> FrontEnds:
+    """Compare the arms of the edition by what they decode."""
     rows, kind, mel = before.evaluated, before.kind, "mel_distance_db"
     arms = [arm for arm in ARM_LABELS if arm in set(rows["arm"])]
-    free = {
-        name: {arm: pick(rows, name, kind, arm=arm, condition="noise-free", control="none") for arm in arms}
-        for name in (metric, mel)
-    }
-    silence = pick(before.trained, mel, kind, arm="roundtrip", control="silence")
     gains = {
         control: {
             arm: pick(rows, mel, kind, arm=arm, condition="measured", control="no-brain")
@@ -304,44 +296,56 @@ def front_ends(before: Before, metric: str) -> FrontEnds:
         }
         for control in ("none", "other-segment")
     }
-    silent = [arm for arm in arms if free[mel][arm] > silence - SILENT_DB]
-    return FrontEnds(free[metric], silent, gains["none"], gains["other-segment"])
+    return FrontEnds(gains["none"], gains["other-segment"])
 
 
-def front_ends_said(ends: FrontEnds, bits: BitRates, unhelped: Sequence[str]) -> dict[str, str]:
-    """Return the order of the arms, what each decodes, and what the order is about.
+def front_ends_said(ends: FrontEnds, ladder: Ladder) -> dict[str, str]:
+    """Return the order of the ladder's arms, and what the edition's arms decode.
 
     Parameters
     ----------
     ends
-        How the arms compare.
-    bits
-        By whose metric they are compared.
-    unhelped
-        Arms that training did not help, in a reader's words.
+        How the edition's arms compare.
+    ladder
+        By which front ends are compared: trained on hours of sound, without a brain.
     """
-    ranked = sorted(ends.free, key=lambda arm: ends.free[arm], reverse=bits.higher_is_better)
-    ranked = [arm for arm in ranked if arm not in ends.silent]
-    left_out = ", ".join(ARM_LABELS[arm] for arm in ends.silent)
     return {
-        "silent_said": f" (left out, because what comes out of them is within {SILENT_DB:g} dB of silence: {left_out})"
-        if left_out
-        else "",
-        "ranked": "; ".join(f"{ARM_LABELS[arm]} {ends.free[arm]:.2f}" for arm in ranked),
-        "best_arm": ARM_LABELS[ranked[0]],
+        "ranked": "; ".join(f"at {asked}: {_ranked(ladder, asked)}" for asked in RANKED_AT),
+        "front_said": front_said(ladder),
         "own_floors": _gains_said(ends.own),
         "other_floors": _gains_said(ends.wrong),
-        "front_said": front_said(ranked[0], LABELS[bits.metric], unhelped),
     }
 
 
-def front_said(best: str, metric: str, unhelped: Sequence[str]) -> str:
-    """Say what the order of the arms is about, and how the note's wish to replace mel fares."""
-    if unhelped:
-        return f"That orders trainings, not front ends: training did not help {', '.join(unhelped)} on validation sound"
-    if best == "mel":
-        return f"The pipeline that the note wants to replace still has the best {metric} of those tried here"
-    return "The note's idea to replace the mel spectrogram is borne out here"
+def _at(ladder: Ladder, asked: float) -> list[tuple[float, Condition]]:
+    """Trained arms at one width with the words that they lose, fewest first."""
+    found = [
+        one
+        for arm in ladder_answer.arms(ladder)
+        for one in ladder_answer.codes(ladder, arm, "trained")
+        if one.asked == asked
+    ]
+    lost = [(ladder_answer.beyond(ladder, one.condition).value, one) for one in found]
+    return sorted(lost, key=lambda pair: pair[0])
+
+
+def _ranked(ladder: Ladder, asked: float) -> str:
+    return ", ".join(f"{CODER_LABELS[one.arm]} {lost:.2f}" for lost, one in _at(ladder, asked))
+
+
+def front_said(ladder: Ladder, asked: float = 512) -> str:
+    """Say how the note's wish to replace mel and Griffin-Lim fares by words, with the interval of the difference."""
+    found = [one for _, one in _at(ladder, asked)]
+    codec = next((one for one in found if not one.arm.startswith(("mel", "complex"))), None)
+    mel = next((one for one in found if one.arm == "mel"), None)
+    if codec is None or mel is None:
+        return "The ladder has no EnCodec beside mel"
+    apart = ladder.difference(codec.condition, mel.condition, "wrong")
+    if math.isnan(apart.low) or apart.low <= 0 <= apart.high:
+        said = "and mel with Griffin-Lim lose as many words, within the interval"
+    else:
+        said = f"loses {'fewer' if apart.value < 0 else 'more'} words than mel with Griffin-Lim"
+    return f"At {asked:g} numbers {CODER_LABELS[codec.arm]} {said}: a difference of {apart.value:+.2f} ({shown(apart)})"
 
 
 def _gains_said(gains: Mapping[str, float]) -> str:

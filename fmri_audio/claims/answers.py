@@ -89,10 +89,10 @@ def _gates(of: Mapping[str, Verdict]) -> str:
 
 
 def _promise(of: Mapping[str, Verdict], brains: str) -> str:
-    """Say what passes the bottleneck, and what is decoded from brains; whose brains always stands beside."""
+    """Say what passes the bottleneck, and what is decoded from the simulated brains of the ladder."""
     free, decoded = of["bottleneck-intelligible"], of["brains-intelligible"]
     inside = f"Behind the bottleneck, without noise or brains, sound {_heard(free)}"
-    return f"{inside}; decoded from {brains} it {_heard(decoded)}."
+    return f"{inside}; decoded from simulated brains it {_heard(decoded)}."
 
 
 def _heard(verdict: Verdict) -> str:
@@ -108,7 +108,7 @@ def _finetune(of: Mapping[str, Verdict], brains: str) -> str:
     question, better, closer = of["question-finetune"], of["finetuned-is-better"], of["finetuned-is-closer"]
     if not question.outcome:
         why = better.why or question.why
-        return f"No preference can be given here: {why}. An arm that has not converged gets no verdict."
+        return f"No preference can be given here: {why}. An arm whose training was not over gets no verdict."
     start = _by(question, "Fine-tune", "Freeze", "It depends")
     text = f"{start}: without noise, fine-tuning changes the share of words lost{_numbers(better, 'by')}"
     text += f" and ESTOI{_numbers(closer, 'by')}"

@@ -210,7 +210,8 @@ def ridge_table(bench: pd.DataFrame) -> pd.DataFrame:
     voxels = wide["direction"].str.split().str[1].astype(int)
     return pd.DataFrame(
         {
-            "Way": wide["contender"].map(RIDGE),
+            "Way": wide["contender"].map(RIDGE)
+            + wide["direction"].str.endswith(GPU).map({True: ", GPU", False: ""}),
             "voxels": voxels.map("{:,}".format),
             "seconds": wide["seconds"],
             "processor seconds": wide["processor_seconds"],

@@ -37,6 +37,7 @@ from fmri_audio.base.errors import UserError
 from fmri_audio.base.kinds import Matrix
 from fmri_audio.base.settings import TrainingSettings
 from fmri_audio.decoding.regression import ALPHAS, decode_units
+from fmri_audio.pages.benchmarks import GPU
 from fmri_audio.study.lag_windows import lagged
 from fmri_audio.study.layouts.sherlock import RELEASE
 from fmri_audio.study.splits import Split, contiguous_split, cross_validation_folds
@@ -162,7 +163,7 @@ def measure(
             f"ridge: {n_voxels:,} voxels take {needed / 1e9:.0f} GB of memory and {free / 1e9:.0f} GB are free; "
             "give fewer --voxels"
         )
-    direction = f"ridge {n_voxels}"
+    direction = f"ridge {n_voxels}{GPU if torch.cuda.is_available() else ''}"
     found: dict[str, list[dict[str, float]]] = {name: [] for name in CONTENDERS}
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         write_data(Path(folder), n_trs, n_voxels)

@@ -67,9 +67,10 @@ def parts_of(given: argparse.Namespace, say: Say) -> list[str]:
 
 
 def _of_another_device(row: dict[str, str]) -> bool:
-    """Whether a row is the codec's, on a GPU where this machine has none or the other way round."""
-    is_codec = row["direction"].split()[0] in BENCHMARKS["codec"][0].split("|")
-    return is_codec and row["direction"].endswith(GPU) != torch.cuda.is_available()
+    """Whether a row is the codec's or of ridge, on a GPU where this machine has none or the other way round."""
+    named = "|".join(BENCHMARKS[part][0] for part in ("codec", "ridge")).split("|")
+    of_them = row["direction"].split()[0] in named
+    return of_them and row["direction"].endswith(GPU) != torch.cuda.is_available()
 
 
 def main(words: Sequence[str]) -> int:

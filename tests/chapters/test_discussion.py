@@ -16,10 +16,12 @@ from fmri_audio.base import results
 from fmri_audio.base.results import Record
 from fmri_audio.base.settings import VOXELS
 from fmri_audio.chapters import discussion
-from fmri_audio.chapters.discussion import ALONE, BEHIND, Before, BitRates, FrontEnds
+from fmri_audio.chapters.discussion import ALONE, BEHIND, Before, BitRates
 from fmri_audio.experiments import calibration, scaling, scaling_table
 from fmri_audio.experiments.calibration import CalibrationRow
 from fmri_audio.experiments.scaling import Cell
+from tests.chapters.ladder.test_rungs import condition, with_more
+from tests.chapters.ladder.test_rungs import table as ladder_table
 
 COMMON = {"unit": "1", "segment": "speech", "fold": "held-out", "n": 3}
 CODES = {**COMMON, "metric": "estoi", "representation": "encodec-codes", "control": "none"}
@@ -154,29 +156,24 @@ def test_what_is_read_from_brains_is_drawn_only_if_anything_is(before: Before) -
         plt.close(figure)
 
 
-def test_arms_are_ordered_and_measured_by_their_own_floors(before: Before) -> None:
-    ends = discussion.front_ends(before, "estoi")
-    assert ends.free == {"mel": 0.6, "frozen": 0.5} and ends.silent == []
-    said = discussion.front_ends_said(ends, discussion.bits_of(before), [])
-    assert said["ranked"] == "mel + Griffin-Lim 0.60; frozen 0.50" and said["silent_said"] == ""
+def test_arms_are_measured_by_their_own_floors(before: Before) -> None:
+    said = discussion.front_ends_said(discussion.front_ends(before), ladder_table())
     assert said["own_floors"] == "mel + Griffin-Lim −2.00 dB; frozen +1.00 dB"
     assert said["other_floors"] == "mel + Griffin-Lim +0.00 dB; frozen +0.00 dB"
-    assert said["front_said"].startswith(
-        "The pipeline that the note wants to replace still has the best ESTOI"
+    assert said["ranked"].startswith(
+        "at 128: mel + Griffin-Lim 0.35, EnCodec latents, codec frozen 0.50; at 512: "
     )
 
 
-def test_an_arm_as_good_as_silence_is_left_out(before: Before) -> None:
-    ends = FrontEnds({"mel": 0.6, "frozen": 0.5}, ["mel"], {}, {})
-    said = discussion.front_ends_said(ends, discussion.bits_of(before), [])
-    assert said["silent_said"].endswith("within 1 dB of silence: mel + Griffin-Lim)")
-    assert (said["ranked"], said["best_arm"]) == ("frozen 0.50", "frozen")
-    assert said["front_said"] == "The note's idea to replace the mel spectrogram is borne out here"
-
-
-def test_an_order_of_trainings_is_none_of_front_ends() -> None:
-    said = discussion.front_said("frozen", "STOI", ["frozen", "codes"])
-    assert said.startswith("That orders trainings, not front ends: training did not help frozen, codes")
+def test_front_ends_are_compared_by_words_and_their_interval() -> None:
+    more = discussion.front_said(ladder_table())
+    assert more.startswith(
+        "At 512 numbers EnCodec latents, codec frozen loses more words than mel with Griffin-Lim"
+    )
+    name = "code/codes/trained/512"
+    alike = with_more({name: (condition(name, "code", "codes", "trained", 512.0, sigma=0.0), 2.2)})
+    assert "as many words, within the interval: a difference of +0.00" in discussion.front_said(alike)
+    assert discussion.front_said(ladder_table(), 7) == "The ladder has no EnCodec beside mel"
 
 
 def test_capacity_below_what_was_read_is_no_bound(before: Before) -> None:

@@ -135,10 +135,17 @@ def values(found: Sequence[Read], measured: Measured, seed: int) -> Mapping[str,
             held = all(low > 0 for _, low, _ in apart)
             said = " and ".join(f"{value:+.3f} ({low:+.3f} to {high:+.3f})" for value, low, high in apart)
             lines.append(
-                f"{CODER_LABELS[one.arm]}, {name}: ESTOI {said} above another moment and above no brain, "
-                + ("which is carried" if held else "so nothing is shown to be carried")
+                f"{CODER_LABELS[one.arm]}, {name}: ESTOI {said} beside another moment and beside no brain, "
+                + ("which is carried, descriptively" if held else "so nothing is shown to be carried")
+                + _words(measured.words, one.arm, name)
             )
     return {"ladder_read": "; ".join(lines) or "no arm has weights here"}
+
+
+def _words(words: Spoken, arm: str, name: str) -> str:
+    """Words lost, where they were read, beside those of another moment."""
+    own, other = (words.beyond(_name(arm, one)) for one in (name, f"{name}: {CONTROLS['other']}"))
+    return "" if np.isnan(own) else f" (words lost {own:.2f}, of another moment {other:.2f})"
 
 
 def _apart(measured: Measured, arm: str, name: str, control: str, seed: int) -> tuple[float, float, float]:
