@@ -256,17 +256,20 @@ def _scans_said(ladder: Ladder) -> str:
         )
     else:
         parts.append("no arm keeps speech whole in noise of any size measured here")
-    if spoken := language_bits(ladder):
+    spoken = language(ladder)
+    if spoken is not None and spoken.bits_per_tr:
+        lost = beyond(ladder, spoken.condition)
         parts.append(
-            f"its phonemes, said again by another voice, take {spoken:,.0f}: {scans_needed(ladder, spoken)}"
+            f"its phonemes, said again by another voice, take {spoken.bits_per_tr:,.0f} and lose {lost.value:.2f} of the "
+            f"words ({shown(lost)}): {scans_needed(ladder, spoken.bits_per_tr)}"
         )
     return "; ".join(parts)
 
 
-def language_bits(ladder: Ladder) -> float | None:
-    """Fewest bits per TR of phonemes with a voice."""
-    bits = [one.bits_per_tr for one in ladder.conditions if one.rung == "language" and one.bits_per_tr]
-    return min(bits, default=None)
+def language(ladder: Ladder) -> Condition | None:
+    """Phonemes with a voice that take fewest bits."""
+    found = [one for one in ladder.conditions if one.rung == "language" and one.bits_per_tr]
+    return min(found, key=lambda one: one.bits_per_tr or 0.0, default=None)
 
 
 def _voxels_said(ladder: Ladder) -> str:
