@@ -260,8 +260,8 @@ def _scans_said(ladder: Ladder) -> str:
     if spoken is not None and spoken.bits_per_tr:
         lost = beyond(ladder, spoken.condition)
         parts.append(
-            f"its phonemes, said again by another voice, take {spoken.bits_per_tr:,.0f} and lose {lost.value:.2f} of the "
-            f"words ({shown(lost)}): {scans_needed(ladder, spoken.bits_per_tr)}"
+            f"its phonemes, said again by another voice, take {spoken.bits_per_tr:,.0f} and lose {lost.value:.2f} of "
+            f"the words ({shown(lost)}): {scans_needed(ladder, spoken.bits_per_tr)}"
         )
     return "; ".join(parts)
 
