@@ -1,4 +1,8 @@
-"""What a simulated brain lends a code: how strongly its voxels are driven, their tuning and their noise."""
+"""What a simulated brain lends a code: how strongly sound drives its voxels, their tuning and their noise.
+
+Simulated voxels also follow what nobody hears. It is no drive by sound, and it is left out of the noise too, which is
+the scanner's and the body's alone: as noise it would leave fewer bits.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fmri_audio.bottleneck.voxels import InSpace, ideal_map, limited
-from fmri_audio.simulation.brains import Simulation
+from fmri_audio.simulation.brains import UNHEARD, Simulation
 from fmri_audio.simulation.grid import Grid
 from fmri_audio.simulation.haemodynamics import above_drift, responses
 from fmri_audio.simulation.scanner_noise import FWHM_OF_SIGMA
@@ -27,7 +31,7 @@ class BrainLike:
     Attributes
     ----------
     deviation : array, shape [V]
-        Standard deviation of the drive before the response, from TR to TR.
+        Standard deviation of the drive by sound before the response, from TR to TR.
     tuning : array, shape [V, patterns]
         Orthogonal patterns of the drive, each as long as it is strong.
     covariance : array, shape [V, V]
@@ -66,7 +70,8 @@ class BrainLike:
         per_tr -= per_tr.mean(axis=1, keepdims=True)
         weights = population.weights * np.sqrt(population.share)
         shares = np.divide(1.0, scale, out=np.zeros_like(scale), where=scale > 1e-9)
-        drive = (per_tr.T * shares) @ weights
+        heard = np.array([family != UNHEARD for family in population.process.families])
+        drive = (per_tr.T * shares * heard) @ weights
         _, sizes, patterns = np.linalg.svd(drive / np.sqrt(n_trs), full_matrices=False)
         kept = sizes**2 > _LEAST_PATTERN * sizes[0] ** 2
         like = simulation.voxels.noise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -11,7 +12,7 @@ import soundfile as sf
 from fmri_audio.base.settings import FAMILIES, VOXELS, project_root
 from fmri_audio.bottleneck.brain_like import BrainLike
 from fmri_audio.bottleneck.voxels import Channel, InTime
-from fmri_audio.simulation.brains import Simulation, plan_simulation
+from fmri_audio.simulation.brains import UNHEARD, Simulation, plan_simulation
 from fmri_audio.simulation.grid import Grid
 from fmri_audio.simulation.haemodynamics import above_drift
 from fmri_audio.simulation.scanner_noise import noise_chunks
@@ -54,13 +55,26 @@ def test_the_drive_through_the_response_has_the_share_that_listeners_have_in_com
     followed = InTime.of(N_TRS, TR, after=0.0).forward @ (per_tr - per_tr.mean(0))
     scale = above_drift(followed, RUNS, TR).std(axis=0)
     scale[scale < 1e-9] = np.inf
-    signal = above_drift(followed, RUNS, TR) / scale @ (population.weights * np.sqrt(population.share))
+    heard = np.array([family != UNHEARD for family in population.process.families])
+    weights = population.weights * heard[:, None] * np.sqrt(population.share)
+    signal = above_drift(followed, RUNS, TR) / scale @ weights
     left_out = signal - signal @ patterns @ patterns.T
     assert np.square(left_out).sum() < 1e-3 * np.square(signal).sum()
     # A volume of the study is taken within a TR of the response matrix's, hence not exactly.
-    assert np.var(signal, axis=0).mean() == pytest.approx(population.share.mean(), rel=0.1)
+    by_sound = population.share.mean() * (1 - simulation.voxels.unheard)
+    assert np.var(signal, axis=0).mean() == pytest.approx(by_sound, rel=0.12)
     # The response passes slow drive alone: before it there is more.
-    assert (brain.deviation**2).mean() > population.share.mean()
+    assert (brain.deviation**2).mean() > by_sound
+
+
+def test_a_brain_that_follows_what_nobody_hears_tells_nothing_of_sound(simulation: Simulation) -> None:
+    population = simulation.sound
+    unheard = np.array([family == UNHEARD for family in population.process.families])
+    deaf = replace(simulation, sound=replace(population, weights=population.weights * unheard[:, None]))
+    brain = BrainLike.of(deaf)
+    assert brain.rank == 0 and not brain.deviation.any()
+    time = InTime.of(40, TR, brain.autocorrelation)
+    assert Channel(brain.map(8, 0, ideal=False), time).bits(1.0) == 0
 
 
 def test_the_noise_is_that_of_the_simulator(simulation: Simulation, brain: BrainLike) -> None:
