@@ -323,7 +323,7 @@ def _at(ladder: Ladder, asked: float) -> list[tuple[float, Condition]]:
         one
         for arm in ladder_answer.arms(ladder)
         for one in ladder_answer.codes(ladder, arm, "trained")
-        if one.asked == asked
+        if one.asked == asked and ladder_answer.as_wide(one)
     ]
     lost = [(ladder_answer.beyond(ladder, one.condition).value, one) for one in found]
     return sorted(lost, key=lambda pair: pair[0])

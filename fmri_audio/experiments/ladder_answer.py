@@ -11,6 +11,9 @@ from fmri_audio.experiments.ladder import TR, Condition, Estimate, Ladder, Told,
 
 ORIGINAL = "original/original"
 
+NEAR = 1.05
+"""Times the width that was asked for, up to which a code is of that width."""
+
 WHOLE = 0.03
 """Words wrong beyond the original's up to which speech counts as whole."""
 
@@ -28,6 +31,11 @@ def codes(ladder: Ladder, arm: str, made: str, sigma: float = 0.0) -> list[Condi
             (one.rung, one.arm, one.made, one.sigma or 0.0, one.control) == ("code", arm, made, sigma, "")
         ),
     )
+
+
+def as_wide(one: Condition) -> bool:
+    """Whether a code is about as wide as was asked for: a coarse grid may have gone up by a whole step of it."""
+    return bool(one.per_tr and one.asked and one.per_tr <= NEAR * one.asked)
 
 
 def arms(ladder: Ladder) -> list[str]:
@@ -100,24 +108,29 @@ def whole_brain(ladder: Ladder, tr: float = float(TR)) -> list[Told]:
 def in_short(ladder: Ladder) -> str:
     """The answer of the whole ladder in two sentences."""
     reached = [
-        (one.per_tr or 0.0, name) for name in arms(ladder) if (one := needed(ladder, name)) is not None
+        (one.per_tr or 0.0, name, one) for name in arms(ladder) if (one := needed(ladder, name)) is not None
     ]
     bits = [(least, name) for name in arms(ladder) if (least := least_bits(ladder, name)) is not None]
     told = brains_range(ladder)
     if reached:
-        width, name = min(reached)
+        width, name, narrowest = min(reached, key=lambda found: found[:2])
+        lost = beyond(ladder, narrowest.condition)
         text = (
-            f"Without noise, speech passes a bottleneck of {width:g} numbers per TR with at most {WHOLE:g} of its "
-            f"words lost ({CODER_LABELS[name]})"
+            f"Without noise, speech passes a bottleneck of {width:g} numbers per TR with {lost.value:.2f} of its "
+            f"words lost ({shown(lost)}; {CODER_LABELS[name]})"
         )
     else:
         text = f"Without noise, no width that was measured passes speech with at most {WHOLE:g} of its words lost"
     if bits:
         fewest, name = min(bits)
-        text += f"; in noise it takes {fewest:,.0f} bits per TR ({CODER_LABELS[name]})"
+        text += (
+            f"; the cheapest noisy code that passes it takes {fewest:,.0f} bits per TR ({CODER_LABELS[name]})"
+        )
     if told:
         low, high = (f"{one:,.0f}" for one in told)
-        text += f". One simulated brain tells {low if low == high else f'{low} to {high}'} bits per TR"
+        text += (
+            f". Of sound, one simulated brain tells {low if low == high else f'{low} to {high}'} bits per TR"
+        )
     return f"{text}."
 
 

@@ -29,7 +29,7 @@ PARTS = {"both hemispheres": BRAIN_SHAPE, "left hemisphere": (BRAIN_SHAPE[0] // 
 """Parts of auditory cortex, by the box around them: what twice the voxels change."""
 
 SCANS = (1, 4, 16, 64)
-"""Of the same sound, averaged. Simulated subjects share their tuning, so as many of them tell as much."""
+"""Of the same sound by one brain, averaged."""
 
 SECONDS, N_NUMBERS = 360, 512
 """Length of the run, and numbers per TR of 1.5 s; at another TR as many per second."""

@@ -156,6 +156,11 @@ class Verdict:
         return self.falling <= FLAT
 
     @property
+    def rising(self) -> bool:
+        """Whether the loss ends higher than it was: overfitting."""
+        return self.falling < -FLAT
+
+    @property
     def said(self) -> str:
         """:data:`TRAINED`, or what is lacking."""
         lacking = [
@@ -163,6 +168,7 @@ class Verdict:
             for holds, sentence in (
                 (self.everywhere, "not better than its start at every width"),
                 (self.beats_everywhere, "not better than principal components at every width"),
+                (not self.rising, f"overfits (loss up by {-self.falling:.1%} in the last third)"),
                 (self.flat, f"still falling (by {self.falling:.1%} in the last third)"),
             )
             if not holds

@@ -125,6 +125,17 @@ def test_brains_are_simulated_and_no_difference_is_no_verdict() -> None:
     )  # they are equal, window by window
 
 
+def test_a_decoder_that_was_told_nothing_stands_beside_every_brain(monkeypatch: pytest.MonkeyPatch) -> None:
+    more = {}
+    for rung, control, wrong in (("brains", "", 18.0), ("device", "prior", 19.0)):
+        name = f"{rung}/{control}"
+        what = {"subjects": 1, "voxels": "fine"} if rung == "brains" else {}
+        more[name] = (condition(name, rung, "mel", "trained", 128.0, control=control, **what), wrong)
+    monkeypatch.setattr(function, "_read", lambda: with_more(more))
+    [one] = cases(arms="mel", rung="brains", less="control prior")
+    assert one.value == pytest.approx(-0.05)
+
+
 def test_a_score_below_sounds_without_words_is_no_case() -> None:
     assert cases(arms="mel", measure="stoi", above="floors") == []  # all have the STOI of noise
     assert len(cases(arms="mel", measure="estoi", above="floors")) == 4

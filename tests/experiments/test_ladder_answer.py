@@ -27,8 +27,9 @@ def test_the_short_answer_names_numbers_bits_and_brains() -> None:
     ladder = replace(with_more(more), told=told(30.0))
     assert answer.least_bits(ladder, "mel") == 880.0 and answer.least_bits(ladder, "frozen") is None
     assert answer.in_short(ladder) == (
-        "Without noise, speech passes a bottleneck of 512 numbers per TR with at most 0.03 of its words lost (mel + "
-        "Griffin-Lim); in noise it takes 880 bits per TR (mel + Griffin-Lim). One simulated brain tells 30 bits per TR."
+        "Without noise, speech passes a bottleneck of 512 numbers per TR with 0.01 of its words lost (0.01 to 0.01; "
+        "mel + Griffin-Lim); the cheapest noisy code that passes it takes 880 bits per TR (mel + Griffin-Lim). Of sound, "
+        "one simulated brain tells 30 bits per TR."
     )
 
 

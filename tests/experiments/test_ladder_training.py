@@ -83,3 +83,9 @@ def test_the_table_comes_back(tmp_path: Path) -> None:
     assert ladder_training.read(tmp_path / "t.csv") == rows
     with pytest.raises(UserError, match="make bottleneck"):
         ladder_training.read(tmp_path / "none.csv")
+
+
+def test_a_run_that_overfits_does_not_count_as_trained() -> None:
+    rising = Verdict.of(run_of([4.0, 2.0, 1.8, 2.2]))
+    assert rising.rising and "overfits (loss up by" in rising.said
+    assert not Verdict.of(run_of([4.0, 2.5, 2.0, 2.0])).rising

@@ -13,19 +13,18 @@ from fmri_audio.bottleneck.coder_files import coder_file, load
 from fmri_audio.bottleneck.coders.base import CODER_LABELS
 from fmri_audio.chapters import spoken
 from fmri_audio.chapters.common import brains_of
+from fmri_audio.chapters.ladder.players import Heard, codec_of
 from fmri_audio.chapters.spoken import Spoken
-from fmri_audio.codec import checkpoints
 from fmri_audio.edition.windows import scored_windows
+from fmri_audio.experiments.ladder import Ladder
 from fmri_audio.experiments.ladder_study import CONTROLS, CodeOfStudy
 from fmri_audio.experiments.whole_study import WholeStudy
 from fmri_audio.pages.page import Table
 from fmri_audio.sound import recognition, scoring
+from fmri_audio.sound.segments import Window
 
 ARMS, WIDTH = ("mel-vocoder", "frozen"), 128
 """What is read, and numbers per TR."""
-
-CODEC = "demo"
-"""Checkpoint that the arms were trained with."""
 
 NOISE_FREE = "the code, no brain"
 
@@ -53,7 +52,7 @@ class Read:
 
 def read(whole: WholeStudy, arms: Sequence[str] = ARMS) -> list[Read]:
     """Read the code of every arm that has weights from one subject, and from all."""
-    checkpoint, found = checkpoints.load(CODEC), []
+    checkpoint, found = codec_of(Ladder.read()), []
     subjects = whole.study.subjects
     groups = {
         f"read from subject {subjects[0]}": subjects[:1],
@@ -88,6 +87,17 @@ class Measured:
     words: Spoken
 
 
+def heard(found: Sequence[Read], clip: Window, sample_rate: int) -> Heard:
+    """A passage as the code has it, as brains give it, and as the decoder makes it of another moment and of none."""
+    sounds: dict[str, Waveform] = {}
+    weights: dict[str, str] = {}
+    for one in found:
+        for name, sound in one.sounds.items():
+            sounds[_name(one.arm, name)] = np.asarray(clip.of(sound, sample_rate), np.float32)
+            weights[_name(one.arm, name)] = one.weights
+    return Heard(sounds, weights)
+
+
 def measure(whole: WholeStudy, found: Sequence[Read]) -> Measured:
     """Score windows of speech of the whole stimulus, and have the words read of the code and of all subjects."""
     stimulus, windows = whole.stimulus, scored_windows(whole.run)
@@ -97,7 +107,7 @@ def measure(whole: WholeStudy, found: Sequence[Read]) -> Measured:
             frame = scoring.score_windows(stimulus.waveform, sound, stimulus.sample_rate, windows, ["estoi"])
             scores[one.arm, name] = frame["estoi"].to_numpy()
         everybody = list(one.known)[-1]  # words of single subjects take long to read and are no more
-        for name in (NOISE_FREE, everybody, f"{everybody}: {CONTROLS['other']}"):
+        for name in (NOISE_FREE, everybody, *(f"{everybody}: {label}" for label in CONTROLS.values())):
             sounds[_name(one.arm, name)] = one.sounds[name]
     seconds = (0.0, stimulus.n_trs * float(stimulus.tr))
     passages = recognition.passages(stimulus.segments, *seconds)
@@ -144,8 +154,14 @@ def values(found: Sequence[Read], measured: Measured, seed: int) -> Mapping[str,
 
 def _words(words: Spoken, arm: str, name: str) -> str:
     """Words lost, where they were read, beside those of another moment."""
-    own, other = (words.beyond(_name(arm, one)) for one in (name, f"{name}: {CONTROLS['other']}"))
-    return "" if np.isnan(own) else f" (words lost {own:.2f}, of another moment {other:.2f})"
+    own, other, nothing = (
+        words.beyond(_name(arm, one)) for one in (name, *(f"{name}: {label}" for label in CONTROLS.values()))
+    )
+    return (
+        ""
+        if np.isnan(own)
+        else f" (words lost {own:.2f}; of another moment {other:.2f}, of none {nothing:.2f})"
+    )
 
 
 def _apart(measured: Measured, arm: str, name: str, control: str, seed: int) -> tuple[float, float, float]:

@@ -4,27 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 
 from fmri_audio.base.kinds import Waveform
 from fmri_audio.bottleneck.coder_files import coder_file, load
-from fmri_audio.bottleneck.coders.base import CODER_LABELS
-from fmri_audio.bottleneck.passing import Width, facts, simulated_brain, through, through_voxels
+from fmri_audio.bottleneck.coders.base import CODER_LABELS, Coder
+from fmri_audio.bottleneck.coders.mel_vocoder import MelVocoderCoder
+from fmri_audio.bottleneck.passing import Sent, Width, facts, simulated_brain, through, through_voxels
 from fmri_audio.codec import checkpoints
+from fmri_audio.codec.checkpoints import Checkpoint
 from fmri_audio.edition import Edition
 from fmri_audio.experiments import ladder_rung
 from fmri_audio.experiments.ladder import TR, Ladder
 from fmri_audio.experiments.ladder_answer import arms
 from fmri_audio.experiments.ladder_rung import Again
+from fmri_audio.representations.encodec import EncodecCodes
+from fmri_audio.representations.mel import MelGriffinLim
+from fmri_audio.representations.mel_vocoder import MelVocoder, open_vocoder
 from fmri_audio.sound.segments import Window
 
 PLAYED = (128, 512)
 """Numbers per TR that are heard."""
-
-CODEC = "demo"
-"""Checkpoint of the arms that have a codec."""
 
 SENT, NOISES = 128, (0.0, 0.25, 1.0)
 """Numbers per TR that are heard through voxels, and times a brain's noise."""
@@ -46,19 +51,23 @@ class Heard:
 
 
 ARMS_CAPTION = (
-    "The arms: sound → features → code → features → sound. Look-ahead: seconds of sound after a moment that have to be "
-    "there before it can be made again. An arm without a file here can be trained with `make bottleneck`."
+    "The arms: sound → features → code → features → sound. Look-ahead: how much sound after a moment has to be there "
+    "before it can be made again, the vocoder's own reach with it. An arm without a file here can be trained with "
+    "`make bottleneck`."
 )
 
 
 def arms_table(ladder: Ladder) -> pd.DataFrame:
     """What every arm is, that has weights here."""
-    checkpoint, rows = checkpoints.load(CODEC), []
+    checkpoint, rows = codec_of(ladder), []
     for name in arms(ladder):
         if not coder_file(name).is_file():
             rows.append({"arm": CODER_LABELS[name], "file": "not kept: measured, and too large"})
             continue
-        known = facts(load(name, checkpoint), TR)
+        loaded = load(name, checkpoint)
+        known = facts(loaded, TR)
+        ahead = loaded.coder.look_ahead + vocoder_reach(loaded.coder)
+        known["look-ahead"] = f"{float(ahead) * 1000:.0f} ms" if name != "mel" else "all of the sound"
         wanted = ("step", "widths", "look-ahead", "phase", "trained", "licence")
         rows.append(
             {"arm": CODER_LABELS[name], "file": known["weights"], **{key: known[key] for key in wanted}}
@@ -68,7 +77,14 @@ def arms_table(ladder: Ladder) -> pd.DataFrame:
 
 def through_arms(run: Edition, clip: Window, ladder: Ladder) -> Heard:
     """A passage through the trained arms of the tables, at the widths that are heard."""
-    wave, heard, checkpoint = _cut(run, clip), Heard(), checkpoints.load(CODEC)
+    wave, heard, checkpoint = _cut(run, clip), Heard(), codec_of(ladder)
+    vocoder = open_vocoder()
+    for label, sound, weights in (
+        ("mel, Griffin-Lim, no code", _again(MelGriffinLim(), wave), ""),
+        ("mel, the vocoder, no code", _again(MelVocoder(vocoder), wave), vocoder.id),
+        ("EnCodec at 6 kbps", _again(EncodecCodes(checkpoint, 6.0), wave), checkpoint.id),
+    ):
+        heard.add(label, sound, weights)
     for name in arms(ladder):
         if not coder_file(name).is_file():
             continue
@@ -80,9 +96,9 @@ def through_arms(run: Edition, clip: Window, ladder: Ladder) -> Heard:
     return heard
 
 
-def through_devices(run: Edition, clip: Window, arm: str) -> Heard:
-    """A passage through voxels: read exactly, and in some times a brain's noise, by both maps."""
-    wave, heard, loaded = _cut(run, clip), Heard(), load(arm, checkpoints.load(CODEC))
+def through_devices(run: Edition, clip: Window, ladder: Ladder, arm: str) -> Heard:
+    """A passage through voxels: read exactly, in some times a brain's noise, by both maps, and nothing read at all."""
+    wave, heard, loaded = _cut(run, clip), Heard(), load(arm, codec_of(ladder))
     width, brain = Width.of(loaded.coder, SENT, TR), simulated_brain("between", TR, run.settings.seed)
     for ideal in (True, False):
         for k in NOISES:
@@ -92,12 +108,33 @@ def through_devices(run: Edition, clip: Window, arm: str) -> Heard:
             what = "a device" if ideal else "the brain's own tuning"
             label = f"{what}, " + (f"noise × {k:g}" if k else "no noise, read exactly")
             heard.add(label, passed.sound, loaded.id)
+    sent = Sent.of(loaded.coder, wave, width.dimensions, TR)
+    nothing = np.zeros_like(sent.rows)
+    heard.add("no brain: the decoder was told nothing", sent.heard(loaded.coder, nothing, nothing), loaded.id)
     return heard
+
+
+def codec_of(ladder: Ladder) -> Checkpoint:
+    """Open the codec that the tables were measured with: the demo checkpoint, or the released one."""
+    weights = next(one.weights for one in ladder.conditions if one.rung == "codec")
+    return checkpoints.load("demo" if weights.startswith("demo") else "released")
+
+
+def vocoder_reach(coder: Coder) -> Fraction:
+    """Seconds of sound by which a vocoder looks ahead at most, by its convolutions; 0 where the arm has none."""
+    if not isinstance(coder, MelVocoderCoder):
+        return Fraction(0)
+    seen = sum(
+        (layer.kernel_size[0] - 1) // 2
+        for layer in coder.vocoder.modules()
+        if isinstance(layer, torch.nn.Conv1d)
+    )
+    return Fraction(seen * coder.vocoder.config["hop"] + coder.vocoder.config["n_fft"], coder.sample_rate)
 
 
 def again(ladder: Ladder) -> list[Again]:
     """Measure one rung of every arm on this machine."""
-    return ladder_rung.again(ladder, checkpoints.load(CODEC), CHECKED_WIDTH, CHECKED_WINDOWS)
+    return ladder_rung.again(ladder, codec_of(ladder), CHECKED_WIDTH, CHECKED_WINDOWS)
 
 
 def again_table(found: Sequence[Again]) -> pd.DataFrame:
@@ -128,3 +165,8 @@ def again_said(found: Sequence[Again]) -> dict[str, float | str]:
 
 def _cut(run: Edition, clip: Window) -> Waveform:
     return np.asarray(clip.of(run.stimulus.waveform, run.stimulus.sample_rate), np.float32)
+
+
+def _again(representation: Any, wave: Waveform) -> Waveform:
+    with torch.no_grad():
+        return np.asarray(representation.roundtrip(torch.from_numpy(wave)[None, None])[0, 0])

@@ -1,4 +1,4 @@
-"""Chapter 6, marks: what was asked of the arms before they were measured, and whether they reach it."""
+"""Chapter 6, marks: what was asked of the arms before these were measured, and whether they reach it."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import pandas as pd
 
 from fmri_audio.bottleneck.coders.base import CODER_LABELS
-from fmri_audio.chapters.ladder.rungs import MAIN, against_pca
+from fmri_audio.chapters.ladder.rungs import MAIN, against_pca, at
 from fmri_audio.experiments.ladder import Condition, Estimate, Ladder
-from fmri_audio.experiments.ladder_answer import WHOLE, arms, beyond, codes, shown
+from fmri_audio.experiments.ladder_answer import WHOLE, arms, as_wide, beyond, shown
 
 ALMOST = 0.05
 """Words wrong beyond the original's that are asked for at :data:`NARROW`."""
@@ -19,7 +19,7 @@ NARROW, MIDDLE, WIDE = 128, 512, 844
 
 
 def table(ladder: Ladder) -> pd.DataFrame:
-    """Marks that were set before measuring, what was measured, and whether the interval reaches them."""
+    """Marks that were set before these arms were measured, what was measured, and whether the interval reaches them."""
     return pd.DataFrame([*_least(ladder), *_aims(ladder)])
 
 
@@ -32,7 +32,7 @@ def _least(ladder: Ladder) -> Iterator[dict[str, object]]:
         "interval": "each above nought",
         "reached": "yes" if won == len(beats) > 0 else "no",
     }
-    narrow, wide = _at(ladder, "mel-vocoder", "trained", 256), _at(ladder, "mel-vocoder", "pca", 512)
+    narrow, wide = at(ladder, "mel-vocoder", "trained", 256), at(ladder, "mel-vocoder", "pca", 512)
     if narrow and wide:
         words = ladder.difference(narrow.condition, wide.condition, "wrong")
         text = "mel + vocoder at 256 loses no more words than its principal components at 512"
@@ -53,7 +53,7 @@ def _aims(ladder: Ladder) -> Iterator[dict[str, object]]:
         ("finetuned", "wrong", 0.25),
         ("frozen", "estoi", 0.6),
     ):
-        one = _at(ladder, arm, "trained", MIDDLE)
+        one = at(ladder, arm, "trained", MIDDLE)
         if one:
             what = f"ESTOI at least {mark:g}" if measure == "estoi" else f"words wrong at most {mark:g}"
             text = f"aim: {CODER_LABELS[arm]} at {MIDDLE}: {what}"
@@ -76,9 +76,5 @@ def _row(text: str, found: Estimate, mark: float, shape: str, *, most: bool = Tr
 
 def _best(ladder: Ladder, asked: float) -> Condition | None:
     """The trained arm that loses fewest words at a width, chosen on the windows that it is measured by."""
-    found = [one for name in arms(ladder) if (one := _at(ladder, name, "trained", asked))]
+    found = [one for name in arms(ladder) if (one := at(ladder, name, "trained", asked)) and as_wide(one)]
     return min(found, key=lambda one: beyond(ladder, one.condition).value, default=None)
-
-
-def _at(ladder: Ladder, arm: str, made: str, asked: float) -> Condition | None:
-    return next((one for one in codes(ladder, arm, made) if one.asked == asked), None)

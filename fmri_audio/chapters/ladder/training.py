@@ -1,4 +1,4 @@
-"""Chapter 6, how the arms were trained: whether training is over, what nesting and more sound are worth, what moves."""
+"""Chapter 6, how the arms were trained: whether training is over, what more sound is worth, what moves."""
 
 from __future__ import annotations
 
@@ -81,7 +81,6 @@ def said(rows: Sequence[Checked]) -> dict[str, float | str]:
     return {
         "trained": ", ".join(trained) or "none",
         "not_trained": "; ".join(others) or "none",
-        "nesting": nesting_said(rows),
         "nested_width": NESTED_WIDTH,
         "more_sound": more_sound_said(rows),
         "frozen_or_finetuned": frozen_or_finetuned(rows),
@@ -106,26 +105,6 @@ def draw(rows: Sequence[Checked]) -> Figure:
 def final(run: Sequence[Checked]) -> dict[int, float]:
     """Losses by width at the end of a run."""
     return at(run, max(row.minutes for row in run))
-
-
-def nesting_said(rows: Sequence[Checked]) -> str:
-    """By how much a code that serves one width alone is better there than one that serves every width."""
-    found = []
-    for name in arms(rows):
-        nested = final(main_run(rows, name))
-        for run in runs(rows).values():
-            one = run[0]
-            if one.arm == name and one.single and not one.control:
-                width, own = next(iter(final(run).items()))
-                cost = _between(nested, width) / own - 1
-                found.append(f"{CODER_LABELS[name]} {cost:+.0%}")
-    return "; ".join(found) or "not measured"
-
-
-def _between(losses: dict[int, float], width: int) -> float:
-    """Loss at a width, between those that were checked, on logarithmic axes."""
-    widths = sorted(losses)
-    return float(np.exp(np.interp(np.log(width), np.log(widths), np.log([losses[one] for one in widths]))))
 
 
 def more_sound_said(rows: Sequence[Checked]) -> str:

@@ -17,6 +17,9 @@ from fmri_audio.chapters.ladder.rungs import LOST, draw_bits
 from fmri_audio.experiments.ladder import TR, Condition, Ladder, where
 from fmri_audio.experiments.ladder_answer import arms, beyond, least_bits, shown, whole_brain
 
+MIDDLE = "between"
+"""Model of a voxel by which subjects are compared."""
+
 NOT_REACHABLE = "not reachable this way"
 
 
@@ -152,6 +155,7 @@ def told_table(ladder: Ladder) -> pd.DataFrame:
             {
                 "voxels": n_voxels,
                 "of": some[0].part,
+                "numbers per TR": some[0].numbers,
                 "scans averaged": scans,
                 "the brain's own tuning": _range([one.own for one in some]),
                 "an ideal map": _range([one.ideal for one in some]),
@@ -191,7 +195,10 @@ TIMES_FORMATS = {
 
 def not_passing(ladder: Ladder) -> pd.DataFrame:
     """What does not pass voxels at all: more numbers than voxels, or without noise more than patterns."""
-    some = whole_brain(ladder)
+    some = [one for one in whole_brain(ladder) if one.scans == 1]
+    usable = f"own tuning {_range([one.own_usable * one.numbers for one in some])}, ideal map " + _range(
+        [one.ideal_usable and one.ideal_usable * one.numbers for one in some]
+    )
     rows = []
     for arm in voxel_arms(ladder):
         for width in sorted({one.per_tr for one in ladder.conditions if one.arm == arm and one.per_tr}):
@@ -204,6 +211,7 @@ def not_passing(ladder: Ladder) -> pd.DataFrame:
                     "arm": CODER_LABELS[arm],
                     "numbers per TR": width,
                     "at most in one TR": needs,
+                    "directions above a brain's noise": usable,
                     "ideal map": ideal,
                     "own tuning, no noise": "passes"
                     if needs <= min(one.patterns for one in some)
@@ -243,6 +251,7 @@ def said(ladder: Ladder) -> dict[str, str]:
         "brains_said": brains_said,
         "scans_said": _scans_said(ladder),
         "voxels_said": _voxels_said(ladder),
+        "subjects_said": _subjects_said(ladder),
     }
 
 
@@ -252,7 +261,8 @@ def _scans_said(ladder: Ladder) -> str:
     if needs:
         bits, name = min(needs)
         parts.append(
-            f"the sound itself takes {bits:,.0f} bits per TR at least ({name}): {scans_needed(ladder, bits)}"
+            f"the cheapest code of the sound measured here takes {bits:,.0f} bits per TR ({name}): "
+            f"{scans_needed(ladder, bits)}"
         )
     else:
         parts.append("no arm keeps speech whole in noise of any size measured here")
@@ -280,6 +290,30 @@ def _voxels_said(ladder: Ladder) -> str:
         return "not computed"
     fewer, more = ([one.own for one in rows if one.n_voxels == n] for n in (sizes[0], sizes[-1]))
     return f"{sizes[0]} voxels tell {_range(fewer)} bits per TR, {sizes[-1]} tell {_range(more)}"
+
+
+def _subjects_said(ladder: Ladder) -> str:
+    """What more subjects change of the codes that are read from them, by the middle model of a voxel."""
+    parts = []
+    for arm in voxel_arms(ladder):
+        for asked in widths(ladder):
+            read = [
+                one
+                for one in ladder.conditions
+                if (one.rung, one.arm, one.asked, one.voxels, one.control)
+                == ("brains", arm, asked, MIDDLE, "")
+            ]
+            if len(read) < 2:
+                continue
+            few, many = (pick(read, key=lambda one: one.subjects or 0) for pick in (min, max))
+            words, estoi = (
+                ladder.difference(many.condition, few.condition, name) for name in ("wrong", "estoi")
+            )
+            parts.append(
+                f"{CODER_LABELS[arm]}, {asked:g} numbers, {many.subjects} less {few.subjects}: {words.value:+.2f} of "
+                f"the words wrong ({shown(words)}), ESTOI {estoi.value:+.2f} ({shown(estoi)})"
+            )
+    return "; ".join(parts) or "not measured"
 
 
 def _known(which: Callable[[list[float]], float], values: Sequence[float | None]) -> float | None:

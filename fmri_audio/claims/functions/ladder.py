@@ -67,7 +67,6 @@ def ladder(
         ``floors``: only cases above every sound that holds no words.
     """
     tables = _read()
-    floor = _highest_floor(tables, measure) if above == "floors" else -math.inf
     wanted = arms.split()
     asked = [float(one) for one in widths.split()]
     found = []
@@ -79,9 +78,8 @@ def ladder(
         other = _other(tables, one, less) if less else None
         if less and other is None:
             continue
-        case = _case(tables, one, other, measure)
-        if isinstance(case.value, float) and case.value > floor:
-            found.append(case)
+        if above != "floors" or _above_floors(tables, one, measure):
+            found.append(_case(tables, one, other, measure))
     return found
 
 
@@ -93,26 +91,39 @@ def tells_words_from_none(_: Tables) -> list[Case]:
     """
     tables, found = _read(), []
     for measure, label in LABELS.items():
-        floor = _highest_floor(tables, measure)
-        scored = [
-            (_estimate(tables, one, None, measure).value, one)
+        speech = [
+            one
             for one in tables.conditions
             if one.rung in ("codec", "representation", "code")
             and tables.difference(one.condition, ORIGINAL, "wrong").value <= HALF
         ]
-        lowest, which = min(scored, key=lambda pair: pair[0])
+        pairs = [
+            (tables.difference(one.condition, floor.condition, _COLUMNS[measure]).value, one, floor)
+            for one in speech
+            for floor in _floors(tables)
+        ]
+        least, which, floor = min(pairs, key=lambda pair: pair[0])
+        scores = [_estimate(tables, one, None, measure).value for one in (floor, which)]
         value = (
             YES
-            if lowest > floor
-            else f"gives {floor:.2f} to sound without words and {lowest:.2f} to {_label(which)}"
+            if least > 0
+            else f"gives {scores[0]:.2f} to sound without words and {scores[1]:.2f} to {_label(which)}"
         )
         found.append(Case(label, value, CONDITIONS))
     return found
 
 
-def _highest_floor(tables: Ladder, measure: str) -> float:
-    floors = [one for one in tables.conditions if one.rung == "floor"]
-    return max(_estimate(tables, one, None, measure).value for one in floors)
+def _floors(tables: Ladder) -> list[Condition]:
+    """Sounds that hold none of the words: noises, other speech, and what decoders make of nothing."""
+    return [one for one in tables.conditions if one.rung == "floor" or one.control == "prior"]
+
+
+def _above_floors(tables: Ladder, one: Condition, measure: str) -> bool:
+    """Whether a sound scores above every one that holds no words, in the windows that both have."""
+    column = _COLUMNS[measure]
+    return all(
+        tables.difference(one.condition, floor.condition, column).value > 0 for floor in _floors(tables)
+    )
 
 
 def _other(tables: Ladder, one: Condition, less: str) -> Condition | None:
@@ -127,6 +138,8 @@ def _other(tables: Ladder, one: Condition, less: str) -> Condition | None:
     if field not in same:
         raise ValueError(f"less {less!r}: should begin with one of {', '.join(same)} or rung")
     sought = {name: getattr(one, name) for name in same} | {field: value}
+    if less == "control prior":  # one of each arm and width, for all voxels and brains
+        sought |= {"rung": "device", "voxels": "", "map": "", "noise": None, "subjects": None}
     return next(
         (two for two in tables.conditions if all(getattr(two, name) == x for name, x in sought.items())), None
     )

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from fmri_audio.chapters.ladder import rungs as chapter
-from fmri_audio.chapters.ladder import targets
+from fmri_audio.chapters.ladder import targets, voxels
 from fmri_audio.experiments import ladder_answer as answer
 from fmri_audio.experiments.ladder import Condition, Ladder, Score
 from tests.experiments.test_ladder import windows
@@ -212,3 +212,43 @@ def test_marks_are_reached_by_intervals() -> None:
     assert frame.tolist()[0] == "no" and "3 of 6" in targets.table(table())["measured"].tolist()
     best = next(mark for mark in frame.index if str(mark).startswith("the best arm at 844"))
     assert frame[best] == "yes"
+
+
+def test_what_stands_on_fewer_windows_is_said() -> None:
+    assert chapter.swept(table()) == "Every condition stands on all of them."
+    name = "code/mel/start/512"
+    ladder = with_more({name: (condition(name, "code", "mel", "start", 512.0, sigma=0.0), 9.0)})
+    kept = [one for one in ladder.scores if one.condition != name or one.window.startswith("0-")]
+    fewer = replace(ladder, scores=kept)
+    assert "everything else on 15, spread over all voices: 2 minutes, 300 words" in chapter.swept(fewer)
+    assert chapter.by_width(fewer)["windows"].min() == 15
+
+
+def test_one_code_for_every_width_is_held_to_one_for_that_width_alone() -> None:
+    name = "code/mel/single/256"
+    ladder = with_more({name: (condition(name, "code", "mel", "single", 256.0, sigma=0.0), 3.0)})
+    [row] = chapter.nesting(ladder).to_dict("records")
+    assert row["words wrong"] == pytest.approx(0.05) and row["ESTOI"] == pytest.approx(-0.05)
+    assert chapter.nesting(table()).empty
+
+
+def test_equal_samples_and_equal_compute_have_to_agree() -> None:
+    more = {}
+    for made, wrong in (("trained", 1.0), ("steps1050", 9.0)):
+        name = f"code/finetuned/{made}/512"
+        more[name] = (condition(name, "code", "finetuned", made, 512.0, sigma=0.0), wrong)
+    said = chapter.moving_verdict(with_more(more))
+    assert "at equal samples by" in said and "at equal compute by" in said and "there is no verdict" in said
+
+
+def test_the_headline_has_bits_and_a_panel_for_every_width() -> None:
+    axes = voxels.headline(table()).axes
+    assert len(axes) == 2 and axes[0].get_xlabel() == "bits per TR" and "128 numbers" in axes[1].get_title()
+
+
+def test_a_wider_grid_is_not_ranked_as_the_width_that_was_asked_for() -> None:
+    name = "code/finetuned-linear/trained/844"
+    wide = condition(name, "code", "finetuned-linear", "trained", 844.0, sigma=0.0)
+    ladder = with_more({name: (replace(wide, per_tr=900.0), 2.0)})
+    best = next(one for one in targets.table(ladder)["mark"] if str(one).startswith("the best arm"))
+    assert "mel + Griffin-Lim" in str(best)

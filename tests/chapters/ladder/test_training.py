@@ -36,10 +36,8 @@ def test_every_arm_has_its_row_and_its_verdict() -> None:
     assert "of one core of a core" in chapter.caption(rows())
 
 
-def test_costs_of_nesting_and_of_less_sound() -> None:
-    assert chapter.nesting_said(rows()) == "mel + Griffin-Lim +11%"
+def test_costs_of_less_sound() -> None:
     assert chapter.more_sound_said(rows()) == "mel + Griffin-Lim: 10 min +10%"
-    assert chapter.nesting_said(run_of([3.0, 2.0, 1.0])) == "not measured"
     assert chapter.more_sound_said(run_of([3.0, 2.0, 1.0])) == "not measured"
 
 
