@@ -28,8 +28,8 @@ def test_the_short_answer_names_numbers_bits_and_brains() -> None:
     assert answer.least_bits(ladder, "mel") == 880.0 and answer.least_bits(ladder, "frozen") is None
     assert answer.in_short(ladder) == (
         "Without noise, speech passes a bottleneck of 512 numbers per TR with 0.01 of its words lost (0.01 to 0.01; "
-        "mel + Griffin-Lim); the cheapest noisy code that passes it takes 880 bits per TR (mel + Griffin-Lim). Of sound, "
-        "one simulated brain tells 30 bits per TR."
+        "mel + Griffin-Lim); the cheapest noisy code that passes it takes 880 bits per TR (mel + Griffin-Lim). Of "
+        "sound, one simulated brain tells 30 bits per TR."
     )
 
 
