@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import struct
+import tokenize
 import zipfile
 import zlib
 from dataclasses import dataclass
@@ -96,8 +97,18 @@ def read_codes(path: Path) -> dict[str, NDArray[Any]]:
             return {key: _array(path, archive, held[f"{key}.npy"], key) for key in wanted}
     except PermissionError:
         raise UserError(f"{path} cannot be read: you may not open it") from None
-    # Encrypted parts are a RuntimeError, unknown compression a NotImplementedError, which is one.
-    except (OSError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error, struct.error):
+    # Encrypted parts are a RuntimeError, unknown compression a NotImplementedError, which is one; NumPy reads headers
+    # as Python's own words, which may end too early.
+    except (
+        OSError,
+        ValueError,
+        EOFError,
+        RuntimeError,
+        zipfile.BadZipFile,
+        zlib.error,
+        struct.error,
+        tokenize.TokenError,
+    ):
         raise UserError(f"{path} holds no codes, or is damaged: {_GIVE}") from None
 
 

@@ -82,6 +82,7 @@ def test_good_archives_come_back_whole(tmp_path: Path) -> None:
         ("n_samples", header("(3,)", "'<i8'", b"x" * 24), "n_samples should be a whole number"),
         ("checkpoint_spec", header("()", "'<U100000000'"), "checkpoint_spec would take 400.0 MB"),
         ("checkpoint_spec", header("()", "'|O'", b"x" * 8), "checkpoint_spec should be a text"),
+        ("codes", header("\xdf)", "'|i1'"), "is damaged"),
         ("codes", b"", "is damaged"),
         ("codes", b"\x93NUMPY\x09\x00" + b"x" * 90, "is damaged"),
     ],
