@@ -173,6 +173,10 @@ def test_few_words_say_nothing_of_their_kind_of_speech() -> None:
     few = [replace(one, said=1 if one.group == "play" else one.said) for one in WINDOWS]
     ladder = replace(table(), windows=few)
     assert "45 words are too few" in str(chapter.facts(ladder)["needed_play"])
+    assert (
+        "recorded speech: 45 windows of 3 voices, 900 words, 300 of them of one voice"
+        in chapter.kinds_caption(ladder)
+    )
     kinds = chapter.by_kind(ladder)
     assert set(kinds["the play's other voices"]) == {"too few to say (45 words)"}
     assert kinds["recorded speech"].tolist()[0].startswith("0.35 (0.35 to 0.35)")
