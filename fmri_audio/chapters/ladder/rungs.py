@@ -176,12 +176,12 @@ def kinds_caption(ladder: Ladder) -> str:
         for one in own:
             of_voice[one.voice] = of_voice.get(one.voice, 0) + one.said
         parts.append(
-            f"{label}: {len(own)} windows of {len(of_voice)} voices, {sum(of_voice.values()):,} words, "
+            f"{label}: {len(own)} windows, {len(of_voice)} voice{'s' * (len(of_voice) > 1)}, {sum(of_voice.values()):,} words, "
             f"{max(of_voice.values()):,} of them of one voice"
         )
     return (
-        "Words wrong beyond the original's, noise-free, with 95 % intervals over voices and passages, for every kind of "
-        f"speech apart. {'; '.join(parts)}. Below {FEWEST_WORDS} words nothing is said."
+        "Words wrong beyond the original's, noise-free, with 95 % intervals over voices and passages, for every kind "
+        f"of speech apart. {'; '.join(parts)}. Below {FEWEST_WORDS} words nothing is said."
     )
 
 

@@ -37,6 +37,8 @@ def _least(ladder: Ladder) -> Iterator[dict[str, object]]:
         words = ladder.difference(narrow.condition, wide.condition, "wrong")
         text = "mel + vocoder at 256 loses no more words than its principal components at 512"
         yield _row(text, words, 0.0, "+.2f")
+        estoi = ladder.difference(narrow.condition, wide.condition, "estoi")
+        yield _row("mel + vocoder at 256 has at least their ESTOI", estoi, 0.0, "+.2f", most=False)
     best = _best(ladder, WIDE)
     if best:
         text = f"the best arm at {WIDE} loses at most {WHOLE:g} of the words beyond the original's"

@@ -231,10 +231,12 @@ def scans_needed(ladder: Ladder, bits: float) -> str:
     most_scans = max(row.scans for row in rows)
     if not known:
         return f"{NOT_REACHABLE}, with {most_scans} scans averaged"
-    most = str(max(known)) if len(known) == len(found) else f"more than {most_scans}"
-    if str(min(known)) != most:
-        return f"{min(known)} to {most} scans averaged do"
-    return f"{most} scans averaged do" if most != "1" else "one scan does"
+    least, most = min(known), max(known)
+    if len(known) < len(found):
+        return f"{least} scans averaged do by one model of a voxel, by another not even {most_scans}"
+    if least != most:
+        return f"{least} to {most} scans averaged do"
+    return f"{most} scans averaged do" if most > 1 else "one scan does"
 
 
 def said(ladder: Ladder) -> dict[str, str]:

@@ -174,7 +174,7 @@ def test_few_words_say_nothing_of_their_kind_of_speech() -> None:
     ladder = replace(table(), windows=few)
     assert "45 words are too few" in str(chapter.facts(ladder)["needed_play"])
     assert (
-        "recorded speech: 45 windows of 3 voices, 900 words, 300 of them of one voice"
+        "recorded speech: 45 windows, 3 voices, 900 words, 300 of them of one voice"
         in chapter.kinds_caption(ladder)
     )
     kinds = chapter.by_kind(ladder)

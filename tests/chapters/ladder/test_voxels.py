@@ -79,7 +79,10 @@ def test_how_many_scans_would_do(own: float, bits: float, said: str) -> None:
 def test_models_that_differ_give_a_range() -> None:
     some = [*told(100.0)[:4], *told(10.0)[4:], row("fine", 1, 7.0, 422), row("fine", 1, 7.0, tr=0.71)]
     ladder = replace(table(), told=some)
-    assert chapter.scans_needed(ladder, 350.0) == "16 to more than 64 scans averaged do"
+    assert (
+        chapter.scans_needed(ladder, 350.0)
+        == "16 scans averaged do by one model of a voxel, by another not even 64"
+    )
     bits = chapter.told_table(ladder)
     assert bits["the brain's own tuning"].tolist()[0] == "10 to 100"
     assert bits[["voxels", "an ideal map"]].to_numpy().tolist()[-1] == [422, "does not pass"]
