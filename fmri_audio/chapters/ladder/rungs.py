@@ -175,8 +175,9 @@ def kinds_caption(ladder: Ladder) -> str:
         of_voice: dict[str, int] = {}
         for one in own:
             of_voice[one.voice] = of_voice.get(one.voice, 0) + one.said
+        voices = f"{len(of_voice)} voice{'s' * (len(of_voice) > 1)}"
         parts.append(
-            f"{label}: {len(own)} windows, {len(of_voice)} voice{'s' * (len(of_voice) > 1)}, {sum(of_voice.values()):,} words, "
+            f"{label}: {len(own)} windows, {voices}, {sum(of_voice.values()):,} words, "
             f"{max(of_voice.values()):,} of them of one voice"
         )
     return (
