@@ -27,6 +27,7 @@ ARMS, WIDTH = ("mel-vocoder", "frozen"), 128
 """What is read, and numbers per TR."""
 
 NOISE_FREE = "the code, no brain"
+PLAYED = "The ladder's code read from brains, and made by the same decoder of another moment and of none"
 
 
 @dataclass(frozen=True)

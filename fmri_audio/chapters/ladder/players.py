@@ -137,6 +137,10 @@ def again(ladder: Ladder) -> list[Again]:
     return ladder_rung.again(ladder, codec_of(ladder), CHECKED_WIDTH, CHECKED_WINDOWS)
 
 
+AGAIN = "One rung of every arm, measured while this page was made, beside the tables that came with it."
+"""Caption of :func:`again_table`."""
+
+
 def again_table(found: Sequence[Again]) -> pd.DataFrame:
     """The table's figures beside this machine's."""
     return pd.DataFrame(

@@ -216,14 +216,36 @@ def against_pca(ladder: Ladder, groups: Sequence[str] | None = None) -> pd.DataF
     return pd.DataFrame(rows)
 
 
-def caption(ladder: Ladder) -> str:
-    """Standalone, for tables of arms."""
+APART = {"numbers per TR": ".0f", "words wrong": "+.2f", "ESTOI": "+.2f"}
+"""Formats of differences."""
+
+ABOUT = {
+    "pca": "Trained arms less principal components of as many numbers with the same way back to sound, paired by window.",
+    "nesting": "One code for every width less a code trained for this width alone, paired by window.",
+    "moving": "At 512 numbers per TR, less the frozen arm, paired by window: fine-tuned, and the controls of both.",
+    "floors": "Ceilings, the codec, and sounds without words.",
+    "streams": "Codes that were quantised with dither and coded.",
+    "carried": "What voxels carried, by paired differences.",
+}
+"""What tables are about, for :func:`caption`."""
+
+PHONEMES = (
+    "Phonemes of the play, timed and pitched, counted by models of other texts and spoken by another voice, on the windows "
+    "whose sentences are known. Words wrong beyond the original's in the same windows, with 95 % intervals over voices and "
+    "passages."
+)
+"""Caption of :func:`phonemes`."""
+
+
+def caption(ladder: Ladder, about: str = "") -> str:
+    """Standalone, for tables of arms; ``about`` is one of :data:`ABOUT`."""
     groups = ", ".join(GROUPS[name] for name in GROUPS if any(one.group == name for one in ladder.windows))
     said = sum(one.said for one in ladder.windows)
     minutes = sum(one.seconds for one in ladder.windows) / 60
     voices = len({one.voice for one in ladder.windows})
+    first = f"{ABOUT[about]} " if about else ""
     return (
-        f"Means over {len(ladder.windows)} windows of held-out speech ({groups}): {minutes:.0f} minutes, "
+        f"{first}Means over {len(ladder.windows)} windows of held-out speech ({groups}): {minutes:.0f} minutes, "
         f"{voices} voices, {said:,} words. Words wrong: as a speech recogniser hears them, at most all of a window, as "
         f"a share of those said, beyond the original's in the same windows. {swept(ladder)} "
         "Intervals of 95 % over voices and, within each, passages. All at the known lag and at equal loudness; "

@@ -18,6 +18,12 @@ NARROW, MIDDLE, WIDE = 128, 512, 844
 """Numbers per TR at which something is asked for."""
 
 
+CAPTION = (
+    "Marks that were set before these arms were measured, and whether the 95 % interval reaches them. The best arm is that "
+    "of these windows."
+)
+
+
 def table(ladder: Ladder) -> pd.DataFrame:
     """Marks that were set before these arms were measured, what was measured, and whether the interval reaches them."""
     return pd.DataFrame([*_least(ladder), *_aims(ladder)])
