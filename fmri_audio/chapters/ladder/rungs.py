@@ -220,7 +220,7 @@ APART = {"numbers per TR": ".0f", "words wrong": "+.2f", "ESTOI": "+.2f"}
 """Formats of differences."""
 
 ABOUT = {
-    "pca": "Trained arms less principal components of as many numbers with the same way back to sound, paired by window.",
+    "pca": "Trained arms less as many principal components with the same way back to sound, paired by window.",
     "nesting": "One code for every width less a code trained for this width alone, paired by window.",
     "moving": "At 512 numbers per TR, less the frozen arm, paired by window: fine-tuned, and the controls of both.",
     "floors": "Ceilings, the codec, and sounds without words.",
@@ -230,9 +230,9 @@ ABOUT = {
 """What tables are about, for :func:`caption`."""
 
 PHONEMES = (
-    "Phonemes of the play, timed and pitched, counted by models of other texts and spoken by another voice, on the windows "
-    "whose sentences are known. Words wrong beyond the original's in the same windows, with 95 % intervals over voices and "
-    "passages."
+    "Phonemes of the play, timed and pitched, counted by models of other texts and spoken by another voice, on "
+    "the windows whose sentences are known. Words wrong beyond the original's in the same windows, with 95 % "
+    "intervals over voices and passages."
 )
 """Caption of :func:`phonemes`."""
 

@@ -19,8 +19,8 @@ NARROW, MIDDLE, WIDE = 128, 512, 844
 
 
 CAPTION = (
-    "Marks that were set before these arms were measured, and whether the 95 % interval reaches them. The best arm is that "
-    "of these windows."
+    "Marks that were set before these arms were measured, and whether the 95 % interval reaches them. The best "
+    "arm is that of these windows."
 )
 
 

@@ -186,22 +186,23 @@ def times_table(ladder: Ladder) -> pd.DataFrame:
 
 
 TIMES = (
-    "One scan read at three TRs, with as many numbers per second. Without noise: condition number of the response, and the "
-    "largest error of a number that an ideal map sent. With a brain's noise, over three models of a voxel: share of a run's "
-    "directions whose signal is at least as large as the noise, and of a number's variance that stays unknown."
+    "One scan read at three TRs, with as many numbers per second. Without noise: condition number of the "
+    "response, and the largest error of a number that an ideal map sent. With a brain's noise, over three models "
+    "of a voxel: share of a run's directions whose signal is at least as large as the noise, and of a number's "
+    "variance that stays unknown."
 )
 """Caption of :func:`times_table`."""
 
 PASSING = (
-    "What passes voxels. A TR carries one step more at times, and an ideal map needs a voxel for each of its numbers; "
-    "without noise the brain's own tuning passes as many as it has patterns."
+    "What passes voxels. A TR carries one step more at times, and an ideal map needs a voxel for each of its "
+    "numbers; without noise the brain's own tuning passes as many as it has patterns."
 )
 """Caption of :func:`not_passing`."""
 
 TOLD = (
-    "Bits per TR of 1.5 s that one simulated brain tells of sound by so many independent numbers, over three models of a "
-    "voxel; everything is computed with the model, nothing divided. What voxels follow that nobody hears is neither signal "
-    "nor noise here; as noise it would leave fewer."
+    "Bits per TR of 1.5 s that one simulated brain tells of sound by so many independent numbers, over three "
+    "models of a voxel; everything is computed with the model, nothing divided. What voxels follow that nobody "
+    "hears is neither signal nor noise here; as noise it would leave fewer."
 )
 """Caption of :func:`told_table`."""
 
