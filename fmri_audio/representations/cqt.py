@@ -6,7 +6,9 @@ not exact: it sums over bins what each of them would have added, as if the bins 
 
 from __future__ import annotations
 
+import contextlib
 import warnings
+from collections.abc import Iterator
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
@@ -32,14 +34,14 @@ LOWEST = 440 * 2 ** (-40 / 12)
 class ComplexCqt(Representation):
     """Real and imaginary parts of the constant-Q transform.
 
-    Features are [B, 2 · bins, L]: all real parts, then all imaginary parts. The octaves are whole, because librosa
-    0.11's inverse takes other bins for an octave than its transform where the topmost is not. Sound under the lowest and
-    over the highest bin is not in the features. Inside, the hop has to be short for the highest filters, which are the
-    shortest: with a longer one they leave gaps between frames.
+    Features are [B, 2 · bins, L]: all real parts, then all imaginary parts. Octaves are whole, because the inverse of
+    librosa 0.11 takes other bins for an octave than its transform where the topmost is not. Sound under the lowest bin
+    and over the highest is not in the features. The highest filters are the shortest, and the hop has to be shorter
+    still: with a longer one the sound between frames is in none.
 
-    What is measured of the inverse stands in ``tests/representations/test_cqt.py``: about 25 dB of SNR in the band for
-    speech at the usual settings. ``refinements`` shows that this is the inverse's error and not the features': what
-    is left over is analysed, inverted and added.
+    The inverse is not exact: about 25 dB of SNR in the band for speech at the usual settings, as the tests hold it to.
+    ``refinements`` tells the inverse's error from what the features do not hold: what the sound made so far leaves of
+    them is inverted and added.
 
     Parameters
     ----------
@@ -47,7 +49,7 @@ class ComplexCqt(Representation):
     bins_per_octave : int
     octaves : int
     lowest : frequency of the lowest bin in Hz
-    refinements : times that the inverse is applied to what is left over; with few bins per octave more is worse
+    refinements : times that this is done; each gains 7 dB or so at the usual settings, and harms with 12 bins
     sample_rate : Hz
     """
 
@@ -109,13 +111,11 @@ class ComplexCqt(Representation):
         UserError
             librosa is not installed.
         """
-        real, imaginary = (
-            features.cpu().numpy().astype(np.float32).reshape(len(features), 2, self.bins, -1).swapaxes(0, 1)
-        )
-        spectrum = real + 1j * imaginary
+        real, imaginary = features.cpu().float().chunk(2, dim=1)
+        spectrum = torch.complex(real, imaginary).numpy()
         waveform = self.inverse(spectrum, n_samples)
         for _ in range(self.refinements):
-            waveform = waveform + self.inverse(spectrum - self.transform(waveform), n_samples)
+            waveform += self.inverse(spectrum - self.transform(waveform), n_samples)
         return torch.from_numpy(waveform[:, None]).to(features.device)
 
     def transform(self, waveform: NDArray[np.float32]) -> NDArray[np.complex64]:
@@ -215,6 +215,9 @@ class CqtGriffinLim(ComplexCqt):
         return torch.from_numpy(np.asarray(found, np.float32)[:, None]).to(features.device)
 
 
-def _short_sounds() -> warnings.catch_warnings[None]:
-    """Keep librosa from warning of sounds shorter than the lowest filters, around which it puts silence."""
-    return warnings.catch_warnings(action="ignore", category=UserWarning)
+@contextlib.contextmanager
+def _short_sounds() -> Iterator[None]:
+    """Keep librosa from warning of sounds shorter than the lowest filters: it puts silence around them."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "n_fft=.* is too large for input signal", UserWarning)
+        yield

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -103,7 +104,8 @@ def read_picture(file: bytes) -> Pixels:
 
 
 def _webp(quality: int) -> dict[str, Any]:
-    return {"quality": quality / 10, "method": 6}
+    # The library takes the third root of a quality for its steps: with the cube, steps are even.
+    return {"quality": 100 * (quality / 200) ** 3, "method": 6}
 
 
 def _avif(quality: int) -> dict[str, Any]:
@@ -117,7 +119,7 @@ def _jpeg2000(quality: int) -> dict[str, Any]:
     return {"irreversible": True, "quality_mode": "rates", "quality_layers": [ratio], "no_jp2": True}
 
 
-WEBP = PictureFormat("WebP", "WEBP", "webp", 1000, _webp)
+WEBP = PictureFormat("WebP", "WEBP", "webp", 200, _webp)
 AVIF = PictureFormat("AVIF", "AVIF", "avif", 100, _avif)
 JPEG2000 = PictureFormat("JPEG 2000", "JPEG2000", "jpg_2000", 300, _jpeg2000)
 
@@ -222,7 +224,7 @@ class MelPicture(MelGriffinLim):
         """Return first frames and ends of the windows: equally long, up to a frame, and as many as fit."""
         number = max(1, int(n_samples / self.sample_rate / self.window_seconds))
         edges = [round(index * n_frames / number) for index in range(number + 1)]
-        return list(zip(edges, edges[1:], strict=False))
+        return list(itertools.pairwise(edges))
 
     def _allowed(self, start: int, stop: int, n_samples: int) -> int:
         """Return the bytes that a window from one frame to another may take, of so many samples of sound."""

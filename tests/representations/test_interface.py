@@ -14,13 +14,19 @@ from fmri_audio.representations.encodec import EncodecCodes, EncodecLatents
 from fmri_audio.representations.mel import MelGriffinLim
 from fmri_audio.representations.stft import ComplexStft
 
-FEWER = {"mel": {"n_iter": 2}, "mel-quantised": {"n_iter": 2}}
+GRIFFIN_LIM = ("mel", "mel-quantised", "picture-webp", "picture-avif", "picture-jpeg2000", "cqt-magnitude")
+FEWER = {name: {"n_iter": 2} for name in GRIFFIN_LIM}
 """What makes a representation cheaper to try."""
+
+NEEDS = {"cqt": "librosa", "cqt-magnitude": "librosa"}
+"""Packages that the lock does not have."""
 
 
 @pytest.fixture(params=REPRESENTATIONS)
 def representation(request: pytest.FixtureRequest, tiny_checkpoint: Checkpoint) -> Representation:
     """Every registered one, with its usual settings."""
+    if request.param in NEEDS:
+        pytest.importorskip(NEEDS[request.param])
     made = REPRESENTATIONS[request.param].usual(tiny_checkpoint)
     for name, value in FEWER.get(request.param, {}).items():
         setattr(made, name, value)
@@ -34,7 +40,12 @@ def test_every_representation_says_what_it_is() -> None:
         "mel",
         "mel-vocoder",
         "mel-quantised",
+        "picture-webp",
+        "picture-avif",
+        "picture-jpeg2000",
         "complex-stft",
+        "cqt",
+        "cqt-magnitude",
     ]
     labels = [one.label for one in REPRESENTATIONS.values()]
     assert len(set(labels)) == len(labels) and all(labels)
