@@ -1,7 +1,7 @@
 """The constant-Q transform: bins a fixed part of an octave apart, with phase, or without and by Griffin-Lim.
 
 Brown (1991), as computed octave by octave in librosa (Schörkhuber and Klapuri 2010), and librosa's inverse, which is
-not exact: it sums over bins what each of them would have added, as if the bins were orthogonal.
+not exact: it sums what each bin adds, scaled bin by bin, as if the filters of two bins or frames had nothing in common.
 """
 
 from __future__ import annotations
@@ -39,7 +39,8 @@ class ComplexCqt(Representation):
     and over the highest is not in the features. The highest filters are the shortest, and the hop has to be shorter
     still: with a longer one the sound between frames is in none.
 
-    The inverse is not exact: about 25 dB of SNR in the band for speech at the usual settings, as the tests hold it to.
+    The inverse is not exact. At the usual settings the tests hold it to 40 dB of SNR in the band for speech and to
+    28 dB for white noise; and to 20 dB in the first and last second, where the lowest filters reach beyond the sound.
     ``refinements`` tells the inverse's error from what the features do not hold: what the sound made so far leaves of
     them is inverted and added.
 
@@ -49,7 +50,7 @@ class ComplexCqt(Representation):
     bins_per_octave : int
     octaves : int
     lowest : frequency of the lowest bin in Hz
-    refinements : times that this is done; each gains 7 dB or so at the usual settings, and harms with 12 bins
+    refinements : times that this is done; each gains 15 dB or more at the usual settings; a hop too long harms
     sample_rate : Hz
     """
 

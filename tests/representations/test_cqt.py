@@ -21,16 +21,16 @@ from fmri_audio.sound.metrics.snr import snr_db
 @pytest.fixture(autouse=True)
 def librosa(request: pytest.FixtureRequest) -> None:
     """Skip what needs the package, which the lock does not have."""
-    if "without" not in request.node.name:
+    if request.node.name != "test_without_librosa_there_is_one_sentence":
         pytest.importorskip("librosa")
 
 
 @pytest.fixture(scope="module")
 def play() -> torch.Tensor:
-    """5 s of speech of the play, [1, 1, T]."""
+    """8 s of speech of the play, [1, 1, T]."""
     start = 36 * 24_000
     samples, rate = soundfile.read(
-        project_root() / "stimulus" / "part1.ogg", start=start, stop=start + 120_000, dtype="float32"
+        project_root() / "stimulus" / "part1.ogg", start=start, stop=start + 192_000, dtype="float32"
     )
     assert rate == 24_000
     return torch.from_numpy(samples)[None, None]
@@ -38,8 +38,8 @@ def play() -> torch.Tensor:
 
 @pytest.fixture(scope="module")
 def noise() -> torch.Tensor:
-    """2 s of white noise: as much between the highest bins as anywhere."""
-    return 0.1 * torch.randn(1, 1, 48_000, generator=torch.Generator().manual_seed(0))
+    """6 s of white noise: as much between the highest bins as anywhere, [1, 1, T]."""
+    return 0.1 * torch.randn(1, 1, 144_000, generator=torch.Generator().manual_seed(0))
 
 
 def in_band(cqt: ComplexCqt, waveform: torch.Tensor) -> np.ndarray:
@@ -49,23 +49,31 @@ def in_band(cqt: ComplexCqt, waveform: torch.Tensor) -> np.ndarray:
     return np.asarray(scipy.signal.sosfiltfilt(sections, waveform[0, 0].double().numpy()))
 
 
-def snr_in_band(cqt: ComplexCqt, waveform: torch.Tensor) -> float:
-    return snr_db(in_band(cqt, waveform), in_band(cqt, cqt.roundtrip(waveform)))
+INNER = slice(48_000, -48_000)
+"""Without 2 s at either end: the lowest filter is 1.2 s long, and reaches beyond the sound."""
+
+
+def snr_in_band(cqt: ComplexCqt, waveform: torch.Tensor, part: slice = INNER) -> float:
+    return snr_db(in_band(cqt, waveform)[part], in_band(cqt, cqt.roundtrip(waveform))[part])
 
 
 def test_with_phase_the_inverse_is_close_and_not_exact(play: torch.Tensor, noise: torch.Tensor) -> None:
     cqt = ComplexCqt()
-    assert 22 < snr_in_band(cqt, play) < 30
-    assert 22 < snr_in_band(cqt, noise) < 30
-    assert 22 < snr_db(play[0, 0].numpy(), cqt.roundtrip(play)[0, 0].numpy()) < 30, (
-        "speech is nearly all in band"
-    )
+    assert 40 < snr_in_band(cqt, play) < 55
+    assert 28 < snr_in_band(cqt, noise) < 33
+    for ends in (slice(24_000), slice(-24_000, None)):
+        assert 20 < snr_in_band(cqt, noise, ends) < 27
+
+
+def test_silence_around_a_sound_makes_its_ends_as_exact(play: torch.Tensor) -> None:
+    cqt, around = ComplexCqt(), torch.nn.functional.pad(play, (48_000, 48_000))
+    assert 40 < snr_in_band(cqt, around) < 55
 
 
 def test_what_the_inverse_misses_is_in_the_features(play: torch.Tensor, noise: torch.Tensor) -> None:
     for waveform in (play, noise):
         found = [snr_in_band(ComplexCqt(refinements=rounds), waveform) for rounds in (0, 1, 3)]
-        assert found[1] > found[0] + 5 and found[2] > 40
+        assert found[1] > found[0] + 12 and found[2] > 65
 
 
 def test_what_lies_outside_the_band_is_lost() -> None:
@@ -99,7 +107,7 @@ def test_without_phase_the_words_stay_and_the_waveform_goes(play: torch.Tensor) 
     sound = play[0, 0].numpy()
     alone = CqtGriffinLim(n_iter=8).roundtrip(play)[0, 0].numpy()
     with_phase = ComplexCqt().roundtrip(play)[0, 0].numpy()
-    assert si_sdr_db(sound, alone) < 0 < 20 < si_sdr_db(sound, with_phase)
+    assert si_sdr_db(sound, alone) < -5 and si_sdr_db(sound, with_phase) > 20
     pair = [scipy.signal.resample_poly(one.astype(float), 2, 3) for one in (sound, alone)]
     assert estoi(*pair) > 0.85
 
